@@ -1,0 +1,69 @@
+"""Write RESULTS.md from what the benchmarks left in results/.
+
+    python benchmarks/start.py > benchmarks/results/start.md
+    python benchmarks/whole.py > benchmarks/results/whole.md
+    python benchmarks/engine.py
+    python benchmarks/engine_scale.py
+    python benchmarks/classify.py > benchmarks/results/classify.md
+    python benchmarks/collect.py
+
+Each of them runs featcli and its peers in turn in one run, and compares what both computed.
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+TITLES = {
+    "start": "## Start",
+    "whole": "## The whole command",
+    "engine": "",
+    "engine-scale": "",
+    "engine-paths": "",
+    "classify": "",
+}
+PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
+
+
+def machine() -> str:
+    """Say on what the benchmarks were run."""
+    model = next(
+        (line.split(":")[1].strip() for line in cpu_lines() if line.startswith("model name")), ""
+    )
+    return f"{model or platform.machine()}, Python {platform.python_version()}; {versions()}."
+
+
+def cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def versions() -> str:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def main() -> None:
+    parts = [
+        "# Results",
+        "Ratios of medians, featcli and its peers in turn in one run; below 1 featcli is quicker. "
+        "The machines are shared: read the ratios, not the times.",
+        machine(),
+    ]
+    for name, title in TITLES.items():
+        path = FOLDER / "results" / f"{name}.md"
+        if path.exists():
+            parts.append(f"{title}\n\n{path.read_text('utf-8').strip()}".strip())
+    (FOLDER / "RESULTS.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

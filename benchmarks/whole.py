@@ -1,0 +1,119 @@
+"""The whole command against ImageMagick, GraphicsMagick, libvips and an OpenCV script.
+
+    python benchmarks/whole.py [--rounds 5] [--rows 3000 --cols 4000]
+
+One photo in, its vertical edges out. Needs `pip install '.[bench]'` and Debian's
+`imagemagick graphicsmagick libvips-tools`. All run in turn; the results are compared first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from processes import Command, featcli, in_turn, once, rows
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNEL = [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]
+OPENCV = """
+import sys, cv2, numpy as np
+x = cv2.imread(sys.argv[1])
+k = np.array([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]], np.float32)
+y = cv2.filter2D(x, cv2.CV_32F, k, borderType=cv2.BORDER_REFLECT)[:, :, ::-1]
+np.save(sys.argv[2] + ".npy", y)
+top = np.abs(y).max()
+cv2.imwrite(sys.argv[2] + ".png", np.rint(y[:, :, ::-1] * (127.5 / top) + 127.5).astype(np.uint8))
+"""
+
+
+def apart(work: Callable[..., None], *arguments: object) -> None:
+    """Do something in a process of its own: a child's peak memory begins with its parent's."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
+
+
+def save_photo(path: Path, rows: int, cols: int) -> None:
+    """Enlarge a sample and add the noise that a sensor would."""
+    with Image.open(ROOT / "samples" / "cat.jpg") as image:
+        large = np.asarray(image.resize((cols, rows), Image.Resampling.BICUBIC), np.int16)
+    noise = np.random.default_rng(0).normal(0, 3, large.shape)
+    picture = Image.fromarray(np.clip(large + noise, 0, 255).astype(np.uint8))
+    picture.save(path, **({} if path.suffix == ".png" else {"quality": 92}))
+
+
+def commands(source: Path, folder: Path) -> dict[str, Command]:
+    """Return every command that is there; each writes into `folder`."""
+    flipped = "3x3: 1,0,-1 1,0,-1 1,0,-1"  # ImageMagick turns the kernel
+    (folder / "kernel.mat").write_text("3 3 1 0\n-1 0 1\n-1 0 1\n-1 0 1\n")
+    (folder / "script.py").write_text(OPENCV)
+    mat, script = str(folder / "kernel.mat"), str(folder / "script.py")
+    vips = ["vips", "conv", str(source), str(folder / "vips.png") + "[compression=1]", mat]
+    found = {
+        "featcli, .npy and .png": featcli(
+            "convolve", source, "-k", "vertical", "-o", folder / "out", "--overwrite", "-q"
+        ),
+        "OpenCV script, .npy and .png": [sys.executable, script, str(source), str(folder / "cv")],
+        "vips conv, .png (compression=1)": vips,
+        "ImageMagick -morphology, .png": [
+            "convert-im6.q16", str(source), "-morphology", "Convolve", flipped,
+            str(folder / "im.png"),
+        ],
+        "GraphicsMagick -convolve, .png": [
+            "gm", "convert", str(source), "-convolve", "-1,0,1,-1,0,1,-1,0,1",
+            str(folder / "gm.png"),
+        ],
+    }  # fmt: skip
+    return {name: command for name, command in found.items() if shutil.which(command[0])}
+
+
+def check(folder: Path, found: dict[str, Command]) -> None:
+    """Run each once and compare: exactly, or as far as a clipped 8-bit picture allows."""
+    for command in found.values():
+        once(command)
+    ours = np.load(folder / "out" / "photo.vertical.npy")
+    np.testing.assert_array_equal(ours, np.load(folder / "cv.npy"))
+    clipped = np.clip(ours, 0, 255)[5:-5, 5:-5]
+    for name in ("vips", "im"):
+        if (folder / f"{name}.png").exists():
+            theirs = np.asarray(Image.open(folder / f"{name}.png"), np.float32)[5:-5, 5:-5, :3]
+            assert np.abs(theirs - clipped).max() <= 1, f"{name} computed something else"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--cols", type=int, default=4000)
+    given = parser.parse_args()
+    targets = {
+        "OpenCV script, .npy and .png": "<= 0.75",
+        "vips conv, .png (compression=1)": "<= 0.9",
+        "ImageMagick -morphology, .png": "<= 0.1",
+    }
+    for suffix in (".png", ".jpg"):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            apart(save_photo, folder / f"photo{suffix}", given.rows, given.cols)
+            found = commands(folder / f"photo{suffix}", folder)
+            if suffix == ".png":
+                apart(check, folder, found)
+            timings = in_turn(found, given.rounds)
+            print(f"\n{given.rows} x {given.cols} RGB, {suffix} in, 3x3 `vertical`:\n")
+            print("\n".join(rows(timings, "featcli, .npy and .png", targets)))
+            result = given.rows * given.cols * 3 * 4 / 2**20
+            peak = timings["featcli, .npy and .png"].megabytes
+            print(f"\nPeak memory of featcli: {peak / result:.2f} times the float32 result.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Extract features from images the way a convolutional network does.
+
+Every stage is a function on plain arrays, under its command's name with underscores:
+
+>>> import featcli
+>>> edges = featcli.convolve(x, "vertical")
+>>> halved = featcli.pool(featcli.relu(edges), 2)
+
+`read` and `write` turn files into `Frame`s and back, and `Pipeline("convolve vertical | relu")`
+runs several stages on one. Nothing is imported before it is used.
+"""
+
+from typing import Any
+
+from featcli._index import STAGES
+from featcli._version import __version__
+
+_EXPORTS = {
+    "FeatError": "featcli.errors",
+    "Frame": "featcli.frame",
+    "Pipeline": "featcli.pipeline",
+    "Source": "featcli.frame",
+    "Step": "featcli.frame",
+    "explain_plan": "featcli.ops.convolution",
+    "load_model": "featcli.models.model",
+    "read": "featcli.io.files",
+    "write": "featcli.io.files",
+}
+_EXPORTS_ALL = _EXPORTS | {name.replace("-", "_"): module for name, (module, _) in STAGES.items()}
+
+__all__ = ["__version__", *_EXPORTS_ALL]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _EXPORTS_ALL:
+        raise AttributeError(f"module 'featcli' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS_ALL[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

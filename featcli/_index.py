@@ -1,0 +1,73 @@
+"""What there is, by name: module and first line. By tools/generate.py."""
+
+STAGES: dict[str, tuple[str, str]] = {
+    "abs": ("featcli.ops.activation", "Drop the sign of every value."),
+    "convolve": (
+        "featcli.ops.convolution",
+        "Slide a kernel over every channel: one feature map for each.",
+    ),
+    "crop": ("featcli.ops.resizing", "Cut out the centre."),
+    "dense": (
+        "featcli.ops.fully_connected",
+        "Combine all values of a vector into new ones: x @ weight + bias.",
+    ),
+    "flatten": (
+        "featcli.ops.flattening",
+        "Arrange all values in one column: the input of a dense layer.",
+    ),
+    "gray": ("featcli.ops.channels", "Mix R, G and B into one channel by their brightness."),
+    "normalize": (
+        "featcli.ops.normalizing",
+        "Subtract a mean and divide by a standard deviation, each channel by its own.",
+    ),
+    "pool": (
+        "featcli.ops.pooling",
+        "Summarise each window of pixels by its largest, mean or smallest value.",
+    ),
+    "relu": ("featcli.ops.activation", "Replace every negative value by zero."),
+    "relu6": (
+        "featcli.ops.activation",
+        "Replace every negative value by zero, and every value above six by six.",
+    ),
+    "resize": (
+        "featcli.ops.resizing",
+        "Change the number of rows and columns with Pillow's filters.",
+    ),
+    "sigmoid": ("featcli.ops.activation", "Squeeze every value into 0..1."),
+    "softmax": (
+        "featcli.ops.activation",
+        "Turn scores into shares that sum to 1, along the last axis.",
+    ),
+    "split-channels": (
+        "featcli.ops.channels",
+        "Give every channel as a result of its own: R, G and B of a photo.",
+    ),
+    "tanh": ("featcli.ops.activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
+}
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "classify": (
+        "featcli.cli.commands.classify",
+        "Say what images show, by a network that ships with featcli.",
+    ),
+    "features": (
+        "featcli.cli.commands.features",
+        "Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.",
+    ),
+    "info": (
+        "featcli.cli.commands.info",
+        "Say what a file holds: shape, type, range, mean, NaN, labels and history.",
+    ),
+    "kernels": (
+        "featcli.cli.commands.kernels",
+        "List the built-in kernels, or show one: its numbers, what it shows, where it comes from.",
+    ),
+    "run": (
+        "featcli.cli.commands.run",
+        'Run several stages in one process, such as "convolve vertical | relu | pool 2".',
+    ),
+    "show": (
+        "featcli.cli.commands.show",
+        "Show a picture or an array in the terminal, with its range and mean.",
+    ),
+}

@@ -1,0 +1,1 @@
+"""Many inputs: plan them, process one, run all."""

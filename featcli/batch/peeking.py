@@ -1,0 +1,79 @@
+"""What arrives through a pipe: recognised by its first bytes, which are put back."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from featcli.io.files import HEAD, sniff
+
+
+def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
+    """Read as little as tells what this is; say whether it is a list of existing paths."""
+    head = b""
+    while True:
+        block = read_some(stream, 1 << 16)
+        head += block
+        if sniff(head):
+            return head, False
+        if any(os.path.lexists(os.fsdecode(one)) for one in _first_names(head, not block)):
+            return head, True
+        if not block or len(head) >= 4096 + HEAD:
+            return head, False
+
+
+def _first_names(head: bytes, ended: bool) -> list[bytes]:
+    """Return what stands before the first newline and before the first NUL.
+
+    A tar stream begins with a name and several NULs, of which one may be all that has come yet.
+    """
+    line, newline, _ = head.partition(b"\n")
+    name, nul, rest = head.partition(b"\0")
+    is_padding = not ended and rest[:1] in (b"", b"\0")
+    found = [line] if (newline or ended) and b"\0" not in line else []
+    return [one for one in (*found, *([name] if nul and not is_padding else [])) if one]
+
+
+def read_some(stream: BinaryIO, size: int) -> bytes:
+    """Read what is there, waiting only for the first byte."""
+    read = getattr(stream, "read1", stream.read)
+    return bytes(read(size))
+
+
+class Prefixed(io.RawIOBase):
+    """A stream with the bytes that were taken from its beginning put back."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Give what was put back, then what is there."""
+        block = self._head[: len(buffer)] or read_some(self._stream, len(buffer))
+        self._head = self._head[len(block) :]
+        buffer[: len(block)] = block
+        return len(block)
+
+    def buffered(self) -> io.BufferedReader:
+        """Return it with readline and read1."""
+        return io.BufferedReader(self)
+
+
+def names(stream: BinaryIO) -> Iterator[str]:
+    """Yield the names of a list, separated by newlines or by NUL, as they arrive."""
+    rest = b""
+    separator = b""
+    while block := read_some(stream, 1 << 16):
+        rest += block
+        separator = separator or (b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b"")
+        if separator:
+            *whole, rest = rest.split(separator)
+            yield from (os.fsdecode(name) for name in whole if name)
+    if rest:
+        yield os.fsdecode(rest)

@@ -1,0 +1,68 @@
+"""Pictures and tables on a terminal, by Rich."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.segment import Segment, Segments
+from rich.style import Style
+
+from featcli.view.terminal import RGB, half_blocks
+
+Pixels = npt.NDArray[np.uint8]
+_SHADES = " .:-=+*#%@"
+
+
+class Screen(Console):
+    """A console that leaves a broken pipe to the boundary in `main`."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with 1."""
+        raise BrokenPipeError
+
+
+def console() -> Screen:
+    """Return a console for standard output that leaves text alone."""
+    return Screen(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def room(screen: Console, lines: int = 3) -> int | None:
+    """Return how many rows a picture may have, `lines` being left for text; None: any number."""
+    return max(4, screen.height - lines) if screen.is_terminal else None
+
+
+def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> None:
+    """Print pictures side by side, each `columns` wide at most.
+
+    A character is two pixels in colour; without colours it is one, by its brightness.
+    """
+    drawn = [half_blocks(pixels, columns, room(screen)) for pixels in pictures]
+    plain = screen.color_system is None or screen.no_color
+    blank = [(None, None)] * columns
+    for number in range(max(map(len, drawn))):
+        cells: list[tuple[RGB | None, RGB | None]] = []
+        for rows in drawn:
+            row = rows[number] if number < len(rows) else []
+            cells += [*row, *blank[len(row) :], (None, None)] if rows is not drawn[-1] else row
+        if plain:
+            screen.print("".join(_shade(upper, lower or upper) for upper, lower in cells).rstrip())
+        else:
+            segments = [_half_block(upper, lower) for upper, lower in cells]
+            screen.print(Segments([*segments, Segment.line()]), end="")
+
+
+def _half_block(upper: RGB | None, lower: RGB | None) -> Segment:
+    if upper is None:
+        return Segment(" ")
+    back = f" on rgb({lower[0]},{lower[1]},{lower[2]})" if lower else ""
+    return Segment("▀", Style.parse(f"rgb({upper[0]},{upper[1]},{upper[2]}){back}"))
+
+
+def _shade(upper: RGB | None, lower: RGB | None) -> str:
+    if upper is None or lower is None:
+        return " "
+    brightness = (sum(upper) + sum(lower)) / (6 * 255)
+    return _SHADES[round(brightness * (len(_SHADES) - 1))]

@@ -1,0 +1,157 @@
+"""A command whose help is prose, then grouped options, then examples that run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from featcli.cli.options import Described, Grouped
+from featcli.errors import UsageError
+from featcli.pipeline import Pipeline, make_step
+from featcli.stage import Param, Stage, sections
+
+_GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Other")
+_COLUMN = 24
+
+
+class Command(click.Command):
+    """Shows options under headings, and the docstring's Examples at the end."""
+
+    def __init__(self, name: str, doc: str, params: list[click.Parameter], **rest: Any) -> None:
+        texts = sections(doc)
+        summary, _, prose = texts["Summary"].partition("\n\n")
+        super().__init__(
+            name, params=params, help=f"{summary}\n\n{prose}", short_help=summary, **rest
+        )
+        self.examples = texts.get("Examples", "")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an option that is given twice, where Click would use the last."""
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for param in order:
+            takes_one = isinstance(param, click.Option) and not (param.multiple or param.is_flag)
+            if takes_one and order.count(param) > 1:
+                raise click.UsageError(f"{max(param.opts, key=len)} is given twice", ctx)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what goes in, then the options group by group."""
+        groups: dict[str, list[tuple[str, str]]] = {title: [] for title in _GROUPS}
+        for param in self.get_params(ctx):
+            group, name, text = _described(param, ctx)
+            groups.setdefault(group, []).append((name.ljust(_COLUMN), text))
+        for title, rows in groups.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_max=_COLUMN)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they stand: they are meant to be copied."""
+        if not self.examples:
+            return
+        with formatter.section("Examples"):
+            for line in self.examples.splitlines():
+                formatter.write(f"  {line}".rstrip() + "\n")
+
+
+def _described(param: click.Parameter, ctx: click.Context) -> tuple[str, str, str]:
+    """Return heading, name and text of one row of the help."""
+    if isinstance(param, Described):
+        return "Arguments", param.make_metavar(ctx).strip("[]."), param.explanation
+    name, text = param.get_help_record(ctx) or ("", "")
+    return param.group if isinstance(param, Grouped) else "Other", name, text
+
+
+class Text(click.ParamType[Any]):
+    """A parameter as the stage reads it, so that shell and pipeline share every error."""
+
+    def __init__(self, param: Param) -> None:
+        self.name = param.converter.metavar
+        self._param = param
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse text; raises click.BadParameter."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._param.parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the choices, else files."""
+        if not self._param.choices:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(one) for one in self._param.choices if one.startswith(incomplete)]
+
+
+def option(param: Param) -> click.Option:
+    """Build the command's option from the stage's parameter."""
+    names = [param.option, param.name] + ([param.short] if param.short else [])
+    metavar = None if param.flag else param.converter.metavar
+    return Grouped(
+        names,
+        type=None if param.flag else Text(param),
+        is_flag=param.flag or None,
+        multiple=param.converter.many,
+        metavar=metavar,
+        help=param.help + _remark(param),
+    )
+
+
+def _remark(param: Param) -> str:
+    if param.required:
+        return "  [required]"
+    if param.flag or param.default is None:
+        return ""
+    return f"  [default: {param.tag(param.default)}]"
+
+
+def meant(stage: Stage, inputs: Sequence[str]) -> str:
+    """Guess that a word of the pipeline grammar was given where a file belongs."""
+    for word in inputs:
+        for param in stage.params if not Path(word).exists() else ():
+            with contextlib.suppress(ValueError):
+                if param.word:
+                    param.parse(word)
+                    return f"; did you mean {param.option} {word}?"
+    return ""
+
+
+def stage_command(
+    stage: Stage,
+    shared: list[click.Parameter],
+    execute: Callable[[Pipeline, dict[str, Any], Stage], None],
+) -> Command:
+    """Build the command that runs one stage on its inputs.
+
+    Parameters
+    ----------
+    stage : Stage
+    shared : list of click.Parameter
+        What all such commands have: inputs, outputs.
+    execute : callable
+        `execute(pipeline, settings, stage)`, which does it.
+    """
+
+    def callback(**values: Any) -> None:
+        given = {param.name: values.pop(param.name) for param in stage.params}
+        known = {name: value for name, value in given.items() if value not in (None, ())}
+        try:
+            step = make_step(stage, known)
+        except ValueError as error:
+            raise UsageError(f"{error}{meant(stage, values['inputs'])}") from None
+        execute(Pipeline([step]), values, stage)
+
+    doc = "\n\n".join(
+        [stage.doc["Summary"], "Examples\n--------\n" + stage.doc.get("Examples", "")]
+    )
+    params = [*map(option, stage.params), *shared]
+    return Command(stage.name, doc, params, callback=callback)

@@ -1,0 +1,1 @@
+"""The commands that are no stages, one a file; each file's docstring is its command's help."""

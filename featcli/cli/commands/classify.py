@@ -1,0 +1,198 @@
+"""Say what images show, by a network that ships with featcli.
+
+Of each image the classes with the highest probability are printed: as a table on a terminal, else
+as a JSON line. The probabilities of all classes are left on disk like the result of any stage
+(KEY.imagenet.npy), with a picture of the image beside its bars. Without --model the network is
+EfficientNet-Lite0 and knows the 1000 classes of ImageNet. It knows nothing else: the picture of
+something that is none of them gets the name of whatever looks most like it.
+
+Examples
+--------
+What is in this photo?
+
+    featcli classify photo.jpg
+
+Only print, and only the best three:
+
+    featcli classify photo.jpg --top 3 --no-files
+
+A whole folder as one table:
+
+    featcli classify photos/ -o labels.csv
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.execute import Settings, execute, usual_sink, write_options
+from featcli.cli.messages import printable
+from featcli.cli.modelling import (
+    input_options,
+    model_options,
+    opened,
+    output_options,
+    reading,
+)
+from featcli.errors import UsageError
+from featcli.frame import Array, Frame, Sample, Source
+from featcli.io.announcing import Announcing, Nowhere
+from featcli.io.sinks import Sink
+from featcli.io.tables import TABLES, Row, TableSink
+from featcli.models.model import Model
+from featcli.models.stages import Classification
+
+_BAR = 24
+
+
+def best(model: Model, data: Array, top: int) -> list[tuple[int, str, float]]:
+    """Return number, name and probability of the best classes, the best first."""
+    order = np.argsort(-data, kind="stable")[:top]
+    labels = model.labels or tuple(map(str, range(len(data))))
+    return [(int(i), labels[i], float(str(data[i]))) for i in order]
+
+
+def _classify(top: int, no_files: bool, **settings: Any) -> None:
+    settings["no_files"] = no_files
+    if no_files and settings["output"]:
+        raise UsageError("--no-files writes nothing: leave out -o, or --no-files")
+    model = opened(settings)
+    if len(model.description.network.shape) != 1:
+        raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
+    output = settings["output"]
+    is_table = bool(output) and Path(output).suffix.lower() in TABLES
+    pipeline = Classification(settings["model"], keep=not no_files and not is_table)
+
+    def picture(frame: Frame) -> Any:
+        return _picture(pipeline, frame, top)
+
+    def sink(settings: Settings) -> Sink:
+        written = replace(write_options(settings), draw=picture)
+        if is_table:
+            return TableSink(Path(output), written, lambda sample: _row(model, sample, top))
+        inner = Nowhere() if no_files else usual_sink(settings, written)
+        if output == "-":
+            return inner
+        return Announcing(inner, _teller(model, top, settings["as_json"]))
+
+    about = reading(settings, model.description)
+    execute(pipeline, settings, options=about, sink=sink, paths=is_table)
+
+
+def _row(model: Model, sample: Sample, top: int) -> Row:
+    """Return the columns of a table: label_1, probability_1, label_2 ..."""
+    if len(sample.frames) != 1:
+        raise UsageError("a table has one row for each image: leave out --frames all")
+    row: Row = {}
+    for place, (_, label, share) in enumerate(best(model, sample.frames[0].data, top), 1):
+        row |= {f"label_{place}": label, f"probability_{place}": share}
+    return row
+
+
+def _teller(model: Model, top: int, as_json: bool) -> Any:
+    """Return what prints a result: a table on a terminal, else a JSON line."""
+    import sys
+
+    if as_json or not sys.stdout.isatty():
+
+        def tell(source: Source, part: str, data: Array, path: str) -> None:
+            click.echo(json.dumps(_record(model, source, part, data, path, top)))
+
+    else:
+
+        def tell(source: Source, part: str, data: Array, path: str) -> None:
+            _print_bars(source, part, best(model, data, top), path)
+
+    return tell
+
+
+def _record(
+    model: Model, source: Source, part: str, data: Array, path: str, top: int
+) -> dict[str, Any]:
+    ids = model.description.ids
+    found = [
+        {"label": label, "probability": share} | ({"id": ids[number]} if ids else {})
+        for number, label, share in best(model, data, top)
+    ]
+    record: dict[str, Any] = {"key": source.key, "file": source.file}
+    record |= {"part": part} if part else {}
+    return record | {"model": model.name, "top": found} | ({"path": path} if path else {})
+
+
+def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], path: str) -> None:
+    from rich.text import Text
+
+    from featcli.cli.canvas import console
+
+    screen = console()
+    name = ".".join(filter(None, (source.file or source.key, part)))
+    screen.print(Text(printable(name), style="bold"))
+    for _, label, share in found:
+        full = round(_BAR * share)
+        line = Text(f"  {share:6.1%}  ")
+        line.append("█" * full, style="cyan").append("░" * (_BAR - full), style="bright_black")
+        screen.print(line.append(f"  {printable(label)}"))
+    if path:
+        screen.print(Text(f"  {printable(path)}", style="bright_black"))
+
+
+def _picture(pipeline: Classification, frame: Frame, top: int) -> Any:
+    """Draw the image beside the bars of its best classes."""
+    from featcli.view.picture import draw
+    from featcli.view.scores import draw as draw_scores
+
+    image = pipeline.image_of(frame)
+    pixels = None
+    if image is not None:
+        shown = image if image.shape[2] in (1, 3) else image[:, :, : image.shape[2] // 2 * 2 - 1]
+        view = "clip" if image.dtype.kind == "f" else "auto"
+        pixels = draw(shown, view=view).pixels
+    scores = [(label, share) for _, label, share in best(pipeline.model, frame.data, top)]
+    return draw_scores(scores, pixels, pipeline.model.name)
+
+
+command = Command(
+    "classify",
+    __doc__,
+    [
+        *input_options(),
+        *model_options(),
+        options.Grouped(
+            ["--top"],
+            type=click.IntRange(1, 1000),
+            metavar="N",
+            default=5,
+            show_default=True,
+            group="Output",
+            help="How many classes to name.",
+        ),
+        options.Grouped(
+            ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."
+        ),
+        *output_options("view", "cmap", "null", "as_json", "output"),
+        options.Grouped(
+            ["-o", "--output"],
+            metavar="PATH",
+            group="Output",
+            help="A folder, a file (.npy .npz .png .tar), one table of all images (.csv .jsonl "
+            ".parquet), or - for a tar stream on stdout. Without it, files in the current folder.",
+        ),
+        options.Grouped(
+            ["--json", "as_json"], is_flag=True, group="Output", help="JSON lines, always."
+        ),
+        options.quiet(),
+        options.verbose(),
+        options.debug(),
+    ],
+    callback=lambda **given: _classify(**given, view="auto", cmap=None, null=False),
+)
+
+__all__ = ["best", "command"]

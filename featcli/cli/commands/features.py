@@ -1,0 +1,99 @@
+"""Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.
+
+The layer is named by --layer; 'featcli info imagenet' lists those of the network that ships with
+featcli. Its layer pool, which is the default, gives 1280 numbers: what the network knows of the
+image before it decides on a class. Maps are flattened channel by channel, as by flatten.
+
+-o FILE takes all images as the rows of one matrix, in the order of the inputs: .npy (its sidecar
+has the keys), .npz (with the keys, and a matrix for each layer), .csv, .jsonl or .parquet. A
+folder takes a file for each image.
+
+Examples
+--------
+The embedding of a photo, and of many:
+
+    featcli features photo.jpg
+    featcli features photos/ -o features.npz
+
+Two layers in one pass:
+
+    featcli features photos/ --layer block3 --layer pool -o features.npz
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.execute import Settings, execute, usual_sink, write_options
+from featcli.cli.modelling import (
+    input_options,
+    model_options,
+    opened,
+    output_options,
+    reading,
+)
+from featcli.errors import UsageError
+from featcli.frame import Sample
+from featcli.io.sinks import Sink
+from featcli.io.tables import MATRICES, TABLES, MatrixSink, Row, TableSink
+from featcli.models.stages import Extraction
+
+
+def _features(layer: tuple[str, ...], **settings: Any) -> None:
+    model = opened(settings)
+    layers = layer or (("pool",) if "pool" in model.names else (model.names[-1],))
+    try:
+        pipeline = Extraction(settings["model"], layers)
+    except ValueError as error:
+        raise UsageError(f"--layer: {error}") from error
+    kind = Path(settings["output"] or "").suffix.lower()
+    if kind == ".npy" and pipeline.splits:
+        raise UsageError(f"-o {settings['output']} holds one matrix: give .npz for several layers")
+
+    def sink(settings: Settings) -> Sink:
+        written = write_options(settings)
+        path = Path(settings["output"] or "")
+        if kind in TABLES:
+            return TableSink(path, written, _row)
+        if kind in MATRICES:
+            return MatrixSink(path, written)
+        return usual_sink(settings, written)
+
+    execute(pipeline, settings, options=reading(settings, model.description), sink=sink)
+
+
+def _row(sample: Sample) -> Row:
+    return {frame.part or "features": frame.data for frame in sample.frames}
+
+
+command = Command(
+    "features",
+    __doc__,
+    [
+        *input_options(),
+        *model_options(),
+        options.Grouped(
+            ["--layer"],
+            multiple=True,
+            metavar="NAME",
+            group="Model",
+            help="Whose values to give; several in one pass.  [default: pool, or the last]",
+        ),
+        *output_options("output"),
+        options.Grouped(
+            ["-o", "--output"],
+            metavar="PATH",
+            group="Output",
+            help="A matrix with a row an image (.npy .npz .csv .jsonl .parquet), a folder, a file "
+            "(.png .tar), or - for a tar stream on stdout. Without it, files in the current "
+            "folder.",
+        ),
+        options.quiet(),
+        options.verbose(),
+        options.debug(),
+    ],
+    callback=_features,
+)

@@ -1,0 +1,132 @@
+"""Say what a file holds: shape, type, range, mean, NaN, labels and history.
+
+An array is read with its sidecar, which knows its labels and its history. Of a model,
+by the path of its file or the name of one that ships with featcli, the layers are listed.
+
+Examples
+--------
+A photo:
+
+    featcli info photo.jpg
+
+Where an array came from and what was done to it, for another program:
+
+    featcli info photo.vertical.npy --json
+
+The layers of the network that 'featcli classify' uses:
+
+    featcli info imagenet
+
+The versions of everything, for a bug report:
+
+    featcli info --versions
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.looking import samples, say_notes, statistics
+from featcli.cli.messages import printable, say
+from featcli.errors import FeatError
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    from featcli._version import __version__
+
+    packages = {name: version(name) for name in ("numpy", "scipy", "pillow", "click", "rich")}
+    system = {"python": platform.python_version(), "system": platform.platform()}
+    return {"featcli": __version__, **packages, **system}
+
+
+def _lines(about: dict[str, Any]) -> str:
+    shape = "x".join(map(str, about["shape"]))
+    axes = "values" if about["kind"] == "vector" else "rows x cols x channels"
+    labels = ", ".join(about["labels"][:12]) + (" ..." if len(about["labels"]) > 12 else "")
+    rows = [
+        ("shape", f"{shape} ({axes})"),
+        ("type", about["dtype"]),
+        ("range", f"{_short(about['min'])} to {_short(about['max'])}"),
+        ("mean", f"{_short(about['mean'])}, standard deviation {_short(about['std'])}"),
+        ("NaN", f"{about['nan']}" + (f", infinite {about['inf']}" if about["inf"] else "")),
+        ("labels", labels or "none"),
+        ("history", about["history"] or "none: as it was read"),
+        ("source", about["source"]["file"]),
+    ]
+    return "\n".join(f"  {name:8} {printable(text)}" for name, text in rows)
+
+
+def _short(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def _info(as_json: bool, versions: bool, quiet: bool, **settings: Any) -> None:
+    if versions:
+        found = _versions()
+        rows = [f"{name:8} {version}" for name, version in found.items()]
+        click.echo(json.dumps(found) if as_json else "\n".join(rows))
+        return
+    settings["inputs"], failed = _models(settings["inputs"], as_json)
+    if not settings["inputs"] and (failed is not None):
+        _leave(failed)
+        return
+    for sample in samples(settings):
+        failed = failed or bool(sample.error)
+        if sample.error or not quiet:
+            say_notes(sample, "info")
+        for frame in sample.frames:
+            about = statistics(frame)
+            name = printable(".".join(filter(None, (frame.source.key, frame.part))))
+            click.echo(json.dumps(about) if as_json else f"{name}\n{_lines(about)}")
+    _leave(failed)
+
+
+def _leave(failed: bool | None) -> None:
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _models(inputs: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], bool | None]:
+    """Describe the models among the inputs; return the others, and whether one was broken.
+
+    The second is None if there was no model.
+    """
+    from featcli.cli import layers
+
+    found = {name: layers.model_path(name) for name in inputs}
+    failed: bool | None = None
+    for path in filter(None, found.values()):
+        failed = bool(failed)
+        try:
+            about = layers.about(path)
+        except FeatError as error:
+            say(str(error), command="info")
+            failed = True
+        else:
+            click.echo(json.dumps(about) if as_json else layers.table(about))
+    return tuple(name for name in inputs if not found[name]), failed
+
+
+command = Command(
+    "info",
+    __doc__,
+    [
+        options.arguments(),
+        *options.reading(),
+        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.Grouped(
+            ["--versions"], is_flag=True, group="Output", help="Versions, for a bug report."
+        ),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_info,
+)

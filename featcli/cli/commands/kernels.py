@@ -1,0 +1,137 @@
+"""List the built-in kernels, or show one: its numbers, what it shows, where it comes from.
+
+Positive numbers stand on a bright ground, negative ones on a dark one, zero on mid-grey.
+
+Examples
+--------
+All of them, and one:
+
+    featcli kernels
+    featcli kernels vertical
+
+A formula, and its numbers for another program:
+
+    featcli kernels gaussian:sigma=1 --json
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from featcli import kernels
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.messages import printable
+from featcli.errors import UsageError
+from featcli.formulas import FORMULAS
+
+_WIDEST = 15
+
+
+def _kernels(names: tuple[str, ...], as_json: bool) -> None:
+    if not names:
+        _list(as_json)
+    for name in names:
+        try:
+            found = kernels.describe(name)
+            kernel = kernels.parse(name)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        if as_json:
+            click.echo(json.dumps(_record(kernel)))
+        else:
+            _draw(found, kernel)
+
+
+def _record(kernel: kernels.Kernel) -> dict[str, Any]:
+    return {
+        "name": kernel.label,
+        "text": kernel.text,
+        "values": kernel.values.tolist(),
+        "title": kernel.title,
+        "shows": kernel.shows,
+        "citation": kernel.citation,
+    }
+
+
+def _list(as_json: bool) -> None:
+    found = [kernels.parse(name) for name in kernels.names()]
+    if as_json:
+        click.echo(json.dumps([_record(kernel) for kernel in found]))
+        return
+    for kernel in found:
+        size = "x".join(map(str, kernel.values.shape))
+        click.echo(f"{kernel.label:14} {size:5}  {kernel.title}")
+    click.echo("\nFormulas, such as gaussian:sigma=2 or box:7:")
+    for formula in FORMULAS.values():
+        click.echo(f"{formula.usage}\n{'':21} {_plain(formula.title)}")
+
+
+def _plain(text: str) -> str:
+    """A docstring's marks of code mean nothing on a terminal."""
+    return text.replace("`", "")
+
+
+def _draw(found: kernels.Description, kernel: kernels.Kernel) -> None:
+    from featcli.cli.canvas import console, show_pixels
+    from featcli.view.picture import draw
+
+    screen = console()
+    rows, cols = kernel.values.shape
+    screen.print(
+        f"{kernel.label}: {_plain(found.title) or 'a kernel of your own'} ({rows}x{cols})\n"
+    )
+    if max(rows, cols) <= _WIDEST:
+        _print_values(screen, found)
+    else:
+        view = "signed" if kernel.values.min() < 0 else "minmax"
+        show_pixels(screen, [draw(kernel.values, view=view).pixels], min(screen.width, 64))
+    total = f"The numbers sum to {kernel.values.sum():.4g}."
+    for text in (found.shows, total, found.citation and f"Source: {found.citation}"):
+        if text:
+            screen.print(f"\n{printable(_plain(text))}", soft_wrap=False)
+    if found.see_also:
+        screen.print(f"\nSee also: {', '.join(found.see_also)}")
+
+
+def _print_values(screen: Any, found: kernels.Description) -> None:
+    """Print the matrix; positive numbers on a bright ground, negative ones on a dark one."""
+    from rich.style import Style
+    from rich.text import Text
+
+    texts = [[f"{value:.4g}" for value in row] for row in found.values]
+    width = max(len(text) for row in texts for text in row) + 2
+    top = abs(found.values).max() or 1
+    for row, values in zip(texts, found.values, strict=True):
+        line = Text("  ")
+        for text, value in zip(row, values, strict=True):
+            shade = round(127.5 + 127.5 * value / top)
+            ink = "black" if shade > 127 else "white"
+            line.append(
+                f"{text:>{width - 1}} ", Style.parse(f"{ink} on rgb({shade},{shade},{shade})")
+            )
+        screen.print(line)
+    if found.divisor != 1:
+        screen.print(f"  each divided by {found.divisor:g}")
+
+
+command = Command(
+    "kernels",
+    __doc__,
+    [
+        options.Described(
+            "names",
+            "A kernel, a formula (gaussian:sigma=2), rows of numbers, or a kernel file, as for "
+            "'featcli convolve --kernel'. Without any, the list of all.",
+            nargs=-1,
+            metavar="[NAME]...",
+        ),
+        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.debug(),
+    ],
+    callback=_kernels,
+    context_settings={"ignore_unknown_options": True},  # rows such as "-1 0 1" are no option
+)

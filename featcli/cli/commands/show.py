@@ -1,0 +1,124 @@
+"""Show a picture or an array in the terminal, with its range and mean.
+
+Three channels are one picture in colour, one channel is grey, of more each is shown under its
+name. --values prints the numbers themselves.
+
+Examples
+--------
+A photo, and what its vertical edges look like:
+
+    featcli show photo.jpg
+    featcli show photo.vertical.npy
+
+A small picture as the matrix that it is:
+
+    featcli show one.png --values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import click
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.looking import samples, say_notes, statistics
+from featcli.cli.messages import printable
+from featcli.frame import Array, Frame
+
+_PLANES, _NARROWEST = 6, 26
+
+
+def _show(values: bool, width: int | None, quiet: bool, **settings: Any) -> None:
+    from featcli.cli.canvas import console
+
+    screen = console()
+    failed = False
+    for sample in samples(settings):
+        failed = failed or bool(sample.error)
+        if sample.error or not quiet:
+            say_notes(sample, "show")
+        for frame in sample.frames:
+            screen.print(_headline(frame))
+            if values:
+                _print_values(screen, frame)
+            else:
+                columns = width or max(1, min(screen.width, 100))
+                _draw(screen, frame, columns, settings["view"], settings["cmap"])
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _headline(frame: Frame) -> str:
+    about = statistics(frame)
+    name = ".".join(filter(None, (frame.source.key, frame.part)))
+    shape = "x".join(map(str, about["shape"]))
+    line = f"{name}: {shape} {about['dtype']}"
+    if about["mean"] is not None:
+        line += f", {about['min']:.6g} to {about['max']:.6g}, mean {about['mean']:.6g}"
+    line += f", {about['nan']} NaN" if about["nan"] else ""
+    return printable(line + (f"  [{about['history']}]" if about["history"] else ""))
+
+
+def _planes(frame: Frame) -> Iterator[tuple[str, Array]]:
+    """Yield what is shown as one picture or one matrix, with its label."""
+    channels = frame.data.shape[-1]
+    for channel in range(channels):
+        yield frame.labels[channel], frame.data[:, :, channel]
+
+
+def _print_values(screen: Any, frame: Frame) -> None:
+    from featcli.view.terminal import matrix
+
+    if frame.kind == "vector":
+        screen.print(matrix(frame.data))
+        return
+    for label, plane in _planes(frame):
+        if frame.data.shape[2] > 1:
+            screen.print(f"{printable(label)}:")
+        screen.print(matrix(plane))
+
+
+def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) -> None:
+    from featcli.cli.canvas import show_pixels
+    from featcli.view.picture import draw
+
+    whole = frame.kind == "vector" or frame.data.shape[2] == 1
+    if whole or (frame.data.shape[2] == 3 and cmap is None):
+        picture = draw(frame.data, frame.labels, view, cmap)
+        if picture.info["layout"] != "tiles":
+            show_pixels(screen, [picture.pixels], columns)
+            return
+    planes = list(islice(_planes(frame), _PLANES))
+    across = min(len(planes), max(1, columns // _NARROWEST))
+    width = max(1, (columns - across + 1) // across)
+    for row in (planes[start : start + across] for start in range(0, len(planes), across)):
+        screen.print(" ".join(printable(label)[:width].ljust(width) for label, _ in row).rstrip())
+        show_pixels(screen, [draw(one, (name,), view, cmap).pixels for name, one in row], width)
+    if frame.data.shape[2] > _PLANES:
+        screen.print(f"... and {frame.data.shape[2] - _PLANES} more channels")
+
+
+command = Command(
+    "show",
+    __doc__,
+    [
+        options.arguments(),
+        *options.reading(),
+        options.Grouped(["--values"], is_flag=True, group="Output", help="Print the numbers."),
+        options.Grouped(
+            ["--width"],
+            type=click.IntRange(1, 1000),
+            metavar="N",
+            group="Output",
+            help="Columns to use; without it as many as the terminal has, up to 100.",
+        ),
+        *options.view(),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_show,
+)

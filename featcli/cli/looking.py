@@ -1,0 +1,77 @@
+"""What `info` and `show` share: the frames of the inputs, and what there is to say of one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from featcli.batch import inputs
+from featcli.cli.execute import read_options
+from featcli.cli.messages import say
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Frame, Sample
+from featcli.pipeline import caption
+
+
+def samples(settings: dict[str, Any]) -> Iterator[Sample]:
+    """Read every input; one that fails becomes a sample with its error."""
+    sources = list(settings["inputs"])
+    if not sources:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("no input: name files or folders, or pipe something in")
+        sources = ["-"]
+    options = read_options(settings)
+    for item in inputs.expand(inputs.resolve(sources), options, stdin=sys.stdin.buffer):
+        try:
+            yield item.load(options)
+        except FeatError as error:
+            yield Sample(item.source, error=str(error))
+
+
+def say_notes(sample: Sample, command: str) -> None:
+    """Tell people what they should know of a sample."""
+    for note in sample.notes:
+        say(f"{sample.source.file}: {note}", command=command)
+    if sample.error:
+        say(sample.error, command=command)
+
+
+def statistics(frame: Frame) -> dict[str, Any]:
+    """Describe a frame by numbers that JSON can hold.
+
+    Returns
+    -------
+    dict
+        `shape`, `dtype`; over the finite values `min`, `max`, `mean` and `std`; `nan` and `inf`
+        count the others; `labels`, `history` as pipeline text, `source`, `part`.
+    """
+    data = frame.data
+    finite = data[np.isfinite(data)] if data.dtype.kind == "f" else data
+    found: dict[str, Any] = {
+        "source": {"key": frame.source.key, "file": frame.source.file},
+        "part": frame.part,
+        "kind": frame.kind,
+        "shape": list(data.shape),
+        "dtype": data.dtype.name,
+    }
+    for name in ("min", "max", "mean", "std"):
+        found[name] = _number(finite, name)
+    found["nan"] = int(np.isnan(data).sum()) if data.dtype.kind == "f" else 0
+    found["inf"] = int(np.isinf(data).sum()) if data.dtype.kind == "f" else 0
+    found["labels"] = list(frame.labels)
+    found["history"] = caption(frame.history)
+    return found
+
+
+def _number(values: Any, name: str) -> int | float | None:
+    """Return a statistic in float64; None where there is nothing, or none that is finite."""
+    if values.size == 0:
+        return None
+    if name in ("min", "max"):
+        return getattr(values, name)().item()
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = float(getattr(values, name)(dtype=np.float64))
+    return result if np.isfinite(result) else None

@@ -1,0 +1,185 @@
+"""The `featcli` command: its subcommands by name, and the boundary where every error ends."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from featcli._index import COMMANDS, STAGES
+from featcli._version import __version__
+from featcli.cli.messages import exit_quietly, say
+from featcli.errors import FeatError
+
+_INTERRUPTED, _BROKEN_PIPE, _KILLED = 130, 141, 128
+_COMPLETE = "_FEATCLI_COMPLETE"
+_EXAMPLES = """\
+featcli convolve photo.jpg -k vertical | featcli relu | featcli pool --size 2
+featcli run "convolve vertical | relu | pool 2 | flatten" photo.jpg -o features.npy
+featcli show photo.jpg
+"""
+
+
+class Root(click.Group):
+    """Knows every command's name and first line without importing any of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the stages, then the other commands."""
+        return [*STAGES, *COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import what the command needs, and nothing else."""
+        _one_thread_of_blas()
+        if cmd_name in COMMANDS:
+            command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+            return command
+        return _stage_command(cmd_name) if cmd_name in STAGES else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest commands when there is none of this name."""
+        if args and args[0] not in STAGES and args[0] not in COMMANDS and args[0][:1] != "-":
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=2)
+            meant = f": did you mean {' or '.join(near)}?" if near else " (see featcli --help)"
+            raise click.UsageError(f"no command {args[0]!r}{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write both lists under their headings."""
+        for title, table in (("Stages", STAGES), ("Commands", COMMANDS)):
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(14), text) for name, (_, text) in table.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they stand: they are meant to be copied."""
+        with formatter.section("Examples"):
+            for line in _EXAMPLES.splitlines():
+                formatter.write(f"  {line}\n")
+
+
+def _stage_command(name: str) -> click.Command:
+    from featcli import stage
+    from featcli.cli import options
+    from featcli.cli.command import stage_command
+    from featcli.cli.execute import execute
+
+    shared = [*options.inputs(), *options.outputs()]
+    shared += [options.quiet(), options.verbose(), options.debug()]
+    return stage_command(stage.get(name), shared, execute)
+
+
+def _one_thread_of_blas() -> None:
+    """Equal results on any number of cores; must be set before NumPy is imported."""
+    for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"featcli {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")
+def cli() -> None:
+    """Extract features from images the way a convolutional network does.
+
+    Every stage is a command: split the channels, convolve, activate, pool, flatten. Each reads
+    images or arrays and leaves an array (.npy), a picture of it (.png) and its recipe (.json).
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for name in ("SIGTERM", "SIGHUP"):
+        _end_by(getattr(signal, name, None))
+    given = sys.argv[1:] if arguments is None else arguments
+    exit_quietly(_run(given))
+    raise AssertionError("unreachable")
+
+
+def _end_by(number: signal.Signals | None) -> None:
+    """Let a signal that ends the process unwind it first; one that is ignored (nohup) stays so."""
+    if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+        signal.signal(number, _terminate)
+
+
+def _terminate(number: int, _frame: Any) -> NoReturn:
+    raise SystemExit(_KILLED + number)
+
+
+def _run(arguments: list[str]) -> int:
+    """Return the exit code; no error passes this point."""
+    try:
+        return _dispatch(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _BROKEN_PIPE
+    except Exception as error:
+        if "--debug" in arguments:
+            import traceback
+
+            traceback.print_exc()
+        return _explain(error, arguments)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    """Do what `click.Command.main` does, which would answer a broken pipe with exit code 1."""
+    if sys.stdout is None:
+        raise FeatError("standard output is closed")
+    instruction = os.environ.get(_COMPLETE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "featcli", _COMPLETE, instruction)
+    with cli.make_context("featcli", list(arguments)) as context:
+        cli.invoke(context)
+    return 0
+
+
+def _explain(error: Exception, arguments: list[str]) -> int:
+    """Say in one line what went wrong, and return the exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        text = error.format_message().rstrip(".")
+        code, text = error.exit_code, f"{text[:1].lower()}{text[1:]}"
+    elif isinstance(error, FeatError):
+        code, text = error.exit_code, str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        code, text = 1, f"{error.filename or 'standard input or output'}: {error.strerror}"
+    else:
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        code, text = 1, f"unexpected {reason} (please report it; --debug shows more)"
+    say(text, command=_command_name(arguments))
+    return code
+
+
+def _command_name(arguments: list[str]) -> str:
+    return next((one for one in arguments if one in STAGES or one in COMMANDS), "")

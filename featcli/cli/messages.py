@@ -1,0 +1,42 @@
+"""What people read: one line each, on standard error, safe whatever a file is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def printable(text: str) -> str:
+    """Escape what would break a line, drive a terminal or is no text."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode()
+                   if not "\ud800" <= one <= "\udfff" else f"\\x{ord(one) - 0xDC00:02x}"
+                   for one in text)  # fmt: skip
+
+
+def say(text: str, *, command: str = "") -> None:
+    """Write one line for people."""
+    name = f"featcli {command}" if command else "featcli"
+    sys.stderr.write(f"{name}: {printable(text)}\n")
+    sys.stderr.flush()
+
+
+def emit(path: str, end: bytes = b"\n") -> None:
+    """Write a path as the bytes that it has on the disk."""
+    sys.stdout.buffer.write(os.fsencode(path) + end)
+    sys.stdout.buffer.flush()
+
+
+def exit_quietly(code: int) -> None:
+    """Leave at once; a closed pipe shall not be complained about by the interpreter either."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _point_to_null(stream.fileno())
+    raise SystemExit(code)
+
+
+def _point_to_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)

@@ -1,0 +1,84 @@
+"""What `classify` and `features` share: the model, how it wants images, and their options."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import click
+
+from featcli.cli import options
+from featcli.cli.execute import Settings, read_options
+from featcli.errors import UsageError
+from featcli.io.options import ReadOptions
+from featcli.models.files import Description, ModelError
+from featcli.models.model import DEFAULT, Model, load_model
+
+
+def model_options() -> list[click.Parameter]:
+    """Which network, how exactly images are decoded, and how many at once."""
+    grouped = options.Grouped
+    return [
+        grouped(
+            ["--model"],
+            metavar="NAME|PATH",
+            default=DEFAULT,
+            show_default=True,
+            group="Model",
+            help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
+            "onnx).",
+        ),
+        grouped(
+            ["--decode"],
+            type=click.Choice(["fast", "exact"]),
+            default="fast",
+            show_default=True,
+            group="Model",
+            help="fast: a JPEG much larger than the network's input is decoded at a part of its "
+            "size, if the model allows it.",
+        ),
+    ]
+
+
+def input_options() -> list[click.Parameter]:
+    """How inputs are read; the model says in which range it takes pixels."""
+    found = [one for one in options.inputs() if one.name != "unit"]
+    jobs = options.Grouped(
+        ["-j", "--jobs"],
+        type=click.IntRange(1, 256),
+        metavar="N",
+        group="Input",
+        help="How many images at once.  [default: the processors that there are]",
+    )
+    return [*found, jobs]
+
+
+def output_options(*without: str) -> list[click.Parameter]:
+    """Where results go."""
+    return [one for one in options.outputs() if one.name not in without]
+
+
+def opened(settings: Settings) -> Model:
+    """Load the model and complete the settings; raises UsageError for one that is not there."""
+    settings["jobs"] = settings.get("jobs") or _processors()
+    settings.setdefault("unit", False)
+    try:
+        return load_model(settings["model"])
+    except ModelError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"--model: {error}") from error
+
+
+def _processors() -> int:
+    """Count those that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def reading(settings: Settings, about: Description) -> ReadOptions:
+    """Read images in the range that the model takes, and no larger than it needs."""
+    found = read_options(settings)
+    reduced = about.reduced_decoding if settings["decode"] == "fast" else 0
+    return replace(found, unit=about.range == 1, as_bytes=about.range == 255, reduced=reduced)

@@ -1,0 +1,174 @@
+"""The options that commands share, each a value that stands once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from featcli.io.options import MAX_PIXELS
+
+
+class Grouped(click.Option):
+    """An option that knows its heading in the help."""
+
+    def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class Described(click.Argument):
+    """An argument that is explained in the help."""
+
+    def __init__(self, name: str, explanation: str, **settings: Any) -> None:
+        super().__init__([name], **settings)
+        self.explanation = explanation
+
+
+def choice(values: Sequence[str]) -> dict[str, Any]:
+    """Settings of an option that takes one of `values`, written as a stage's are."""
+    return {"type": click.Choice(values), "metavar": "|".join(values)}
+
+
+def _option(group: str, *names: str, **settings: Any) -> Grouped:
+    return Grouped(names, group=group, **settings)
+
+
+VIEWS = ("auto", "minmax", "abs", "signed", "clip")
+CMAPS = ("gray", "viridis", "magma", "coolwarm")
+
+
+def reading() -> list[click.Parameter]:
+    """How inputs are read."""
+    return [
+        _option("Input", "--unit", is_flag=True, help="Scale integers to 0..1 by their type."),
+        _option(
+            "Input",
+            "--background",
+            metavar="COLOUR",
+            default="white",
+            show_default=True,
+            help="What transparent pixels are laid over; 'keep' keeps a channel A.",
+        ),
+        _option(
+            "Input",
+            "--frames",
+            **choice(["first", "all"]),
+            default="first",
+            show_default=True,
+            help="Of a file with several frames.",
+        ),
+        _option(
+            "Input",
+            "--layout",
+            **choice(["hwc", "chw"]),
+            default="hwc",
+            show_default=True,
+            help="Where a 3-D array has its channels.",
+        ),
+        _option(
+            "Input",
+            "--max-pixels",
+            type=click.IntRange(1),
+            metavar="N",
+            default=MAX_PIXELS,
+            show_default=True,
+            help="Refuse a picture of more before decoding it.",
+        ),
+    ]
+
+
+def arguments() -> Described:
+    """What is read."""
+    return Described(
+        "inputs",
+        "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM), arrays (.npy, .npz), a .tar of these, "
+        "folders or globs. Without any, or for -, standard input: an image, an array, a tar "
+        "stream, or a list of paths.",
+        nargs=-1,
+        metavar="[INPUT]...",
+        type=click.Path(),
+    )
+
+
+def inputs() -> list[click.Parameter]:
+    """What is read, and how."""
+    return [
+        arguments(),
+        _option(
+            "Input",
+            "--from-file",
+            multiple=True,
+            metavar="LIST",
+            type=click.Path(),
+            help="Read paths from a file, one a line or separated by NUL; - is stdin.",
+        ),
+        *reading(),
+    ]
+
+
+def view() -> list[click.Parameter]:
+    """How arrays are drawn."""
+    return [
+        _option(
+            "Output",
+            "--view",
+            **choice(VIEWS),
+            default="auto",
+            show_default=True,
+            help="Which values a picture shows as black and white.",
+        ),
+        _option("Output", "--cmap", **choice(CMAPS), help="Colours of the picture."),
+    ]
+
+
+def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a forgotten value, whose place the next option has taken."""
+    if value and value.startswith("-") and value != "-":
+        raise click.BadParameter(f"{value!r} looks like an option; if it is a name, give ./{value}")
+    return value
+
+
+def outputs() -> list[click.Parameter]:
+    """Where results go."""
+    return [
+        _option(
+            "Output",
+            "-o",
+            "--output",
+            metavar="PATH",
+            type=click.Path(),
+            callback=_no_option,
+            help="A folder, a file (.npy .npz .png .tar), or - for a tar stream on stdout. "
+            "Without it, files in the current folder.",
+        ),
+        _option(
+            "Output",
+            "--format",
+            **choice(["tar", "npy", "png"]),
+            help="With -o -: what goes to stdout; tar unless given.",
+        ),
+        _option("Output", "--overwrite", is_flag=True, help="Replace what is there."),
+        _option("Output", "--no-sidecar", is_flag=True, help="Write no .json beside arrays."),
+        *view(),
+        _option("Output", "-0", "--null", is_flag=True, help="End printed paths with NUL."),
+        _option("Output", "--json", "as_json", is_flag=True, help="Print JSON instead of paths."),
+    ]
+
+
+def quiet() -> click.Parameter:
+    """For commands that have notes for people."""
+    return _option("Other", "-q", "--quiet", is_flag=True, help="No notes, only errors.")
+
+
+def verbose() -> click.Parameter:
+    """For commands that have more to say."""
+    return _option("Other", "-v", "--verbose", is_flag=True, help="Say what is done.")
+
+
+def debug() -> click.Parameter:
+    """For every command; the boundary in `main` looks for it."""
+    return _option(
+        "Other", "--debug", is_flag=True, expose_value=False, help="Show where an error comes from."
+    )

@@ -1,0 +1,162 @@
+"""Expand, depthwise, project: the three convolutions of an inverted residual, in one sweep.
+
+The expanded maps are six times as many as what goes in and comes out. Written as a whole they do
+not fit into a core's cache; here a strip of rows is expanded, filtered and projected before the
+next one is begun, and only the rows that two strips share are kept.
+
+Source of the structure: Sandler et al., MobileNetV2, CVPR 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from featcli.engine.layers import same
+
+Array = npt.NDArray[Any]
+Activate = Callable[[Array, Array], object]
+
+# What the expanded rows of one strip may take, in bytes.
+STRIP_BYTES = 512 * 1024
+
+
+class Taps(NamedTuple):
+    """A depthwise kernel made ready: at stride 1 each tap is repeated along a whole row."""
+
+    weight: Array
+    bias: Array
+    size: int
+    stride: int
+    tiled: bool
+
+
+class Bottleneck:
+    """The layer with its weights; may be used by several threads at once.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Rows, columns and channels of what goes in.
+    expand : (weight (c_in, c), bias (c,)) or None
+    depthwise : (weight (k, k, c), bias (c,))
+    project : (weight (c, c_out), bias (c_out,))
+    stride : int
+    activate : callable
+        `activate(x, out)`, after expand and depthwise; must keep zero.
+    skip : bool
+        Whether the input is added to the result.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        expand: tuple[Array, Array] | None,
+        depthwise: tuple[Array, Array],
+        project: tuple[Array, Array],
+        stride: int,
+        activate: Activate,
+        skip: bool,
+    ) -> None:
+        rows, cols, _ = shape
+        size = depthwise[0].shape[0]
+        self._out = (-(-rows // stride), -(-cols // stride))
+        self._pads = (same(rows, size, stride), same(cols, size, stride))
+        self._expand = expand and (expand[0], np.tile(expand[1], cols))
+        self._taps = _ready(*depthwise, stride, self._out[1])
+        self._project = project
+        self._activate = activate
+        self._skip = skip
+
+    def __call__(self, x: Array) -> Array:
+        """Run on maps (rows, cols, c_in) of the declared shape, float32 and contiguous."""
+        weight, bias = self._project
+        rows, cols = self._out
+        result = np.empty((rows, cols, weight.shape[1]), dtype=np.float32)
+        for top, filtered in self._strips(x):
+            part = result[top : top + len(filtered)].reshape(-1, weight.shape[1])
+            np.matmul(filtered.reshape(len(part), -1), weight, out=part)
+        result += bias
+        if self._skip:
+            result += x
+        return result
+
+    def _strips(self, x: Array) -> Any:
+        """Yield each strip's first row and its filtered maps."""
+        (above, _), (left, right) = self._pads
+        taps, (rows, cols) = self._taps, self._out
+        channels, width = taps.weight.shape[-1] // (cols if taps.tiled else 1), x.shape[1]
+        height = _strip_rows(rows, taps.stride * (width + left + right) * channels)
+        reach = (height - 1) * taps.stride + taps.size
+        padded = np.empty((reach, left + width + right, channels), dtype=np.float32)
+        padded[:, :left] = padded[:, left + width :] = 0
+        filtered = np.empty((height, cols, channels), dtype=np.float32)
+        known = 0  # rows of `padded` that the strip before has filled already
+        first = -above  # row of x that the first row of `padded` stands for
+        for top in range(0, rows, height):
+            count = min(height, rows - top)
+            needed = (count - 1) * taps.stride + taps.size
+            self._fill(x, padded, (known, needed), first, left)
+            part = filtered[:count]
+            _filter(padded, taps, part)
+            self._activate(part, part)
+            yield top, part
+            known = max(0, needed - count * taps.stride)
+            padded[:known] = padded[needed - known : needed].copy()
+            first += count * taps.stride
+
+    def _fill(self, x: Array, padded: Array, span: tuple[int, int], first: int, left: int) -> None:
+        """Expand those rows of x that `padded[span]` stands for; beyond the edge is zero."""
+        begin, end = (min(max(row + first, 0), len(x)) for row in span)
+        padded[span[0] : begin - first] = 0
+        padded[end - first : span[1]] = 0
+        if begin >= end:
+            return
+        inside = padded[begin - first : end - first, left : left + x.shape[1]]
+        if self._expand is None:
+            inside[...] = x[begin:end]
+            return
+        weight, bias = self._expand
+        expanded = np.matmul(x[begin:end].reshape(-1, x.shape[2]), weight)
+        rows = expanded.reshape(end - begin, -1)
+        rows += bias
+        self._activate(expanded.reshape(inside.shape), inside)
+
+
+def _ready(weight: Array, bias: Array, stride: int, cols: int) -> Taps:
+    size = weight.shape[0]
+    if stride > 1:
+        return Taps(weight, np.tile(bias, cols), size, stride, False)
+    tiled = np.tile(weight, (1, 1, cols))
+    return Taps(tiled, np.tile(bias, cols), size, stride, True)
+
+
+def _strip_rows(rows: int, numbers: int) -> int:
+    """Divide the rows into strips of about equal height."""
+    most = max(1, STRIP_BYTES // (4 * numbers))
+    strips = -(-rows // most)
+    return -(-rows // strips)
+
+
+def _filter(padded: Array, taps: Taps, out: Array) -> None:
+    """Depthwise convolution of padded rows, with its bias.
+
+    einsum multiplies and adds along the last axis: the longer that is, the quicker. At stride 1
+    columns and channels are one axis.
+    """
+    down, right, deep = padded.strides
+    rows, cols, channels = out.shape
+    k, s = taps.size, taps.stride
+    if taps.tiled:
+        seen = as_strided(padded, (rows, cols * channels, k, k), (down, deep, down, right))
+        np.einsum("hqij,ijq->hq", seen, taps.weight, out=out.reshape(rows, -1))
+    else:
+        steps = (down * s, right * s, down, right, deep)
+        seen = as_strided(padded, (rows, cols, k, k, channels), steps)
+        np.einsum("hwijc,ijc->hwc", seen, taps.weight, out=out)
+    flat = out.reshape(rows, -1)
+    flat += taps.bias

@@ -1,0 +1,89 @@
+"""A network's own convolution, with channels last: one matrix product, and windows for the rest.
+
+Memory: rows are taken in strips, so that what a convolution unfolds stays within the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+# What a strip's unfolded windows may take, in numbers: about the cache of one core.
+STRIP = 200_000
+NO_PADDING: Padding = ((0, 0), (0, 0))
+
+
+def same(length: int, size: int, stride: int, dilation: int = 1) -> Pair:
+    """Return the zeros before and after that give ceil(length / stride) windows.
+
+    Of an odd number the larger half comes after: TensorFlow's SAME, ONNX's SAME_UPPER.
+    """
+    reach = (size - 1) * dilation + 1
+    total = max((-(-length // stride) - 1) * stride + reach - length, 0)
+    return total // 2, total - total // 2
+
+
+def count(length: int, size: int, stride: int, dilation: int, pads: Pair) -> int:
+    """Return how many windows fit; zero or less if none does."""
+    return (length + sum(pads) - (size - 1) * dilation - 1) // stride + 1
+
+
+def pad(x: Array, padding: Padding, value: float = 0.0) -> Array:
+    """Put `value` around the rows and columns of `x`, (rows, cols, c)."""
+    if padding == NO_PADDING:
+        return x
+    return np.pad(x, (*padding, (0, 0)), constant_values=value)
+
+
+def windows(x: Array, size: Pair, stride: Pair, dilation: Pair) -> Array:
+    """See padded maps as windows, (rows, cols, kernel rows, kernel cols, c), without a copy."""
+    rows, cols = (
+        count(n, k, s, d, (0, 0))
+        for n, k, s, d in zip(x.shape[:2], size, stride, dilation, strict=True)
+    )
+    down, right, deep = x.strides
+    return as_strided(
+        x,
+        (rows, cols, *size, x.shape[2]),
+        (down * stride[0], right * stride[1], down * dilation[0], right * dilation[1], deep),
+        writeable=False,
+    )
+
+
+def conv2d(
+    x: Array, weight: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """Convolve maps (rows, cols, c_in) with (kr, kc, c_in / groups, c_out), all of one type."""
+    size = (weight.shape[0], weight.shape[1])
+    if size == (1, 1) and groups == 1 and padding == NO_PADDING:
+        taken = x[:: stride[0], :: stride[1]]
+        # As one matrix: a stack of small ones would be multiplied one by one.
+        product = taken.reshape(-1, x.shape[2]) @ weight[0, 0]
+        return product.reshape(*taken.shape[:2], weight.shape[3])
+    seen = windows(pad(x, padding), size, stride, dilation)
+    if groups == 1:
+        return _product(seen, weight)
+    if groups == x.shape[2] == weight.shape[3]:
+        return np.einsum("hwijc,ijc->hwc", seen, weight[:, :, 0])
+    parts = zip(np.split(seen, groups, axis=4), np.split(weight, groups, axis=3), strict=True)
+    return np.concatenate([_product(one, taps) for one, taps in parts], axis=2)
+
+
+def _product(seen: Array, weight: Array) -> Array:
+    """Unfold the windows strip by strip and multiply them with the weights."""
+    rows, cols = seen.shape[:2]
+    matrix = weight.reshape(-1, weight.shape[3])
+    result = np.empty((rows, cols, matrix.shape[1]), dtype=np.result_type(seen, weight))
+    step = max(1, STRIP // (cols * matrix.shape[0]))
+    for top in range(0, rows, step):
+        unfolded = seen[top : top + step].reshape(-1, matrix.shape[0])
+        part = result[top : top + step]
+        np.matmul(unfolded, matrix, out=part.reshape(-1, matrix.shape[1]))
+    return result

@@ -1,0 +1,34 @@
+"""What can go wrong, each with the exit code that a shell sees.
+
+A message is one line that names the file or option, says what is wrong and what would be right.
+"""
+
+from __future__ import annotations
+
+
+class FeatError(Exception):
+    """An item failed: its content had to be looked at to know. Exit code 1."""
+
+    exit_code = 1
+
+
+class ReadError(FeatError):
+    """An input cannot be read as an image, an array or a stream."""
+
+
+class WriteError(FeatError):
+    """An output cannot be written."""
+
+
+class StageError(FeatError):
+    """A stage refuses the array that reached it; the message names step and shape."""
+
+
+class UsageError(FeatError):
+    """The request itself is wrong, whatever the input holds. Exit code 2."""
+
+    exit_code = 2
+
+
+class OutputExists(UsageError):
+    """An output is already there and is not featcli's own to replace."""

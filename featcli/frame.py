@@ -1,0 +1,156 @@
+"""What flows through every stage: an array that knows what it is and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Value = str | int | float | bool | None | tuple["Value", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done: a stage and the parameters it was given, text and numbers only."""
+
+    stage: str
+    params: tuple[tuple[str, Value], ...] = ()
+
+    @classmethod
+    def of(cls, stage: str, **params: Value) -> Self:
+        """Make a step from keyword arguments, in their order."""
+        return cls(stage, tuple((name, _freeze(value)) for name, value in params.items()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `json` can write; `from_json` gives the same step again."""
+        return {"stage": self.stage, "params": dict(self.params)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; raises ValueError for anything else."""
+        stage, params = data.get("stage"), data.get("params")
+        if not isinstance(stage, str) or not isinstance(params, dict):
+            raise ValueError("a step has a stage and its params")
+        return cls.of(stage, **params)
+
+
+def _freeze(value: Any) -> Value:
+    if isinstance(value, (list, tuple)):
+        return tuple(_freeze(item) for item in value)
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise ValueError(f"a step holds text and numbers, not {type(value).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a frame came from.
+
+    Attributes
+    ----------
+    key : str
+        The image's relative path without its suffix; names every output.
+    file : str
+        The file that was read, as it was given.
+    """
+
+    key: str = "array"
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """An array on its way through the stages; immutable, small, picklable.
+
+    Attributes
+    ----------
+    data : ndarray
+        Maps, `(rows, cols, channels)`, or a vector, `(n,)`. Read-only.
+    labels : tuple of str
+        A name per channel, or per element of a vector; empty for a vector without names.
+    source : Source
+        Where it came from.
+    part : str
+        Which of several results of one image this is, such as `"R"`; else empty.
+    history : tuple of Step
+        What was done to it.
+    """
+
+    data: Array
+    labels: tuple[str, ...] = ()
+    source: Source = field(default_factory=Source)
+    part: str = ""
+    history: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        data = np.asarray(self.data)
+        if data.ndim == 2:
+            data = data[:, :, np.newaxis]
+        check_shape(data.shape)
+        view = data.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "data", view)
+        object.__setattr__(self, "labels", _labels(self.labels, view))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.data, self.labels, self.source, self.part, self.history)
+
+    @property
+    def kind(self) -> str:
+        """`"maps"` or `"vector"`."""
+        return kind(self.data)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def kind(data: Array) -> str:
+    """Return `"vector"` for one axis, else `"maps"`."""
+    return "vector" if data.ndim == 1 else "maps"
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """Raise ValueError unless `shape` is that of maps or of a vector."""
+    if len(shape) not in (1, 2, 3):
+        raise ValueError(
+            f"an array of shape {tuple(shape)} is neither maps (rows, cols, channels) "
+            "nor a vector (n,)"
+        )
+    if 0 in shape:
+        raise ValueError(f"an array of shape {tuple(shape)} is empty")
+
+
+def _labels(labels: Sequence[str], data: Array) -> tuple[str, ...]:
+    count = data.shape[-1]
+    if labels and len(labels) != count:
+        raise ValueError(f"{len(labels)} labels for {count} channels")
+    if labels or data.ndim == 1:
+        return tuple(labels)
+    return tuple(str(channel) for channel in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All the parts of one image, which travel together; or the error that it died of.
+
+    Attributes
+    ----------
+    source : Source
+        What the parts have in common.
+    frames : tuple of Frame
+        One, or one for each part.
+    notes : tuple of str
+        What a person should know, such as a depth that was lost in reading.
+    error : str
+        Why there are no frames; else empty.
+    """
+
+    source: Source
+    frames: tuple[Frame, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str = ""

@@ -1,0 +1,161 @@
+"""All results in one archive: a tar stream, to a file or a pipe, or an .npz."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from featcli import npy
+from featcli._version import __version__
+from featcli.errors import OutputExists, UsageError
+from featcli.frame import Frame, Sample
+from featcli.io import records
+from featcli.io.atomic import Transaction
+from featcli.io.naming import Heading
+from featcli.io.sinks import Sink, State, WriteOptions, Written
+from featcli.io.stream import TarWriter, stem_of
+
+
+class ArchiveFile(Sink):
+    """What archives have in common: a file that appears at the end, and names used once."""
+
+    def __init__(self, path: Path | None, options: WriteOptions) -> None:
+        self._path = path
+        self._files = Transaction()
+        self._names: set[int] = set()
+        self._is_empty = True
+        if path and not options.overwrite:
+            _refuse_existing(path)
+
+    def protect(self, path: Path) -> None:
+        """See `Sink.protect`."""
+        if self._path and os.path.realpath(path) == os.path.realpath(self._path):
+            raise UsageError(f"{self._path} is an input, too: choose another output")
+
+    def preflight(self, headings: Sequence[Heading]) -> None:
+        """See `Sink.preflight`: parts of one image share its key, two images do not."""
+        files: dict[str, str] = {}
+        parts: set[tuple[str, str]] = set()
+        for heading in headings:
+            key, file = heading.source.key, heading.source.file
+            if files.setdefault(key, file) != file or (key, heading.part) in parts:
+                raise UsageError(f"two inputs would be called {key}: rename one, or use a folder")
+            parts.add((key, heading.part))
+
+    def _take(self, name: str) -> None:
+        if hash(name) in self._names:
+            raise UsageError(f"two inputs would be called {name}")
+        self._names.add(hash(name))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._files.__exit__(kind, error, trace)
+
+    def finish(self) -> list[Written]:
+        """See `Sink.finish`."""
+        if not self._path or self._is_empty:  # where every input failed there is nothing to keep
+            return []
+        self._files.commit()
+        return [Written(str(self._path), "written", (str(self._path),))]
+
+
+def _refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise OutputExists(f"{path} exists already: --overwrite replaces it")
+
+
+class TarSink(ArchiveFile):
+    """A tar stream; parts of one image that follow each other become one sample."""
+
+    def __init__(
+        self, path: Path | None, options: WriteOptions, stream: BinaryIO | None = None
+    ) -> None:
+        super().__init__(path, options)
+        self._writer = TarWriter(stream or self._files.open(path or Path()))
+        self._held: Sample | None = None
+
+    def write(self, sample: Sample, state: State) -> list[Written]:
+        """See `Sink.write`."""
+        self._is_empty = False
+        if self._held and self._held.source == sample.source:
+            sample = Sample(sample.source, self._held.frames + sample.frames)
+            self._held = None
+        self._release()
+        if len(sample.frames) == 1 and not sample.frames[0].part:
+            self._put(sample)
+        else:
+            self._held = sample
+        return []
+
+    def fail(self, sample: Sample) -> None:
+        """Let the failure travel on, so that the last command knows."""
+        self._release()
+        self._put(sample)
+
+    def finish(self) -> list[Written]:
+        """See `Sink.finish`."""
+        self._release()
+        self._writer.close()
+        return super().finish()
+
+    def _release(self) -> None:
+        if self._held:
+            self._put(self._held)
+        self._held = None
+
+    def _put(self, sample: Sample) -> None:
+        self._take(sample.source.key)
+        self._writer.write(sample)
+
+
+class NpzSink(ArchiveFile):
+    """An .npz of all arrays, named by key and part, with a sidecar that knows each of them."""
+
+    def __init__(self, path: Path, options: WriteOptions) -> None:
+        super().__init__(path, options)
+        self._sidecar = path.with_suffix(".json") if options.sidecar else None
+        if self._sidecar and not options.overwrite:
+            _refuse_existing(self._sidecar)
+        self._archive = npy.ArchiveWriter(self._files.open(path))
+        self._arrays: dict[str, Any] = {}
+
+    def write(self, sample: Sample, state: State) -> list[Written]:
+        """See `Sink.write`."""
+        self._is_empty = False
+        for frame in sample.frames:
+            name = stem_of(frame.source, frame.part)
+            self._take(name)
+            self._archive.write(name, frame.data)
+            self._arrays[name] = _described(frame)
+        return []
+
+    def finish(self) -> list[Written]:
+        """See `Sink.finish`."""
+        self._archive.close()
+        if self._sidecar:
+            record = {"featcli": __version__, "arrays": self._arrays}
+            self._files.open(self._sidecar).write(records.dumps(record, indent=1))
+        return super().finish()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._archive.abandon()
+        super().__exit__(kind, error, trace)
+
+
+def _described(frame: Frame) -> dict[str, Any]:
+    return {"source": records.describe_source(frame.source)} | records.describe(frame)
+
+
+__all__ = ["NpzSink", "TarSink"]

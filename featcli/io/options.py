@@ -1,0 +1,58 @@
+"""How inputs are read: what a person can choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from featcli.errors import ReadError
+from featcli.frame import Step
+
+MAX_PIXELS = 250_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """Choices for reading; the defaults read what the file stores.
+
+    Attributes
+    ----------
+    unit : bool
+        Scale integers to 0..1 by their type's range.
+    background : str
+        The colour that transparent pixels are laid over; `"keep"` keeps them as a channel A.
+    frames : {"first", "all"}
+        Of a file with several frames.
+    layout : {"hwc", "chw"}
+        Where the channels of a 3-D array are.
+    max_pixels : int
+        A picture of more is refused before it is decoded.
+    as_bytes : bool
+        Scale integers to 0..255 by their type's range, as a network takes them.
+    reduced : int
+        Decode a JPEG at the smallest of 1/8, 1/4, 1/2 and 1 of its size that leaves this many
+        rows and columns; 0 decodes it exactly.
+    """
+
+    unit: bool = False
+    background: str = "white"
+    frames: Literal["first", "all"] = "first"
+    layout: Literal["hwc", "chw"] = "hwc"
+    max_pixels: int = MAX_PIXELS
+    as_bytes: bool = False
+    reduced: int = 0
+
+    def history(self) -> tuple[Step, ...]:
+        """Return the step that says how the file was read, if not by the defaults."""
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default and field.name != "max_pixels"
+        }
+        return (Step.of("read", **changed),) if changed else ()
+
+
+def check_pixels(rows: int, cols: int, limit: int) -> None:
+    """Raise ReadError for a picture of more than `limit` pixels."""
+    if rows * cols > limit:
+        raise ReadError(f"{rows}x{cols} is {rows * cols} pixels, more than --max-pixels {limit}")

@@ -1,0 +1,80 @@
+"""From what a person says with -o to the sink that does it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from featcli.errors import UsageError
+from featcli.io.naming import Heading, stem
+from featcli.io.placing import BareSink, FilesSink, Places
+from featcli.io.sinks import OnlyOne, Sink, WriteOptions
+
+FILES = (".npy", ".npz", ".png", ".tar")
+
+
+def is_folder(output: str) -> bool:
+    """Say whether `-o` means a folder: it is one, ends like one, or has no suffix."""
+    # Path.is_dir and Path.exists raise an error where a folder above may not be entered.
+    is_there = os.path.isdir(output)  # noqa: PTH112
+    return output.endswith(("/", os.sep)) or is_there or not Path(output).suffix
+
+
+def open_sink(output: str | None, options: WriteOptions) -> Sink:
+    """Open the sink for `-o`: None is the current folder; raises UsageError."""
+    if output is None:
+        return folder_sink(Path(), options, flat=True)
+    if is_folder(output):
+        _check_folder(Path(output))
+        return folder_sink(Path(output), options)
+    _check_folder(Path(output).parent)
+    return file_sink(Path(output), options)
+
+
+def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
+    """Open the sink for `-o -`: a tar stream, or one bare array or picture."""
+    if format == "tar":
+        from featcli.io.archives import TarSink
+
+        return TarSink(None, options, stream)
+    return OnlyOne(BareSink(stream, format, options), f"--format {format}")
+
+
+def folder_sink(folder: Path, options: WriteOptions, flat: bool = False) -> Sink:
+    """Every result as `KEY.PART.TAGS.npy`, `.png` and `.json` in a folder."""
+
+    def places(heading: Heading) -> Places:
+        base = stem(heading, flat)
+        sidecar = folder / f"{base}.json" if options.sidecar else None
+        return Places(folder / f"{base}.npy", folder / f"{base}.png", sidecar)
+
+    return FilesSink(places, options)
+
+
+def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
+    """One file, its kind by its suffix; raises UsageError."""
+    options = options or WriteOptions()
+    kind = path.suffix.lower()
+    if kind not in FILES:
+        raise UsageError(
+            f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES)}, "
+            "or a folder (ending in /)"
+        )
+    if kind in (".tar", ".npz"):
+        from featcli.io.archives import NpzSink, TarSink
+
+        return TarSink(path, options) if kind == ".tar" else NpzSink(path, options)
+    is_array = kind == ".npy"
+    sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
+    found = Places(path, None, sidecar) if is_array else Places(None, path, None)
+    return OnlyOne(FilesSink(lambda _: found, options), str(path))
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder that cannot be written to."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
+    if not nearest.is_dir():
+        raise UsageError(f"-o {folder}: {nearest} is a file, not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"-o {folder}: no permission to write to {nearest}")

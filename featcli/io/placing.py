@@ -1,0 +1,285 @@
+"""Array, picture and sidecar of every result as files of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import npy
+from featcli.errors import OutputExists, ReadError, UsageError
+from featcli.frame import Frame, Sample
+from featcli.io import records
+from featcli.io.atomic import Transaction, folder_lock
+from featcli.io.naming import Heading
+from featcli.io.sinks import Sink, State, WriteOptions, Written
+
+_PICTURE = "featcli-recipe"
+
+
+class Places(NamedTuple):
+    """The files of one result; None for those that are not wanted."""
+
+    array: Path | None
+    picture: Path | None
+    sidecar: Path | None
+
+    @property
+    def main(self) -> Path:
+        """The file whose path is printed."""
+        path = self.array or self.picture
+        assert path is not None
+        return path
+
+    @property
+    def data(self) -> list[Path]:
+        """The array and the picture."""
+        return [path for path in (self.array, self.picture) if path]
+
+
+class FilesSink(Sink):
+    """Array, picture and sidecar of every result, each set in one transaction."""
+
+    def __init__(self, places: Callable[[Heading], Places], options: WriteOptions) -> None:
+        self._places = places
+        self._options = options
+        self._taken: set[int] = set()
+        self._inputs: set[int] = set()
+
+    def protect(self, path: Path) -> None:
+        """See `Sink.protect`; an array's sidecar belongs to it."""
+        files = (path, path.with_suffix(".json")) if path.suffix == ".npy" else (path,)
+        self._inputs.update(_identity(file) for file in files)
+
+    def preflight(self, headings: Sequence[Heading]) -> None:
+        """See `Sink.preflight`."""
+        wanted: set[Path] = set()
+        for heading in headings:
+            places = self._places(heading)
+            if places.main in wanted:
+                raise UsageError(_two_inputs(places.main))
+            wanted.add(places.main)
+            self._check_own(places, heading)
+
+    def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
+        """See `Sink.settled`."""
+        found = [self._settled_one(heading, state) for heading in headings]
+        done = [one for one in found if one]
+        return done if done and len(done) == len(found) else None
+
+    def _settled_one(self, heading: Heading, state: State) -> Written | None:
+        places = self._places(heading)
+        self._take(places.main)
+        present, record = self._check_own(places, heading)
+        wanted = 3 - places.count(None)
+        if len(present) < wanted or not self._is_same(record, heading, state):
+            return None
+        if places.sidecar and not all(_has_state(p, record, "outputs") for p in places.data):
+            return None
+        return Written(str(places.main), "unchanged", tuple(map(str, places.data)), record)
+
+    def _check_own(self, places: Places, heading: Heading) -> tuple[list[Path], dict[str, Any]]:
+        """Return what is there of a result, and its record; refuse what is not featcli's own."""
+        with folder_lock(places.main.parent):
+            return self._check_present(places, heading)
+
+    def _check_present(self, places: Places, heading: Heading) -> tuple[list[Path], dict[str, Any]]:
+        wanted = [path for path in (*places.data, places.sidecar) if path]
+        present = [path for path in wanted if os.path.lexists(path)]
+        for path in present:
+            if _identity(path) in self._inputs:
+                raise UsageError(f"{path} is an input, too: choose another output")
+        if not present or self._options.overwrite:
+            return [], {}
+        record = _record_at(places)
+        foreign = [path for path in present if not _is_own(path, record, places)]
+        if foreign:
+            raise OutputExists(
+                f"{foreign[0]} exists already and is not featcli's own, unmodified: "
+                "--overwrite replaces it"
+            )
+        _refuse_another_source(places.main, record, heading)
+        return present, record
+
+    def _take(self, path: Path) -> None:
+        """Remember names by their hash: a million of them fit into memory."""
+        name = hash(os.fsencode(path))
+        if name in self._taken:
+            raise UsageError(_two_inputs(path))
+        self._taken.add(name)
+
+    def _is_same(self, record: dict[str, Any], heading: Heading, state: State) -> bool:
+        return (
+            record.get("history") == _as_json([step.to_json() for step in heading.history])
+            and record.get("source") == records.describe_source(heading.source)
+            and record.get("input") == dict(state)
+            and record.get("picture") == self._options.picture
+            and bool(state)
+        )
+
+    def write(self, sample: Sample, state: State) -> list[Written]:
+        """See `Sink.write`."""
+        with Transaction() as files:
+            written = [self._write_one(files, frame, state) for frame in sample.frames]
+            files.commit()
+        return written
+
+    def _write_one(self, files: Transaction, frame: Frame, state: State) -> Written:
+        places = self._places(Heading(frame.source, frame.part, frame.history))
+        record = _record(frame) | {"picture": self._options.picture, "input": dict(state)}
+        replaced = {path.name: records.state_of(path) for path in places.data if path.is_file()}
+        # The sidecar moves into place first, and knows what it replaces: killed in between, the
+        # next run tells its own files, old and new, from those of others.
+        sidecar = files.open(places.sidecar) if places.sidecar else None
+        notes: tuple[str, ...] = ()
+        streams: list[tuple[Path, BinaryIO]] = []
+        if places.array:
+            streams.append((places.array, files.open(places.array)))
+            npy.write(streams[-1][1], frame.data)
+            files.hasten(streams[-1][1])
+        if places.picture:
+            streams.append((places.picture, files.open(places.picture)))
+            notes = save_picture(frame, streams[-1][1], self._options, record)
+        if sidecar:
+            outputs = {path.name: _flushed_state(stream) for path, stream in streams}
+            record |= {"outputs": outputs} | ({"replaces": replaced} if replaced else {})
+            sidecar.write(records.dumps(records.sealed(record), indent=1))
+        return Written(str(places.main), "written", tuple(map(str, places.data)), record, notes)
+
+
+def _refuse_another_source(path: Path, record: dict[str, Any], heading: Heading) -> None:
+    """A changed input may replace its result; another picture of the same name may not."""
+    source = record.get("source")
+    known = source.get("file") if isinstance(source, dict) else None
+    file = heading.source.file
+    if isinstance(known, str) and os.path.realpath(known) != os.path.realpath(file):
+        raise OutputExists(
+            f"{path} was made from {known}, not from {file}: "
+            "choose another output, or --overwrite replaces it"
+        )
+
+
+def _identity(path: Path) -> int:
+    """Tell files apart, whatever way leads to them, by a number that a million of fit in memory."""
+    return hash(os.path.realpath(path))
+
+
+def _two_inputs(path: Path) -> str:
+    return f"two inputs would write {path}: run them into folders of their own, or rename one"
+
+
+def save_picture(
+    frame: Frame, stream: BinaryIO, options: WriteOptions, record: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Draw a frame as a PNG that says how it was drawn; return what the picture cannot show."""
+    from featcli.view.picture import draw
+    from featcli.view.png import save_png
+
+    if options.draw:
+        save_png(options.draw(frame), stream, {_PICTURE: json.dumps(record)})
+        return ()
+    picture = draw(frame.data, frame.labels, options.view, options.cmap)
+    recipe = records.dumps({**record, "pixels": _digest(picture.pixels)}).decode()
+    save_png(picture, stream, {_PICTURE: recipe})
+    lost = {name: picture.info[name] for name in ("nan", "inf", "clipped") if picture.info[name]}
+    return tuple(f"{count} values {_LOST[name]} in the picture" for name, count in lost.items())
+
+
+_LOST = {"nan": "are NaN, magenta", "inf": "are infinite, yellow or cyan", "clipped": "are clipped"}
+
+
+def _record(frame: Frame) -> dict[str, Any]:
+    head = records.describe_sample(Sample(frame.source, ()))
+    head.pop("parts")
+    return head | records.describe(frame)
+
+
+def _record_at(places: Places) -> dict[str, Any]:
+    """Read what featcli wrote of the result that is there."""
+    if places.sidecar:
+        return records.read_sidecar(places.main) or {}
+    if places.array or not places.picture or not places.picture.is_file():
+        return {}
+    return _record_in(places.picture)
+
+
+def _record_in(picture: Path) -> dict[str, Any]:
+    """Read the record in a picture whose pixels are still those that were drawn."""
+    from PIL import Image
+
+    from featcli.view.png import read_texts
+
+    try:
+        with picture.open("rb") as stream:
+            record = records.loads(read_texts(stream).get(_PICTURE, "{}").encode())
+            stream.seek(0)
+            with Image.open(stream, formats=["PNG"]) as image:
+                drawn = _digest(np.asarray(image))
+    except (ValueError, OSError, SyntaxError, ReadError, Image.DecompressionBombError):
+        return {}
+    return record if record.get("pixels") == drawn else {}
+
+
+def _digest(pixels: npt.NDArray[Any]) -> int:
+    """Tell edited pixels from those that were drawn; a checksum is enough against accidents."""
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
+
+
+def _is_own(path: Path, record: dict[str, Any], places: Places) -> bool:
+    """Say whether the record speaks of this very file, unmodified since."""
+    if not places.sidecar:
+        return bool(record) and path.is_file()
+    if path == places.sidecar:
+        return records.is_sealed(record) and path.is_file()
+    return any(_has_state(path, record, which) for which in ("outputs", "replaces"))
+
+
+def _has_state(path: Path, record: dict[str, Any], which: str) -> bool:
+    """Say whether a file is in the state that the record knows of it."""
+    states = record.get(which)
+    known = states.get(path.name) if isinstance(states, dict) else None
+    return known is not None and path.is_file() and bool(known == records.state_of(path))
+
+
+def _as_json(value: Any) -> Any:
+    """Tuples become the lists that JSON gives back."""
+    return json.loads(json.dumps(value))
+
+
+def _flushed_state(stream: BinaryIO) -> dict[str, int]:
+    stream.flush()
+    found = os.fstat(stream.fileno())
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
+
+
+class BareSink(Sink):
+    """One array or picture to a pipe, for programs that know nothing of featcli."""
+
+    def __init__(self, stream: BinaryIO, format: str, options: WriteOptions) -> None:
+        self._stream = stream
+        self._format = format
+        self._options = options
+
+    def write(self, sample: Sample, state: State) -> list[Written]:
+        """See `Sink.write`."""
+        (frame,) = sample.frames
+        notes: tuple[str, ...] = ()
+        if self._format == "npy":
+            npy.write(_NoFile(self._stream), frame.data)  # type: ignore[arg-type]
+        else:
+            notes = save_picture(frame, self._stream, self._options, _record(frame))
+        self._stream.flush()
+        return [Written("-", "written", (), _record(frame), notes)]
+
+
+class _NoFile:
+    """Keeps NumPy from writing to a pipe's descriptor behind the stream's back."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write

@@ -1,0 +1,122 @@
+"""PBM, PGM and PPM, with the values that they store; Pillow stretches them to 255 or 65535.
+
+Source: the format pages of Netpbm (pbm, pgm, ppm). A PBM is read as a picture: white is 1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.errors import ReadError
+from featcli.io.options import check_pixels
+
+Array = npt.NDArray[Any]
+_LONGEST_HEADER = 1 << 16
+_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_NUMBER = rb"(\d{1,9})"
+_SIZE = rb"P([1-6])" + _GAP + _NUMBER + _GAP + _NUMBER
+_MAXVAL = re.compile(_GAP + _NUMBER)
+_COMMENT = re.compile(rb"#[^\r\n]*")
+
+
+class Header(NamedTuple):
+    """What a PNM file says of its picture; `kind` is the digit after the P."""
+
+    kind: int
+    shape: tuple[int, int, int]
+    maxval: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the samples in the file: one byte, or two with the high one first."""
+        return np.dtype("u1" if self.maxval < 256 else ">u2")
+
+
+def read_pnm(stream: BinaryIO, max_pixels: int, notes: list[str]) -> tuple[Array, int]:
+    """Read the first picture of a PNM file.
+
+    Parameters
+    ----------
+    stream : binary file, seekable
+        At its beginning.
+    max_pixels : int
+        A picture of more is refused.
+    notes : list of str
+        Takes a note if further pictures follow.
+
+    Returns
+    -------
+    data : ndarray of uint8 or uint16, (rows, cols, 1 or 3)
+    maxval : int
+        The value that the file declares to be full brightness.
+
+    Raises
+    ------
+    ReadError
+        Broken or truncated, or more pixels than allowed.
+    """
+    header = _header(stream)
+    check_pixels(header.shape[0], header.shape[1], max_pixels)
+    if header.kind <= 3:
+        data = _plain(stream.read(), header)
+    else:
+        data = _raw(stream, header)
+        if stream.read(2)[:1] == b"P":
+            notes.append("has several pictures, of which the first is read")
+    if data.max() > header.maxval:
+        raise ReadError(f"broken PNM: a value is larger than its maxval {header.maxval}")
+    return data, header.maxval
+
+
+def _header(stream: BinaryIO) -> Header:
+    """Read the header, and leave the stream at the first sample."""
+    head = stream.read(_LONGEST_HEADER)
+    found = re.match(_SIZE, head)
+    if found is None:
+        raise ReadError("broken or truncated PNM: its header makes no sense")
+    kind, cols, rows = (int(number) for number in found.groups())
+    end, maxval = found.end(), 1
+    if kind not in (1, 4):
+        more = _MAXVAL.match(head, end)
+        end, maxval = (more.end(), int(more[1])) if more else (end, 0)
+    # One single space stands before binary samples, which may themselves look like spaces.
+    has_gap = head[end : end + 1].isspace() or (kind <= 3 and head[end : end + 1] == b"#")
+    if not 1 <= maxval <= 65535 or not rows or not cols or not has_gap:
+        raise ReadError("broken or truncated PNM: its header makes no sense")
+    stream.seek(end if kind <= 3 else end + 1)
+    return Header(kind, (rows, cols, 3 if kind in (3, 6) else 1), maxval)
+
+
+def _raw(stream: BinaryIO, header: Header) -> Array:
+    rows, cols, channels = header.shape
+    width = (cols + 7) // 8 if header.kind == 4 else cols * channels * header.dtype.itemsize
+    data = stream.read(rows * width)
+    if len(data) < rows * width:
+        raise ReadError(f"truncated PNM: it needs {rows * width} bytes, {len(data)} are there")
+    if header.kind == 4:
+        bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(rows, width), axis=1)
+        return 1 - bits[:, :cols, np.newaxis]
+    samples = np.frombuffer(data, header.dtype).reshape(header.shape)
+    return samples.astype(header.dtype.newbyteorder("="))
+
+
+def _plain(text: bytes, header: Header) -> Array:
+    words: Any = _COMMENT.sub(b"", text).split()
+    if header.kind == 1:  # its digits need no space between them
+        words = np.frombuffer(b"".join(words), "S1")
+    count = math.prod(header.shape)
+    if len(words) < count:
+        raise ReadError(f"truncated PNM: it needs {count} values, {len(words)} are there")
+    try:
+        samples = np.array(words[:count]).astype(np.int64).reshape(header.shape)
+    except (ValueError, OverflowError) as error:
+        raise ReadError("broken PNM: a value is no number") from error
+    if samples.min() < 0 or samples.max() > header.maxval:
+        raise ReadError(f"broken PNM: a value is not in 0 to {header.maxval}, its maxval")
+    samples = 1 - samples if header.kind == 1 else samples
+    return samples.astype(header.dtype.newbyteorder("="))

@@ -1,0 +1,141 @@
+"""What is known of an array, as JSON: the sidecar on disk and the head of a sample in a stream."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from featcli._version import __version__
+from featcli.errors import ReadError
+from featcli.frame import Array, Frame, Sample, Source, Step
+
+
+def describe(frame: Frame) -> dict[str, Any]:
+    """Say everything of a frame but its numbers and its source."""
+    return {
+        "part": frame.part,
+        "labels": list(frame.labels),
+        "shape": list(frame.data.shape),
+        "dtype": frame.data.dtype.str,
+        "history": [step.to_json() for step in frame.history],
+    }
+
+
+def describe_source(source: Source) -> dict[str, str]:
+    """Say where something came from."""
+    return {"key": source.key, "file": source.file}
+
+
+def describe_sample(sample: Sample) -> dict[str, Any]:
+    """Say everything of a sample: its parts, or its error."""
+    head: dict[str, Any] = {"featcli": __version__, "source": describe_source(sample.source)}
+    if sample.error:
+        return {**head, "error": sample.error}
+    return {**head, "parts": [describe(frame) for frame in sample.frames]}
+
+
+def to_source(record: Mapping[str, Any]) -> Source:
+    """Read what `describe_source` said; raises ValueError."""
+    source = record.get("source")
+    if not isinstance(source, dict):
+        raise ValueError("no source")
+    key, file = source.get("key"), source.get("file")
+    if not isinstance(key, str) or not isinstance(file, str):
+        raise ValueError("the source is no text")
+    return Source(safe_key(key), file)
+
+
+def to_frame(record: Mapping[str, Any], data: Array, source: Source) -> Frame:
+    """Join an array with what `describe` said of it; raises ValueError if they disagree."""
+    if record.get("shape") != list(data.shape) or record.get("dtype") != data.dtype.str:
+        raise ValueError("shape or type is not that of the array")
+    labels, part, history = record.get("labels"), record.get("part"), record.get("history")
+    if not isinstance(labels, list) or not isinstance(part, str) or not isinstance(history, list):
+        raise ValueError("labels, part or history is missing")
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError("a label is no text")
+    return Frame(data, tuple(labels), source, part, to_steps(history))
+
+
+def to_steps(history: Any) -> tuple[Step, ...]:
+    """Read a history; raises ValueError."""
+    if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
+        raise ValueError("the history is no list of steps")
+    return tuple(Step.from_json(step) for step in history)
+
+
+def safe_key(key: str) -> str:
+    """Return `key` if it stays inside the output folder; raises ValueError."""
+    if "\0" in key or not {"", ".", ".."}.isdisjoint(key.split("/")):
+        raise ValueError(f"the key {key!r} leads out of the output folder")
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the key {key!r} cannot be a file's name") from error
+    return key
+
+
+def dumps(record: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """Write JSON in ASCII: a file name that is no UTF-8 survives as its surrogates."""
+    return json.dumps(record, indent=indent, allow_nan=False).encode() + b"\n"
+
+
+def loads(data: bytes) -> dict[str, Any]:
+    """Read a JSON object; raises ReadError."""
+    try:
+        record = json.loads(data, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ReadError("broken JSON") from error
+    if not isinstance(record, dict):
+        raise ReadError("not a JSON object")
+    return record
+
+
+def _finite(text: str) -> float:
+    """Numbers that `dumps` would not write: NaN, Infinity, 1e999."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """Add a checksum, which tells an edited record from one that is as it was written."""
+    return {**record, "seal": zlib.crc32(dumps(record))}
+
+
+def is_sealed(record: dict[str, Any]) -> bool:
+    """Say whether nobody has changed a record since."""
+    rest = {key: value for key, value in record.items() if key != "seal"}
+    return "seal" in record and record["seal"] == zlib.crc32(dumps(rest))
+
+
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """Return the record beside the array at `path`, or None if there is none of featcli's."""
+    try:
+        record = loads(path.with_suffix(".json").read_bytes())
+    except (OSError, ReadError):
+        return None
+    return record if "featcli" in record else None
+
+
+def state_of(path: Path) -> dict[str, int]:
+    """Say what tells whether a file has changed: its size and time of change."""
+    found = path.stat()
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
+
+
+def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:
+    """Say the same of frames that came through a pipe, where there is no time of change."""
+    import hashlib
+
+    digest = hashlib.blake2b(digest_size=16)
+    for frame in frames:
+        digest.update(dumps(describe(frame)))
+        digest.update(frame.data.tobytes())
+    return {"blake2b": digest.hexdigest()}

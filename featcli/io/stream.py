@@ -1,0 +1,271 @@
+"""Samples as a tar stream: what flows through a pipe of arrays, and what `-o maps.tar` holds.
+
+Per image first `KEY.json`, which lists its parts, then `KEY.npy` or `KEY.PART.npy`: WebDataset's
+naming. A name splits at its first dot, so dots in the last piece of a key are escaped. Owner and
+time are fixed, so that equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, BinaryIO, Self
+
+from featcli import npy
+from featcli.errors import FeatError, ReadError
+from featcli.frame import Frame, Sample, Source
+from featcli.io import records
+from featcli.io.files import HEAD, SUFFIXES, read_stream, sniff
+from featcli.io.naming import key_of
+from featcli.io.options import ReadOptions
+
+_LONGEST_RECORD = 1 << 26
+_TEXT_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+def escape(key: str) -> str:
+    """Write a key so that its last piece has no dot: `%2E` stands for one."""
+    folder, slash, name = key.rpartition("/")
+    return folder + slash + name.replace("%", "%25").replace(".", "%2E")
+
+
+def stem_of(source: Source, part: str) -> str:
+    """Return the name, without `.npy`, of a part in an archive."""
+    for sign in "%/\0":
+        part = part.replace(sign, f"%{ord(sign):02X}")
+    return f"{escape(source.key)}.{part}" if part else escape(source.key)
+
+
+class TarWriter:
+    """Writes samples as tar entries to a file or a pipe."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._tar = tarfile.open(  # noqa: SIM115
+            fileobj=_Unseekable(stream),  # type: ignore[call-overload]
+            mode="w",
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+
+    def write(self, sample: Sample) -> None:
+        """Write one sample and push it on to the reader."""
+        head = records.dumps(records.describe_sample(sample))
+        self._add(f"{escape(sample.source.key)}.json", io.BytesIO(head))
+        for frame in sample.frames:
+            data = io.BytesIO()
+            npy.write(data, frame.data)
+            self._add(f"{stem_of(frame.source, frame.part)}.npy", data)
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Write the zeros that end an archive; without them it counts as truncated."""
+        self._tar.close()
+        self._stream.flush()
+
+    def _add(self, name: str, data: io.BytesIO) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size = data.seek(0, io.SEEK_END)
+        entry.mode = 0o644
+        data.seek(0)
+        self._tar.addfile(entry, data)
+        self._tar.members.clear()
+
+
+class _Unseekable:
+    """A pipe with a position; tarfile's own stream mode holds entries back for 10 KiB."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._position = 0
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data)
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._position
+
+
+class _AsItComes:
+    """Gives what is there; tarfile would wait for 10 KiB, which a small picture does not fill."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.read = getattr(stream, "read1", stream.read)
+
+
+class _StrictInfo(tarfile.TarInfo):
+    """Tells the end of an archive from the end of the bytes, which `tarfile` takes for the same."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if len(buf) < tarfile.BLOCKSIZE:
+            raise ReadError("the tar stream is truncated: its end is missing")
+        try:
+            entry = super().frombuf(buf, encoding, errors)
+        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
+            raise ReadError(f"the tar stream is broken: {error}") from error
+        if entry.type in _TEXT_HEADERS and entry.size > 1 << 20:
+            raise ReadError("a name in the tar stream is longer than a megabyte")
+        return entry
+
+
+def read_tar(stream: BinaryIO, options: ReadOptions) -> Iterator[Sample]:
+    """Read the samples of a tar stream one by one.
+
+    Parameters
+    ----------
+    stream : binary file
+        Need not be seekable.
+    options : ReadOptions
+        For the pictures in it.
+
+    Yields
+    ------
+    Sample
+        What featcli wrote, as it was written; of any other tar, each image or array on its own.
+
+    Raises
+    ------
+    ReadError
+        The stream is truncated or broken.
+    """
+    try:
+        with tarfile.open(
+            fileobj=_AsItComes(stream),  # type: ignore[call-overload]
+            mode="r|",
+            tarinfo=_StrictInfo,
+            encoding="utf-8",
+            errors="surrogateescape",
+        ) as tar:
+            yield from _samples(tar, options)
+            _drain(tar)
+    except FeatError:
+        raise
+    except Exception as error:  # tarfile fails in many ways on broken data
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise ReadError(f"the tar stream is truncated or broken: {error}") from error
+
+
+def _drain(tar: tarfile.TarFile) -> None:
+    """Read on to the last byte: its writer shall get rid of them, and not die of a broken pipe."""
+    assert tar.fileobj is not None
+    while block := tar.fileobj.read(1 << 16):
+        if block.strip(b"\0"):
+            raise ReadError("the tar stream goes on after its end; are these two, joined?")
+
+
+def _samples(tar: tarfile.TarFile, options: ReadOptions) -> Iterator[Sample]:
+    """Group the entries into samples: those of featcli by their head, others one by one."""
+    entries = _files(tar)
+    for entry, member in entries:
+        if member is None:
+            yield _left_out(entry)
+            continue
+        record = _record(entry, member)
+        if record is None:
+            yield _foreign(entry, member, options)
+            continue
+        source, parts = _source(record), _parts(record)
+        frames = tuple(_part(entries, part, source) for part in parts)
+        error = "" if frames else str(record.get("error") or "no result")
+        yield Sample(source, frames, error=error)
+
+
+def _files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]:
+    """Yield every entry but folders, with its bytes if it has any of its own."""
+    for entry in tar:
+        tar.members.clear()  # type: ignore[attr-defined]
+        if entry.size < 0:
+            raise ReadError(f"{entry.name} in the tar stream is of size {entry.size}")
+        is_plain = entry.isfile() and not entry.issparse()
+        if not entry.isdir():
+            yield entry, (tar.extractfile(entry) if is_plain else None)  # type: ignore[misc]
+
+
+def _left_out(entry: tarfile.TarInfo) -> Sample:
+    """Links are not followed; one that stands for an image is missed."""
+    source = Source(_key_of(entry), entry.name)
+    text = f"{entry.name} is no plain file in the tar stream: left out"
+    if PurePath(entry.name).suffix.lower() in SUFFIXES:
+        return Sample(source, error=text)
+    return Sample(source, notes=(text,))
+
+
+def _key_of(entry: tarfile.TarInfo) -> str:
+    """Return the key of an entry that featcli did not write, relative as tar unpacks it."""
+    key = key_of(posixpath.normpath(entry.name).lstrip("/"))
+    try:
+        return records.safe_key(key)
+    except ValueError:
+        return "array"
+
+
+def _record(entry: tarfile.TarInfo, member: BinaryIO) -> dict[str, Any] | None:
+    """Return the head of one of featcli's samples, or None for any other entry."""
+    if not entry.name.endswith(".json"):
+        return None
+    if entry.size > _LONGEST_RECORD:
+        raise ReadError(f"{entry.name} in the tar stream is larger than any head of a sample")
+    try:
+        record = records.loads(member.read())
+    except ReadError:
+        return None
+    is_head = "featcli" in record and ("parts" in record or "error" in record)
+    return record if is_head else None
+
+
+def _source(record: dict[str, Any]) -> Source:
+    try:
+        return records.to_source(record)
+    except ValueError as error:
+        raise ReadError(f"a head in the tar stream is broken: {error}") from error
+
+
+def _parts(record: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = record.get("parts", [])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise ReadError("a head in the tar stream is broken: its parts are no list")
+    return list(parts)
+
+
+def _part(
+    entries: Iterator[tuple[tarfile.TarInfo, BinaryIO | None]],
+    record: dict[str, Any],
+    source: Source,
+) -> Frame:
+    """Read the next entry, which has to be this part."""
+    name = f"{stem_of(source, str(record.get('part')))}.npy"
+    entry, member = next(entries, (None, None))
+    if entry is None or member is None or entry.name != name:
+        found = entry.name if entry else "the end"
+        raise ReadError(f"the tar stream has {found} where {name} should be")
+    try:
+        return records.to_frame(record, npy.read(member, entry.size), source)
+    except (ReadError, ValueError) as error:
+        raise ReadError(f"{entry.name} in the tar stream: {error}") from error
+
+
+def _foreign(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> Sample:
+    """Read an image or array that featcli did not write; anything else gets a note."""
+    source = Source(_key_of(entry), entry.name)
+    head = member.read(HEAD)
+    if sniff(head) is None and PurePath(entry.name).suffix.lower() not in SUFFIXES:
+        return Sample(source, notes=(f"{entry.name} is no image or array: left out",))
+    try:
+        records.safe_key(posixpath.normpath(entry.name).lstrip("/"))
+        return read_stream(io.BytesIO(head + member.read()), source, options)
+    except (FeatError, ValueError) as error:
+        return Sample(source, error=f"{entry.name}: {error}")

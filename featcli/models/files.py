@@ -1,0 +1,309 @@
+"""A model's file: an .npz of its weights and a `model.json` that says everything else.
+
+Nothing in the file is trusted. The text is bounded, the network it declares is laid out before a
+number is read, every array's header must fit what the network needs, and all sizes are those of
+bytes that are there: the file holds its arrays uncompressed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import npy
+from featcli.errors import FeatError, ReadError
+from featcli.models.network import Network, preprocessing
+from featcli.pipeline import Pipeline
+
+Array = npt.NDArray[Any]
+RECORD = "model.json"
+_LONGEST_RECORD = 1 << 22
+_MOST_ENTRIES = 10_000
+_TEXTS = ("name", "title", "pipeline", "preprocessing", "channels", "source", "licence", "citation")
+
+
+class ModelError(ReadError):
+    """A model's file is broken, or says what cannot be."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model's file says, but for its numbers.
+
+    Attributes
+    ----------
+    name, title, source, licence, citation : str
+    network : Network
+    preprocessing : Pipeline or None
+        From an image to what the network takes; None takes it as it is.
+    channels : {"RGB", "gray"}
+        What an image is turned into first.
+    range : int
+        Pixels are taken as 0..range: 255 for bytes, 1 for shares.
+    reduced_decoding : int
+        A JPEG may be decoded at a reduced scale that leaves this many rows and columns; 0: not.
+    labels, ids : tuple of str
+        Of the results, one each.
+    sha256 : str
+        Of the weights.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    citation: str
+    network: Network
+    preprocessing: Pipeline | None
+    channels: str
+    range: int
+    reduced_decoding: int
+    labels: tuple[str, ...]
+    ids: tuple[str, ...]
+    sha256: str
+
+
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is an .npz with a model's record."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return RECORD in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def save(stream: BinaryIO, record: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
+    """Write a model's file: equal contents give equal bytes.
+
+    Parameters
+    ----------
+    stream : binary file
+    record : mapping
+        What `Description` lists, with `input` (the shape) and `pipeline` (the text).
+    weights : mapping of str to ndarray
+        By layer and part, such as `block1.depthwise.weight`; float16 or float32.
+
+    Raises
+    ------
+    ValueError
+        The record says what cannot be, or the weights do not fit its network.
+    """
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    whole = {**record, "sha256": digest(arrays)}
+    wanted = _describe(whole).network.weights
+    if {name: array.shape for name, array in arrays.items()} != wanted:
+        raise ValueError("the weights do not fit the network's layers")
+    text = json.dumps(whole, indent=1, ensure_ascii=True).encode() + b"\n"
+    writer = npy.ArchiveWriter(stream)
+    writer.write_text(RECORD, text)
+    for name, array in arrays.items():
+        writer.write(name, array)
+    writer.close()
+
+
+def digest(weights: Mapping[str, Array]) -> str:
+    """Return the sha256 of the weights: each one's name, type, shape and bytes, by name."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        array = weights[name]
+        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(array.data)
+    return found.hexdigest()
+
+
+def describe(path: str | os.PathLike[str]) -> Description:
+    """Read what a model's file says, without its numbers; raises ModelError."""
+    with _opened(path) as archive:
+        return _description(archive)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
+    """Read a model's file.
+
+    Returns
+    -------
+    description : Description
+    weights : dict of str to ndarray of float32
+
+    Raises
+    ------
+    ModelError
+        Truncated or broken, a missing or misshapen array, numbers that are not finite, or a
+        network that does not fit its weights.
+    """
+    with _opened(path) as archive:
+        found = _description(archive)
+        return found, _weights(archive, found)
+
+
+class _opened:
+    """An open archive, whose every trouble becomes a ModelError that names the file."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    def __enter__(self) -> zipfile.ZipFile:
+        try:
+            self._archive = zipfile.ZipFile(self._path)
+        except OSError as error:
+            raise ModelError(f"{self._path}: {error.strerror or error}") from error
+        except zipfile.BadZipFile as error:
+            raise ModelError(f"{self._path}: no sound model file: {error}") from error
+        return self._archive
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        self._archive.close()
+        if isinstance(error, ModelError):
+            raise ModelError(f"{self._path}: {error}") from error
+        if isinstance(error, (FeatError, zipfile.BadZipFile, EOFError, RuntimeError, OSError)):
+            raise ModelError(f"{self._path}: no sound model file: {error}") from error
+
+
+def _description(archive: zipfile.ZipFile) -> Description:
+    entries = archive.infolist()
+    if RECORD not in archive.namelist():
+        raise ModelError(f"no model: it holds no {RECORD}")
+    if len(entries) > _MOST_ENTRIES or archive.getinfo(RECORD).file_size > _LONGEST_RECORD:
+        raise ModelError(f"its {RECORD} or its list of arrays is longer than any model's")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ModelError("its arrays are compressed: write them with numpy.savez")
+    try:
+        record = json.loads(archive.read(RECORD))
+        return _describe(record)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelError(f"{RECORD}: {error}") from error
+
+
+def _describe(record: Any) -> Description:
+    """Check a record and lay its network out; raises ValueError."""
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")
+    if not isinstance(record.get("pipeline"), str):
+        raise ValueError("pipeline is missing or no plain text")
+    network = Network(record["pipeline"], _shape(record.get("input")))
+    return described(record, network, str(record.get("sha256", "")))
+
+
+def described(record: Mapping[str, Any], network: Network, sha256: str) -> Description:
+    """Check what a record says besides its network; raises ValueError."""
+    texts = {name: record.get(name, "") for name in _TEXTS}
+    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
+    if wrong or not texts["name"]:
+        raise ValueError(f"{(wrong or ['name'])[0]} is missing or no plain text")
+    if texts["channels"] not in ("", "RGB", "gray"):
+        raise ValueError(f"channels must be RGB or gray, not {texts['channels']!r}")
+    before = texts["preprocessing"]
+    return Description(
+        **{name: texts[name] for name in ("name", "title", "source", "licence", "citation")},
+        network=network,
+        preprocessing=preprocessing(before) if before else None,
+        channels=texts["channels"] or "RGB",
+        range=_range(record),
+        reduced_decoding=_whole(record, "reduced_decoding", 0),
+        labels=_names(record, "labels", network),
+        ids=_names(record, "ids", network),
+        sha256=sha256,
+    )
+
+
+def _shape(given: Any) -> tuple[int, ...]:
+    if not isinstance(given, list) or not all(isinstance(one, int) for one in given):
+        raise ValueError("input must be the shape of what goes in: a list of whole numbers")
+    return tuple(given)
+
+
+def _range(record: Mapping[str, Any]) -> int:
+    value = _whole(record, "range", 255)
+    if value not in (1, 255):
+        raise ValueError(f"range must be 1 or 255, not {value}")
+    return value
+
+
+def _whole(record: Mapping[str, Any], name: str, default: int) -> int:
+    value = record.get(name, default)
+    if not isinstance(value, int) or not 0 <= value <= 65535:
+        raise ValueError(f"{name} must be a whole number of 0 to 65535")
+    return value
+
+
+def _names(record: Mapping[str, Any], name: str, network: Network) -> tuple[str, ...]:
+    given = record.get(name, [])
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise ValueError(f"{name} must be a list of texts")
+    if given and (len(network.shape) != 1 or len(given) != network.shape[0]):
+        raise ValueError(f"{len(given)} {name} for a result of shape {network.shape}")
+    return tuple(given)
+
+
+def _weights(archive: zipfile.ZipFile, found: Description) -> dict[str, Array]:
+    wanted = found.network.weights
+    present = {name.removesuffix(".npy") for name in archive.namelist()} - {RECORD}
+    if missing := sorted(set(wanted) - present):
+        raise ModelError(f"the array {missing[0]!r} is missing")
+    if unknown := sorted(present - set(wanted)):
+        raise ModelError(f"the array {unknown[0]!r} belongs to no layer")
+    stored = {name: _read(archive, name, shape) for name, shape in wanted.items()}
+    if digest(stored) != found.sha256:
+        raise ModelError("its weights are not those that it was written with: the sha256 differs")
+    return _as_floats(stored)
+
+
+def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
+    """Read one array whose header says just what the network needs."""
+    stream = io.BytesIO(_stored(archive, archive.getinfo(f"{name}.npy")))
+    try:
+        header, length = npy.read_header(stream)
+    except ReadError as error:
+        raise ModelError(f"{name}: {error}") from error
+    if header.shape != shape or header.fortran:
+        raise ModelError(f"{name} has the shape {header.shape}, and its layer needs {shape}")
+    if header.dtype not in (np.float16, np.float32) or not header.dtype.isnative:
+        raise ModelError(f"{name} is of type {header.dtype}, not float16 or float32")
+    data = stream.getbuffer()[length:]
+    if len(data) != header.nbytes:
+        raise ModelError(f"{name} is truncated, or more follows it")
+    return np.frombuffer(data, header.dtype).reshape(shape)
+
+
+def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read an entry's bytes past the CRC, which takes longer than the sha256 and says less.
+
+    Source of the offsets: the ZIP specification (APPNOTE), section 4.3.7.
+    """
+    stream = archive.fp
+    assert stream is not None
+    stream.seek(entry.header_offset)
+    head = stream.read(30)
+    if head[:4] != b"PK\3\4" or len(head) < 30:
+        raise ModelError("no sound model file: an array is not where it should be")
+    lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+    stream.seek(lengths, io.SEEK_CUR)
+    present = os.fstat(stream.fileno()).st_size - stream.tell()
+    if entry.file_size > present:
+        raise ModelError(f"truncated: {entry.filename} declares {entry.file_size} bytes")
+    return stream.read(entry.file_size)
+
+
+def _as_floats(stored: dict[str, Array]) -> dict[str, Array]:
+    """Put all numbers as float32 into one block: neighbours in memory, as in use."""
+    block = np.empty(sum(math.prod(array.shape) for array in stored.values()), dtype=np.float32)
+    weights = {}
+    begin = 0
+    for name, array in stored.items():
+        part = block[begin : begin + array.size]
+        part[...] = array.reshape(-1)
+        weights[name] = part.reshape(array.shape)
+        if not np.isfinite(part).all():
+            raise ModelError(f"{name} holds numbers that are not finite")
+        begin += array.size
+    return weights

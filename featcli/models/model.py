@@ -1,0 +1,267 @@
+"""A model: a network with its numbers, its preprocessing and the names of its results."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import stage
+from featcli.frame import Frame, Step
+from featcli.models.files import Description, ModelError, load
+from featcli.models.network import Row
+from featcli.models.running import Runner
+from featcli.stage import nearest
+
+Array = npt.NDArray[Any]
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
+DEFAULT = "imagenet"
+_LONGEST_STRIP = 16  # times as long as wide
+
+
+class Runs(Protocol):
+    """What runs a network."""
+
+    def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+        """Return what the named layers give."""
+
+
+class Model:
+    """A network that can be called.
+
+    Parameters
+    ----------
+    description : Description
+    weights : dict of str to ndarray of float32
+        By layer and part; see `featcli.models.files.load`.
+    reference : str
+        What the history calls it: its name or path, and the beginning of its sha256.
+    runner : object with a method `run(x, names)`, optional
+        Runs the network where featcli's own engine does not.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        weights: dict[str, Array],
+        reference: str = "",
+        runner: Runs | None = None,
+    ) -> None:
+        self.description = description
+        self.reference = reference or f"{description.name}#{description.sha256[:16]}"
+        self.weights = weights
+        self._runner = runner or Runner(description.network, weights)
+
+    @property
+    def name(self) -> str:
+        """What it is called in file names."""
+        return self.description.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its results; empty if it has none."""
+        return self.description.labels
+
+    @property
+    def layers(self) -> list[Row]:
+        """Name, kind, shape, parameters and multiply-adds of every operation, in order."""
+        return self.description.network.rows
+
+    @property
+    def last(self) -> str:
+        """The name of the last layer."""
+        return self.description.network.names[-1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that `run` can stop at."""
+        return self.description.network.names
+
+    def __call__(self, frame: Frame | npt.ArrayLike) -> Frame:
+        """Return the class probabilities of an image, or of what the network takes.
+
+        Raises
+        ------
+        ValueError
+            An array that is neither.
+        """
+        whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
+        step = Step.of("classify", model=self.reference)
+        data = self.run(self.prepare(whole.data))
+        return whole.replace(data=data, labels=self.labels, history=(*whole.history, step))
+
+    def prepare(self, data: npt.ArrayLike) -> Array:
+        """Turn an image into what the network takes.
+
+        Parameters
+        ----------
+        data : array_like, (rows, cols, channels) or (n,)
+            An image: bytes, 16-bit values, booleans, or floats in the model's range, such as
+            0..255. Gray becomes RGB, or RGB gray; of RGBA the colours are taken. A vector, for a
+            network that takes one, stays as it is.
+
+        Returns
+        -------
+        ndarray of float32
+        """
+        array = np.asarray(data)
+        wanted = self.description.network.input
+        if array.ndim == 1:
+            if wanted != array.shape:
+                raise ValueError(_misfit(self.name, array.shape, wanted))
+            return array.astype(np.float32)
+        if array.ndim not in (2, 3):
+            raise ValueError(_misfit(self.name, array.shape, wanted))
+        pixels = _ranged(_central(array), self.description.range)
+        pixels = _channels(pixels, self.description.channels)
+        if self.description.preprocessing:
+            pixels = self.description.preprocessing(pixels).data
+        return np.ascontiguousarray(pixels, dtype=np.float32)
+
+    def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
+        """Run the network on what `prepare` gives, to its end or to a named layer.
+
+        Parameters
+        ----------
+        x : array_like
+            Of the shape of the network's input.
+        until : str, optional
+            The name of a layer or of an operation in it, such as `block3.depthwise`.
+
+        Returns
+        -------
+        ndarray of float32
+
+        Raises
+        ------
+        ValueError
+            No layer is called so; the message names the nearest.
+        """
+        name = until or self.last
+        return self.outputs(x, [name])[name]
+
+    def outputs(self, x: npt.ArrayLike, names: Sequence[str]) -> dict[str, Array]:
+        """Run once and return what several layers give, by name; see `run`."""
+        return self._runner.run(np.asarray(x), names)
+
+    def check_layer(self, name: str) -> None:
+        """Raise ValueError, naming the nearest, unless a layer is called so."""
+        self.description.network.node_of(name)
+
+
+def load_model(name_or_path: str | os.PathLike[str] = DEFAULT) -> Model:
+    """Load a model that ships with featcli by its name, or any by the path of its file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name has no slash and no suffix; .onnx needs the extra `onnx`. `NAME#SHA256`, as a
+        history has it, with the first 16 digits of the sha256 of the weights, loads those
+        weights or none.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        A file that is broken, or says what cannot be.
+    ValueError
+        No such model ships, or it has other weights than those named.
+    """
+    name, expected = _parted(os.fspath(name_or_path))
+    path = path_of(name)
+    found = path.stat()
+    model = _loaded(str(path), name, found.st_mtime_ns, found.st_size)
+    if expected and not model.reference.endswith(f"#{expected}"):
+        raise ValueError(f"the model {name} has other weights than those of {expected}")
+    return model
+
+
+def _parted(reference: str) -> tuple[str, str]:
+    """Split `NAME#SHA256` at its mark; the second is empty where there is none."""
+    found = re.fullmatch(r"(.+)#([0-9a-f]{16})", reference, flags=re.DOTALL)
+    return (found[1], found[2]) if found else (reference, "")
+
+
+def name_of(reference: str) -> str:
+    """Return what a model is called in file names."""
+    return Path(_parted(reference)[0]).stem
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, name: str, _mtime: int, _size: int) -> Model:
+    if path.endswith(".onnx"):
+        from featcli.models import onnx
+
+        description, runner = onnx.load(Path(path))
+        return Model(description, {}, f"{name}#{description.sha256[:16]}", runner)
+    description, weights = load(path)
+    return Model(description, weights, f"{name}#{description.sha256[:16]}")
+
+
+def path_of(name_or_path: str | os.PathLike[str]) -> Path:
+    """Find a model's file; raises ValueError if there is none."""
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    if path.suffix == "" and "/" not in text and os.sep not in text:
+        path = SHIPPED / f"{text}.npz"
+        if not path.is_file():
+            known = shipped()
+            near = nearest(text, known) or f": there are {', '.join(known)}"
+            raise ValueError(f"no model {text!r}{near}, or the path of a model file (.npz, .onnx)")
+    elif not path.is_file():
+        raise ValueError(f"no model file {text!r}")
+    return path
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that come with featcli."""
+    return sorted(path.stem for path in SHIPPED.glob("*.npz"))
+
+
+def _misfit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    if len(wanted) == 1:
+        return f"the model {name} takes a vector of {wanted[0]} values, not shape {shape}"
+    return f"the model {name} takes an image, not an array of shape {shape}"
+
+
+def _central(array: Array) -> Array:
+    """Cut the far ends off a strip: resized by its short side it would fill the memory."""
+    longest = _LONGEST_STRIP * min(array.shape[:2])
+    rows, cols = (slice(max(0, (n - longest) // 2), n - max(0, (n - longest) // 2))
+                  for n in array.shape[:2])  # fmt: skip
+    return array[rows, cols]
+
+
+def _ranged(array: Array, top: int) -> Array:
+    """Bring integers to the model's range; floats are taken to be in it."""
+    if array.dtype.kind == "f" or (array.dtype == np.uint8 and top == 255):
+        return array
+    if array.dtype.kind not in "biu":
+        raise ValueError(f"takes integers or floats, not {array.dtype}")
+    largest = 1 if array.dtype.kind == "b" else np.iinfo(array.dtype).max
+    scaled = array.astype(np.float64) * (top / largest)
+    return np.rint(scaled).astype(np.uint8) if top == 255 else scaled.astype(np.float32)
+
+
+def _channels(array: Array, wanted: str) -> Array:
+    """Return RGB or gray; of two or four channels the last is a transparency."""
+    maps = array[:, :, np.newaxis] if array.ndim == 2 else array
+    if maps.shape[2] in (2, 4):
+        maps = maps[:, :, :-1]
+    if maps.shape[2] not in (1, 3):
+        raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}")
+    if wanted == "RGB":
+        return maps if maps.shape[2] == 3 else np.repeat(maps, 3, axis=2)
+    return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)
+
+
+__all__ = ["DEFAULT", "Model", "ModelError", "load_model", "name_of", "path_of", "shipped"]

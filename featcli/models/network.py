@@ -1,0 +1,254 @@
+"""A network's text: its layers with names and shapes, known before any number is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from featcli import pipeline
+from featcli import stage as stages
+from featcli.errors import UsageError
+from featcli.frame import Step
+from featcli.models.layers import Layer, Operation, Shape
+from featcli.ops.pooling import count_windows
+from featcli.stage import Converter, Param, Stage
+
+# Nothing that reads a file or makes a picture larger than it was may stand in a model.
+IN_NETWORK = frozenset({"abs", "flatten", "pool", "relu", "relu6", "sigmoid", "softmax", "tanh"})
+IN_PREPROCESSING = frozenset({"abs", "crop", "flatten", "gray", "normalize", "pool", "resize"})
+LARGEST = 1 << 24  # numbers in what flows between two layers
+WIDEST = 4096  # rows or columns that a preprocessing may ask for
+
+_NAME = Param(
+    name="name",
+    help="What the layer is called.",
+    default="",
+    required=False,
+    word=False,
+    flag=False,
+    choices=(),
+    converter=Converter(str, "TEXT"),
+)
+
+
+class NamedStage(Stage):
+    """A stage as a layer of a network: it takes `--name` too."""
+
+    @cached_property
+    def params(self) -> tuple[Param, ...]:
+        """What the stage has, and the name."""
+        return (*_plain(self.name).params, _NAME)
+
+
+def find(name: str) -> Stage:
+    """Return a layer by its name; raises ValueError."""
+    plain = _plain(name)
+    return NamedStage(**{field.name: getattr(plain, field.name) for field in fields(Stage)})
+
+
+def _plain(name: str) -> Stage:
+    if name in stages.LEARNED:
+        return stages.LEARNED[name]
+    if name not in IN_NETWORK:
+        known = [*stages.LEARNED, *IN_NETWORK]
+        raise ValueError(f"no layer {name!r} in a network{stages.nearest(name, known)}")
+    return stages.get(name)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place.
+
+    Attributes
+    ----------
+    name : str
+        As `--name` says, or its kind with a number.
+    step : Step
+        The stage and its parameters, without the name.
+    before, shape : tuple of int
+        Of what it takes and of what it gives.
+    layer : Layer or None
+        Its operations, if it has learned numbers.
+    """
+
+    name: str
+    step: Step
+    before: Shape
+    shape: Shape
+    layer: Layer | None
+
+    @property
+    def operations(self) -> Iterator[tuple[str, Operation]]:
+        """Every operation under its full name."""
+        for one in self.layer.all if self.layer else ():
+            yield (f"{self.name}.{one.name}" if one.name else self.name), one
+
+
+@dataclass(frozen=True)
+class Row:
+    """What `info` says of an operation, or of a layer that has no numbers."""
+
+    name: str
+    kind: str
+    shape: Shape
+    parameters: int
+    macs: int
+
+
+class Network:
+    """Layers in a row, such as `conv 32 3 --stride 2 | relu6 | pool --global`.
+
+    Parameters
+    ----------
+    text : str
+        In the pipeline grammar.
+    shape : tuple of int
+        Of what goes in: (rows, cols, channels) or (n,).
+
+    Raises
+    ------
+    ValueError
+        An unknown layer, one that cannot take what reaches it, or a name that is used twice.
+    """
+
+    def __init__(self, text: str, shape: Shape) -> None:
+        self.text = text
+        self.input = shape
+        try:
+            steps = pipeline.parse(text, find)
+            pipeline.check(steps, find)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        self.nodes = tuple(_nodes(steps, shape))
+        names = [name for node in self.nodes for name in names_of(node)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two layers are called {twice[0]!r}")
+        self.names = tuple(names)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the result."""
+        return self.nodes[-1].shape
+
+    @property
+    def weights(self) -> dict[str, Shape]:
+        """The shape of every array of numbers, by name."""
+        return {
+            f"{name}.{part}": shape
+            for node in self.nodes
+            for name, one in node.operations
+            for part, shape in one.weights.items()
+        }
+
+    @property
+    def rows(self) -> list[Row]:
+        """One for each operation."""
+        return [row for node in self.nodes for row in _rows(node)]
+
+    def node_of(self, name: str) -> Node:
+        """Return the layer that is called so, or that has an operation called so.
+
+        Raises
+        ------
+        ValueError
+            There is none; the message names the nearest.
+        """
+        for node in self.nodes:
+            if name in names_of(node):
+                return node
+        near = stages.nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
+        raise ValueError(f"no layer {name!r}{near}")
+
+
+def names_of(node: Node) -> list[str]:
+    """Return the name of a layer and those of its operations."""
+    return list(dict.fromkeys([*(name for name, _ in node.operations), node.name]))
+
+
+def _nodes(steps: tuple[Step, ...], shape: Shape) -> Iterator[Node]:
+    _check_size(shape, "the input")
+    counts: dict[str, int] = {}
+    current = shape
+    for number, step in enumerate(steps, 1):
+        params = dict(step.params)
+        given = str(params.pop("name"))
+        counts[step.stage] = counts.get(step.stage, 0) + 1
+        last = counts[step.stage]
+        name = given or (step.stage if last == 1 else f"{step.stage}{last}")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
+            raise ValueError(f"step {number}: {name!r} is no name for a layer")
+        try:
+            layer, after = _built(step.stage, current, params)
+        except ValueError as error:
+            raise ValueError(f"step {number} ({step.stage}): {error}") from None
+        _check_size(after, f"step {number} ({step.stage})")
+        yield Node(name, Step.of(step.stage, **params), current, after, layer)
+        current = after
+
+
+def _built(name: str, shape: Shape, params: dict[str, Any]) -> tuple[Layer | None, Shape]:
+    """Return the learned layer, if it is one, and the shape of the result."""
+    stage = find(name)
+    if stage.takes != "any" and (stage.takes == "vector") != (len(shape) == 1):
+        raise ValueError(f"takes {'a vector' if stage.takes == 'vector' else 'maps'}, not {shape}")
+    if stage.learned:
+        layer: Layer = stage.function(shape, **params)
+        return layer, layer.shape
+    if name == "flatten":
+        return None, (math.prod(shape),)
+    return None, _pooled(shape, params) if name == "pool" else shape
+
+
+def _pooled(shape: Shape, params: dict[str, Any]) -> Shape:
+    if params["global_"]:
+        return (1, 1, shape[2])
+    size, stride = params["size"], params["stride"] or params["size"]
+    rows, cols = (count_windows(n, size, stride, params["ceil"]) for n in shape[:2])
+    return (rows, cols, shape[2])
+
+
+def _check_size(shape: Shape, where: str) -> None:
+    if len(shape) not in (1, 3) or min(shape) < 1 or math.prod(shape) > LARGEST:
+        raise ValueError(f"{where} has the shape {shape}, which no network here has")
+
+
+def _rows(node: Node) -> Iterator[Row]:
+    for name, one in node.operations:
+        parameters = sum(map(math.prod, one.weights.values()))
+        kind = one.kind + (f" + {one.activation}" if one.activation != "none" else "")
+        yield Row(name, kind, one.shape, parameters, one.macs)
+    if node.layer is None:
+        yield Row(node.name, node.step.stage, node.shape, 0, 0)
+    elif node.layer.skip:
+        after = node.layer.activation
+        kind = "add" + (f" + {after}" if after != "none" else "")
+        yield Row(node.name, kind, node.shape, 0, 0)
+
+
+def preprocessing(text: str) -> pipeline.Pipeline:
+    """Read a model's preprocessing; raises ValueError for what may not stand in a file."""
+
+    def allowed(name: str) -> Stage:
+        if name not in IN_PREPROCESSING:
+            raise ValueError(f"{name!r} is no step of a preprocessing")
+        return stages.get(name)
+
+    try:
+        steps = pipeline.parse(text, allowed)
+    except UsageError as error:
+        raise ValueError(f"preprocessing: {error}") from None
+    for step in steps:
+        size = np.atleast_1d(np.asarray(dict(step.params).get("size", 1)))
+        if size.max() > WIDEST:
+            raise ValueError(f"preprocessing: {step.stage} to more than {WIDEST} pixels")
+    return pipeline.Pipeline(steps)
+
+
+__all__ = ["Network", "Node", "Row", "find", "names_of", "preprocessing"]

@@ -1,0 +1,157 @@
+"""classify and features: a whole network as one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.errors import StageError
+from featcli.frame import Array, Frame, Source, Step
+from featcli.models.model import load_model, name_of
+from featcli.ops.resizing import resize
+from featcli.pipeline import Pipeline
+from featcli.stage import Converter, stage
+
+ModelName = Annotated[
+    str,
+    Converter(lambda text: load_model(text).reference, "NAME|PATH", tag=lambda text: name_of(text)),
+]
+
+
+def _labels(_labels: Sequence[str], model: str) -> tuple[str, ...]:
+    return load_model(model).labels
+
+
+@stage(takes="any", gives="vector", labels=_labels, tag="{model}")
+def classify(x: npt.ArrayLike, model: ModelName) -> Array:
+    """Say what an image shows: the probability of every class that a model knows.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels), (rows, cols) or (n,)
+        An image of 0..255 (integers of more than 8 bits are scaled by their type), or the vector
+        that a model of dense layers takes.
+    model : str
+        The name of a model that ships with featcli, or the path of a model file.
+
+    Returns
+    -------
+    ndarray of float32, (classes,)
+    """
+    found = load_model(model)
+    return found.run(found.prepare(x)).reshape(-1)
+
+
+@stage(takes="any", gives="vector", labels=lambda _labels, **_: (), tag="{model}-{layer}")
+def features(x: npt.ArrayLike, model: ModelName, *, layer: str = "pool") -> Array:
+    """Give the vector that a layer of a model sees.
+
+    Parameters
+    ----------
+    x : array_like
+        As for classify.
+    model : str
+        As for classify.
+    layer : str
+        The layer's name; 'featcli info MODEL' lists them.
+
+    Returns
+    -------
+    ndarray of float32, (n,)
+        Maps are flattened channel by channel, each row by row, as by flatten.
+    """
+    found = load_model(model)
+    return flat(found.run(found.prepare(x), layer))
+
+
+def flat(data: Array) -> Array:
+    """Arrange maps as flatten does."""
+    return np.moveaxis(data, 2, 0).reshape(-1) if data.ndim == 3 else data.reshape(-1)
+
+
+class Classification(Pipeline):
+    """classify, which keeps a small copy of each image until its picture has been drawn.
+
+    Parameters
+    ----------
+    model : str
+        A name or a path.
+    keep : bool
+        Whether to keep anything.
+    """
+
+    def __init__(self, model: str, keep: bool) -> None:
+        self.model = load_model(model)
+        self._keep = keep
+        self._images: dict[Source, Array] = {}
+        super().__init__([Step.of("classify", model=self.model.reference)])
+
+    def run(self, frame: Frame) -> list[Frame]:
+        """Run one frame; see `Pipeline.run`."""
+        if self._keep and frame.kind == "maps":
+            self._images[frame.source] = small(frame.data)
+        return super().run(frame)
+
+    def image_of(self, frame: Frame) -> Array | None:
+        """Return the small image that a result speaks of, once; None for a vector."""
+        return self._images.pop(frame.source, None)
+
+
+def small(data: Array, rows: int = 224) -> Array:
+    """Reduce maps to about so many rows, at most three times as wide."""
+    step = max(1, data.shape[0] // (2 * rows))
+    taken = data[::step, ::step]
+    cols = min(3 * rows, max(1, round(rows * taken.shape[1] / taken.shape[0])))
+    return resize(taken, (rows, cols))
+
+
+class Extraction(Pipeline):
+    """The vectors of several layers in one pass: each is a part of the image's result.
+
+    Parameters
+    ----------
+    model : str
+        A name or a path.
+    layers : sequence of str
+
+    Raises
+    ------
+    ValueError
+        The model has no such layer.
+    """
+
+    def __init__(self, model: str, layers: Sequence[str]) -> None:
+        self._model = load_model(model)
+        self._layers = tuple(dict.fromkeys(layers))
+        for layer in self._layers:
+            self._model.check_layer(layer)
+        reference = self._model.reference
+        self._steps = [Step.of("features", model=reference, layer=one) for one in self._layers]
+        super().__init__(self._steps[:1])
+
+    def run(self, frame: Frame) -> list[Frame]:
+        """Run one frame; see `Pipeline.run`."""
+        try:
+            found = self._model.outputs(self._model.prepare(frame.data), self._layers)
+        except ValueError as error:
+            raise StageError(f"features: {error}") from error
+        return [
+            frame.replace(data=flat(found[layer]), labels=(), part=part, history=history)
+            for layer, (part, history) in zip(self._layers, self.outline(frame), strict=True)
+        ]
+
+    @property
+    def splits(self) -> bool:
+        """Whether one image gives several results."""
+        return len(self._layers) > 1
+
+    def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
+        """Return part and history of every result."""
+        parts: Iterable[str] = self._layers if self.splits else ("",)
+        return [
+            (".".join(filter(None, (frame.part, part))), (*frame.history, step))
+            for part, step in zip(parts, self._steps, strict=True)
+        ]

@@ -1,0 +1,224 @@
+"""The .npy format, read without trusting it.
+
+`np.load(allow_pickle=False)` still allocates whatever a header asks for: a file of 78 bytes can
+ask for 32 GiB. Here the header, the type and the declared size are checked against the bytes that
+are there before anything is allocated. Source: NumPy's format description, NEP 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.errors import ReadError
+
+if TYPE_CHECKING:
+    import zipfile
+
+Array = npt.NDArray[Any]
+MAGIC = b"\x93NUMPY"
+_LONGEST_HEADER = 10_000
+_LARGEST_GROWTH = 1 << 31
+
+
+class Header(NamedTuple):
+    """What a .npy file says of its array."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the array's data, in bytes; an exact integer, however large."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def load(path: str | os.PathLike[str]) -> Array:
+    """Read the .npy file at `path`; see `read` for what is refused."""
+    with Path(path).open("rb") as stream:
+        return read(stream, os.fstat(stream.fileno()).st_size)
+
+
+def read(stream: BinaryIO, size: int) -> Array:
+    """Read one array.
+
+    Parameters
+    ----------
+    stream : binary file
+        At the beginning of the .npy data; need not be seekable.
+    size : int
+        How many bytes the .npy data has in all.
+
+    Returns
+    -------
+    ndarray
+        Boolean, integer or floating, at most 8 bytes an element, in native byte order.
+
+    Raises
+    ------
+    ReadError
+        No .npy data, a type that holds no numbers, or a header that does not fit the bytes.
+    """
+    header, length = read_header(stream)
+    present = size - length
+    if present > header.nbytes:
+        raise ReadError(f"more bytes follow than the {header.nbytes} that its header declares")
+    if present == header.nbytes:
+        data = stream.read(header.nbytes)
+        present = len(data)
+    if present < header.nbytes:
+        raise ReadError(f"truncated: its header declares {header.nbytes} bytes, {present} follow")
+    return _build(data, header)
+
+
+def read_header(stream: BinaryIO) -> tuple[Header, int]:
+    """Read and check the header; return it and its length in bytes."""
+    prefix = stream.read(8)
+    if prefix[:6] != MAGIC or len(prefix) < 8:
+        raise ReadError("not a .npy file: it does not begin as one")
+    if prefix[6:] not in (b"\x01\x00", b"\x02\x00"):
+        raise ReadError(f".npy version {prefix[6]}.{prefix[7]} is not one that holds plain numbers")
+    width = 2 if prefix[6] == 1 else 4
+    raw = stream.read(width)
+    length = int.from_bytes(raw, "little")
+    if len(raw) < width or length > _LONGEST_HEADER:
+        raise ReadError(f"its .npy header is broken ({length} bytes long)")
+    text = stream.read(length)
+    return _parse(prefix[6], raw + text), 8 + width + length
+
+
+def _parse(version: int, rest: bytes) -> Header:
+    parse = (
+        np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote, or of odd escapes
+            header = Header(*parse(io.BytesIO(rest)))
+    except Exception as error:  # the text is parsed as Python, which fails in many ways
+        raise ReadError("its .npy header is broken") from error
+    _check(header)
+    return header
+
+
+def _check(header: Header) -> None:
+    if header.dtype.kind not in "biuf" or header.dtype.itemsize > 8:
+        raise ReadError(
+            f"its elements are of type {header.dtype}; integers or floats of up to 64 bits are read"
+        )
+    # True is an int to isinstance, and no length.
+    if any(type(length) is not int or length < 0 for length in header.shape):
+        raise ReadError(f"its .npy header declares the shape {header.shape}")
+
+
+def _build(data: bytes, header: Header) -> Array:
+    flat = np.frombuffer(data, dtype=header.dtype)
+    try:
+        array = flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
+    except (ValueError, OverflowError) as error:  # more axes than NumPy has, or 0 times too much
+        raise ReadError("its .npy header declares a shape that no array has") from error
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def write(stream: BinaryIO, array: Array) -> None:
+    """Write `array` as .npy: equal arrays give equal bytes."""
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def load_archive(
+    path: str | os.PathLike[str] | BinaryIO, growth: int = _LARGEST_GROWTH
+) -> dict[str, Array]:
+    """Read every array of the .npz file at `path` (or open there), by name.
+
+    Parameters
+    ----------
+    path : path or binary file, seekable
+    growth : int
+        By how many bytes the arrays may exceed the file (a zero costs a thousandth of its size).
+
+    Raises
+    ------
+    ReadError
+        No .npz file, an array that `read` refuses, or a file that grows too much.
+    """
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            _check_entries(entries, _size_of(archive), growth)
+            return {
+                entry.filename.removesuffix(".npy"): _entry(archive, entry) for entry in entries
+            }
+    except (ReadError, OSError):
+        raise
+    except Exception as error:  # zipfile fails in many ways on broken data
+        raise ReadError(f"not a sound .npz file: {error}") from error
+
+
+def _size_of(archive: zipfile.ZipFile) -> int:
+    return archive.fp.seek(0, io.SEEK_END) if archive.fp else 0
+
+
+def _check_entries(entries: Sequence[zipfile.ZipInfo], size: int, growth: int) -> None:
+    """Refuse, before anything is unpacked, what unpacks to too much or has one name twice."""
+    names = [entry.filename for entry in entries]
+    if len(set(names)) < len(names):
+        raise ReadError("two of its arrays have one name")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked - size > growth:
+        raise ReadError(f"its arrays take {unpacked} bytes, {growth} more than the file at most")
+
+
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+    with archive.open(entry) as stream:
+        try:
+            array = read(stream, entry.file_size)  # type: ignore[arg-type]
+            stream.read(1)  # at its end the checksum is compared
+            return array
+        except ReadError as error:
+            raise ReadError(f"{entry.filename}: {error}") from error
+
+
+class ArchiveWriter:
+    """Writes an uncompressed .npz array by array; fixed dates make equal arrays equal bytes."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        import zipfile
+
+        self._entry = zipfile.ZipInfo
+        self._zip = zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED)
+
+    def write(self, name: str, array: Array) -> None:
+        """Add one array under its name."""
+        entry = self._entry(f"{name}.npy")  # dated 1980-01-01
+        with self._zip.open(entry, "w", force_zip64=True) as member:
+            write(member, array)  # type: ignore[arg-type]
+
+    def write_with(self, name: str, save: Callable[[BinaryIO], object]) -> None:
+        """Add one array that `save` writes as .npy."""
+        with self._zip.open(self._entry(f"{name}.npy"), "w", force_zip64=True) as member:
+            save(member)  # type: ignore[arg-type]
+
+    def write_text(self, name: str, text: bytes) -> None:
+        """Add an entry that is no array, under its full name."""
+        self._zip.writestr(self._entry(name), text)
+
+    def close(self) -> None:
+        """Write the directory of the archive, without which it cannot be read."""
+        self._zip.close()
+
+    def abandon(self) -> None:
+        """Finish with a file that is thrown away; else `zipfile` complains when it is freed."""
+        with contextlib.suppress(OSError, ValueError):
+            self._zip.close()

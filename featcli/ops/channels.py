@@ -1,0 +1,94 @@
+"""What concerns the channels of a picture: split them, or mix them into gray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.ops._maps import Array, as_maps
+from featcli.stage import one_of, stage
+
+Weights = Literal["rec601", "rec709", "mean"]
+# Luma weights of R, G, B.
+LUMA = {
+    "rec601": (0.299, 0.587, 0.114),  # ITU-R BT.601, as Pillow's and OpenCV's
+    "rec709": (0.2126, 0.7152, 0.0722),  # ITU-R BT.709, as scikit-image's (there 0.2125, 0.7154)
+    "mean": (1 / 3, 1 / 3, 1 / 3),
+}
+
+
+@stage(takes="maps", gives="parts", tag="", dtype="same")
+def split_channels(x: npt.ArrayLike) -> tuple[Array, ...]:
+    """Give every channel as a result of its own: R, G and B of a photo.
+
+    The arrays are the plain values; the pictures of R, G and B are tinted in their colour.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels) or (rows, cols)
+
+    Returns
+    -------
+    tuple of ndarray, each (rows, cols, 1)
+        2-D if `x` is; of its type.
+
+    Examples
+    --------
+    The three channels of a photo, as photo.R, photo.G and photo.B:
+
+        featcli split-channels photo.jpg
+
+    Their vertical edges, one by one:
+
+        featcli run "split-channels | convolve vertical" photo.jpg
+    """
+    maps, restore = as_maps(x)
+    return tuple(restore(maps[:, :, [channel]]) for channel in range(maps.shape[2]))
+
+
+def _gray_label(labels: Sequence[str], **_: Any) -> Sequence[str]:
+    return labels if len(labels) == 1 else ("gray",)
+
+
+@stage(takes="maps", gives="maps", labels=_gray_label, dtype="same")
+def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
+    """Mix R, G and B into one channel by their brightness.
+
+    rec601 is 0.299 R + 0.587 G + 0.114 B, rec709 is 0.2126 R + 0.7152 G + 0.0722 B. Integers are
+    rounded to the nearest one. A picture of one channel stays as it is.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, 3), (rows, cols, 1) or (rows, cols)
+    weights : {"rec601", "rec709", "mean"}
+        How much each of R, G and B counts.
+
+    Returns
+    -------
+    ndarray, (rows, cols, 1)
+        Of the type of `x`; 2-D for 2-D input.
+
+    Raises
+    ------
+    ValueError
+        The picture has neither one channel nor three.
+
+    Examples
+    --------
+    One channel to work on:
+
+        featcli run "gray | convolve vertical" photo.jpg
+    """
+    maps, restore = as_maps(x)
+    one_of(Weights, weights=weights)
+    if maps.shape[2] == 1:
+        return restore(maps.copy())
+    if maps.shape[2] != 3:
+        raise ValueError(f"takes 3 channels (R, G, B) or 1, not {maps.shape[2]}")
+    mixed = sum(
+        maps[:, :, [channel]] * np.float64(share) for channel, share in enumerate(LUMA[weights])
+    )
+    return (np.rint(mixed) if maps.dtype.kind in "biu" else np.asarray(mixed)).astype(maps.dtype)

@@ -1,0 +1,44 @@
+"""flatten: maps to a vector."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.ops._maps import Array, as_maps
+from featcli.stage import one_of, stage
+
+Order = Literal["chw", "hwc"]
+
+
+@stage(takes="maps", gives="vector", dtype="same")
+def flatten(x: npt.ArrayLike, *, order: Order = "chw") -> Array:
+    """Arrange all values in one column: the input of a dense layer.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels) or (rows, cols)
+    order : {"chw", "hwc"}
+        chw: channel after channel, each row by row, as PyTorch; hwc: pixel by pixel, each with
+        all its channels.
+
+    Returns
+    -------
+    ndarray, (rows * cols * channels,)
+        Of the type of `x`.
+
+    Examples
+    --------
+    A photo as a vector, and drawn as a picture again:
+
+        featcli flatten photo.jpg
+
+    Features for a dense layer:
+
+        featcli run "convolve vertical | relu | pool 8 | flatten" photo.jpg -o features.npy
+    """
+    maps, _ = as_maps(x)
+    one_of(Order, order=order)
+    return (np.moveaxis(maps, 2, 0) if order == "chw" else maps).flatten()

@@ -1,0 +1,116 @@
+"""dense: the fully connected layer, with weights from a file."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import npy
+from featcli.errors import ReadError
+from featcli.ops._maps import Array, as_floats, as_numbers
+from featcli.stage import Converter, stage
+
+_MARK = "#sha256="
+
+
+def parse_weights(text: str) -> str:
+    """Read a file's name and add its content's hash, so that the history says which weights.
+
+    A text that has a hash already is checked against the file.
+    """
+    name, _, expected = text.partition(_MARK)
+    if Path(name).suffix not in (".npy", ".npz"):
+        raise ValueError(f"{name!r} is not a .npy or .npz file")
+    found = hashlib.sha256(_content(name)).hexdigest()[:16]
+    if expected and expected != found:
+        raise ValueError(f"{name} has changed: its sha256 begins with {found}, not {expected}")
+    return f"{name}{_MARK}{found}"
+
+
+def _content(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {name!r}: {error.strerror}") from error
+
+
+Weights = Annotated[
+    str | npt.ArrayLike,
+    Converter(parse_weights, "FILE", tag=lambda text: Path(text.partition(_MARK)[0]).stem),
+]
+
+
+@stage(takes="vector", gives="vector", labels=lambda _labels, **_: (), tag="dense")
+def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Array:
+    """Combine all values of a vector into new ones: x @ weight + bias.
+
+    Parameters
+    ----------
+    x : array_like, (n,)
+    weight : str or array_like, (n, m)
+        A .npy file of shape (n, m), or an .npz file with the arrays weight (n, m) and,
+        optionally, bias (m,).
+    bias : str or array_like, (m,), optional
+        A .npy file; zero if neither this nor the .npz gives one.
+
+    Returns
+    -------
+    ndarray of float32, (m,)
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit each other, or a file that holds no such arrays.
+
+    Notes
+    -----
+    `torch.nn.Linear` stores the transpose, (m, n).
+
+    Examples
+    --------
+    A layer of your own on pooled edges:
+
+        featcli run "resize 8x8 | flatten | dense weights.npz | sigmoid" photo.jpg
+    """
+    vector = as_floats(x)
+    if vector.ndim != 1:
+        raise ValueError(f"takes a vector (n,), not an array of shape {vector.shape}")
+    matrix, offset = _loaded(weight) if isinstance(weight, str) else (as_numbers(weight), None)
+    if isinstance(bias, str):
+        offset = _loaded(bias)[0]
+    elif bias is not None:
+        offset = as_numbers(bias)
+    _check(vector, matrix, offset)
+    wide = np.result_type(vector, matrix, np.float32)
+    # Spread-out memory takes another path through BLAS, which rounds otherwise.
+    result = np.ascontiguousarray(vector, wide) @ np.ascontiguousarray(matrix, wide)
+    return (result if offset is None else result + offset).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _loaded(text: str) -> tuple[Array, Array | None]:
+    name, _, _ = parse_weights(text).partition(_MARK)
+    try:
+        if name.endswith(".npy"):
+            return npy.load(name), None
+        arrays = npy.load_archive(name)
+    except ReadError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if "weight" not in arrays:
+        raise ValueError(f"{name} has no array 'weight', only: {', '.join(arrays) or 'nothing'}")
+    return arrays["weight"], arrays.get("bias")
+
+
+def _check(vector: Array, matrix: Array, offset: Array | None) -> None:
+    if matrix.ndim != 2 or matrix.shape[0] != vector.shape[0]:
+        raise ValueError(
+            f"a vector of {vector.shape[0]} values needs a weight of shape "
+            f"({vector.shape[0]}, m), not {matrix.shape}"
+        )
+    if offset is not None and offset.shape != matrix.shape[1:]:
+        raise ValueError(f"the bias needs the shape {matrix.shape[1:]}, not {offset.shape}")

@@ -1,0 +1,283 @@
+"""A network's own functions, as PyTorch and ONNX define them, with the channels last.
+
+They take one image, (rows, cols, channels), or several of a size, (n, rows, cols, channels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.engine import layers as engine
+from featcli.ops._maps import Array, as_floats, as_numbers
+from featcli.stage import at_least
+
+Pair = int | tuple[int, int]
+Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["same"]
+
+
+def conv2d(
+    x: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    bias: npt.ArrayLike | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Convolve with a sum over the channels: the layer of a network.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, c_in) or (n, rows, cols, c_in)
+        Integers become float32.
+    weight : array_like, (kernel rows, kernel cols, c_in / groups, c_out)
+    bias : array_like, (c_out,), optional
+    stride, dilation : int or (int, int)
+        Between positions, and between the taps of the kernel.
+    padding : int, (rows, cols), ((top, bottom), (left, right)) or "same"
+        Zeros around the maps. same: as many as give ceil(length / stride) positions, an odd one
+        below and to the right (ONNX: SAME_UPPER).
+    groups : int
+        The channels are divided into so many parts; each filter sees one of them.
+
+    Returns
+    -------
+    ndarray, (rows, cols, c_out) or (n, rows, cols, c_out)
+        float64 if `x` is, else float32.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit each other.
+
+    See Also
+    --------
+    torch.nn.functional.conv2d : The same, with the channels first.
+    """
+    maps, taps = as_floats(x), as_numbers(weight)
+    _check_maps(maps)
+    if taps.ndim != 4 or min(taps.shape) < 1:
+        raise ValueError(f"weight must be (rows, cols, c_in, c_out), not of shape {taps.shape}")
+    at_least(1, groups=groups)
+    c_in, c_out = maps.shape[-1], taps.shape[3]
+    if c_in != taps.shape[2] * groups or c_out % groups:
+        raise ValueError(
+            f"weight of shape {taps.shape} does not fit {c_in} channels in {groups} groups"
+        )
+    steps, gaps = _pair("stride", stride), _pair("dilation", dilation)
+    pads = _pads(padding, maps.shape[-3:-1], taps.shape[:2], steps, gaps)
+    _check_fits(maps.shape, taps.shape, pads, gaps)
+    kernel = taps.astype(maps.dtype, copy=False)
+    result = _each(maps, lambda one: engine.conv2d(one, kernel, steps, pads, gaps, groups))
+    return result if bias is None else result + _vector("bias", bias, c_out, maps.dtype)
+
+
+def pool2d(
+    x: npt.ArrayLike,
+    kind: Literal["max", "mean"] = "max",
+    size: Pair = 2,
+    stride: Pair | None = None,
+    padding: int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] = 0,
+    ceil: bool = False,
+    *,
+    count_padding: bool = False,
+) -> Array:
+    """Summarise each window of maps by its largest or its mean value.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, c) or (n, rows, cols, c)
+    kind : {"max", "mean"}
+    size : int or (int, int)
+    stride : int or (int, int), optional
+        Without it the windows touch.
+    padding : int, (rows, cols) or ((top, bottom), (left, right))
+        Around the maps; never the largest value. At most half a window.
+    ceil : bool
+        Round the number of windows up; none begins beyond the maps.
+    count_padding : bool
+        Whether a mean counts the padding as zeros, as PyTorch does unless told otherwise; ONNX
+        does not.
+
+    Returns
+    -------
+    ndarray of float, (rows, cols, c) or (n, rows, cols, c)
+    """
+    maps = as_floats(x)
+    _check_maps(maps)
+    if kind not in ("max", "mean"):
+        raise ValueError(f"kind must be max or mean, not {kind!r}")
+    window, steps = _pair("size", size), _pair("stride", size if stride is None else stride)
+    pads = _pads(padding, maps.shape[-3:-1], window, steps, (1, 1))
+    if any(2 * max(pad) > n for pad, n in zip(pads, window, strict=True)):
+        raise ValueError(f"padding {padding} is more than half of the window {window}")
+    counts = [
+        _pool_count(n, k, s, pad, ceil)
+        for n, k, s, pad in zip(maps.shape[-3:-1], window, steps, pads, strict=True)
+    ]
+    return _each(maps, lambda one: _pool(one, kind, window, steps, pads, counts, count_padding))
+
+
+def _pool_count(length: int, size: int, stride: int, pads: tuple[int, int], ceil: bool) -> int:
+    span = length + sum(pads) - size
+    count = -(-span // stride) + 1 if ceil else span // stride + 1
+    if ceil and (count - 1) * stride >= length + pads[0]:
+        count -= 1
+    if count < 1:
+        raise ValueError(f"a window of {size} does not fit into {length} pixels")
+    return count
+
+
+def _pool(
+    maps: Array,
+    kind: str,
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    pads: engine.Padding,
+    counts: list[int],
+    count_padding: bool,
+) -> Array:
+    reach = [(n - 1) * s + k for n, s, k in zip(counts, stride, size, strict=True)]
+    beyond = [
+        max(0, want - n - sum(pad)) for want, n, pad in zip(reach, maps.shape, pads, strict=False)
+    ]
+    outside = ((0, beyond[0]), (0, beyond[1]))
+    empty = -np.inf if kind == "max" else 0.0
+    padded = engine.pad(engine.pad(maps, pads, empty), outside, empty)
+    seen = engine.windows(padded, size, stride, (1, 1))[: counts[0], : counts[1]]
+    if kind == "max":
+        return seen.max(axis=(2, 3))
+    inside = np.ones((*maps.shape[:2], 1), dtype=maps.dtype)
+    inside = engine.pad(engine.pad(inside, pads, float(count_padding)), outside)
+    number = engine.windows(inside, size, stride, (1, 1))[: counts[0], : counts[1]].sum(axis=(2, 3))
+    return seen.sum(axis=(2, 3)) / number
+
+
+def dense(x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Array:
+    """Combine all values into new ones: x @ weight + bias.
+
+    Parameters
+    ----------
+    x : array_like, (n_in,) or (n, n_in)
+    weight : array_like, (n_in, n_out)
+        `torch.nn.Linear` stores the transpose.
+    bias : array_like, (n_out,), optional
+
+    Returns
+    -------
+    ndarray, (n_out,) or (n, n_out)
+    """
+    values, matrix = as_floats(x), as_numbers(weight)
+    if matrix.ndim != 2 or values.ndim not in (1, 2) or values.shape[-1] != matrix.shape[0]:
+        raise ValueError(f"weight of shape {matrix.shape} does not fit x of shape {values.shape}")
+    result = values @ matrix.astype(values.dtype, copy=False)
+    if bias is None:
+        return result
+    return result + _vector("bias", bias, matrix.shape[1], values.dtype)
+
+
+def batch_norm(
+    x: npt.ArrayLike,
+    mean: npt.ArrayLike,
+    variance: npt.ArrayLike,
+    scale: npt.ArrayLike | None = None,
+    shift: npt.ArrayLike | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Array:
+    """Shift and scale every channel by statistics that training found.
+
+    Parameters
+    ----------
+    x : array_like, (..., c)
+    mean, variance, scale, shift : array_like, (c,)
+
+    Returns
+    -------
+    ndarray
+        (x - mean) / sqrt(variance + epsilon) * scale + shift, of the shape of `x`.
+    """
+    maps = as_floats(x)
+    count = maps.shape[-1] if maps.ndim else 1
+    wide = np.dtype(np.float64)
+    factor = 1 / np.sqrt(_vector("variance", variance, count, wide) + epsilon)
+    factor = factor if scale is None else factor * _vector("scale", scale, count, wide)
+    offset = -_vector("mean", mean, count, wide) * factor
+    offset = offset if shift is None else offset + _vector("shift", shift, count, wide)
+    return maps * factor.astype(maps.dtype) + offset.astype(maps.dtype)
+
+
+def softmax(x: npt.ArrayLike, axis: int = -1) -> Array:
+    """Turn scores into shares that sum to 1, along an axis.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `x`.
+    """
+    from featcli.ops.activation import softmax as along_last
+
+    return np.moveaxis(along_last(np.moveaxis(as_floats(x), axis, -1)), -1, axis)
+
+
+def _each(maps: Array, function: Callable[[Array], Array]) -> Array:
+    """Apply a function to each image of several, or to the one."""
+    return np.stack([function(one) for one in maps]) if maps.ndim == 4 else function(maps)
+
+
+def _check_maps(maps: Array) -> None:
+    if maps.ndim not in (3, 4) or 0 in maps.shape:
+        raise ValueError(f"takes maps (rows, cols, c) or (n, rows, cols, c), not {maps.shape}")
+
+
+def _pair(name: str, value: Any) -> tuple[int, int]:
+    first, second = value if isinstance(value, tuple) else (value, value)
+    at_least(1, **{name: first})
+    at_least(1, **{name: second})
+    return first, second
+
+
+def _pads(
+    padding: Any,
+    shape: tuple[int, ...],
+    size: tuple[int, ...],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> engine.Padding:
+    """Read a padding; raises ValueError for one that is none."""
+    if isinstance(padding, str):
+        if padding != "same":
+            raise ValueError(f"padding must be same or numbers, not {padding!r}")
+        rows, cols = (engine.same(*one) for one in zip(shape, size, stride, dilation, strict=True))
+        return rows, cols
+    found = np.asarray(padding)
+    if found.dtype.kind not in "iu" or found.shape not in ((), (2,), (2, 2)) or found.min() < 0:
+        raise ValueError(f"padding must be numbers of at least 0, not {padding!r}")
+    pairs = np.broadcast_to(found[:, np.newaxis] if found.shape == (2,) else found, (2, 2))
+    (top, bottom), (left, right) = pairs.tolist()
+    return (top, bottom), (left, right)
+
+
+def _check_fits(
+    shape: tuple[int, ...], kernel: tuple[int, ...], pads: engine.Padding, dilation: tuple[int, int]
+) -> None:
+    for axis, length in enumerate(shape[-3:-1]):
+        if engine.count(length, kernel[axis], 1, dilation[axis], pads[axis]) < 1:
+            raise ValueError(f"a kernel of {kernel[:2]} does not fit into maps of {shape[-3:-1]}")
+
+
+def _vector(name: str, values: npt.ArrayLike, count: int, dtype: np.dtype[Any]) -> Array:
+    array = as_numbers(values)
+    if array.shape != (count,):
+        raise ValueError(f"{name} needs the shape ({count},), not {array.shape}")
+    return array.astype(dtype)

@@ -1,0 +1,77 @@
+"""normalize: shift and scale."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.ops._maps import Array, as_numbers
+from featcli.stage import Converter, number, stage
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Read one number, or several separated by commas."""
+    return tuple(number(piece) for piece in text.split(","))
+
+
+def show_numbers(values: tuple[float, ...]) -> str:
+    """Write what `parse_numbers` reads."""
+    return ",".join(
+        f"{value:g}" if float(f"{value:g}") == value else repr(value) for value in values
+    )
+
+
+Numbers = Annotated[float | tuple[float, ...], Converter(parse_numbers, "X[,X...]", show_numbers)]
+
+
+@stage(takes="any", gives="same", tag="normalize")
+def normalize(x: npt.ArrayLike, mean: Numbers, std: Numbers) -> Array:
+    """Subtract a mean and divide by a standard deviation, each channel by its own.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels) or (n,)
+        2-D is one channel.
+    mean : float or sequence of float
+        One for all channels, or one for each.
+    std : float or sequence of float
+        Likewise; not zero.
+
+    Returns
+    -------
+    ndarray of float32
+        (x - mean) / std, of the shape of `x`.
+
+    Raises
+    ------
+    ValueError
+        A number of values that is neither 1 nor the number of channels, or a `std` of zero.
+
+    Examples
+    --------
+    From 0..255 to -1..1:
+
+        featcli normalize photo.jpg --mean 127.5 --std 127.5
+
+    As networks that were trained on ImageNet want it, from pixels in 0..1:
+
+        featcli normalize photo.jpg --unit --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+    """
+    array = as_numbers(x)
+    channels = array.shape[-1] if array.ndim == 3 else 1
+    shift, scale = (_per_channel(n, v, channels) for n, v in (("mean", mean), ("std", std)))
+    if not scale.all():
+        raise ValueError("std must not be zero")
+    with np.errstate(over="ignore"):
+        return ((array - shift) / scale).astype(np.float32)
+
+
+def _per_channel(name: str, values: object, channels: int) -> Array:
+    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if array.ndim != 1 or len(array) not in (1, channels):
+        raise ValueError(f"{name} has {array.size} values for {channels} channels")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+    return array

@@ -1,0 +1,125 @@
+"""pool: summarise each window by one value."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.ops._maps import Array, as_maps
+from featcli.stage import Positive, at_least, one_of, stage
+
+Summary = Literal["max", "mean", "min"]
+_COMBINE = {"max": np.maximum, "min": np.minimum, "mean": np.add}
+
+
+def _dtype(dtype: np.dtype[Any], *, kind: str, **_: object) -> np.dtype[Any]:
+    return np.dtype(np.float32) if kind == "mean" else dtype
+
+
+def _tag(*, global_: bool, **_: object) -> str:
+    return "{kind}" if global_ else "{kind}{size}"
+
+
+@stage(takes="maps", gives="maps", tag=_tag, dtype=_dtype)
+def pool(
+    x: npt.ArrayLike,
+    size: Positive = 2,
+    *,
+    kind: Summary = "max",
+    stride: Positive | None = None,
+    ceil: bool = False,
+    global_: bool = False,
+) -> Array:
+    """Summarise each window of pixels by its largest, mean or smallest value.
+
+    A window of 2x2 halves rows and columns. Every channel is pooled on its own.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels) or (rows, cols)
+    size : int
+        Side of the square window, in pixels.
+    kind : {"max", "mean", "min"}
+        What stands for a window; mean gives float32, max and min keep the type.
+    stride : int, optional
+        Distance between windows, in pixels; without it the windows touch.
+    ceil : bool
+        Keep the partial windows at the lower and right edge, which are dropped otherwise.
+    global_ : bool
+        One window over the whole map, whatever its size: global pooling.
+
+    Returns
+    -------
+    ndarray, (floor((rows - size) / stride) + 1, ..., channels)
+        With `ceil` rounded up instead, but no window begins beyond the edge.
+
+    Raises
+    ------
+    ValueError
+        The window is larger than the maps and `ceil` is not set.
+
+    Notes
+    -----
+    The sizes are those of `torch.nn.MaxPool2d` and, for a mean that leaves the outside out,
+    `torch.nn.AvgPool2d(count_include_pad=False)`.
+
+    Examples
+    --------
+    Halve a feature map, keeping the strongest response of each 2x2 window:
+
+        featcli run "convolve vertical | pool 2" photo.jpg
+
+    The mean of every third window of 5x5:
+
+        featcli pool photo.jpg --size 5 --stride 15 --kind mean
+    """
+    stride = size if stride is None else stride
+    at_least(1, size=size, stride=stride)
+    one_of(Summary, kind=kind)
+    maps, restore = as_maps(x)
+    if global_:
+        return restore(_whole(maps, kind))
+    for axis in (0, 1):
+        maps = _pool_axis(maps, axis, size, stride, kind, ceil)
+    return restore(np.ascontiguousarray(maps))
+
+
+def _whole(maps: Array, kind: str) -> Array:
+    if 0 in maps.shape[:2]:
+        raise ValueError(f"nothing to pool in maps of shape {maps.shape}")
+    if kind == "mean":
+        return maps.mean(axis=(0, 1), dtype=np.float64, keepdims=True).astype(np.float32)
+    return np.asarray(_COMBINE[kind].reduce(maps, axis=(0, 1), keepdims=True))
+
+
+def _pool_axis(maps: Array, axis: int, size: int, stride: int, kind: str, ceil: bool) -> Array:
+    """Pool along one axis: a square window's max, min or mean is that of its rows' in turn."""
+    maps = np.moveaxis(maps, axis, 0)
+    length = maps.shape[0]
+    count = count_windows(length, size, stride, ceil)
+    wide = np.float64 if kind == "mean" else maps.dtype
+    result = np.array(maps[: (count - 1) * stride + 1 : stride], dtype=wide)
+    for offset in range(1, min(size, length)):
+        rows = maps[offset : (count - 1) * stride + 1 + offset : stride]
+        part = result[: rows.shape[0]]
+        _COMBINE[kind](part, rows, out=part)
+    if kind == "mean":
+        starts = np.arange(count) * stride
+        inside = np.minimum(starts + size, length) - starts
+        result /= inside.reshape(-1, *[1] * (result.ndim - 1))
+        if axis == 1:
+            result = result.astype(np.float32)
+    return np.moveaxis(result, 0, axis)
+
+
+def count_windows(length: int, size: int, stride: int, ceil: bool) -> int:
+    """Return how many windows fit along an axis; raises ValueError if none does."""
+    span = length - size
+    count = -(-span // stride) + 1 if ceil else span // stride + 1
+    if ceil and (count - 1) * stride >= length:
+        count -= 1
+    if count < 1 and not (ceil and length):
+        raise ValueError(f"a window of {size} does not fit into {length} pixels; see ceil")
+    return max(count, 1)

@@ -1,0 +1,275 @@
+"""A pipeline: its text, its steps, and how a frame runs through them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import stage as stages
+from featcli.errors import StageError, UsageError
+from featcli.frame import Array, Frame, Step, Value, kind
+from featcli.stage import Param, Stage
+
+Watch = Callable[[Step, Frame, list[Frame]], None]
+
+
+class Pipeline:
+    """Stages in a row, such as `convolve vertical | relu | pool 2 | flatten`.
+
+    Parameters
+    ----------
+    text : str or iterable of Step
+        The text splits at `|`, each piece as a shell splits its words; quotes work. After the
+        stage's name come its words in order and its options (`pool 2 --kind mean`).
+    watch : callable, optional
+        Called as `watch(step, frame, results)` after each step on each frame.
+
+    Raises
+    ------
+    UsageError
+        An unknown stage or option, a value out of range, or a stage that cannot take what the
+        one before it gives.
+    """
+
+    def __init__(self, text: str | Iterable[Step], watch: Watch | None = None) -> None:
+        self.steps = parse(text) if isinstance(text, str) else tuple(text)
+        self.watch = watch
+        check(self.steps)
+
+    def __call__(self, frame: Frame | npt.ArrayLike) -> Frame:
+        """Run, where one result is expected; raises ValueError for several parts."""
+        results = self.run(frame if isinstance(frame, Frame) else Frame(np.asarray(frame)))
+        if len(results) != 1:
+            raise ValueError(f"{self} gives {len(results)} parts: use run(), which returns a list")
+        return results[0]
+
+    def run(self, frame: Frame) -> list[Frame]:
+        """Run one frame through all steps.
+
+        Raises
+        ------
+        StageError
+            A stage refuses its array; the message names the step and the array's shape.
+        """
+        frames = [frame]
+        for step in self.steps:
+            frames = [result for one in frames for result in self._apply(step, one)]
+        return frames
+
+    def _apply(self, step: Step, frame: Frame) -> list[Frame]:
+        results = apply(step, frame)
+        if self.watch:
+            self.watch(step, frame, results)
+        return results
+
+    @property
+    def splits(self) -> bool:
+        """Whether one image gives several results."""
+        return any(stages.get(step.stage).gives == "parts" for step in self.steps)
+
+    def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
+        """Return part and history of every result, before anything is computed."""
+        heads = [(frame.part, frame.labels)]
+        for step in self.steps:
+            heads = [result for head in heads for result in _outline(step, *head)]
+        return [(part, frame.history + self.steps) for part, _ in heads]
+
+    def __str__(self) -> str:
+        return " | ".join(shlex.join(words(step)) for step in self.steps)
+
+    def __repr__(self) -> str:
+        return f"Pipeline({str(self)!r})"
+
+
+Find = Callable[[str], Stage]
+
+
+def parse(text: str, find: Find = stages.get) -> tuple[Step, ...]:
+    """Read a pipeline's text; raises UsageError that names the step.
+
+    `find` gives the stage of a name: inside a model other names mean something.
+    """
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="|")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    pieces: list[list[str]] = [[]]
+    try:
+        for token in lexer:
+            if token == "|":
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+    except ValueError as error:
+        raise UsageError(
+            f"pipeline {text!r}: {error}".replace("No closing", "no closing")
+        ) from None
+    return tuple(_parse_step(number, piece, find) for number, piece in enumerate(pieces, 1))
+
+
+def _parse_step(number: int, tokens: Sequence[str], find: Find) -> Step:
+    if not tokens:
+        raise UsageError(f"step {number} is empty: name a stage between the bars")
+    try:
+        stage = find(tokens[0])
+        return make_step(stage, _arguments(stage, tokens[1:]))
+    except ValueError as error:
+        raise UsageError(f"step {number} ({tokens[0]}): {error}") from None
+
+
+def make_step(stage: Stage, given: dict[str, Any]) -> Step:
+    """Complete parsed arguments with the defaults; raises ValueError for a missing one."""
+    for param in stage.params:
+        if param.required and param.name not in given:
+            raise ValueError(f"needs {param.option} {param.converter.metavar}")
+    return Step.of(stage.name, **{p.name: given.get(p.name, p.default) for p in stage.params})
+
+
+def _arguments(stage: Stage, tokens: Sequence[str]) -> dict[str, Any]:
+    """Read words and options into values by parameter name."""
+    given: dict[str, Any] = {}
+    words = [param for param in stage.params if param.word]
+    rest = list(tokens)
+    while rest:
+        token = rest.pop(0)
+        param, value = _option(stage, token) if _is_option(token) else (_word(words, token), token)
+        if param.flag:
+            given[param.name] = _no_value(param, value)
+        elif value is None and not rest:
+            raise ValueError(f"{param.option} needs a value")
+        else:
+            _store(given, param, rest.pop(0) if value is None else value)
+    return given
+
+
+def _is_option(token: str) -> bool:
+    """A word may begin with a minus sign and a digit or a dot."""
+    return len(token) > 1 and token[0] == "-" and not (token[1].isdigit() or token[1] == ".")
+
+
+def _option(stage: Stage, token: str) -> tuple[Param, str | None]:
+    name, equals, value = token.partition("=") if token.startswith("--") else (token[:2], "", "")
+    if not token.startswith("--") and len(token) > 2:
+        equals, value = "=", token[2:]
+    for param in stage.params:
+        if name in (param.option, param.short):
+            return param, value if equals else None
+    near = stages.nearest(name, [param.option for param in stage.params])
+    raise ValueError(f"no option {name}{near}")
+
+
+def _word(words: list[Param], token: str) -> Param:
+    if not words:
+        raise ValueError(f"one word too many: {token!r}")
+    return words[0] if words[0].converter.many else words.pop(0)
+
+
+def _no_value(param: Param, value: str | None) -> bool:
+    if value is not None:
+        raise ValueError(f"{param.option} takes no value")
+    return True
+
+
+def _store(given: dict[str, Any], param: Param, text: str) -> None:
+    try:
+        value = param.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{param.option}: {error}") from None
+    if param.converter.many:
+        given[param.name] = (*given.get(param.name, ()), value)
+    elif param.name in given:
+        raise ValueError(f"{param.option} is given twice")
+    else:
+        given[param.name] = value
+
+
+def words(step: Step, find: Find = stages.get) -> list[str]:
+    """Write a step as a shell's words: the stage's name and its options."""
+    stage = find(step.stage)
+    given = dict(step.params)
+    return [stage.name, *(w for p in stage.params for w in p.arguments(given[p.name]))]
+
+
+def caption(history: Iterable[Step]) -> str:
+    """Write a history as a pipeline's text; what this version does not know, by its name."""
+    return " | ".join(_caption_of(step) for step in history)
+
+
+def _caption_of(step: Step) -> str:
+    try:
+        return shlex.join(words(step))
+    except (ValueError, KeyError, TypeError):
+        given = (f"--{name} {value}" for name, value in step.params if value is not True)
+        flags = (f"--{name}" for name, value in step.params if value is True)
+        return " ".join([step.stage, *flags, *given])
+
+
+def check(steps: Sequence[Step], find: Find = stages.get) -> None:
+    """Raise UsageError when a stage cannot take what the one before it gives."""
+    current: str | None = None
+    for number, step in enumerate(steps, 1):
+        stage = find(step.stage)
+        if current not in (None, stage.takes) and stage.takes != "any":
+            raise UsageError(
+                f"step {number} ({stage.name}) takes {_a(stage.takes)}, but step {number - 1} "
+                f"({steps[number - 2].stage}) gives {_a(current)}{_remedy(stage.takes)}"
+            )
+        if stage.gives != "same":
+            current = "maps" if stage.gives == "parts" else stage.gives
+        elif stage.takes != "any":
+            current = stage.takes
+
+
+def _a(kind: str | None) -> str:
+    return "a vector" if kind == "vector" else "maps"
+
+
+def _remedy(takes: str) -> str:
+    return ": put 'flatten' between them" if takes == "vector" else ": put it before 'flatten'"
+
+
+def apply(step: Step, frame: Frame) -> list[Frame]:
+    """Run one step on one frame and build the frames around its results."""
+    stage, params = stages.get(step.stage), dict(step.params)
+    if stage.takes not in ("any", frame.kind):
+        raise StageError(
+            f"{stage.name} takes {_a(stage.takes)}, not {_a(frame.kind)} of shape "
+            f"{_shape(frame.data)}"
+        )
+    try:
+        result = stage.function(frame.data, **params)
+    except ValueError as error:
+        raise StageError(f"{shlex.join(words(step))}: {error}") from error
+    except MemoryError as error:
+        raise StageError(
+            f"{shlex.join(words(step))}: not enough memory, from shape {_shape(frame.data)}"
+        ) from error
+    if stage.gives == "parts":
+        named = zip(result, stage.labels_of(frame.labels, params), strict=True)
+        return [_rebuild(frame, step, data, (label,), label) for data, label in named]
+    return [_rebuild(frame, step, result, stage.labels_of(frame.labels, params))]
+
+
+def _outline(step: Step, part: str, labels: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    stage = stages.get(step.stage)
+    named = stage.labels_of(labels, dict(step.params))
+    if stage.gives != "parts":
+        return [(part, named)]
+    return [(".".join(filter(None, (part, label))), (label,)) for label in named]
+
+
+def _rebuild(
+    frame: Frame, step: Step, data: Array, labels: tuple[str, ...], part: str = ""
+) -> Frame:
+    kept = labels if len(labels) == data.shape[-1] or kind(data) == "maps" else ()
+    parts = ".".join(filter(None, (frame.part, part)))
+    return frame.replace(data=data, labels=kept, part=parts, history=(*frame.history, step))
+
+
+def _shape(data: Array) -> str:
+    return "x".join(map(str, data.shape))
+
+
+__all__ = ["Pipeline", "Value", "apply", "check", "make_step", "parse", "words"]

@@ -1,0 +1,250 @@
+"""Which value becomes which of the 256 levels of a picture, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from collections.abc import Mapping as JsonObject
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Levels = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float64]
+
+VIEWS = ("auto", "minmax", "abs", "signed", "clip")
+
+_STRIP = 1 << 18  # elements that are mapped at a time: their float64 copies stay in cache
+_SAFE_EXPONENT = 500  # below it, neither hi - lo nor 255 / (hi - lo) can overflow
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A straight line from values to levels: `lo` is level 0, `hi` is level 255.
+
+    Attributes
+    ----------
+    view : str
+        What decided the range. Chosen by name: `minmax`, `abs`, `signed`, `clip`; found by
+        `auto`: `type`, `binary`, `max`, `signed`. Under `abs` it is \\|x\\| that is mapped.
+    lo, hi : float
+        In the units of the data; finite, lo <= hi. Equal ends map everything to level 0.
+    """
+
+    view: str
+    lo: float
+    hi: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.lo) and math.isfinite(self.hi) and self.lo <= self.hi):
+            raise ValueError(f"a mapping needs finite lo <= hi, not lo={self.lo} hi={self.hi}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the mapping as text and numbers only; `from_json` gives an equal one back."""
+        return {"view": self.view, "lo": self.lo, "hi": self.hi}
+
+    @classmethod
+    def from_json(cls, record: JsonObject[str, Any]) -> Mapping:
+        """Read what `to_json` wrote; further keys are ignored. ValueError if it is not that."""
+        try:
+            return cls(str(record["view"]), float(record["lo"]), float(record["hi"]))
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError("a mapping needs view, lo and hi, the last two numbers") from error
+
+
+@dataclass(frozen=True)
+class Losses:
+    """How many values a picture cannot show as they are.
+
+    Attributes
+    ----------
+    nan, inf : int
+        Values that are not a number; infinite ones of both signs.
+    clipped : int
+        Finite values outside lo..hi, drawn as the nearer end.
+    """
+
+    nan: int = 0
+    inf: int = 0
+    clipped: int = 0
+
+
+def choose(data: Array, view: str = "auto") -> Mapping:
+    """Choose the range of values that a picture of `data` shows.
+
+    Parameters
+    ----------
+    data : ndarray of any shape
+        Booleans, integers or floats of at most 64 bits. Not a number and infinities do not count.
+    view : {"auto", "minmax", "abs", "signed", "clip"}
+        `minmax`: from the least to the greatest value. `abs`: \\|x\\| from 0 to its greatest.
+        `signed`: from -m to m, m the greatest \\|x\\|, so that 0 is mid-grey. `clip`: 0 to 255,
+        whatever lies outside is cut off (and counted by `losses`). `auto`: booleans, and integers
+        that are only 0 and 1 with a 1 among them, from 0 to 1; 8- and 16-bit integers by their
+        type (0..255, 0..65535, -128..128, -32768..32768); everything else from 0 to the greatest
+        value, or as `signed` if there are negative values.
+
+    Returns
+    -------
+    Mapping
+        Where all values are 0, or there is none, the range has the length that 1 would give it.
+
+    Raises
+    ------
+    ValueError
+        For another view, or values that are no real numbers of at most 64 bits.
+    """
+    x = numbers(data)
+    if view not in VIEWS:
+        raise ValueError(f"no view {view!r}; it is one of {', '.join(VIEWS)}")
+    lowest, highest = _finite_range(x)
+    reach = max(abs(lowest), abs(highest)) or 1.0
+    if view == "auto":
+        return _automatic(x.dtype, lowest, highest, reach)
+    if view == "minmax":
+        return Mapping(view, lowest, highest if lowest or highest else 1.0)
+    ends = {"abs": (0.0, reach), "signed": (-reach, reach), "clip": (0.0, 255.0)}
+    return Mapping(view, *ends[view])
+
+
+def to_pixels(data: Array, mapping: Mapping) -> Levels:
+    """Map values to levels 0..255, each to the nearest.
+
+    Parameters
+    ----------
+    data : ndarray of any shape
+        Values outside lo..hi, infinities among them, become the nearer end; not a number becomes 0.
+    mapping : Mapping
+        What is level 0 and what is level 255.
+
+    Returns
+    -------
+    ndarray of uint8, of the shape of `data`
+        A new array. `from_pixels` gives back every value within lo..hi (its absolute value under
+        `abs`) to half a step: (hi - lo) / 255 / 2, besides the rounding of float64.
+    """
+    x = numbers(data)
+    if x.dtype == np.uint8 and (mapping.lo, mapping.hi) == (0, 255):
+        return x.copy()
+    levels = np.empty(x.shape, np.uint8)
+    for part in _strips(x):
+        levels[part] = _nearest_levels(x[part], mapping)
+    return levels
+
+
+def from_pixels(pixels: Levels, mapping: Mapping) -> Values:
+    """Map levels back to the values that they stand for.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, any shape
+        What `to_pixels` gave.
+    mapping : Mapping
+        The one that was used.
+
+    Returns
+    -------
+    ndarray of float64, of the shape of `pixels`
+    """
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"pixels are uint8, not {pixels.dtype}")
+    return level_values(mapping)[pixels]
+
+
+def level_values(mapping: Mapping) -> Values:
+    """Return the value of each of the 256 levels: float64, (256,)."""
+    shift, lo, hi = _scaled(mapping)
+    level = np.arange(256.0)
+    return np.ldexp((lo * (255 - level) + hi * level) / 255, -shift)
+
+
+def losses(data: Array, mapping: Mapping) -> Losses:
+    """Count the values of `data` (any shape) that a picture under `mapping` cannot show."""
+    x = numbers(data)
+    counts = np.zeros(3, int)
+    for part in _strips(x):
+        counts += _count(x[part], mapping)
+    return Losses(*counts.tolist())
+
+
+def numbers(data: Array) -> Array:
+    """Return `data` as an array that can be drawn, or raise ValueError naming its type."""
+    x = np.asarray(data)
+    if x.dtype.kind not in "biuf" or x.dtype.itemsize > 8:
+        raise ValueError(f"cannot draw {x.dtype} values; real numbers of at most 64 bits are right")
+    return x
+
+
+def _automatic(dtype: np.dtype[Any], lowest: float, highest: float, reach: float) -> Mapping:
+    """The rules of `auto`, in the order in which they are tried."""
+    whole = dtype.kind in "iu"
+    if dtype.kind == "b" or (whole and lowest >= 0 and highest == 1):
+        return Mapping("binary", 0.0, 1.0)
+    if whole and dtype.itemsize <= 2:
+        return _type_range(dtype)
+    return Mapping("signed", -reach, reach) if lowest < 0 else Mapping("max", 0.0, reach)
+
+
+def _type_range(dtype: np.dtype[Any]) -> Mapping:
+    """All that the type can hold; signed types as far up as down, so that 0 is in the middle."""
+    limits = np.iinfo(dtype)
+    return Mapping("type", float(limits.min), float(max(limits.max, -limits.min)))
+
+
+def _finite_range(x: Array) -> tuple[float, float]:
+    """The least and the greatest finite value, 0 and 0 if there is none."""
+    if x.size == 0:
+        return 0.0, 0.0
+    with np.errstate(invalid="ignore"):
+        lowest, highest = float(x.min()), float(x.max())
+    if math.isfinite(lowest) and math.isfinite(highest):
+        return lowest, highest
+    return _finite_range(x[np.isfinite(x)])
+
+
+def _scaled(mapping: Mapping) -> tuple[int, float, float]:
+    """Ends times a power of two (exact) that keeps 1e300 and 1e-310 clear of overflow."""
+    _, exponent = math.frexp(max(abs(mapping.lo), abs(mapping.hi)))
+    shift = 0 if abs(exponent) < _SAFE_EXPONENT else -exponent
+    return shift, math.ldexp(mapping.lo, shift), math.ldexp(mapping.hi, shift)
+
+
+def _nearest_levels(x: Array, mapping: Mapping) -> Values:
+    """Levels of one strip as whole float64 numbers from 0 to 255."""
+    values = _as_float64(x, mapping)
+    # fmax and fmin, unlike clip, also turn not-a-number into an end
+    np.fmin(np.fmax(values, mapping.lo, out=values), mapping.hi, out=values)
+    shift, lo, hi = _scaled(mapping)
+    if shift:
+        np.ldexp(values, shift, out=values)
+    values -= lo
+    values *= 255 / (hi - lo) if hi > lo else 0.0
+    return np.rint(values, out=values)
+
+
+def _count(x: Array, mapping: Mapping) -> tuple[int, int, int]:
+    values = _as_float64(x, mapping)
+    outside = int(np.count_nonzero((values < mapping.lo) | (values > mapping.hi)))
+    if x.dtype.kind != "f":
+        return 0, 0, outside
+    nan, inf = int(np.count_nonzero(np.isnan(values))), int(np.count_nonzero(np.isinf(values)))
+    return nan, inf, outside - inf
+
+
+def _as_float64(x: Array, mapping: Mapping) -> Values:
+    with np.errstate(invalid="ignore"):  # a signalling NaN of a file warns when it is converted
+        values = x.astype(np.float64)
+    return np.abs(values, out=values) if mapping.view == "abs" else values
+
+
+def _strips(x: Array) -> Iterator[slice | tuple[()]]:
+    """Slices of the first axis, of about `_STRIP` elements each."""
+    if x.ndim == 0:
+        yield ()
+        return
+    height = max(1, _STRIP * len(x) // max(1, x.size))
+    for top in range(0, len(x), height):
+        yield slice(top, top + height)

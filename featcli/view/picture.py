@@ -1,0 +1,222 @@
+"""An array laid out as one picture, with the record that `recovery` needs to read it back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.view import colour
+from featcli.view.mapping import (
+    Array,
+    Levels,
+    Losses,
+    Mapping,
+    choose,
+    losses,
+    numbers,
+    to_pixels,
+)
+from featcli.view.sheet import BACKGROUND, Grid, Scale, blank, plan
+
+SHEET_PIXELS = 64_000_000  # a larger sheet shows every s-th pixel of its tiles
+
+
+class Picture(NamedTuple):
+    """What a file or a screen shows.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, (rows, cols) or (rows, cols, 3)
+        Grey, or red, green and blue.
+    info : dict
+        Text, numbers, lists and dicts of them only; see `draw`.
+    """
+
+    pixels: Levels
+    info: dict[str, Any]
+
+
+class _Brush(NamedTuple):
+    """How values become pixels, the same way for the whole picture."""
+
+    mapping: Mapping
+    colours: Levels | None  # None: the levels are the pixels, grey
+
+    def stroke(self, x: Array) -> Levels:
+        if self.colours is None:
+            return to_pixels(x, self.mapping)
+        return colour.paint(_codes(x, self.mapping), self.colours)
+
+    @property
+    def ramp(self) -> Levels:
+        """The pixels of the levels 0..255."""
+        return np.arange(256, dtype=np.uint8) if self.colours is None else self.colours[:256]
+
+
+def draw(
+    data: Array, labels: Sequence[str] = (), view: str = "auto", cmap: str | None = None
+) -> Picture:
+    """Draw an array: one value is one pixel, and one mapping serves the whole picture.
+
+    One channel (or a 2-D array) is a grey picture. Three channels are one colour picture, unless
+    a colour map is asked for. Any other number becomes a sheet of tiles, each with its label
+    above it and, below, the scale that holds for all. A vector is wrapped, row by row, to about a
+    square; the unused rest is light grey. A single channel labelled exactly "R", "G" or "B" is
+    drawn in that colour, unless a view or a colour map is chosen.
+
+    Not a number is drawn magenta, +infinity yellow, -infinity cyan (under `abs` yellow too); none
+    of these is a colour of a map or a tint. Three channels that hold such values become tiles.
+
+    Parameters
+    ----------
+    data : ndarray, (rows, cols, channels), (rows, cols) or (n,)
+        Booleans, integers or floats of at most 64 bits; at least one value.
+    labels : sequence of str
+        One per channel; without them the tiles are numbered from 0. A vector's are not shown.
+    view : {"auto", "minmax", "abs", "signed", "clip"}
+        Which values are black and white: see `mapping.choose`.
+    cmap : {"gray", "viridis", "magma", "coolwarm"}, optional
+        The colour of each level. The middle of `coolwarm` means 0: with it, `auto` is `signed`.
+
+    Returns
+    -------
+    Picture
+        Its `info` holds `view`, `lo`, `hi` (the mapping), `cmap`, `tint`, `layout` ("map",
+        "colour", "tiles" or "vector"), `shape` and `dtype` of the data, `labels`, and how many
+        values cannot be read back: `nan`, `inf`, `clipped`. `every` is s if a sheet would pass
+        64 megapixels and only every s-th row and column of each tile is shown, else 1. `wrap` is
+        the width of a vector's rows, `tiles` the geometry of a sheet (`sheet.Grid`).
+
+    Raises
+    ------
+    ValueError
+        For an array without values, of another number of axes or of no real numbers, an unknown
+        view or colour map, or labels that are not as many as the channels.
+    """
+    x = _drawable(data)
+    _check_labels(x, labels)
+    mapping = choose(x, "signed" if view == "auto" and cmap in colour.DIVERGING else view)
+    lost = losses(x, mapping)
+    layout = _layout(x, cmap, lost)
+    tint = colour.tint_of(labels[0], view, cmap) if layout == "map" and labels else None
+    brush = _Brush(mapping, _colours(cmap or "gray", tint, lost))
+    pixels, geometry = _lay_out(layout, x, labels, brush, lost)
+    record: dict[str, Any] = {
+        "cmap": cmap or "gray",
+        "tint": tint,
+        "layout": layout,
+        "shape": list(x.shape),
+    }
+    record |= {"dtype": x.dtype.name, "labels": list(labels), "every": 1}
+    return Picture(pixels, mapping.to_json() | record | asdict(lost) | geometry)
+
+
+def _drawable(data: Array) -> Array:
+    x = numbers(data)
+    if x.ndim not in (1, 2, 3) or x.size == 0:
+        raise ValueError(
+            f"cannot draw an array of shape {x.shape}; "
+            "(rows, cols, channels), (rows, cols) or (n,) with at least one value is right"
+        )
+    return x
+
+
+def _check_labels(x: Array, labels: Sequence[str]) -> None:
+    channels = x.shape[2] if x.ndim == 3 else 1
+    if x.ndim > 1 and labels and len(labels) != channels:
+        raise ValueError(f"{len(labels)} labels for an array of shape {x.shape}; one per channel")
+
+
+def _layout(x: Array, cmap: str | None, lost: Losses) -> str:
+    if x.ndim == 1:
+        return "vector"
+    channels = x.shape[2] if x.ndim == 3 else 1
+    if channels == 1:
+        return "map"
+    # a mark needs a pixel of its own, which three channels share
+    plain = cmap is None and not (lost.nan or lost.inf)
+    return "colour" if channels == 3 and plain else "tiles"
+
+
+def _colours(cmap: str, tint: str | None, lost: Losses) -> Levels | None:
+    """The palette, or none where grey levels say it all."""
+    colours = colour.palette(cmap, tint)
+    grey = cmap == "gray" and tint is None and not (lost.nan or lost.inf)
+    return None if grey else colours
+
+
+def _codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """Levels 0..255, and beyond them the marks of what is not finite."""
+    levels = to_pixels(x, mapping)
+    if x.dtype.kind != "f" or bool(np.isfinite(x).all()):
+        return levels
+    codes = levels.astype(np.uint16)
+    codes[np.isnan(x)] = colour.NAN
+    codes[np.isposinf(x)] = colour.PLUS_INF
+    codes[np.isneginf(x)] = colour.PLUS_INF if mapping.view == "abs" else colour.MINUS_INF
+    return codes
+
+
+def _lay_out(
+    layout: str, x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
+) -> tuple[Levels, dict[str, Any]]:
+    """The pixels, and what the record must say about where they are."""
+    if layout == "tiles":
+        return _tiles(x, labels or [str(k) for k in range(x.shape[2])], brush, lost)
+    if layout == "vector":
+        return _wrapped(x, brush)
+    return brush.stroke(x if layout == "colour" else x.reshape(x.shape[:2])), {}
+
+
+def _wrapped(x: Array, brush: _Brush) -> tuple[Levels, dict[str, Any]]:
+    """A vector row by row, in rows of the square root of its length."""
+    width = math.isqrt(len(x) - 1) + 1
+    painted = brush.stroke(x)
+    rows = -(-len(x) // width)
+    pixels = np.full((rows * width, *painted.shape[1:]), BACKGROUND, np.uint8)
+    pixels[: len(x)] = painted
+    return pixels.reshape(rows, width, *painted.shape[1:]), {"wrap": width}
+
+
+def _tiles(
+    x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
+) -> tuple[Levels, dict[str, Any]]:
+    every, grid, foot = _fitting_plan(x.shape, labels, brush, lost)
+    sheet = blank(grid, labels, foot)
+    for k in range(grid.count):
+        sheet[grid.window(k)] = brush.stroke(x[::every, ::every, k])
+    return sheet, {"every": every, "tiles": grid.to_json()}
+
+
+def _fitting_plan(
+    shape: tuple[int, ...], labels: Sequence[str], brush: _Brush, lost: Losses
+) -> tuple[int, Grid, Scale]:
+    """The least `every` for which the sheet stays within `SHEET_PIXELS`, with its plan."""
+    rows, cols, count = shape
+    for every in range(math.isqrt(rows * cols * count // SHEET_PIXELS) or 1, max(rows, cols) + 1):
+        foot = _foot(brush, lost, every)
+        grid = plan(count, -(-rows // every), -(-cols // every), labels, foot)
+        if grid.sheet_rows * grid.sheet_cols <= SHEET_PIXELS:
+            return every, grid, foot
+    raise ValueError(
+        f"{count} labelled channels do not fit on a sheet of {SHEET_PIXELS // 10**6} megapixels; "
+        "draw fewer of them"
+    )
+
+
+def _foot(brush: _Brush, lost: Losses, every: int) -> Scale:
+    """The scale, in words that need no manual."""
+    mapping = brush.mapping
+    notes = ["one scale for all tiles"]
+    notes += ["|x|"] if mapping.view == "abs" else []
+    notes += [f"1 of {every} rows and columns"] if every > 1 else []
+    notes += [f"{lost.clipped} values clipped"] if lost.clipped else []
+    notes += ["magenta nan"] if lost.nan else []
+    notes += ["yellow +inf, cyan -inf"] if lost.inf else []
+    low, high = f"{mapping.lo:.4g}", f"{mapping.hi:.4g}"
+    return Scale(low, high, brush.ramp, ", ".join(notes))

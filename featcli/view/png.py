@@ -1,0 +1,129 @@
+"""A picture as a PNG file that carries its own record."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from collections.abc import Mapping as JsonObject
+from typing import Any, BinaryIO
+
+from featcli.view.deflate import compressed
+from featcli.view.picture import Picture
+
+KEY = "featcli"
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LONGEST_TEXT = 1 << 24  # bytes of one chunk; what claims more is not read
+
+
+def save_png(picture: Picture, file: BinaryIO, text: JsonObject[str, str] | None = None) -> None:
+    """Write a picture with its record and further texts. Equal pictures give equal bytes.
+
+    Parameters
+    ----------
+    picture : Picture
+        Its `info` goes, as JSON, into an iTXt chunk named `featcli`.
+    file : binary file
+        Open for writing.
+    text : mapping of str to str, optional
+        Further iTXt chunks, in this order: keywords of 1 to 79 Latin-1 characters, any text.
+
+    Raises
+    ------
+    ValueError
+        For a keyword that PNG does not allow, or `featcli`, which is taken.
+    """
+    for key in text or {}:
+        _check_key(key)
+    rows, cols = picture.pixels.shape[:2]
+    colour = 2 if picture.pixels.ndim == 3 else 0
+    file.write(_SIGNATURE)
+    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", cols, rows, 8, colour, 0, 0, 0))
+    for key, value in {KEY: json.dumps(picture.info, allow_nan=False), **(text or {})}.items():
+        # A keyword, no compression, no language, no translation, then the text itself.
+        _chunk(file, b"iTXt", key.encode("latin-1") + bytes(5) + value.encode("utf-8"))
+    for piece in compressed(picture.pixels):
+        _chunk(file, b"IDAT", piece)
+    _chunk(file, b"IEND", b"")
+
+
+def _chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
+    file.write(struct.pack(">I", len(data)) + kind)
+    file.write(data)
+    file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
+
+
+def read_info(file: BinaryIO) -> dict[str, Any] | None:
+    """Read the record that `save_png` put into a file.
+
+    Parameters
+    ----------
+    file : binary file
+        Open for reading at its start, seekable. Only the chunks before the pixels are read.
+
+    Returns
+    -------
+    dict or None
+        None if the file is no PNG or has no such record.
+
+    Raises
+    ------
+    ValueError
+        If there is a record, but damaged.
+    """
+    record = read_texts(file).get(KEY)
+    if record is None:
+        return None
+    try:
+        info = json.loads(record)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the {KEY} record of the PNG is not JSON") from error
+    if not isinstance(info, dict):
+        raise ValueError(f"the {KEY} record of the PNG is not a JSON object")
+    return info
+
+
+def read_texts(file: BinaryIO) -> dict[str, str]:
+    """Read the uncompressed iTXt chunks that stand before the pixels, by keyword.
+
+    Pillow is not asked, as it would first weigh the size of the picture. No PNG: an empty dict.
+    ValueError for a chunk that is damaged or longer than 16 MiB.
+    """
+    return dict(text for body in _itxt_chunks(file) if (text := _parsed(body)) is not None)
+
+
+def _check_key(key: str) -> None:
+    allowed = all(" " <= c <= "~" or "\xa1" <= c <= "\xff" for c in key)
+    if key == KEY or not allowed or not 0 < len(key) < 80 or key != key.strip():
+        raise ValueError(
+            f"cannot name a text of a PNG {key!r}; 1 to 79 Latin-1 characters are right, "
+            f"without spaces around them, and not {KEY!r}"
+        )
+
+
+def _itxt_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The contents of the iTXt chunks up to the first IDAT (PNG specification, section 5)."""
+    if file.read(8) != _SIGNATURE:
+        return
+    while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] != b"iTXt":
+            file.seek(length + 4, 1)
+            continue
+        if length > _LONGEST_TEXT:
+            raise ValueError(f"a text of the PNG claims {length} bytes; 16 MiB is the limit")
+        body, check = file.read(length), file.read(4)
+        if zlib.crc32(b"iTXt" + body).to_bytes(4, "big") != check:
+            raise ValueError("a text of the PNG is damaged: its checksum is wrong")
+        yield body
+
+
+def _parsed(body: bytes) -> tuple[str, str] | None:
+    """Keyword and text: keyword, 0, compressed?, method, language, 0, translated, 0, text."""
+    key, _, rest = body.partition(b"\0")
+    parts = rest[2:].split(b"\0", 2)
+    if len(parts) != 3 or rest[0]:
+        return None
+    return key.decode("latin-1"), parts[2].decode("utf-8", "replace")

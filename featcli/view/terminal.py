@@ -1,0 +1,138 @@
+"""Pictures and numbers for a terminal, as plain data: who prints them adds the colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from featcli.view.mapping import Array, Levels, numbers
+
+RGB = tuple[int, int, int]
+Cell = tuple[RGB, RGB | None]  # upper and lower half; None: below the picture
+
+_TINY = 48  # half-rows to which a small picture is enlarged if no height is given
+
+
+def half_blocks(pixels: Levels, columns: int, rows: int | None = None) -> list[list[Cell]]:
+    """Fit a picture into a terminal, each character cell showing two pixels, one above the other.
+
+    A cell is about twice as high as wide, so its halves are square and the picture keeps its
+    proportions. A larger picture is reduced by averaging over areas; one that fits at least twice
+    is enlarged by the greatest whole number that fits, its pixels becoming squares.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, (rows, cols) or (rows, cols, 3)
+        At least one pixel.
+    columns : int
+        The greatest width, in cells.
+    rows : int, optional
+        The greatest height, in cells. Without it a reduced picture may have any height, and
+        small pictures are enlarged to at most 24 cells.
+
+    Returns
+    -------
+    list of rows of (upper, lower)
+        Colours as (red, green, blue), 0..255; `lower` is None in the last row where the number
+        of pixel rows is odd.
+
+    Raises
+    ------
+    ValueError
+        For pixels of another shape or type, or no room.
+    """
+    _check_picture(pixels, columns, rows)
+    limit = None if rows is None else 2 * rows
+    fitted = _fit(pixels, columns, limit)
+    if fitted.ndim == 2:
+        fitted = np.stack([fitted] * 3, axis=2)
+    lines: list[list[RGB | None]] = [[(r, g, b) for r, g, b in line] for line in fitted.tolist()]
+    if len(lines) % 2:
+        lines.append([None] * len(lines[0]))
+    return [_cells(upper, lower) for upper, lower in zip(lines[::2], lines[1::2], strict=True)]
+
+
+def matrix(data: Array, max_rows: int = 24, max_cols: int = 24) -> str:
+    """Print the numbers themselves, in aligned columns.
+
+    Parameters
+    ----------
+    data : ndarray, (rows, cols), (rows, cols, 1) or (n,)
+        A vector is one row.
+    max_rows, max_cols : int
+        At most so many rows and columns of numbers; the middle is replaced by `…`.
+
+    Returns
+    -------
+    str
+        Integers whole, booleans as 0 and 1, floats to 4 significant digits. No final newline.
+
+    Raises
+    ------
+    ValueError
+        For another shape, several channels, or limits below 1.
+    """
+    x = numbers(data)
+    if x.ndim == 3 and x.shape[2] == 1:
+        x = x[:, :, 0]
+    if x.ndim not in (1, 2) or x.size == 0 or min(max_rows, max_cols) < 1:
+        raise ValueError(
+            f"cannot print an array of shape {x.shape} in {max_rows} rows and {max_cols} columns; "
+            "one channel with at least one value is right"
+        )
+    x = np.atleast_2d(x)
+    rows, cols = _ends(x.shape[0], max_rows), _ends(x.shape[1], max_cols)
+    lines = [["…" if None in (i, j) else _text(x[i, j]) for j in cols] for i in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    gap = " " if x.dtype.kind in "biu" else "  "
+    return "\n".join(
+        gap.join(text.rjust(width) for text, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _check_picture(pixels: Levels, columns: int, rows: int | None) -> None:
+    grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    if pixels.dtype != np.uint8 or not grey_or_rgb or pixels.size == 0:
+        raise ValueError(
+            f"cannot show {pixels.dtype} {pixels.shape}; uint8 (rows, cols) or (rows, cols, 3) "
+            "with at least one pixel is right"
+        )
+    if columns < 1 or (rows is not None and rows < 1):
+        raise ValueError(f"no room in {columns} columns and {rows} rows; at least 1 is right")
+
+
+def _fit(pixels: Levels, columns: int, limit: int | None) -> Levels:
+    """Enlarge or reduce to at most `columns` pixels across and `limit` down."""
+    height, width = pixels.shape[:2]
+    zoom = min(columns // width, (limit or _TINY) // height)
+    if zoom > 1:
+        return pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    shrink = min(1.0, columns / width, (limit or height) / height)
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    return pixels if size == (width, height) else _reduced(pixels, size)
+
+
+def _reduced(pixels: Levels, size: tuple[int, int]) -> Levels:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def _cells(upper: list[RGB | None], lower: list[RGB | None]) -> list[Cell]:
+    return [(top, bottom) for top, bottom in zip(upper, lower, strict=True) if top is not None]
+
+
+def _ends(count: int, limit: int) -> list[int | None]:
+    """All indices, or the first and last `limit` of them with None for what is left out."""
+    if count <= limit:
+        return list(range(count))
+    head = list(range((limit + 1) // 2))
+    return [*head, None, *range(count - limit // 2, count)]
+
+
+def _text(value: Any) -> str:
+    if value.dtype.kind in "biu":
+        return str(int(value))
+    return f"{float(value) + 0.0:.4g}"  # + 0.0 turns -0 into 0

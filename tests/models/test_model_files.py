@@ -1,0 +1,190 @@
+"""A model's file: equal bytes for equal models, and one line for whatever is wrong with one."""
+
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import assert_refused
+
+import featcli as api
+from featcli.errors import FeatError
+from featcli.models import files
+from featcli.models.files import ModelError
+
+RECORD = {
+    "name": "tiny",
+    "pipeline": "dense 3 --name a | relu | dense 2 --name b | softmax",
+    "input": [4],
+    "preprocessing": "resize 2x2 | flatten",
+    "channels": "gray",
+    "labels": ["no", "yes"],
+}
+
+
+def weights(seed=0):
+    random = np.random.default_rng(seed)
+    shapes = {"a.weight": (4, 3), "a.bias": (3,), "b.weight": (3, 2), "b.bias": (2,)}
+    return {name: random.normal(size=s).astype(np.float32) for name, s in shapes.items()}
+
+
+def write(path, record=None, arrays=None, sign=True, compression=zipfile.ZIP_STORED):
+    """Write a model's file without any check."""
+    record, arrays = dict(record or RECORD), weights() if arrays is None else arrays
+    if sign:
+        record["sha256"] = files.digest(arrays)
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("model.json", json.dumps(record))
+        for name, array in arrays.items():
+            data = io.BytesIO()
+            np.save(data, array)
+            archive.writestr(f"{name}.npy", data.getvalue())
+    return path
+
+
+def test_a_model_that_was_saved_loads_again(tmp_path):
+    with (tmp_path / "m.npz").open("wb") as stream:
+        files.save(stream, RECORD, weights())
+    model = api.load_model(tmp_path / "m.npz")
+    assert (model.name, model.labels) == ("tiny", ("no", "yes"))
+    for name, array in weights().items():
+        np.testing.assert_array_equal(model.weights[name], array)
+    frame = model(np.ones((5, 5)))
+    assert frame.labels == ("no", "yes")
+    np.testing.assert_allclose(frame.data.sum(), 1, rtol=1e-6)
+    assert frame.history[-1].stage == "classify"
+
+
+def test_equal_models_are_equal_bytes():
+    first, second = io.BytesIO(), io.BytesIO()
+    for stream in (first, second):
+        files.save(stream, RECORD, weights())
+    assert first.getvalue() == second.getvalue()
+
+
+def test_weights_that_do_not_fit_are_not_saved():
+    with pytest.raises(ValueError, match="do not fit the network"):
+        files.save(io.BytesIO(), RECORD, weights() | {"a.bias": np.zeros(4, np.float32)})
+
+
+def changed(**changes):
+    return {**RECORD, **changes}
+
+
+def without(name):
+    return {key: array for key, array in weights().items() if key != name}
+
+
+NAN = weights() | {"a.bias": np.array([0, np.nan, 0], np.float32)}
+BROKEN = {
+    "a missing array": ({"arrays": without("b.bias")}, "'b.bias' is missing"),
+    "a misshapen array": (
+        {"arrays": weights() | {"a.bias": np.zeros(4, np.float32)}},
+        "a.bias has the shape (4,), and its layer needs (3,)",
+    ),
+    "an array too many": (
+        {"arrays": weights() | {"c.bias": np.zeros(4, np.float32)}},
+        "'c.bias' belongs to no layer",
+    ),
+    "numbers that are none": ({"arrays": NAN}, "a.bias holds numbers that are not finite"),
+    "text instead of numbers": (
+        {"arrays": weights() | {"a.bias": np.array(["x", "y", "z"])}},
+        "a.bias",
+    ),
+    "an unknown layer": ({"record": changed(pipeline="danse 3")}, "no layer 'danse'"),
+    "a pipeline for other weights": (
+        {"record": changed(pipeline="dense 7 --name a | dense 2 --name b")},
+        "its layer needs",
+    ),
+    "a file in its pipeline": ({"record": changed(preprocessing="dense /etc/x.npz")}, "'dense'"),
+    "ten gigabytes declared": (
+        {"record": changed(input=[50000, 50000, 1], pipeline="flatten")},
+        "which no network here has",
+    ),
+    "a giant layer declared": (
+        {"record": changed(pipeline="dense 16000000 --name a | dense 2 --name b")},
+        "its layer needs",
+    ),
+    "no shape": ({"record": changed(input="4")}, "input must be the shape"),
+    "labels for another result": ({"record": changed(labels=["one"])}, "1 labels for a result"),
+    "a strange range": ({"record": changed(range=7)}, "range must be 1 or 255"),
+    "a list for a record": ({"record": [1]}, "model.json"),
+    "weights of another day": ({"sign": False}, "sha256 differs"),
+    "compressed arrays": ({"compression": zipfile.ZIP_DEFLATED}, "compressed"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_model_is_one_line_and_exit_1(kind, workspace, inline):
+    how, words = BROKEN[kind]
+    if isinstance(how.get("record"), list):
+        with zipfile.ZipFile("m.npz", "w") as archive:
+            archive.writestr("model.json", "[1]")
+    else:
+        write("m.npz", **how)
+    done = inline("classify", "photo.jpg", "--model", "m.npz", "--no-files")
+    assert_refused(done, 1, "m.npz", words)
+
+
+def test_a_truncated_model_is_one_line_and_exit_1(workspace, inline):
+    whole = write(workspace / "m.npz").read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 5):
+        (workspace / "m.npz").write_bytes(whole[:length])
+        done = inline("classify", "photo.jpg", "--model", "m.npz", "--no-files")
+        assert_refused(done, 1, "m.npz")
+
+
+def test_any_flipped_byte_of_the_weights_is_noticed(tmp_path):
+    path = write(tmp_path / "m.npz")
+    whole = bytearray(path.read_bytes())
+    at = whole.find(weights()["a.weight"].tobytes()) + 5
+    whole[at] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(ModelError):
+        files.load(path)
+
+
+def test_a_header_that_declares_gigabytes_allocates_nothing(tmp_path):
+    path = tmp_path / "m.npz"
+    huge = changed(pipeline="dense 16000000 --name a | dense 160 --name b", labels=[])
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.json", json.dumps(huge))
+        shapes = {"a.weight": (4, 16000000), "a.bias": (16000000,)}
+        shapes |= {"b.weight": (16000000, 160), "b.bias": (160,)}
+        for name, shape in shapes.items():
+            data = io.BytesIO()
+            head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(data, head)
+            archive.writestr(f"{name}.npy", data.getvalue())
+    assert path.stat().st_size < 3000
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="truncated"):
+        files.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_a_model_that_is_not_there_is_a_mistake_of_usage(workspace, inline):
+    assert_refused(
+        inline("classify", "photo.jpg", "--model", "imagent"), 2, "did you mean imagenet?"
+    )
+    assert_refused(inline("classify", "photo.jpg", "--model", "x/m.npz"), 2, "no model file")
+
+
+def test_a_history_loads_the_weights_that_it_names_or_none(tmp_path):
+    path = write(tmp_path / "m.npz")
+    reference = api.load_model(path).reference
+    assert api.load_model(reference).name == "tiny"
+    write(path, arrays=weights(1))
+    with pytest.raises(ValueError, match="other weights"):
+        api.load_model(reference)
+
+
+def test_an_npz_that_is_no_model_says_so(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones(3))
+    with pytest.raises(FeatError, match="no model"):
+        api.load_model(tmp_path / "a.npz")

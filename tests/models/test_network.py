@@ -1,0 +1,147 @@
+"""A network's text: shapes and names, and what its layers compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featcli import ops
+from featcli.models.network import Network, preprocessing
+from featcli.models.running import Runner
+
+
+def with_random_weights(text, shape, seed=0):
+    network = Network(text, shape)
+    random = np.random.default_rng(seed)
+    weights = {
+        name: random.uniform(0.1, 1, size).astype(np.float32)
+        if name.endswith("variance")
+        else random.normal(0, 0.5, size).astype(np.float32)
+        for name, size in network.weights.items()
+    }
+    return network, weights, Runner(network, weights)
+
+
+def picture(*shape):
+    return np.random.default_rng(9).normal(size=shape).astype(np.float32)
+
+
+def test_shapes_names_and_counts_are_known_before_any_number():
+    network = Network(
+        "conv 8 3 --stride 2 | relu | pool 2 | flatten | dense 5 --name out", (9, 9, 3)
+    )
+    assert [row.shape for row in network.rows] == [(5, 5, 8), (5, 5, 8), (2, 2, 8), (32,), (5,)]
+    assert network.names == ("conv", "relu", "pool", "flatten", "out")
+    assert network.rows[0].parameters == 3 * 3 * 3 * 8 + 8
+    assert network.rows[0].macs == 5 * 5 * 3 * 3 * 3 * 8
+    assert network.weights["out.weight"] == (32, 5)
+
+
+def test_layers_without_a_name_are_numbered():
+    assert Network("conv 2 | relu | conv 2 | relu", (4, 4, 1)).names == (
+        "conv",
+        "relu",
+        "conv2",
+        "relu2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "words"),
+    [
+        ("conv 8 | dense 3", (8, 8, 3), "takes a vector"),
+        ("dense 3", (8, 8, 3), "takes a vector"),
+        ("conv 8 11 --padding 0", (8, 8, 3), "do not fit into 8x8"),
+        ("conv 8 --groups 2", (8, 8, 3), "2 groups do not divide 3 channels"),
+        ("conv 8 --name a | conv 8 --name a", (8, 8, 3), "two layers are called 'a'"),
+        ("conv 8 --name a/b", (8, 8, 3), "is no name for a layer"),
+        ("conf 8", (8, 8, 3), "no layer 'conf' in a network: did you mean conv"),
+        ("convolve vertical", (8, 8, 3), "no layer 'convolve'"),
+        ("conv 0", (8, 8, 3), "at least 1"),
+        ("conv 8", (0, 8, 3), "which no network here has"),
+        ("conv 8", (100000, 100000, 3), "which no network here has"),
+        ("conv 1000000000", (8, 8, 3), "which no network here has"),
+        ("pool 9", (8, 8, 3), "does not fit"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(text, shape, words):
+    with pytest.raises(ValueError, match=words):
+        Network(text, shape)
+
+
+@pytest.mark.parametrize(
+    "text", ["dense weights.npz", "convolve vertical", "resize 100000", "classify imagenet"]
+)
+def test_a_preprocessing_reads_no_file_and_makes_nothing_huge(text):
+    with pytest.raises(ValueError, match="preprocessing"):
+        preprocessing(text)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("expansion", [1, 4])
+@pytest.mark.parametrize("shape", [(11, 13, 6), (40, 60, 6), (1, 1, 6)])
+def test_an_inverted_residual_in_strips_is_that_of_its_operations(stride, size, expansion, shape):
+    text = f"inverted_residual 6 --size {size} --stride {stride} --expansion {expansion} --name a"
+    _, _, runner = with_random_weights(text, shape)
+    x = picture(*shape)
+    swept = runner.run(x, ["a"])["a"]
+    by_steps = runner.run(x, ["a", "a.project"])["a"]
+    np.testing.assert_allclose(swept, by_steps, atol=1e-4)
+
+
+def test_strips_of_an_inverted_residual_fit_together(monkeypatch):
+    from featcli.engine import bottleneck
+
+    x = picture(23, 9, 4)
+    text = "inverted_residual 4 --size 5 --expansion 3 --name a"
+    whole = with_random_weights(text, x.shape)[2].run(x, ["a"])["a"]
+    for size in (1, 8000, 16000):
+        monkeypatch.setattr(bottleneck, "STRIP_BYTES", size)
+        cut = with_random_weights(text, x.shape)[2].run(x, ["a"])["a"]
+        np.testing.assert_allclose(cut, whole, atol=1e-5)
+
+
+def test_a_network_computes_what_its_functions_compute():
+    text = (
+        "conv 4 3 --stride 2 --no-bias --name a | batch_norm --name b | relu6 | "
+        "depthwise 3 --activation tanh --name c | pool --kind mean --global | flatten | "
+        "dense 3 --name d | softmax"
+    )
+    network, w, runner = with_random_weights(text, (8, 9, 2))
+    x = picture(8, 9, 2)
+    y = ops.conv2d(x, w["a.weight"], stride=2, padding="same")
+    y = ops.batch_norm(y, w["b.mean"], w["b.variance"], w["b.scale"], w["b.shift"])
+    y = np.clip(y, 0, 6)
+    y = np.tanh(ops.conv2d(y, w["c.weight"], w["c.bias"], padding="same", groups=4))
+    y = ops.softmax(ops.dense(y.mean(axis=(0, 1)), w["d.weight"], w["d.bias"]))
+    np.testing.assert_allclose(runner.run(x, [network.names[-1]])["softmax"], y, atol=1e-5)
+
+
+@pytest.mark.parametrize(("filters", "stride"), [(3, 1), (5, 1), (3, 2)])
+def test_a_residual_adds_its_input(filters, stride):
+    text = f"residual {filters} --stride {stride} --name r"
+    _, w, runner = with_random_weights(text, (7, 6, 3))
+    x = picture(7, 6, 3)
+    y = ops.conv2d(x, w["r.conv1.weight"], w["r.conv1.bias"], stride=stride, padding="same")
+    y = ops.conv2d(np.maximum(y, 0), w["r.conv2.weight"], w["r.conv2.bias"], padding="same")
+    added = x
+    if "r.shortcut.weight" in w:
+        added = ops.conv2d(x, w["r.shortcut.weight"], w["r.shortcut.bias"], stride=stride)
+    np.testing.assert_allclose(runner.run(x, ["r"])["r"], np.maximum(y + added, 0), atol=1e-4)
+    assert ("r.shortcut.weight" in w) == (filters != 3 or stride != 1)
+
+
+def test_several_layers_come_from_one_pass_in_the_order_asked_for():
+    _, _, runner = with_random_weights(
+        "conv 2 --name a | relu --name b | flatten --name c", (4, 4, 1)
+    )
+    found = runner.run(picture(4, 4, 1), ["c", "a"])
+    assert list(found) == ["c", "a"]
+    np.testing.assert_array_equal(np.moveaxis(np.maximum(found["a"], 0), 2, 0).ravel(), found["c"])
+
+
+def test_an_array_of_another_shape_is_refused():
+    _, _, runner = with_random_weights("flatten", (4, 4, 1))
+    with pytest.raises(ValueError, match=r"takes \(4, 4, 1\), not \(3, 4, 1\)"):
+        runner.run(picture(3, 4, 1), ["flatten"])

@@ -1,0 +1,110 @@
+"""The house: who may import whom, how long a file may be, and what a start may load."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "featcli"
+LONGEST = 400
+
+# What each room may import, besides the standard library and itself. Imports run up this list
+# only: a room is never imported by one that stands above it.
+ROOMS: dict[str, set[str]] = {
+    "_version": set(),
+    "_index": set(),
+    "errors": set(),
+    "npy": {"numpy", "errors"},
+    "frame": {"numpy"},
+    "formulas": {"numpy"},
+    "kernels": {"numpy", "errors", "formulas", "npy"},
+    "stage": {"numpy", "_index"},
+    "engine": {"numpy", "scipy"},
+    "ops": {"numpy", "PIL", "errors", "npy", "kernels", "stage", "engine"},
+    "pipeline": {"numpy", "errors", "frame", "stage", "ops"},
+    "extras": {"errors"},
+    "models": {"numpy", "errors", "extras", "npy", "frame", "stage", "engine", "ops", "pipeline"},
+    "view": {"numpy", "PIL", "errors", "frame"},
+    "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
+    "batch": {"numpy", "_version", "errors", "frame", "pipeline", "models", "io", "view"},
+}
+THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Rooms of featcli and packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module
+            whole = node.module == "featcli"
+            names = [f"featcli.{name.name}" for name in node.names] if whole else [node.module]
+        elif isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        else:
+            continue
+        for name in names:
+            first, *rest = name.split(".")
+            found.add(f"featcli.{rest[0]}" if first == "featcli" and rest else first)
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+ALL_ROOMS = {room_of(path) for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_up_the_list_of_rooms_only(path):
+    room = room_of(path)
+    if room in ("__init__", "__main__", "cli"):
+        return
+    used = {name for name in imports(path) if name in THIRD_PARTY or name.startswith("featcli.")}
+    allowed = {name if name in THIRD_PARTY else f"featcli.{name}" for name in ROOMS[room]}
+    assert used <= allowed | {f"featcli.{room}"}, f"{room} may not import {used - allowed}"
+
+
+def test_click_and_rich_are_imported_in_cli_alone():
+    for path in FILES:
+        if room_of(path) != "cli":
+            assert not imports(path) & {"click", "rich"}, path
+
+
+def test_no_other_package_is_imported():
+    import sys
+
+    known = THIRD_PARTY | set(sys.stdlib_module_names) | {"featcli"}
+    known |= {f"featcli.{room}" for room in ALL_ROOMS}
+    for path in FILES:
+        assert imports(path) <= known, path
+
+
+@pytest.mark.parametrize("folder", ["featcli", "tests", "tools", "benchmarks"])
+def test_no_file_is_too_long_to_read(folder):
+    for path in (PACKAGE.parent / folder).rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= LONGEST, path
+
+
+def test_no_module_has_the_name_of_a_lazy_export():
+    import featcli
+
+    names = set(featcli.__all__)
+    for path in PACKAGE.glob("*.py"):
+        assert path.stem not in names, path
+
+
+def test_everything_exported_is_there_and_typed_in_the_stub():
+    import featcli
+
+    stub = (PACKAGE / "__init__.pyi").read_text()
+    for name in featcli.__all__:
+        assert getattr(featcli, name) is not None
+        assert name in stub
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = featcli.nonsense

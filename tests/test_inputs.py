@@ -1,0 +1,144 @@
+"""What may be named as an input, and how it is found and recognised."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Runner
+from PIL import Image
+
+from featcli.batch import inputs
+from featcli.errors import UsageError
+from featcli.io.options import ReadOptions
+
+
+def keys(arguments: list[str], **how: object) -> list[str]:
+    found = inputs.expand(inputs.resolve(arguments), ReadOptions(), **how)
+    return [item.source.key for item in found]
+
+
+def copies(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(Path("gray.png").read_bytes())
+
+
+def test_a_file_gives_its_stem(workspace: Path) -> None:
+    copies("a/b/x.y.png", "a/noname", "a/.png")
+    assert keys(["a/b/x.y.png", "a/noname", "a/.png"]) == ["x.y", "noname", ".png"]
+
+
+def test_a_folder_gives_paths_below_it_in_order(workspace: Path) -> None:
+    copies("in/b.png", "in/a/z.png", "in/a/y.PNG", "in/c", "in/.hidden/x.png")
+    Path("in/readme.txt").write_text("text")
+    Path("in/a.docx").write_bytes(b"PK\x03\x04")
+    assert keys(["in"]) == ["a/y", "a/z", "b", "c"]
+
+
+def test_a_glob_is_expanded_before_any_work(workspace: Path) -> None:
+    copies("in/a.png", "in/deep/b.png")
+    assert inputs.resolve(["in/**/*.png"]) == ["in/a.png", "in/deep/b.png"]
+    assert inputs.is_listed_in_full(inputs.resolve(["in/**/*.png"]))
+
+
+def test_what_exists_is_no_glob(workspace: Path) -> None:
+    copies("[red].png", "r.png")
+    assert inputs.resolve(["[red].png"]) == ["[red].png"]
+
+
+def test_the_output_folder_is_not_read(workspace: Path) -> None:
+    copies("in/a.png", "in/out/b.png")
+    found = inputs.expand(["in"], ReadOptions(), exclude=Path("in/out"))
+    assert [item.source.key for item in found] == ["a"]
+
+
+def test_a_folder_with_nothing_but_the_output_holds_no_images(workspace: Path) -> None:
+    copies("in/out/b.png")
+    with pytest.raises(UsageError, match="no images in the folder 'in'"):
+        inputs.resolve(["in"], Path("in/out"))
+
+
+def test_links_to_folders_are_followed_once(workspace: Path) -> None:
+    copies("in/a/x.png")
+    Path("in/b").symlink_to("a")
+    Path("in/a/up").symlink_to("..")
+    assert keys(["in"]) == ["a/x", "b/x"]
+
+
+def test_the_picture_beside_an_array_is_no_input(workspace: Path, inline: Runner) -> None:
+    inline("relu", "gray.png", "-o", "maps")
+    copies("maps/alone.png")
+    assert [item.path.name for item in inputs.expand(["maps"], ReadOptions())] == [
+        "alone.png",
+        "gray.relu.npy",
+    ]
+
+
+def test_a_tar_in_a_folder_gives_what_it_holds(workspace: Path, inline: Runner) -> None:
+    Path("in").mkdir()
+    inline("relu", "gray.png", "one.png", "-o", "in/x.tar")
+    assert keys(["in"]) == ["gray", "one"]
+    assert keys(["in/x.tar"]) == ["gray", "one"]
+
+
+def test_a_tar_is_not_held_in_memory_to_be_checked(workspace: Path, inline: Runner) -> None:
+    inline("relu", "gray.png", "-o", "x.tar")
+    assert not inputs.is_listed_in_full(["gray.png", "x.tar"])
+    assert not inputs.is_listed_in_full(["gray.png", "-"])
+    assert not inputs.is_listed_in_full([])
+    assert inputs.is_listed_in_full(["gray.png", "one.png"])
+
+
+def test_an_image_is_known_by_its_bytes(workspace: Path, inline: Runner) -> None:
+    Image.open("gray.png").save("really.png", format="TIFF")
+    Path("noname").write_bytes(Path("gray.png").read_bytes())
+    result = inline("relu", "really.png", "noname")
+    assert result.stdout.splitlines() == ["really.relu.npy", "noname.relu.npy"]
+    assert np.array_equal(np.load("really.relu.npy"), np.load("noname.relu.npy"))
+
+
+def test_a_list_is_read_from_a_file(workspace: Path, inline: Runner) -> None:
+    Path("lines").write_text("gray.png\n\none.png")
+    Path("nuls").write_bytes(b"gray.png\0one.png\0")
+    expected = ["gray.relu.npy", "one.relu.npy"]
+    assert inline("relu", "--from-file", "lines").stdout.splitlines() == expected
+    assert inline("relu", "--from-file", "nuls").stdout.splitlines() == expected
+    assert (
+        inline("relu", "--from-file", "-", stdin="gray.png\none.png\n").stdout.split() == expected
+    )
+
+
+def test_lists_come_after_arguments(workspace: Path, inline: Runner) -> None:
+    Path("list").write_text("gray.png\n")
+    result = inline("relu", "small.png", "--from-file", "list", "-", stdin="one.png\n")
+    assert result.stdout.split() == ["small.relu.npy", "one.relu.npy", "gray.relu.npy"]
+
+
+def test_all_frames_of_a_file_become_parts(workspace: Path, inline: Runner) -> None:
+    frames = [Image.new("L", (4, 3), value) for value in (10, 20, 30)]
+    frames[0].save("film.tif", save_all=True, append_images=frames[1:])
+    result = inline("relu", "film.tif")
+    assert "of which the first is read" in result.stderr
+    result = inline("relu", "film.tif", "--frames", "all")
+    assert result.stdout.split() == [f"film.{number}.relu.npy" for number in range(3)]
+
+
+def test_channels_first_is_noticed_and_can_be_said(workspace: Path, inline: Runner) -> None:
+    np.save("chw.npy", np.zeros((3, 6, 8), np.uint8))
+    assert "--layout chw" in inline("info", "chw.npy").stderr
+    result = inline("info", "chw.npy", "--layout", "chw")
+    assert "6x8x3 (rows x cols x channels)" in result.stdout
+    assert not result.stderr
+
+
+def test_a_tar_without_an_image_is_an_error(workspace, inline):
+    with tarfile.open("texts.tar", "w") as tar:
+        Path("note.txt").write_text("no picture")
+        tar.add("note.txt")
+    done = inline("relu", "texts.tar", "-o", "out/")
+    assert done.returncode == 1
+    assert "no image or array in the input" in done.stderr
+    assert not (workspace / "out").exists()

@@ -1,0 +1,161 @@
+"""Write what derives from the declarations; `--check` only says what has drifted.
+
+Written are the index that lets `featcli --help` start without NumPy, the type stub of the package,
+the table of stages in the README, and the reference in `docs/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+INDEX = ROOT / "featcli" / "_index.py"
+
+
+def summary(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0]
+
+
+def find_stages() -> dict[str, tuple[str, str]]:
+    import featcli.ops
+    from featcli.stage import REGISTRY
+
+    for module in pkgutil.iter_modules(featcli.ops.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"featcli.ops.{module.name}")
+    return {
+        name: (stage.function.__module__, summary(stage.function.__doc__))
+        for name, stage in sorted(REGISTRY.items())
+    }
+
+
+def find_commands() -> dict[str, tuple[str, str]]:
+    import featcli.cli.commands
+
+    found = {}
+    for module in pkgutil.iter_modules(featcli.cli.commands.__path__):
+        name = f"featcli.cli.commands.{module.name}"
+        found[module.name.replace("_", "-")] = (
+            name,
+            summary(importlib.import_module(name).__doc__),
+        )
+    return found
+
+
+def index() -> str:
+    return "".join(
+        [
+            '"""What there is, by name: module and first line. By tools/generate.py."""\n\n',
+            table("STAGES", find_stages()),
+            "\n",
+            table("COMMANDS", find_commands()),
+        ]
+    )
+
+
+def table(name: str, rows: dict[str, tuple[str, str]]) -> str:
+    lines = [f"    {key!r}: ({module!r}, {text!r}),\n" for key, (module, text) in rows.items()]
+    return f"{name}: dict[str, tuple[str, str]] = {{\n{''.join(lines)}}}\n"
+
+
+def stub() -> str:
+    from featcli import _EXPORTS
+
+    lines = ['"""The Python API. Written by tools/generate.py."""\n\n']
+    names = {name: module for name, (module, _) in find_stages().items()}
+    exports = {**_EXPORTS, **{name.replace("-", "_"): module for name, module in names.items()}}
+    for name, module in sorted(exports.items(), key=lambda item: (item[1], item[0])):
+        lines.append(f"from {module} import {name} as {name}\n")
+    lines.append("\n__version__: str\n")
+    return "".join(lines)
+
+
+def stages_table() -> str:
+    from featcli import stage
+
+    rows = ["| stage | takes | gives | what it does |\n|---|---|---|---|\n"]
+    for name, (_, text) in find_stages().items():
+        one = stage.get(name)
+        rows.append(f"| `{name}` | {one.takes} | {one.gives} | {text} |\n")
+    return "".join(rows)
+
+
+def kernels_table() -> str:
+    from featcli import kernels
+
+    rows = ["| kernel | size | what it shows |\n|---|---|---|\n"]
+    for name in kernels.names():
+        one = kernels.parse(name)
+        size = "x".join(map(str, one.values.shape))
+        rows.append(f"| `{name}` | {size} | {one.shows} |\n")
+    return "".join(rows)
+
+
+def reference() -> str:
+    """Every command's help, as it is printed."""
+    import click
+
+    from featcli.cli.main import cli
+
+    root = click.Context(cli, info_name="featcli")
+    lines = ["# Reference\n\nThe help of every command, and every built-in kernel.\n"]
+    for name in cli.list_commands(root):
+        command = cli.get_command(root, name)
+        assert command is not None
+        context = click.Context(command, root, info_name=name, terminal_width=96)
+        lines.append(f"\n## featcli {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "".join([*lines, "\n## Kernels\n\n", kernels_table()])
+
+
+def replace_section(text: str, name: str, body: str) -> str:
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    return re.sub(pattern, lambda found: found[1] + body + found[2], text, flags=re.DOTALL)
+
+
+def ruff(source: str, name: str) -> str:
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", name, "-"]
+    return subprocess.run(
+        command, input=source, capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+
+
+def wanted() -> dict[Path, str]:
+    readme = ROOT / "README.md"
+    return {
+        INDEX: ruff(index(), "featcli/_index.py"),
+        ROOT / "featcli" / "__init__.pyi": ruff(stub(), "featcli/__init__.pyi"),
+        ROOT / "docs" / "reference.md": reference(),
+        readme: replace_section(readme.read_text("utf-8"), "stages", stages_table()),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on drift")
+    check = parser.parse_args().check
+    if not INDEX.exists():
+        INDEX.write_text("STAGES: dict = {}\nCOMMANDS: dict = {}\n")
+    drifted = {
+        path: text
+        for path, text in wanted().items()
+        if not path.exists() or path.read_text("utf-8") != text
+    }
+    for path, text in drifted.items():
+        print(f"{'drifted' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(text, "utf-8")
+    if INDEX in drifted and not check:
+        # Everything else is written from the index: once more, with the new one.
+        return subprocess.run([sys.executable, __file__], check=False).returncode
+    return 1 if check and drifted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

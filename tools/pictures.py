@@ -1,0 +1,128 @@
+"""Draw the pictures of the README: each is what featcli itself makes of a sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import featcli
+from featcli.view.picture import draw
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "pictures"
+PAPER, INK = (255, 255, 255), (40, 44, 52)
+GAP, TITLE = 12, 26
+
+
+def sample(name: str) -> featcli.Frame:
+    return featcli.read(ROOT / "samples" / name)
+
+
+def run(text: str, frame: featcli.Frame) -> featcli.Frame:
+    return featcli.Pipeline(text)(frame)
+
+
+def as_image(frame: featcli.Frame) -> Image.Image:
+    return Image.fromarray(draw(frame.data, frame.labels).pixels).convert("RGB")
+
+
+def matrix(frame: featcli.Frame, cell: int = 34) -> Image.Image:
+    """Draw a small matrix: every value on a ground of its own brightness."""
+    values = frame.data[:, :, 0] if frame.kind == "maps" else frame.data[:, np.newaxis]
+    rows, cols = values.shape
+    picture = Image.new("RGB", (cols * cell + 1, rows * cell + 1), PAPER)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=cell * 0.5)
+    top = np.abs(values).max() or 1
+    for row, col in np.ndindex(rows, cols):
+        value = values[row, col]
+        low = 0.0 if values.min() >= 0 else -top
+        shade = round(255 * (value - low) / (top - low))
+        box = (col * cell, row * cell, (col + 1) * cell, (row + 1) * cell)
+        pen.rectangle(box, fill=(shade,) * 3, outline=(120, 124, 132))
+        centre = (col * cell + cell / 2, row * cell + cell / 2)
+        ink = INK if shade > 127 else PAPER
+        pen.text(centre, f"{value:g}", fill=ink, font=font, anchor="mm")
+    return picture
+
+
+def strip(pieces: list[tuple[str, Image.Image]], height: int = 0) -> Image.Image:
+    """Set pictures side by side, each under its title."""
+    if height:
+        scaled = [one.resize((round(one.width * height / one.height), height)) for _, one in pieces]
+        pieces = [(title, one) for (title, _), one in zip(pieces, scaled, strict=True)]
+    font = ImageFont.load_default(size=15)
+    widths = [max(one.width, round(font.getlength(title)) + 4) for title, one in pieces]
+    tallest = max(one.height for _, one in pieces)
+    sheet = Image.new(
+        "RGB", (sum(widths) + GAP * (len(pieces) + 1), tallest + TITLE + 2 * GAP), PAPER
+    )
+    pen, left = ImageDraw.Draw(sheet), GAP
+    for (title, one), width in zip(pieces, widths, strict=True):
+        pen.text((left + width / 2, GAP), title, fill=INK, font=font, anchor="ma")
+        sheet.paste(
+            one, (left + (width - one.width) // 2, GAP + TITLE + (tallest - one.height) // 2)
+        )
+        left += width + GAP
+    return sheet
+
+
+def save(name: str, picture: Image.Image, colours: int = 0) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    small = picture.quantize(colours, dither=Image.Dither.NONE) if colours else picture
+    small.save(FOLDER / name, optimize=True)
+
+
+def top() -> Image.Image:
+    photo = run("resize 300x451", sample("cat.jpg"))
+    steps = [
+        ("a photo", ""),
+        ("convolve vertical", "convolve vertical"),
+        ("relu", "convolve vertical | relu"),
+        ("pool 2", "convolve vertical | relu | pool 2"),
+    ]
+    pieces = [(title, as_image(run(text, photo) if text else photo)) for title, text in steps]
+    height = 170
+    full = [(title, one.resize((256, height))) for title, one in pieces[:3]]
+    return strip([*full, (pieces[3][0], pieces[3][1].resize((128, 85)))])
+
+
+def digits() -> Image.Image:
+    one, zero = sample("one.png"), sample("zero.png")
+    flat = run("pool 2 | flatten", one)
+    return strip(
+        [
+            ("one.png, 6x6", matrix(one)),
+            ("zero.png, 6x6", matrix(zero)),
+            ("pool 2", matrix(run("pool 2", one))),
+            ("flatten", matrix(flat, 24)),
+            ("convolve vertical", matrix(run("convolve vertical", one))),
+        ]
+    )
+
+
+def channels() -> Image.Image:
+    photo = run("resize 150x226", sample("cat.jpg"))
+    parts = featcli.Pipeline("split-channels").run(photo)
+    pieces = [("photo", as_image(photo)), *((part.part, as_image(part)) for part in parts)]
+    return strip([*pieces, ("flatten", as_image(run("flatten", photo)))], height=140)
+
+
+def edges() -> Image.Image:
+    wall = run("resize 256x256 | crop 150x226", sample("brick.png"))
+    steps = ["convolve vertical", "convolve horizontal", "convolve vertical | relu | pool 2"]
+    titles = ["vertical", "horizontal", "vertical | relu | pool 2"]
+    pieces = [(name, as_image(run(text, wall))) for name, text in zip(titles, steps, strict=True)]
+    return strip([("a wall", as_image(wall)), *pieces])
+
+
+def main() -> None:
+    save("pipeline.png", top(), 96)
+    save("digits.png", digits(), 32)
+    save("channels.png", channels(), 128)
+    save("edges.png", edges(), 64)
+
+
+if __name__ == "__main__":
+    main()
