@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.classify",
         "Say what images show, by a network that ships with featcli.",
     ),
+    "evaluate": (
+        "featcli.cli.commands.evaluate",
+        "Measure how often a model is right: accuracy, precision and recall of each class.",
+    ),
     "features": (
         "featcli.cli.commands.features",
         "Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.",
@@ -69,5 +73,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": (
         "featcli.cli.commands.show",
         "Show a picture or an array in the terminal, with its range and mean.",
+    ),
+    "train": (
+        "featcli.cli.commands.train",
+        "Learn a network's numbers from images: guess, loss, gradients, descent.",
     ),
 }

@@ -28,6 +28,9 @@ ROOMS: dict[str, set[str]] = {
     "models": {"numpy", "errors", "extras", "npy", "frame", "stage", "engine", "ops", "pipeline"},
     "view": {"numpy", "PIL", "errors", "frame"},
     "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
+    "datasets": {"numpy", "errors", "npy", "io"},
+    "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
+    | {"view"},
     "batch": {"numpy", "_version", "errors", "frame", "pipeline", "models", "io", "view"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}

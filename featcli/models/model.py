@@ -119,7 +119,7 @@ class Model:
         if array.ndim not in (2, 3):
             raise ValueError(_misfit(self.name, array.shape, wanted))
         pixels = _ranged(_central(array), self.description.range)
-        pixels = _channels(pixels, self.description.channels)
+        pixels = with_channels(pixels, self.description.channels)
         if self.description.preprocessing:
             pixels = self.description.preprocessing(pixels).data
         return np.ascontiguousarray(pixels, dtype=np.float32)
@@ -252,7 +252,7 @@ def _ranged(array: Array, top: int) -> Array:
     return np.rint(scaled).astype(np.uint8) if top == 255 else scaled.astype(np.float32)
 
 
-def _channels(array: Array, wanted: str) -> Array:
+def with_channels(array: Array, wanted: str) -> Array:
     """Return RGB or gray; of two or four channels the last is a transparency."""
     maps = array[:, :, np.newaxis] if array.ndim == 2 else array
     if maps.shape[2] in (2, 4):
@@ -264,4 +264,13 @@ def _channels(array: Array, wanted: str) -> Array:
     return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)
 
 
-__all__ = ["DEFAULT", "Model", "ModelError", "load_model", "name_of", "path_of", "shipped"]
+__all__ = [
+    "DEFAULT",
+    "Model",
+    "ModelError",
+    "load_model",
+    "name_of",
+    "path_of",
+    "shipped",
+    "with_channels",
+]
