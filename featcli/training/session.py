@@ -131,6 +131,8 @@ class Session:
                 told(self.training.run_epoch(watch, observer))
                 self._save()
         except Diverged as error:
+            if not self._saved:
+                self.checkpoint.unlink(missing_ok=True)
             raise Diverged(f"{error}; {self.kept()}") from error
         except (KeyboardInterrupt, SystemExit):
             self._save_unfinished()

@@ -84,6 +84,8 @@ def _train(**given: Any) -> None:
     if report:
         reports.write_training(report, session)
     emit(str(output))
+    if session.dataset.skipped:
+        raise click.exceptions.Exit(1)
 
 
 def _run(session: Any, given: dict[str, Any], history: Path | None) -> None:
@@ -148,7 +150,7 @@ def _from_command(given: dict[str, Any]) -> Options:
     values["lr"] = RATES[given["optimizer"]] if given["lr"] is None else given["lr"]
     values["arch"] = given["arch"] or ("" if on_trunk else DEFAULT)
     _check_trunk(given)
-    others = {name: given[name] or "" for name in ("size", "base", "kernels")}
+    others: dict[str, Any] = {name: given[name] or "" for name in ("size", "base", "kernels")}
     others |= {name: given[name] for name in ("channels", "strict")}
     return Options(given["data"], Recipe(**values), **others)
 
