@@ -174,6 +174,7 @@ class Session:
             self.names,
             title=self._title(),
             source=self._source_text(),
+            licence=self._trunk.licence if self._trunk else "",
         )
         files.save(transaction.open(self.output), about, weights)
 

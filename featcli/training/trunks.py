@@ -66,6 +66,11 @@ class Trunk:
         return Preparation(steps, about.channels, about.range, about.reduced_decoding)
 
     @property
+    def licence(self) -> str:
+        """That of the model whose layers these are: it holds for what contains them."""
+        return self.model.description.licence
+
+    @property
     def input(self) -> tuple[int, ...]:
         """The shape of what goes in."""
         return self.model.description.network.input
