@@ -40,7 +40,8 @@ class Arrays:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._labels = _checked(self._entry(archive, y), path, y)
-                header, _ = npy.read_header(self._stream(archive, x))
+                with self._stream(archive, x) as stream:
+                    header, _ = npy.read_header(stream)
         except (OSError, zipfile.BadZipFile, ReadError) as error:
             raise DataError(f"{path}: {error}") from error
         self._header = header

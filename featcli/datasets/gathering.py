@@ -82,16 +82,17 @@ def gather(
     DataError
         Images of different shapes, or a class of which no image is left.
     """
-    keeper = _Keeper(folder)
     skipped: list[str] = []
-    for item, found in _fitted(source, fit):
-        if isinstance(found, str):
-            if strict:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        keeper = _Keeper(file)
+        for item, found in _fitted(source, fit):
+            if not isinstance(found, str):
+                keeper.add(item, found)
+            elif strict:
                 raise DataError(f"{found} (left out without --strict)")
-            skipped.append(found)
-        else:
-            keeper.add(item, found)
-    return keeper.finish(source.names, tuple(skipped))
+            else:
+                skipped.append(found)
+        return keeper.finish(source.names, tuple(skipped))
 
 
 def _fitted(source: Source, fit: Fit) -> Iterator[tuple[Item, Array | str]]:
@@ -117,8 +118,8 @@ class _Keeper:
     They are written, not assigned to a map: of a full disk one learns by an error then.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._labels: list[int] = []
         self._first: tuple[Item, Array] | None = None
         self._hash = hashlib.sha256()
@@ -152,7 +153,6 @@ class _Keeper:
         assert self._first is not None
         self._file.flush()
         memory = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._file.close()
         row = self._first[1]
         return np.frombuffer(memory, row.dtype).reshape(-1, *row.shape)
 

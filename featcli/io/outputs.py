@@ -26,9 +26,9 @@ def open_sink(output: str | None, options: WriteOptions) -> Sink:
     if output is None:
         return folder_sink(Path(), options, flat=True)
     if is_folder(output):
-        _check_folder(Path(output))
+        check_folder(Path(output))
         return folder_sink(Path(output), options)
-    _check_folder(Path(output).parent)
+    check_folder(Path(output).parent)
     return file_sink(Path(output), options)
 
 
@@ -71,7 +71,7 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     return OnlyOne(FilesSink(lambda _: found, options), str(path))
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Refuse, before any work, a folder that cannot be written to."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
     if not nearest.is_dir():

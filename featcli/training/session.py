@@ -60,10 +60,7 @@ class Session:
         self._trunk: trunks.Trunk | None = None
         source = _source(options)
         self.preparation, self.dataset = self._gathered(source)
-        left_out = self.dataset.skipped
-        self.notes = (*source.notes, *left_out)
-        if left_out:
-            self.notes += (f"{len(left_out)} images could not be read and are left out",)
+        self.notes = (*source.notes, *_skipped(self.dataset.skipped))
         self.network = self._network()
         self.start = initial(self.network, options.recipe.seed)
         weights = {name: array.copy() for name, array in self.start.items()}
@@ -142,7 +139,7 @@ class Session:
     def kept(self) -> str:
         """Say what the model's file holds."""
         if not self._saved:
-            return f"there is no {self.output} yet"
+            return f"there is no {self.output} of a whole epoch"
         return f"{self.output} holds epoch {self._saved}"
 
     def _save(self, with_model: bool = True) -> None:
@@ -233,6 +230,15 @@ class Session:
             f"{len(self.names)} classes",
             f"{shapes(self.network)}: {parameters(self.network):,} parameters",
         ]
+
+
+def _skipped(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the images that are missing, and count them."""
+    if not reasons:
+        return ()
+    several = f"{len(reasons)} images could not be read and are left out"
+    one = "1 image could not be read and is left out"
+    return (*reasons, several if len(reasons) > 1 else one)
 
 
 def _source(options: Options) -> Source:

@@ -49,6 +49,7 @@ from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, say
 from featcli.errors import UsageError
+from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT, NAMED
 from featcli.models.learning.augmentation import parse_augmentation
@@ -120,6 +121,7 @@ def _checked_output(given: dict[str, Any]) -> Path:
         raise UsageError(f"-o {output}: a model's file ends in .npz")
     if output.is_dir():
         raise UsageError(f"-o {output}: is a folder")
+    check_folder(output.parent)
     if given["head_only"] and not given["base"]:
         raise UsageError("--head-only: needs --from MODEL, whose other layers stay as they are")
     if given["base"] and not given["head_only"]:
@@ -206,8 +208,18 @@ def _parsed(parse: Any) -> Any:
     return callback
 
 
-def _number(low: float, high: float, low_open: bool = False) -> click.FloatRange:
-    return click.FloatRange(low, high, min_open=low_open, max_open=True)
+class _Number(click.FloatRange):
+    """A number from `low` on, or above it, and below `high`."""
+
+    def __init__(self, low: float, high: float, above: bool = False) -> None:
+        super().__init__(low, high, min_open=above, max_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is not a number, which lies in every range."""
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return found
 
 
 def _options_of_recipe() -> list[click.Parameter]:
@@ -222,14 +234,14 @@ def _options_of_recipe() -> list[click.Parameter]:
                 show_default=True, help="How often every image is learned from."),
         grouped(["--batch-size"], type=click.IntRange(1, 65536), metavar="N", default=64,
                 show_default=True, help="Images in each step."),
-        grouped(["--lr"], type=_number(0, 1000, True), metavar="X",
+        grouped(["--lr"], type=_Number(0, 1000, True), metavar="X",
                 help="The learning rate at the beginning.  [default: 0.002 for adam, 0.05 for "
                 "sgd]"),
         grouped(["--optimizer"], **options.choice(["adam", "sgd"]), default="adam",
                 show_default=True, help="How gradients become steps."),
-        grouped(["--momentum"], type=_number(0, 1), metavar="X", default=0.9, show_default=True,
+        grouped(["--momentum"], type=_Number(0, 1), metavar="X", default=0.9, show_default=True,
                 help="Of sgd: how much of the last step goes on."),
-        grouped(["--weight-decay"], type=_number(0, 10), metavar="X", default=0.0,
+        grouped(["--weight-decay"], type=_Number(0, 10), metavar="X", default=0.0,
                 show_default=True, help="How strongly weights are drawn to zero."),
         grouped(["--schedule"], **options.choice(["cosine", "step", "constant"]),
                 default="cosine", show_default=True,
@@ -237,7 +249,7 @@ def _options_of_recipe() -> list[click.Parameter]:
                 "the same."),
         grouped(["--seed"], type=click.IntRange(0, 2**32 - 1), metavar="N", default=0,
                 show_default=True, help="Of all that is random."),
-        grouped(["--val-split"], type=_number(0, 1), metavar="X", default=0.1, show_default=True,
+        grouped(["--val-split"], type=_Number(0, 1), metavar="X", default=0.1, show_default=True,
                 help="The share of each class that is measured with, not learned from."),
         grouped(["--augment"], metavar="TEXT", default="none", show_default=True,
                 callback=_parsed(parse_augmentation),

@@ -1,0 +1,355 @@
+"""featcli train as people use it: real processes, pauses, bad input, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import assert_refused, environment
+from patterns import bars, save_folder, save_idx, save_npz
+from PIL import Image
+
+import featcli as api
+
+ARCH = "conv 6 3 --name edges | relu | pool 2 | flatten | dense 3 --name scores | softmax"
+QUICK = ("--arch", ARCH, "--batch-size", 16, "--lr", 0.01)
+
+
+@pytest.fixture
+def desk(workspace):
+    save_npz(workspace / "bars.npz")
+    return workspace
+
+
+def arrays(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("kind", ["npz", "idx", "folder"])
+def test_what_was_trained_classifies_gives_features_and_is_listed(desk, inline, kind):
+    place = {
+        "npz": lambda: "bars.npz",
+        "idx": lambda: save_idx(desk / "idx", suffix=".gz").parent,
+        "folder": lambda: save_folder(desk / "folder", names=("0", "1", "2")),
+    }[kind]()
+    done = inline("train", place, "-o", "m.npz", *QUICK, "--epochs", 6)
+    assert (done.returncode, done.stdout) == (0, "m.npz\n"), done.stderr
+    assert len([x for x in done.stderr.splitlines() if ": epoch " in x]) == 6
+    assert not (desk / "m.checkpoint.npz").exists()
+    pixels, classes = bars(9, seed=5)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(desk / f"t{number}.png")
+    files = [f"t{number}.png" for number in range(9)]
+    said = inline("classify", "--model", "m.npz", "--no-files", *files)
+    found = [json.loads(one)["top"][0]["label"] for one in said.stdout.splitlines()]
+    assert sum(int(a) == b for a, b in zip(found, classes, strict=True)) >= 8
+    assert inline("features", *files, "--model", "m.npz", "--layer", "pool", "-o", "f.npy")
+    assert np.load("f.npy").shape == (9, 6 * 6 * 6)
+    text = inline("info", "m.npz").stdout
+    for word in ("edges", "scores", "resize --size 12x12 | normalize", "6 of 6 epochs", "gray"):
+        assert word in text
+
+
+def test_equal_commands_give_equal_bytes(desk, featcli):
+    for folder in ("a", "b"):
+        given = ("-o", f"{folder}/m.npz", *QUICK, "--epochs", 3, "--augment", "shift=1,rotate=5")
+        assert featcli("train", "bars.npz", *given).returncode == 0
+    assert (desk / "a/m.npz").read_bytes() == (desk / "b/m.npz").read_bytes()
+
+
+def start(*arguments):
+    """A process that takes an interrupt as one in a terminal does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "featcli", *map(str, arguments)],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_a_model_and_resume_gives_the_same_bytes(desk, featcli, number, code):
+    given = ("bars.npz", *QUICK, "--epochs", 60, "--augment", "rotate=5,scale=0.1")
+    assert featcli("train", *given, "-o", "whole/m.npz").returncode == 0
+    process = start("train", *given, "-o", "m.npz")
+    for line in process.stderr:
+        if ": epoch 3/" in line:
+            process.send_signal(number)
+            break
+    rest = process.communicate(timeout=60)
+    assert process.returncode == code, rest
+    assert "stopped: m.npz holds epoch" in rest[1]
+    assert sorted(p.name for p in desk.glob("*m.*")) == ["m.checkpoint.npz", "m.npz"]
+    assert api.load_model("m.npz").labels == ("0", "1", "2")
+    done = featcli("train", "bars.npz", "-o", "m.npz", "--resume", "--history", "h.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert (desk / "m.npz").read_bytes() == (desk / "whole/m.npz").read_bytes()
+    epochs = [json.loads(line)["epoch"] for line in (desk / "h.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, 61))
+    assert not (desk / "m.checkpoint.npz").exists()
+
+
+def test_an_interrupt_in_the_first_epoch_leaves_a_model_too(desk, featcli):
+    save_npz(desk / "many.npz", count=30_000)
+    process = start("train", "many.npz", "-o", "m.npz", "--arch", "tiny-vgg", "--size", "28")
+    for line in process.stderr:
+        if "parameters" in line:
+            break
+    while not (desk / "m.checkpoint.npz").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert "there is no m.npz of a whole epoch" in rest
+    assert api.load_model("m.npz").run(np.zeros((28, 28, 1))).shape == (3,)
+    assert (desk / "m.checkpoint.npz").exists()
+
+
+def resumable(desk, inline, monkeypatch, epochs=4, stop=2):
+    """Train until the end of an epoch, as if the machine had been switched off there."""
+    from featcli.training.session import Session
+
+    save = Session._save
+
+    def saving(self, with_model=True):
+        save(self, with_model)
+        if self.training.epoch == stop:
+            raise OSError(5, "switched off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_save", saving)
+        given = ("bars.npz", "-o", "m.npz", *QUICK, "--epochs", epochs)
+        assert inline("train", *given).returncode == 1
+    assert (desk / "m.checkpoint.npz").exists()
+
+
+def test_resume_takes_its_options_from_the_checkpoint(desk, inline, monkeypatch):
+    resumable(desk, inline, monkeypatch)
+    refused = inline("train", "bars.npz", "-o", "m.npz", "--resume", "--lr", "0.02")
+    assert_refused(refused, 2, "--lr: the checkpoint was made with 0.01, not 0.02")
+    done = inline("train", "bars.npz", "-o", "m.npz", "--resume", "--lr", "0.01")
+    assert done.returncode == 0, done.stderr
+    first = next(x for x in done.stderr.splitlines() if ": epoch " in x)
+    assert first.startswith("featcli train: epoch 3/4")
+
+
+def test_data_that_changed_is_not_resumed_with(desk, inline, monkeypatch):
+    resumable(desk, inline, monkeypatch)
+    kept = (desk / "m.checkpoint.npz").read_bytes()
+    save_npz(desk / "bars.npz", seed=9)
+    done = inline("train", "bars.npz", "-o", "m.npz", "--resume")
+    assert_refused(done, 1, "bars.npz has changed since m.checkpoint.npz was made")
+    assert (desk / "m.checkpoint.npz").read_bytes() == kept
+
+
+def test_a_broken_checkpoint_is_refused(desk, inline, monkeypatch):
+    resumable(desk, inline, monkeypatch)
+    whole = (desk / "m.checkpoint.npz").read_bytes()
+    for broken in (b"", whole[:-30], whole.replace(b'"format": 1', b'"format": 9')):
+        (desk / "m.checkpoint.npz").write_bytes(broken)
+        done = inline("train", "bars.npz", "-o", "m.npz", "--resume")
+        assert_refused(done, 1, "m.checkpoint.npz: no sound checkpoint")
+
+
+def test_without_resume_nothing_is_overwritten(desk, inline, monkeypatch):
+    resumable(desk, inline, monkeypatch)
+    before = (desk / "m.npz").read_bytes()
+    again = ("train", "bars.npz", "-o", "m.npz", *QUICK, "--epochs", 1)
+    assert_refused(inline(*again), 2, "m.npz exists already: --overwrite replaces it")
+    (desk / "m.npz").unlink()
+    assert_refused(inline(*again), 2, "m.checkpoint.npz exists already")
+    assert inline(*again, "--overwrite").returncode == 0
+    assert (desk / "m.npz").read_bytes() != before
+
+
+def test_a_diverging_loss_keeps_the_last_good_epoch(desk, inline, monkeypatch):
+    from featcli.models.learning.training import Training
+
+    run_epoch = Training.run_epoch
+
+    def spoiled(self, *given):
+        if self.epoch == 2:
+            self.weights["scores.weight"][0] = np.inf
+        return run_epoch(self, *given)
+
+    monkeypatch.setattr(Training, "run_epoch", spoiled)
+    done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, "--epochs", 5)
+    assert done.returncode == 1
+    (last,) = [x for x in done.stderr.splitlines() if "no number" in x]
+    assert "epoch 3, step 1: try a smaller --lr than 0.01; m.npz holds epoch 2" in last
+    assert np.isfinite(api.load_model("m.npz").weights["scores.weight"]).all()
+    assert (desk / "m.checkpoint.npz").exists()
+
+
+def test_a_loss_that_diverges_at_once_leaves_nothing(desk, inline):
+    done = inline("train", "bars.npz", "-o", "m.npz", *QUICK[:-1], 999, "--optimizer", "sgd", "-q")
+    assert_refused(done, 1, "no number any more, in epoch 1", "try a smaller --lr than 999")
+    assert not list(desk.glob("m.*"))
+
+
+def test_a_report_shows_history_curves_filters_and_confusion(desk, inline):
+    given = (*QUICK, "--epochs", 4, "--report", "r", "--history", "h.jsonl")
+    assert inline("train", "bars.npz", "-o", "m.npz", *given).returncode == 0
+    rows = [json.loads(line) for line in (desk / "r/history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert set(rows[0]) == {
+        "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "lr", "seconds",
+        "images_per_second",
+    }  # fmt: skip
+    assert (desk / "h.jsonl").read_text() == (desk / "r/history.jsonl").read_text()
+    table = [line.split(",") for line in (desk / "r/confusion.csv").read_text().splitlines()]
+    assert table[0] == ["right\\guessed", "0", "1", "2"]
+    assert sum(int(x) for row in table[1:] for x in row[1:]) == 12
+    for name in ("curves.png", "filters.png", "confusion.png"):
+        with Image.open(desk / "r" / name) as image:
+            assert image.mode == "RGB"
+            assert len(set(image.get_flattened_data())) > 5
+    refused = inline("train", "bars.npz", "-o", "n.npz", *given)
+    assert_refused(refused, 2, "exists already: --overwrite")
+
+
+def test_a_traced_step_is_told(desk, inline):
+    given = (*QUICK, "--epochs", 1, "--trace-step", 2, "--optimizer", "sgd", "--momentum", 0)
+    told = inline("train", "bars.npz", "-o", "m.npz", *given).stderr
+    step = told[told.index("step 2, a batch of 16 images") :].splitlines()
+    words = ["step", "guess", "loss", "weight", "gradient", "after", "new"]
+    assert [line.split()[0] for line in step[:7]] == words
+    before = float(step[3].rsplit(" ", 1)[1])
+    gradient = float(step[4].split(", ")[1].split()[0])
+    after = float(step[5].split("=")[1].split(",")[0])
+    rate = float(step[5].rsplit(" ", 1)[1])
+    assert after == pytest.approx(before - rate * gradient, abs=2e-6)
+
+
+def test_a_head_on_the_shipped_network_learns_photos_from_few(desk, inline):
+    random = np.random.default_rng(0)
+    for name in ("cat", "coffee"):
+        with Image.open(desk / "samples" / f"{name}.jpg") as photo:
+            for number in range(7):
+                left, top = random.integers(0, 150, 2).tolist()
+                place = desk / ("test" if number > 4 else "train") / name
+                place.mkdir(parents=True, exist_ok=True)
+                photo.crop((left, top, left + 150, top + 140)).save(place / f"{number}.jpg")
+    given = ("--from", "imagenet", "--head-only", "--epochs", 20, "--val-split", 0)
+    done = inline("train", "train", "-o", "m.npz", *given)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(inline("evaluate", "m.npz", "test", "--json").stdout)
+    assert (found["accuracy"], found["images"]) == (1.0, 4)
+    about = json.loads(inline("info", "m.npz", "--json").stdout)
+    assert about["licence"].startswith("Apache-2.0")
+    assert about["input"] == [224, 224, 3]
+    assert [row["name"] for row in about["layers"]][-2:] == ["scores", "probabilities"]
+    shipped = api.load_model().weights["stem.weight"]
+    np.testing.assert_array_equal(api.load_model("m.npz").weights["stem.weight"], shipped)
+    size = (desk / "m.npz").stat().st_size
+    assert size < 8_000_000  # half-precision numbers stay what they were
+
+
+def test_a_head_on_fixed_kernels(desk, inline):
+    given = ("--kernels", "sobel-x,sobel-y,gaussian:sigma=1", "--epochs", 40, "--lr", 0.05)
+    done = inline("train", "bars.npz", "-o", "m.npz", *given)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(inline("evaluate", "m.npz", "bars.npz", "--json").stdout)
+    assert found["accuracy"] > 0.9
+    weight = api.load_model("m.npz").weights["bank.weight"]
+    kernel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    size = weight.shape[0]
+    middle = weight[size // 2 - 1 : size // 2 + 2, size // 2 - 1 : size // 2 + 2, 0, 0]
+    np.testing.assert_allclose(middle, kernel / 8)
+
+
+def test_colour_stays_colour(desk, inline):
+    x, y = bars()
+    np.savez("c.npz", x=np.stack([x, x // 2, 255 - x], axis=-1), y=y)
+    assert inline("train", "c.npz", "-o", "m.npz", *QUICK, "--epochs", 2).returncode == 0
+    about = json.loads(inline("info", "m.npz", "--json").stdout)
+    assert (about["channels"], about["input"]) == ("RGB", [12, 12, 3])
+    given = ("--channels", "gray", "--size", "8x10")
+    assert inline("train", "c.npz", "-o", "g.npz", *QUICK, "--epochs", 2, *given).returncode == 0
+    about = json.loads(inline("info", "g.npz", "--json").stdout)
+    assert (about["channels"], about["input"]) == ("gray", [8, 10, 1])
+
+
+def test_floats_keep_their_range(desk, inline):
+    x, y = bars()
+    np.savez("f.npz", x=(x / 255).astype(np.float32), y=y)
+    assert inline("train", "f.npz", "-o", "m.npz", *QUICK, "--epochs", 6).returncode == 0
+    assert api.load_model("m.npz").description.range == 1
+    shares = json.loads(inline("evaluate", "m.npz", "f.npz", "--json").stdout)
+    bytes_ = json.loads(inline("evaluate", "m.npz", "bars.npz", "--json").stdout)
+    assert shares["accuracy"] == bytes_["accuracy"] > 0.9
+
+
+def test_a_broken_image_is_named_and_counted_and_the_exit_code_is_1(desk, inline):
+    place = save_folder(desk / "folder")
+    (place / "spot" / "broken.png").write_bytes(b"nothing")
+    done = inline("train", place, "-o", "m.npz", *QUICK, "--epochs", 1)
+    assert (done.returncode, done.stdout) == (1, "m.npz\n")
+    assert "spot/broken.png: not an image" in done.stderr
+    assert "1 image could not be read and is left out" in done.stderr
+    refused = inline("train", place, "-o", "n.npz", *QUICK, "--strict")
+    assert_refused(refused, 1, "broken.png", "left out without --strict")
+
+
+REFUSALS = [
+    (("nothing", "-o", "m.npz"), 2, "no data 'nothing'"),
+    (("bars.npz",), 2, "missing option '-o'"),
+    (("bars.npz", "-o", "m"), 2, "a model's file ends in .npz"),
+    (("bars.npz", "-o", "m.npz", "--arch", "conv 8 3 | dense 3 | softmax"), 2, "12x12x1 | conv"),
+    (("bars.npz", "-o", "m.npz", "--arch", "lenet", "--size", "4"), 2, "do not fit into 2x2"),
+    (("bars.npz", "-o", "m.npz", "--epochs", "0"), 2, "'--epochs'"),
+    (("bars.npz", "-o", "m.npz", "--lr", "0"), 2, "'--lr'"),
+    (("bars.npz", "-o", "m.npz", "--lr", "nan"), 2, "'--lr'"),
+    (("bars.npz", "-o", "m.npz", "--val-split", "1"), 2, "'--val-split'"),
+    (("bars.npz", "-o", "m.npz", "--augment", "flop"), 2, "did you mean flip"),
+    (("bars.npz", "-o", "m.npz", "--size", "x"), 2, "'--size'"),
+    (("bars.npz", "-o", "m.npz", "--resume"), 2, "there is no checkpoint m.checkpoint.npz"),
+    (("bars.npz", "-o", "m.npz", "--head-only"), 2, "needs --from MODEL"),
+    (("bars.npz", "-o", "m.npz", "--from", "imagenet"), 2, "needs --head-only"),
+    (("bars.npz", "-o", "m.npz", "--from", "imagnet", "--head-only"), 2, "did you mean imagenet"),
+    (("bars.npz", "-o", "m.npz", "--kernels", "sobbel-x"), 2, "--kernels: "),
+    (("bars.npz", "-o", "m.npz", "--kernels", "roberts-x"), 2, "odd size"),
+    (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--augment", "flip"), 2, "--augment"),
+    (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--arch", "lenet"), 2, "--arch lenet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "word"), REFUSALS)
+def test_bad_input_is_one_line_and_leaves_nothing(desk, inline, arguments, code, word):
+    assert_refused(inline("train", *arguments), code, word)
+    assert not list(desk.glob("m*"))
+
+
+def test_one_class_only_is_refused(desk, inline):
+    place = save_folder(desk / "folder", names=("lying",))
+    assert_refused(inline("train", place, "-o", "m.npz"), 1, "one class only, 'lying'")
+
+
+def test_gray_and_colour_together_need_a_word(desk, inline):
+    place = save_folder(desk / "folder")
+    Image.new("RGB", (12, 12)).save(place / "spot" / "zzz.png")
+    refused = inline("train", place, "-o", "m.npz", *QUICK)
+    assert_refused(refused, 1, "give --channels gray or --channels RGB")
+    given = (*QUICK, "--epochs", 1, "--channels", "RGB")
+    assert inline("train", place, "-o", "m.npz", *given).returncode == 0
+
+
+def test_a_folder_without_permission_is_refused(desk, inline):
+    (desk / "file").write_text("x")
+    done = inline("train", "bars.npz", "-o", "file/m.npz", *QUICK)
+    assert_refused(done, 2, "file is a file, not a folder")
+
+
+def test_a_terminal_sees_a_live_line(desk, shell):
+    line = f"featcli train bars.npz -o m.npz --arch '{ARCH}' --epochs 30"
+    done = shell(f"""script -qec "{line.replace('"', "'")}" /dev/null""", env={"TERM": "xterm"})
+    assert "epoch 30/30: loss" in done.stdout
+    assert "images/s" in done.stdout
+    assert "left" in done.stdout
