@@ -40,6 +40,11 @@ def desk(workspace):
     (workspace / "photos").mkdir()
     for name in ("a", "b"):
         (workspace / "photos" / f"{name}.png").write_bytes((workspace / "small.png").read_bytes())
+    for name in ("cat", "coffee"):
+        for number in range(3):
+            place = workspace / "animals" / name / f"{number}.jpg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(workspace / "samples" / f"{name}.jpg")
     (workspace / "mine.csv").write_text("0, 1, 0\n1, -4, 1\n0, 1, 0\n")
     return workspace
 
