@@ -197,11 +197,12 @@ def main() -> None:
     import tempfile
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--images", type=int, default=12_800)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=6_400)
     parser.add_argument("--fashion", help="the folder of Fashion-MNIST's idx files")
     given = parser.parse_args()
     torch.set_num_threads(THREADS)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     print(f"torch {torch.__version__}, {THREADS} threads each; batches of 64, Adam.\n")
     print("An epoch on images of noise:\n")
     print(speed(given.rounds, given.images))
