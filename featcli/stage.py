@@ -93,7 +93,7 @@ def number(text: str) -> float:
 Positive = typing.Annotated[int, Converter(positive, "N")]
 _PLAIN: dict[Any, Converter] = {
     int: Converter(whole_number, "N"),
-    float: Converter(number, "X", repr),
+    float: Converter(number, "X", repr, lambda value: repr(value).removesuffix(".0")),
     str: Converter(str, "TEXT"),
 }
 

@@ -25,6 +25,11 @@ class FileItem(NamedTuple):
     key: str
 
     @property
+    def name(self) -> str:
+        """What people know it by."""
+        return str(self.path)
+
+    @property
     def source(self) -> Source:
         """What is known before it is read."""
         return Source(self.key, str(self.path))
@@ -57,6 +62,11 @@ class LoadedItem(NamedTuple):
     """A sample that came through a stream, or the error in its place."""
 
     sample: Sample
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.source.file or self.source.key
 
     @property
     def source(self) -> Source:

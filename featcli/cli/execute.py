@@ -197,7 +197,7 @@ def _report(outcomes: Iterator[Outcome], sink: Sink, settings: Settings, paths: 
             errors.append(outcome.error)
     for written in sink.finish():
         _print(written, settings)
-    if count and left_out == count:
+    if left_out == count:
         _say("no image or array in the input")
         return 1
     if errors and count > 1:

@@ -45,9 +45,8 @@ def sniff(head: bytes) -> str | None:
         return "WEBP"
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n#":
         return "PPM"
-    if head[257:262] == b"ustar":
-        return "tar"
-    return None
+    is_empty_tar = len(head) >= HEAD and not any(head[:HEAD])  # nothing but its end
+    return "tar" if head[257:262] == b"ustar" or is_empty_tar else None
 
 
 def read(
@@ -104,6 +103,8 @@ def write(path: str | os.PathLike[str], frame: Frame | npt.ArrayLike) -> None:
     from featcli.io.naming import Heading
     from featcli.io.outputs import file_sink
 
+    if isinstance(path, Frame) or isinstance(frame, (str, os.PathLike)):
+        raise TypeError("write takes the path first, then the frame: write('edges.npy', frame)")
     whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
     with file_sink(Path(path)) as sink:
         state = records.digest_of((whole,))
