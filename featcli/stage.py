@@ -155,6 +155,7 @@ class Stage:
     tag_format: str | Callable[..., str]
     dtype: str | Callable[..., Any]
     explain: Callable[..., str] | None = None
+    enough: Callable[..., int] | None = None
     learned: bool = False
 
     @property
@@ -223,6 +224,7 @@ def stage(
     tag: str | Callable[..., str] | None = None,
     dtype: str | Callable[..., Any] = "float32",
     explain: Callable[..., str] | None = None,
+    enough: Callable[..., int] | None = None,
     learned: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
@@ -243,6 +245,9 @@ def stage(
         `dtype(input_dtype, **params)`.
     explain : callable, optional
         `explain(x, **params)` says how the result will be computed.
+    enough : callable, optional
+        `enough(**params)` says how many rows and columns of a picture are enough for the stage,
+        so that a larger one may be decoded at a part of its size.
     learned : bool
         A layer of a network, whose numbers come from its model: part of the pipeline grammar
         inside a model, no command. Its function takes the shape that reaches it.
@@ -252,7 +257,7 @@ def stage(
         name = function.__name__ if learned else function.__name__.replace("_", "-")
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
-        table[name] = Stage(function, takes, gives, labels, form, dtype, explain, learned)
+        table[name] = Stage(function, takes, gives, labels, form, dtype, explain, enough, learned)
         return function
 
     return register

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,7 +61,7 @@ def execute(
     excluded = _output_folder(settings["output"])
     _check_output(settings)
     sources = _sources(settings, excluded, stage)
-    options = options or read_options(settings)
+    options = options or _reading(settings, pipeline)
     with contextlib.ExitStack() as stack:
         items = inputs.expand(
             sources,
@@ -100,6 +101,17 @@ def read_options(settings: Settings) -> ReadOptions:
 
         background_colour(options.background)
     return options
+
+
+def _reading(settings: Settings, pipeline: Pipeline) -> ReadOptions:
+    options = read_options(settings)
+    if settings["decode"] == "exact":
+        return options
+    if not pipeline.enough:
+        raise UsageError(
+            "--decode fast needs a first stage that shrinks the picture, such as resize 256"
+        )
+    return replace(options, reduced=pipeline.enough)
 
 
 def _sources(settings: Settings, excluded: Path | None, stage: Stage | None) -> list[str]:

@@ -79,6 +79,19 @@ def reading() -> list[click.Parameter]:
     ]
 
 
+def decode(default: str = "exact") -> click.Parameter:
+    """How exactly JPEGs are decoded."""
+    return _option(
+        "Input",
+        "--decode",
+        **choice(["exact", "fast"]),
+        default=default,
+        show_default=True,
+        help="fast: a JPEG that is much larger than what its first stage (resize, a model) makes "
+        "of it is decoded at a part of its size: some pixels differ by a few levels.",
+    )
+
+
 def arguments() -> Described:
     """What is read."""
     return Described(
@@ -105,6 +118,7 @@ def inputs() -> list[click.Parameter]:
             help="Read paths from a file, one a line or separated by NUL; - is stdin.",
         ),
         *reading(),
+        decode(),
     ]
 
 
