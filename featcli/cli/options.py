@@ -101,7 +101,7 @@ def arguments() -> Described:
         "stream, or a list of paths.",
         nargs=-1,
         metavar="[INPUT]...",
-        type=click.Path(),
+        type=click.Path(readable=False),
     )
 
 
@@ -114,7 +114,7 @@ def inputs() -> list[click.Parameter]:
             "--from-file",
             multiple=True,
             metavar="LIST",
-            type=click.Path(),
+            type=click.Path(readable=False),
             help="Read paths from a file, one a line or separated by NUL; - is stdin.",
         ),
         *reading(),
@@ -152,7 +152,7 @@ def outputs() -> list[click.Parameter]:
             "-o",
             "--output",
             metavar="PATH",
-            type=click.Path(),
+            type=click.Path(readable=False),
             callback=_no_option,
             help="A folder, a file (.npy .npz .png .tar), or - for a tar stream on stdout. "
             "Without it, files in the current folder.",
