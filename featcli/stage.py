@@ -52,7 +52,8 @@ class Converter(NamedTuple):
 def at_least(low: int, /, **values: int | None) -> None:
     """Raise ValueError for a value that is no whole number of at least `low`; None passes."""
     for name, value in values.items():
-        if value is not None and (not isinstance(value, (int, np.integer)) or value < low):
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if value is not None and (not is_whole or value < low):
             raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
 
 

@@ -44,7 +44,7 @@ class FileItem(NamedTuple):
 
     def state(self, sample: Sample) -> dict[str, Any]:
         """Say what tells whether the input has changed."""
-        return records.state_of(self.path)
+        return records.input_state(self.path)
 
     def heading(self) -> Heading:
         """Guess, without reading it, what its frame will be called."""
@@ -314,6 +314,8 @@ def _from_list(stream: BinaryIO, options: ReadOptions, keep_folders: bool) -> It
         if path.is_dir():
             error = f"{name}: a folder in a list of files: give it as an argument"
             yield _failed(Source(key, name), error)
+        elif path.exists() and not path.is_file():  # to open a pipe could wait for ever
+            yield _failed(Source(key, name), f"{name}: no regular file")
         else:
             yield from _from_path(path, key, options)
     if empty:

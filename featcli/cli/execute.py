@@ -136,6 +136,8 @@ def _check_output(settings: Settings) -> None:
     output = settings["output"]
     if settings["format"] and output != "-":
         raise UsageError("--format goes with -o -: a file's kind is its suffix")
+    if output == "-" and (settings["as_json"] or settings["null"]):
+        raise UsageError("--json and --null say how paths are printed; with -o - there are none")
     if output == "-" and sys.stdout.isatty():
         raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
 
@@ -160,6 +162,10 @@ def _open_list(name: str) -> Iterator[BinaryIO]:
 def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
     """Refuse a second input, before any work, where there is room for one result."""
     found = list(islice(items, 2))
+    broken = next((item.sample.error for item in found if isinstance(item, inputs.LoadedItem)
+                   and item.sample.error), "")  # fmt: skip
+    if len(found) > 1 and broken:
+        raise FeatError(broken)
     if len(found) > 1:
         sink.preflight([Heading(item.source, "", ()) for item in found])
     return found

@@ -139,6 +139,8 @@ def view() -> list[click.Parameter]:
 
 def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Refuse a forgotten value, whose place the next option has taken."""
+    if value == "":
+        raise click.BadParameter("is empty: name a folder or a file")
     if value and value.startswith("-") and value != "-":
         raise click.BadParameter(f"{value!r} looks like an option; if it is a name, give ./{value}")
     return value

@@ -162,8 +162,8 @@ def _from_arrays(
 ) -> Sample:
     if not arrays:
         raise ReadError("holds no arrays")
-    known = _known(path)
     notes: list[str] = []
+    known = _known(path, notes)
     frames = []
     for name, data in arrays.items():
         frame = _from_record(known.get(name), data, notes)
@@ -174,9 +174,13 @@ def _from_arrays(
     return Sample(frames[0].source, tuple(frames), tuple(dict.fromkeys(notes)))
 
 
-def _known(path: Path | None) -> dict[str, Any]:
+def _known(path: Path | None, notes: list[str]) -> dict[str, Any]:
     """Return what the sidecar says of each array, by name; `""` is a .npy's only one."""
-    record = (path and records.read_sidecar(path)) or {}
+    try:
+        record = (path and records.read_own(path)) or {}
+    except ReadError as error:
+        notes.append(f"the sidecar beside it is not used: {error}")
+        return {}
     parts = record.get("parts")
     if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict):
         record = {**parts[0], "source": record.get("source")}  # unpacked from a tar stream

@@ -25,6 +25,7 @@ from typing import Any
 
 import click
 
+from featcli._index import STAGES
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
@@ -60,6 +61,10 @@ def _run(pipeline: str, print_shell: bool, **settings: Any) -> None:
         parsed = Pipeline(pipeline)
     except UsageError as error:
         raise UsageError(f"{error}{_misplaced(pipeline, settings['inputs'])}") from None
+    stray = [word for word in settings["inputs"] if word in STAGES and not Path(word).exists()]
+    if stray:
+        text = " | ".join([pipeline, *stray])
+        raise UsageError(f'no file {stray[0]!r}: is this meant? featcli run "{text}" FILE')
     if print_shell:
         click.echo(os.fsencode(_shell(parsed, settings)))
     else:
