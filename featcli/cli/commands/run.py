@@ -19,13 +19,17 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import click
 
+from featcli._index import STAGES
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
+from featcli.errors import UsageError
 from featcli.pipeline import Pipeline, words
 
 
@@ -53,11 +57,26 @@ def _given(params: Sequence[click.Parameter], settings: dict[str, Any]) -> Itera
 
 
 def _run(pipeline: str, print_shell: bool, **settings: Any) -> None:
-    parsed = Pipeline(pipeline)
+    try:
+        parsed = Pipeline(pipeline)
+    except UsageError as error:
+        raise UsageError(f"{error}{_misplaced(pipeline, settings['inputs'])}") from None
+    stray = [word for word in settings["inputs"] if word in STAGES and not Path(word).exists()]
+    if stray:
+        text = " | ".join([pipeline, *stray])
+        raise UsageError(f'no file {stray[0]!r}: is this meant? featcli run "{text}" FILE')
     if print_shell:
         click.echo(os.fsencode(_shell(parsed, settings)))
     else:
         execute(parsed, settings)
+
+
+def _misplaced(pipeline: str, inputs: Sequence[str]) -> str:
+    """Guess that the pipeline comes after the file, or lost its quotes."""
+    if Path(pipeline).exists():
+        return "; the pipeline comes first: featcli run PIPELINE FILE"
+    words = list(takewhile(lambda word: not Path(word).exists(), inputs))
+    return f'; is this meant? featcli run "{" ".join([pipeline, *words])}" FILE' if words else ""
 
 
 command = Command(

@@ -25,7 +25,7 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.looking import samples, say_notes, statistics
+from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable
 from featcli.frame import Array, Frame
 
@@ -37,12 +37,12 @@ def _show(values: bool, width: int | None, quiet: bool, **settings: Any) -> None
 
     screen = console()
     failed = False
-    for sample in samples(settings):
+    for item, sample in samples(settings):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "show")
         for frame in sample.frames:
-            screen.print(_headline(frame))
+            screen.print(_headline(frame, title(item, sample, frame)))
             if values:
                 _print_values(screen, frame)
             else:
@@ -52,9 +52,8 @@ def _show(values: bool, width: int | None, quiet: bool, **settings: Any) -> None
         raise click.exceptions.Exit(1)
 
 
-def _headline(frame: Frame) -> str:
+def _headline(frame: Frame, name: str) -> str:
     about = statistics(frame)
-    name = ".".join(filter(None, (frame.source.key, frame.part)))
     shape = "x".join(map(str, about["shape"]))
     line = f"{name}: {shape} {about['dtype']}"
     if about["mean"] is not None:
