@@ -24,7 +24,7 @@ def is_folder(output: str) -> bool:
 def open_sink(output: str | None, options: WriteOptions) -> Sink:
     """Open the sink for `-o`: None is the current folder; raises UsageError."""
     if output is None:
-        _check_folder(Path())
+        check_folder(Path())
         return folder_sink(Path(), options, flat=True)
     if is_folder(output):
         check_folder(Path(output))
