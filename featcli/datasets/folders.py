@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from featcli.datasets.items import Array, DataError, Item
-from featcli.errors import ReadError
 from featcli.io.files import SUFFIXES, read_file
 from featcli.io.options import ReadOptions
 
@@ -53,11 +52,7 @@ class Folder:
             yield Item(str(file), label, partial(self._read, file))
 
     def _read(self, file: Path) -> Array:
-        try:
-            sample = read_file(file, file.stem, self._options)
-        except FileNotFoundError as error:
-            raise ReadError(f"{file}: is gone") from error
-        return sample.frames[0].data
+        return read_file(file, file.stem, self._options).frames[0].data
 
 
 def images(folder: Path) -> list[Path]:

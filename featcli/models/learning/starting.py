@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from featcli.models.layers import Operation
+from featcli.models.learning.activation import PAIRS
 from featcli.models.learning.layer import Array
 from featcli.models.network import Network
 
@@ -32,31 +33,36 @@ def initial(network: Network, seed: int) -> dict[str, Array]:
     dict of str to ndarray of float32
     """
     random = np.random.default_rng([seed, 0])
+    steps = list(_steps(network))
     found: dict[str, Array] = {}
-    for name, one, activation in _operations(network):
-        for part, shape in one.weights.items():
-            array = _drawn(random, shape, activation) if part == "weight" else _flat(part, shape)
-            found[f"{name}.{part}"] = array.astype(np.float32)
+    for number, (name, one) in enumerate(steps):
+        if isinstance(one, Operation):
+            after = _activation(what for _, what in steps[number + 1 :])
+            for part, shape in one.weights.items():
+                array = _drawn(random, shape, after) if part == "weight" else _flat(part, shape)
+                found[f"{name}.{part}"] = array.astype(np.float32)
     return found
 
 
-def _operations(network: Network) -> Iterator[tuple[str, Operation, str]]:
-    """Yield every operation with its name and the activation that comes next."""
-    waiting: list[tuple[str, Operation]] = []
+def _steps(network: Network) -> Iterator[tuple[str, Operation | str]]:
+    """Yield every operation with its name, and between them the kinds of all other steps."""
     for node in network.nodes:
-        kind = node.step.stage
-        if kind in _RELUS or kind in ("sigmoid", "tanh", "softmax"):
-            yield from ((*one, kind) for one in waiting)
-            waiting = []
         for name, one in node.operations:
-            if one.kind != "batch_norm":
-                yield from ((*before, "none") for before in waiting)
-                waiting = []
-            waiting.append((name, one))
-            if one.activation != "none":
-                yield from ((*each, one.activation) for each in waiting)
-                waiting = []
-    yield from ((*one, "none") for one in waiting)
+            yield name, one
+            yield "", one.activation
+        if node.layer is None:
+            yield "", node.step.stage
+
+
+def _activation(after: Iterable[Operation | str]) -> str:
+    """Return the activation before the next operation, past a normalisation; none if none is."""
+    for what in after:
+        if isinstance(what, str):
+            if what in PAIRS:
+                return what
+        elif what.kind != "batch_norm":
+            break
+    return "none"
 
 
 def _drawn(random: np.random.Generator, shape: tuple[int, ...], activation: str) -> Array:

@@ -160,6 +160,7 @@ class Training:
         """How many steps an epoch has."""
         return math.ceil(len(self.learned) / self.recipe.batch_size)
 
+    @np.errstate(all="ignore")  # what overflows is found out by the loss, and told in a line
     def run_epoch(self, watch: Watch | None = None, observer: Observer | None = None) -> Epoch:
         """Learn from every image once.
 
@@ -175,6 +176,18 @@ class Training:
             The loss is not finite.
         """
         begin = time.perf_counter()
+        rate = self._rate(0)
+        loss, accuracy = self._learn(watch, observer)
+        seconds = time.perf_counter() - begin
+        speed = len(self.learned) / seconds
+        self.epoch += 1
+        self.history.append(
+            Epoch(self.epoch, loss, accuracy, *self._validate(), rate, seconds, speed)
+        )
+        return self.history[-1]
+
+    def _learn(self, watch: Watch | None, observer: Observer | None) -> tuple[float, float]:
+        """Go through an epoch's steps; returns the means of loss and accuracy."""
         loss, right, done, count = 0.0, 0, 0, len(self.learned)
         for result, images in self._steps(observer):
             loss, right, done = loss + result.loss, right + result.right, done + images
@@ -182,15 +195,7 @@ class Training:
                 watch(Progress(self.epoch + 1, done, count, loss / done, right / done))
         if not all(np.isfinite(array).all() for array in self.weights.values()):
             raise self._diverged(self.steps)
-        seconds = time.perf_counter() - begin
-        val_loss, val_accuracy = self._validate()
-        rate = self._rate(0)
-        self.epoch += 1
-        self.history.append(
-            Epoch(self.epoch, loss / count, right / count, val_loss, val_accuracy, rate,
-                  seconds, count / seconds)
-        )  # fmt: skip
-        return self.history[-1]
+        return loss / count, right / count
 
     def _steps(self, observer: Observer | None) -> Iterator[tuple[Result, int]]:
         """Go one step for each batch; yield what the batch came to and its size."""
