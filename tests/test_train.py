@@ -311,6 +311,7 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--augment", "flop"), 2, "did you mean flip"),
     (("bars.npz", "-o", "m.npz", "--size", "x"), 2, "'--size'"),
     (("bars.npz", "-o", "m.npz", "--resume"), 2, "there is no checkpoint m.checkpoint.npz"),
+    (("bars.npz", "-o", "m.npz", *QUICK, "--trace-step", "71"), 2, "the steps are 1 to 70"),
     (("bars.npz", "-o", "m.npz", "--head-only"), 2, "needs --from MODEL"),
     (("bars.npz", "-o", "m.npz", "--from", "imagenet"), 2, "needs --head-only"),
     (("bars.npz", "-o", "m.npz", "--from", "imagnet", "--head-only"), 2, "did you mean imagenet"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import click
 
 from featcli.cli import options
 from featcli.cli.execute import Settings, read_options
+from featcli.engine.execute import usable_processors
 from featcli.errors import UsageError
 from featcli.io.options import ReadOptions
 from featcli.models.files import Description, ModelError
@@ -51,7 +51,7 @@ def output_options(*without: str) -> list[click.Parameter]:
 
 def opened(settings: Settings, option: str = "--model") -> Model:
     """Load the model and complete the settings; raises UsageError for one that is not there."""
-    settings["jobs"] = settings.get("jobs") or _processors()
+    settings["jobs"] = settings.get("jobs") or usable_processors()
     settings.setdefault("unit", False)
     try:
         return load_model(settings["model"])
@@ -59,13 +59,6 @@ def opened(settings: Settings, option: str = "--model") -> Model:
         raise
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
-
-
-def _processors() -> int:
-    """Count those that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def reading(settings: Settings, about: Description) -> ReadOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from featcli.models.learning.training import Recipe
 
@@ -48,4 +48,17 @@ class Options:
     @classmethod
     def from_json(cls, data: str, record: dict[str, Any]) -> Options:
         """Read what `to_json` wrote; raises ValueError or TypeError."""
-        return replace(cls(data, Recipe(**record.pop("recipe"))), **record)
+        recipe = _like(Recipe(""), record.pop("recipe"))
+        return _like(cls(data, recipe), record)
+
+
+Kept = TypeVar("Kept", Recipe, Options)
+
+
+def _like(kept: Kept, values: dict[str, Any]) -> Kept:
+    """Replace fields by values of the same type; raises TypeError for others."""
+    for name, value in values.items():
+        wanted = type(getattr(kept, name, None))
+        if not isinstance(value, wanted):
+            raise TypeError(f"{name} is {value!r}, no {wanted.__name__}")
+    return replace(kept, **values)

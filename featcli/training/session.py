@@ -210,8 +210,8 @@ class Session:
             found = self._trunk.preparation
         else:
             found, fit = preparation(source, self.options)
-        folder = self.output.absolute().parent
-        folder.mkdir(parents=True, exist_ok=True)
+        # Beside the model there is room; a temporary folder may be a part of the memory.
+        folder = next(one for one in self.output.absolute().parents if one.is_dir())
         return found, gather(source, fit, strict=self.options.strict, folder=folder)
 
     def _network(self) -> Network:

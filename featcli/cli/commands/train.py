@@ -54,7 +54,7 @@ from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
 from featcli.models.learning.descent import RATES
 from featcli.models.learning.tracing import Told, Tracer, lines
-from featcli.models.learning.training import Recipe
+from featcli.models.learning.training import Recipe, Training
 from featcli.training.options import Options
 
 _RECIPE = (
@@ -76,6 +76,7 @@ def _train(**given: Any) -> None:
     session = Session(found, output)
     if going_on:
         session.resume(going_on)
+    _check_step(given["trace_step"], session.training)
     if not given["quiet"]:
         for text in (*session.notes, *session.describe()):
             say(text, command="train")
@@ -85,6 +86,12 @@ def _train(**given: Any) -> None:
     emit(str(output))
     if session.dataset.skipped:
         raise click.exceptions.Exit(1)
+
+
+def _check_step(step: int | None, training: Training) -> None:
+    first, last = (epochs * training.steps for epochs in (training.epoch, training.recipe.epochs))
+    if step and not first < step <= last:
+        raise UsageError(f"--trace-step {step}: the steps are {first + 1} to {last}")
 
 
 def _run(session: Any, given: dict[str, Any], history: Path | None) -> None:

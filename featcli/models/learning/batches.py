@@ -7,7 +7,6 @@ the result does not depend on how many processors there are.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -15,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from featcli.engine.execute import usable_processors
 from featcli.models.layers import Shape
 from featcli.models.learning.augmentation import Augmentation, Warp
 from featcli.models.learning.chain import Chain
@@ -105,7 +105,11 @@ class Batches:
         self._augmentation = augmentation
         self._block = math.inf if whole else block_of(nodes)
         self._chains = [Chain(nodes, weights) for _ in range(1 if whole else LANES)]
-        self._pool = ThreadPoolExecutor(_processors()) if not whole and _processors() > 1 else None
+        self._pool = (
+            ThreadPoolExecutor(usable_processors())
+            if not whole and usable_processors() > 1
+            else None
+        )
 
     def draw(self, random: np.random.Generator, count: int) -> Warp | None:
         """Draw how the images of a batch are changed."""
@@ -180,10 +184,3 @@ def block_of(nodes: Sequence[Node]) -> int:
     """Return how many images a block has: fewer where the maps are large."""
     largest = max(math.prod(one) for node in nodes for one in (node.before, node.shape))
     return max(1, min(BLOCK, _NUMBERS // largest))
-
-
-def _processors() -> int:
-    """Count those that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
