@@ -24,7 +24,7 @@ from featcli.models.network import Node
 
 BLOCK = 32  # images
 LANES = 8  # blocks at once, whatever the machine
-_NUMBERS = 1 << 22  # of one layer of one block
+_NUMBERS = 1 << 19  # of one layer of one block: about the cache of a core
 
 Job = TypeVar("Job")
 Found = TypeVar("Found")
@@ -150,6 +150,7 @@ class Batches:
 
     def _cut(self, count: int) -> list[slice]:
         pieces = 1 if count <= self._block else math.ceil(count / self._block)
+        pieces += pieces % 2 if pieces > 1 else 0  # as much for one processor as for another
         edges = [round(k * count / pieces) for k in range(pieces + 1)]
         return [slice(*pair) for pair in pairwise(edges)]
 
