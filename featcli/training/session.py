@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featcli.datasets.gathering import Dataset, gather
+from featcli.datasets.gathering import Fit, gather
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.opening import open_source
 from featcli.errors import UsageError
@@ -31,7 +31,7 @@ from featcli.models.learning.training import (
 from featcli.models.network import Network
 from featcli.training import trunks
 from featcli.training.options import Options
-from featcli.training.preparing import preparation
+from featcli.training.preparing import first_image, preparation
 
 Told = Callable[[Epoch], None]
 
@@ -59,9 +59,11 @@ class Session:
         self._saved = 0
         self._trunk: trunks.Trunk | None = None
         source = _source(options)
-        self.preparation, self.dataset = self._gathered(source)
+        self.preparation, fit = self._prepared(source)
+        # Before all images are read, which may take long.
+        self.network = self._network(source, fit)
+        self.dataset = gather(source, fit, strict=options.strict, folder=_near(output))
         self.notes = (*source.notes, *_skipped(self.dataset.skipped))
-        self.network = self._network()
         self.start = initial(self.network, options.recipe.seed)
         weights = {name: array.copy() for name, array in self.start.items()}
         self.training = Training(self.network, weights, self.dataset, self._scale(), options.recipe)
@@ -196,7 +198,8 @@ class Session:
         parts += [f"on the kernels {self.options.kernels}"] if self.options.kernels else []
         return ", ".join(parts)
 
-    def _gathered(self, source: Source) -> tuple[Preparation, Dataset]:
+    def _prepared(self, source: Source) -> tuple[Preparation, Fit]:
+        """Decide what an image becomes, and what comes before the network."""
         if len(source.names) < 2:
             raise DataError(
                 f"{self.options.data}: has one class only, {source.names[0]!r}: "
@@ -204,23 +207,22 @@ class Session:
             )
         if self.options.base:
             self._trunk = trunks.of_model(self.options.base)
-            found, fit = self._trunk.preparation, self._trunk.fit(source.top)
-        elif self.options.kernels:
+            return self._trunk.preparation, self._trunk.fit(source.top)
+        if self.options.kernels:
             self._trunk, fit = trunks.of_kernels(source, self.options)
-            found = self._trunk.preparation
-        else:
-            found, fit = preparation(source, self.options)
-        # Beside the model there is room; a temporary folder may be a part of the memory.
-        folder = next(one for one in self.output.absolute().parents if one.is_dir())
-        return found, gather(source, fit, strict=self.options.strict, folder=folder)
+            return self._trunk.preparation, fit
+        return preparation(source, self.options)
 
-    def _network(self) -> Network:
+    def _network(self, source: Source, fit: Fit) -> Network:
         arch = self.options.recipe.arch
-        if self._trunk:
-            if arch in NAMED:
-                raise UsageError(f"--arch {arch}: takes images; a head is 'dense N | softmax'")
-            arch = arch or HEAD.format(classes=len(self.names))
-        return build(arch, self.dataset.shape, len(self.names))
+        if self._trunk and arch in NAMED:
+            raise UsageError(f"--arch {arch}: takes images; a head is 'dense N | softmax'")
+        name, image = first_image(source)
+        try:
+            shape = fit(image).shape
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from error
+        return build(arch or HEAD.format(classes=len(source.names)), shape, len(source.names))
 
     def describe(self) -> Sequence[str]:
         """Say what is trained, in lines for a person."""
@@ -230,6 +232,11 @@ class Session:
             f"{len(self.names)} classes",
             f"{shapes(self.network)}: {parameters(self.network):,} parameters",
         ]
+
+
+def _near(output: Path) -> Path:
+    """Return a folder with room: a temporary one may be a part of the memory."""
+    return next(one for one in output.absolute().parents if one.is_dir())
 
 
 def _skipped(reasons: tuple[str, ...]) -> tuple[str, ...]:

@@ -209,6 +209,7 @@ def test_the_named_networks_are_those_of_their_papers():
         ("conv 8 3 | softmax", "must end in"),
         ("flatten | softmax", "put 'dense 3' before the softmax"),
         ("flatten | dense 4 | softmax", "gives 4 scores, but the data has 3 classes"),
+        ("flatten | dense 3 --activation relu | softmax", "only softmax follows the last dense"),
         ("flatten | dense 1 | sigmoid", "gives 1 scores"),
         ("convolve vertical | flatten | dense 3 | softmax", "no layer 'convolve'"),
         ("flatten | dense", "needs --units"),

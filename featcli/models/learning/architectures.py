@@ -64,6 +64,8 @@ def _check_end(network: Network, classes: int) -> None:
     if network.nodes[-2].step.stage != "dense":
         raise UsageError(f"--arch: put 'dense {classes}' before the {last.step.stage} at the end")
     wanted = (classes, 1) if last.step.stage == "sigmoid" and classes == 2 else (classes,)
+    if dict(network.nodes[-2].step.params)["activation"] != "none":
+        raise UsageError(f"--arch: only {last.step.stage} follows the last dense layer")
     if last.shape[0] not in wanted:
         raise UsageError(
             f"--arch: gives {last.shape[0]} scores, but the data has {classes} classes: "

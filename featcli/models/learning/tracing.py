@@ -67,48 +67,55 @@ class Tracer:
 
     def __init__(self, step: int, tell: Callable[[Told], None]) -> None:
         self._step, self._tell = step, tell
-        self._half: Callable[[Training], Told] | None = None
+        self._half: _Half | None = None
 
     def before(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
         """See what the step starts from; see `training.Observer`."""
         if step == self._step:
-            self._half = _begin(training, step, batch, warp)
+            self._half = _Half(training, step, batch, warp)
 
     def after(self, training: Training) -> None:
         """Tell of the step, if it was the one."""
         if self._half:
-            self._tell(self._half(training))
+            self._tell(self._half.complete(training))
             self._half = None
 
 
-def _begin(
-    training: Training, step: int, batch: Array, warp: Warp | None
-) -> Callable[[Training], Told]:
-    """Look at a step's batch; returns what completes the picture after the step."""
-    x = training.batches.prepared(batch, warp)
-    wanted = training.examples.classes[batch]
-    values, scores = _forward(training, x)
-    loss, slopes = training.loss(scores, wanted)
-    node = training.nodes[-1]
-    gradients = values @ slopes.T / len(batch)
-    unit = int(wanted[0]) if len(scores) > 1 else 0
-    row = int(np.abs(gradients[:, unit]).argmax())
-    name = f"{node.name}.weight"
-    old = float(training.weights[name][row, unit])
-    rate = training.rate
+class _Half:
+    """What a step starts from; `complete` adds what it has changed."""
 
-    def complete(after: Training) -> Told:
-        new_loss = after.loss(_forward(after, x)[1], wanted)[0] / len(batch)
+    def __init__(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
+        self._step, self._count = step, len(batch)
+        self._x = training.batches.prepared(batch, warp)
+        self._wanted = training.examples.classes[batch]
+        self._values, self._scores = _forward(training, self._x)
+        self._loss, self._slopes = training.loss(self._scores, self._wanted)
+        self._gradients = self._values @ self._slopes.T / self._count
+        # The score of the right class, and the weight on which it depends the most.
+        unit = int(self._wanted[0]) if len(self._scores) > 1 else 0
+        self._place = (int(np.abs(self._gradients[:, unit]).argmax()), unit)
+        self._name = f"{training.nodes[-1].name}.weight"
+        self._before = float(training.weights[self._name][self._place])
+
+    def complete(self, training: Training) -> Told:
+        row, unit = self._place
+        new_loss, _ = training.loss(_forward(training, self._x)[1], self._wanted)
         return Told(
-            step=step, images=len(batch), probabilities=_probabilities(training, scores),
-            wanted=int(wanted[0]), loss=loss / len(batch), new_loss=new_loss,
-            weight=name, place=(row, unit), before=old,
-            after=float(after.weights[name][row, unit]),
-            slope=float(slopes[unit, 0]), value=float(values[row, 0]),
-            gradient=float(gradients[row, unit]), rate=rate,
-        )  # fmt: skip
-
-    return complete
+            step=self._step,
+            images=self._count,
+            probabilities=_probabilities(training, self._scores),
+            wanted=int(self._wanted[0]),
+            loss=self._loss / self._count,
+            new_loss=new_loss / self._count,
+            weight=self._name,
+            place=self._place,
+            before=self._before,
+            after=float(training.weights[self._name][self._place]),
+            slope=float(self._slopes[unit, 0]),
+            value=float(self._values[row, 0]),
+            gradient=float(self._gradients[row, unit]),
+            rate=training.rate,
+        )
 
 
 def _forward(training: Training, x: Array) -> tuple[Array, Array]:
