@@ -328,6 +328,58 @@ def test_bad_input_is_one_line_and_leaves_nothing(desk, inline, arguments, code,
     assert not list(desk.glob("m*"))
 
 
+def test_a_folder_that_vanishes_while_training_changes_nothing(desk, inline, monkeypatch):
+    import shutil
+
+    from featcli.models.learning.training import Training
+
+    place = save_folder(desk / "folder")
+    given = ("train", place, *QUICK, "--epochs", 4, "-q")
+    assert inline(*given, "-o", "whole/m.npz").returncode == 0
+    run_epoch = Training.run_epoch
+
+    def losing(self, *how):
+        if self.epoch == 2:
+            shutil.rmtree(place)
+        return run_epoch(self, *how)
+
+    monkeypatch.setattr(Training, "run_epoch", losing)
+    done = inline(*given, "-o", "m.npz")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (desk / "m.npz").read_bytes() == (desk / "whole/m.npz").read_bytes()
+
+
+def test_an_image_that_vanishes_while_they_are_read_is_left_out(desk, inline, monkeypatch):
+    from featcli.datasets import folders
+
+    place = save_folder(desk / "folder")
+    listed = folders.images
+
+    def and_one_more(folder):
+        return [*listed(folder), folder / "gone.png"] if folder.name == "spot" else listed(folder)
+
+    monkeypatch.setattr(folders, "images", and_one_more)
+    done = inline("train", place, "-o", "m.npz", *QUICK, "--epochs", 1)
+    assert done.returncode == 1
+    assert "spot/gone.png: No such file" in done.stderr
+
+
+def test_a_class_may_have_a_name_that_is_no_text(desk, featcli):
+    import os
+
+    odd = os.fsdecode(b"caf\xe9\n[bold]")
+    place = save_folder(desk / "folder", names=("lying", odd))
+    given = ("-o", "m.npz", "--arch", ARCH.replace("dense 3", "dense 2"), "--epochs", 2)
+    done = featcli("train", place, *given, "--report", "r", "--trace-step", 1)
+    assert done.returncode == 0, done.stderr
+    assert api.load_model("m.npz").labels == (odd, "lying")
+    told = [line for line in done.stderr.splitlines() if line.startswith("  guess")]
+    assert len(told) == 1
+    done = featcli("evaluate", "m.npz", place)
+    assert done.returncode == 0, done.stderr
+    assert r"caf\xe9\n[bold]" in done.stdout
+
+
 def test_one_class_only_is_refused(desk, inline):
     place = save_folder(desk / "folder", names=("lying",))
     assert_refused(inline("train", place, "-o", "m.npz"), 1, "one class only, 'lying'")

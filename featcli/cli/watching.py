@@ -8,12 +8,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import click
+
 from featcli.cli.messages import say
 from featcli.models.learning.training import Epoch, Progress
 
 
 class Quiet:
-    """Nothing to see."""
+    """Nothing to see but what was asked for."""
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        click.echo(text, err=True)
 
     def tell(self, epoch: Epoch) -> None:
         """See what an epoch came to."""
@@ -45,9 +51,13 @@ class Live(Lines):
         self._task = display.add_task("", total=epochs, completed=done, state="")
         self._begin = time.monotonic()
 
+    def write(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._display.console.print(text, highlight=False, markup=False)
+
     def tell(self, epoch: Epoch) -> None:
         """Write the line above the bar."""
-        self._display.console.print(line(epoch, self._epochs), highlight=False, markup=False)
+        self.write(line(epoch, self._epochs))
 
     def watch(self, progress: Progress) -> None:
         """Move the bar."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.view.picture import Picture
-from featcli.view.sheet import shortened, typeface
+from featcli.view.sheet import clean, shortened, typeface
 
 _INK, _PAPER = (32, 32, 32), (255, 255, 255)
 _RIGHT, _WRONG = np.array((58, 110, 165)), np.array((214, 106, 38))
@@ -31,8 +31,8 @@ def draw(names: Sequence[str], confusion: npt.NDArray[Any], title: str) -> Pictu
 
     count = len(names)
     cell = _CELL if count <= _FEW else max(2, 1600 // count)
-    font = typeface()
-    left = _MARGIN + min(_WIDEST, max(round(font.getlength(name)) for name in names)) + 10
+    font, title = typeface(), clean(title)
+    left = _MARGIN + min(_WIDEST, max(round(font.getlength(clean(name))) for name in names)) + 10
     top = _MARGIN + 3 * _LINE
     side = count * cell
     wide = max(left + side + _MARGIN, 2 * _MARGIN + round(font.getlength(title)))

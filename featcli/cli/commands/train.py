@@ -47,7 +47,7 @@ from click.core import ParameterSource
 
 from featcli.cli import learning, options
 from featcli.cli.command import Command
-from featcli.cli.messages import emit, say
+from featcli.cli.messages import emit, printable, say
 from featcli.errors import UsageError
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
@@ -99,18 +99,18 @@ def _run(session: Any, given: dict[str, Any], history: Path | None) -> None:
     from featcli.cli.watching import watching
     from featcli.training import reports
 
-    def told(told: Told) -> None:
-        for text in lines(told, session.names, session.options.recipe.optimizer):
-            click.echo(text, err=True)
-
-    tracer = Tracer(given["trace_step"], told) if given["trace_step"] else None
     with watching(session, given["quiet"]) as screen:
+
+        def told(step: Told) -> None:
+            for text in lines(step, session.names, session.options.recipe.optimizer):
+                screen.write(printable(text))
 
         def after(epoch: Any) -> None:
             screen.tell(epoch)
             if history:
                 reports.write_history(history, session.training.history)
 
+        tracer = Tracer(given["trace_step"], told) if given["trace_step"] else None
         try:
             session.run(after, screen.watch, tracer)
         except (KeyboardInterrupt, SystemExit):
