@@ -82,10 +82,11 @@ def test_the_number_of_processors_changes_nothing(monkeypatch):
         assert array.tobytes() == one.weights[name].tobytes()
 
 
-def test_blocks_add_up_to_the_batch(monkeypatch):
+@pytest.mark.parametrize("block", [1, 2, 7, 25])
+def test_blocks_add_up_to_the_batch(monkeypatch, block):
     indices = np.arange(50)
     whole = training(batch_size=50).batches.gradients(indices)
-    monkeypatch.setattr(batches, "BLOCK", 7)
+    monkeypatch.setattr(batches, "BLOCK", block)
     parts = training(batch_size=50)
     found = parts.batches.gradients(indices)
     assert (found.right, found.loss) == (whole.right, pytest.approx(whole.loss))

@@ -7,7 +7,7 @@ the result does not depend on how many processors there are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeVar
@@ -105,11 +105,8 @@ class Batches:
         self._augmentation = augmentation
         self._block = math.inf if whole else block_of(nodes)
         self._chains = [Chain(nodes, weights) for _ in range(1 if whole else LANES)]
-        self._pool = (
-            ThreadPoolExecutor(usable_processors())
-            if not whole and usable_processors() > 1
-            else None
-        )
+        workers = min(usable_processors(), len(self._chains))
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def draw(self, random: np.random.Generator, count: int) -> Warp | None:
         """Draw how the images of a batch are changed."""
@@ -117,13 +114,13 @@ class Batches:
 
     def gradients(self, indices: Array, warp: Warp | None = None) -> Result:
         """Return loss and gradients of a batch whose images are changed by `warp`."""
-        jobs = [
-            (indices[part], warp.of(part) if warp else None) for part in self._cut(len(indices))
-        ]
-        found = self._each_lane(jobs, lambda chain, some: _add_up(
-            [self._learn(chain, *job, len(indices)) for job in some]
-        ))  # fmt: skip
-        return _add_up(found)
+        count = len(indices)
+        jobs = [(indices[part], warp.of(part) if warp else None) for part in self._cut(count)]
+
+        def run(chain: Chain, some: Sequence[tuple[Array, Warp | None]]) -> Result:
+            return _add_up(self._learn(chain, *job, count) for job in some)
+
+        return _add_up(self._each_lane(jobs, run))
 
     def prepared(self, indices: Array, warp: Warp | None = None) -> Array:
         """Return a batch as the network takes it, its images changed by `warp`."""
@@ -170,15 +167,18 @@ class Batches:
         return list(self._pool.map(one, range(lanes)))
 
 
-def _add_up(results: Sequence[Result]) -> Result:
-    """Add results in their order; the first one's arrays may be another run's memory."""
-    first, *others = results
-    gradients = {name: array.copy() for name, array in first.gradients.items()}
-    for other in others:
-        for name, array in other.gradients.items():
-            gradients[name] += array
-    loss = sum(one.loss for one in results)
-    return Result(loss, sum(one.right for one in results), gradients)
+def _add_up(results: Iterable[Result]) -> Result:
+    """Add results one by one: the arrays of each are memory that the next will use."""
+    loss, right = 0.0, 0
+    gradients: dict[str, Array] = {}
+    for one in results:
+        loss, right = loss + one.loss, right + one.right
+        for name, array in one.gradients.items():
+            if name in gradients:
+                gradients[name] += array
+            else:
+                gradients[name] = array.copy()
+    return Result(loss, right, gradients)
 
 
 def block_of(nodes: Sequence[Node]) -> int:
