@@ -46,7 +46,10 @@ def test_the_shares_are_those_of_classify(desk, inline):
 def test_a_table_for_people_and_the_matrix_as_csv_and_png(desk, inline):
     done = inline("evaluate", "m.npz", "folder", "--report", "r")
     assert done.stdout.startswith("accuracy ")
-    assert "standing" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines()[-4:]]
+    assert rows[0] == ["right", "lying", "spot", "standing"]
+    assert [row[0] for row in rows[1:]] == rows[0][1:]
+    assert sum(int(cell) for row in rows[1:] for cell in row[1:] if cell != ".") == 120
     rows = list(csv.reader((desk / "r/confusion.csv").open()))
     assert rows[0][1:] == ["lying", "spot", "standing"]
     assert sum(int(x) for row in rows[1:] for x in row[1:]) == 120

@@ -2,7 +2,7 @@
 
 DATA is what 'featcli train' takes; of digits, and of a folder with idx files, the test part is
 used, which was not trained on. Each image is prepared as by 'featcli classify'. The confusion
-matrix says what was taken for what.
+matrix says what was taken for what; it is printed for up to 20 classes, and always with --json.
 
 Examples
 --------
@@ -31,6 +31,9 @@ from featcli.cli.modelling import opened
 from featcli.datasets.opening import open_source
 from featcli.io.options import ReadOptions
 from featcli.models.learning.scoring import Scores
+
+_FEW = 20  # classes, up to which a terminal has room for the confusion matrix
+_LONGEST = 10  # characters of a name above a column
 
 
 def _evaluate(
@@ -94,7 +97,20 @@ def table(about: dict[str, Any]) -> str:
             f"  {name:{wide}}  {one['images']:6,}  {_percent(one['precision']):>9}  "
             f"{_percent(one['recall']):>6}"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + (matrix(about) if len(about["classes"]) <= _FEW else []))
+
+
+def matrix(about: dict[str, Any]) -> list[str]:
+    """Write the confusion matrix: row by row the right class, column by column the guess."""
+    names = [printable(one["class"]) for one in about["classes"]]
+    wide = max(len(name) for name in [*names, "right"])
+    columns = [max(len(name[:_LONGEST]), 5) for name in names]
+    head = "  ".join(name[:_LONGEST].rjust(n) for name, n in zip(names, columns, strict=True))
+    lines = ["", "taken for, by column:", f"  {'right':{wide}}  {head}"]
+    for name, row in zip(names, about["confusion"], strict=True):
+        cells = (str(count or ".").rjust(n) for count, n in zip(row, columns, strict=True))
+        lines.append(f"  {name:{wide}}  " + "  ".join(cells))
+    return lines
 
 
 def _percent(value: float | None) -> str:

@@ -2,7 +2,8 @@
 
 DATA is a folder with a subfolder of images for each class, idx files (MNIST's format, also .gz)
 or a folder of them, an .npz file with x (n, rows, cols[, channels]) and y (n,), or digits: 5,000
-handwritten digits that ship with featcli.
+handwritten digits that ship with featcli (a folder of that name is ./digits). Images are read
+once, at the start, into a temporary file beside the model.
 
 --arch is a network in the pipeline grammar that ends in 'dense N | softmax' (or '| sigmoid'), or
 the name of one: dense (a plain network on flattened pixels), lenet, tiny-vgg. The model that
