@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+# A network for them, and how it is trained.
+ARCH = "conv 6 3 --name edges | relu | pool 2 | flatten | dense 3 --name scores | softmax"
+QUICK = ("--arch", ARCH, "--batch-size", 16, "--lr", 0.01)
+
 
 def bars(count=120, side=12, seed=0):
     """Bytes (n, side, side) and classes: 0 lies, 1 stands, 2 is a spot."""

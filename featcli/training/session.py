@@ -11,7 +11,7 @@ from featcli.datasets.gathering import Fit, gather
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.opening import open_source
 from featcli.errors import UsageError
-from featcli.io.atomic import Transaction
+from featcli.io.atomic import Transaction, uninterrupted
 from featcli.io.options import ReadOptions
 from featcli.models import files
 from featcli.models.learning import checkpoint
@@ -145,7 +145,7 @@ class Session:
         return f"{self.output} holds epoch {self._saved}"
 
     def _save(self, with_model: bool = True) -> None:
-        with Transaction() as transaction:
+        with uninterrupted(), Transaction() as transaction:
             if with_model:
                 self._write_model(transaction)
             stream = transaction.open(self.checkpoint)
@@ -159,7 +159,7 @@ class Session:
         usable = all(np.isfinite(one).all() for one in self.training.weights.values())
         if self._saved or not usable:
             return
-        with Transaction() as transaction:
+        with uninterrupted(), Transaction() as transaction:
             self._write_model(transaction)
             transaction.commit()
 
