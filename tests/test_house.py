@@ -18,6 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "npy": {"numpy", "errors"},
     "frame": {"numpy"},
+    "trace": {"numpy", "frame"},
     "formulas": {"numpy"},
     "kernels": {"numpy", "errors", "formulas", "npy"},
     "stage": {"numpy", "_index"},
@@ -25,8 +26,11 @@ ROOMS: dict[str, set[str]] = {
     "ops": {"numpy", "PIL", "errors", "npy", "kernels", "stage", "engine"},
     "pipeline": {"numpy", "errors", "frame", "stage", "ops"},
     "extras": {"errors"},
-    "models": {"numpy", "errors", "extras", "npy", "frame", "stage", "engine", "ops", "pipeline"},
-    "view": {"numpy", "PIL", "errors", "frame"},
+    "models": {
+        *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
+        *("ops", "pipeline"),
+    },
+    "view": {"numpy", "PIL", "errors", "frame", "trace"},
     "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
     "batch": {"numpy", "_version", "errors", "frame", "pipeline", "models", "io", "view"},
 }

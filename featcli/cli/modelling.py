@@ -28,16 +28,21 @@ def model_options() -> list[click.Parameter]:
             help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
-        grouped(
-            ["--decode"],
-            type=click.Choice(["fast", "exact"]),
-            default="fast",
-            show_default=True,
-            group="Model",
-            help="fast: a JPEG much larger than the network's input is decoded at a part of its "
-            "size, if the model allows it.",
-        ),
+        decode_option(),
     ]
+
+
+def decode_option() -> click.Parameter:
+    """How exactly images are decoded."""
+    return options.Grouped(
+        ["--decode"],
+        type=click.Choice(["fast", "exact"]),
+        default="fast",
+        show_default=True,
+        group="Model",
+        help="fast: a JPEG much larger than the network's input is decoded at a part of its "
+        "size, if the model allows it.",
+    )
 
 
 def input_options() -> list[click.Parameter]:
