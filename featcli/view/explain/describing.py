@@ -149,9 +149,8 @@ def _sum(
 
 
 def _dense(rule: Dense, layer: Layer, blocks: Blocks) -> dict[str, Any]:
-    """Describe a dense layer: the weights of all results, or of the largest of very many."""
-    count = max(1, min(len(layer.data), _WEIGHTS // len(rule.weight)))
-    outputs = np.sort(np.argsort(-layer.data, kind="stable")[:count])
+    """Describe a dense layer, with the weights of its largest results."""
+    outputs = weighted(rule, layer)
     return {
         "kind": "dense",
         "activation": rule.activation,
@@ -161,8 +160,14 @@ def _dense(rule: Dense, layer: Layer, blocks: Blocks) -> dict[str, Any]:
     }
 
 
+def weighted(rule: Dense, layer: Layer) -> Array:
+    """Return the numbers of the results whose weights are kept: all, or the largest of many."""
+    count = max(1, min(len(layer.data), _WEIGHTS // len(rule.weight)))
+    return np.sort(np.argsort(-layer.data, kind="stable")[:count])
+
+
 def _windows(windows: Windows) -> dict[str, Any]:
     return {"rows": windows.rows.tolist(), "cols": windows.cols.tolist()}
 
 
-__all__ = ["describe"]
+__all__ = ["describe", "weighted"]

@@ -19,6 +19,9 @@ function rounded(x) {
   return Math.abs(x % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near;
 }
 
+/** A tap of zero is left out, as in SciPy, and so is what lies outside: 0 times NaN is 0 here. */
+const product = (x, weight) => (x === null || weight === 0 ? 0 : x * weight);
+
 /** The cells that a window covers; those outside the map are null. */
 function patchOf(input, channel, rows, cols) {
   return rows.map((r) => cols.map((c) => (r < 0 || c < 0 ? null : valueOf(input, channel, r, c))));
@@ -34,7 +37,7 @@ const RULES = {
     const parts = filter.sources.map((channel) => {
       const patch = patchOf(input, channel, rows, cols);
       const kernel = patch.map((line) => line.map(() => weights[next++]));
-      const products = patch.map((line, i) => line.map((x, j) => (x === null ? 0 : x * kernel[i][j])));
+      const products = patch.map((line, i) => line.map((x, j) => product(x, kernel[i][j])));
       return { channel, patch, kernel, products, sum: total(products.flat()) };
     });
     const { rows: tall, cols: wide } = extent(at.layer);

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featcli.trace import Layer, Trace
+from featcli.trace import Dense, Layer, Trace
+from featcli.view.explain.describing import weighted
 from featcli.view.explain.html import Markup, element, joined
 from featcli.view.explain.packing import data_url
 from featcli.view.explain.words import what
@@ -106,6 +107,10 @@ def _scale(maps: Maps, kept: Sequence[int]) -> list[Markup | str]:
     notes = []
     if maps.layer.channels > len(kept):
         notes.append(f"{len(kept)} of {maps.layer.channels} maps, the strongest first")
+    if isinstance(maps.layer.rule, Dense):
+        count = len(weighted(maps.layer.rule, maps.layer))
+        if count < len(maps.layer.data):
+            notes.append(f"with the weights of the {count} largest results")
     every = _every(maps)
     if every > 1:
         notes.append(f"drawn: 1 of {every} rows and columns")
