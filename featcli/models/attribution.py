@@ -64,9 +64,10 @@ def _activation(trace: Trace, maps: Layer, dense: Dense, k: int) -> Heat:
     """Weigh the last maps as the class does: Zhou et al., Class activation mapping, 2016."""
     heat = maps.data.astype(np.float64) @ dense.weight[:, k].astype(np.float64)
     text = (
-        f"Class activation map: the {maps.channels} maps of {maps.name}, weighted as the class "
-        f"weighs their means. Its mean, {heat.mean():.4g}, and the bias, {dense.bias[k]:.4g}, "
-        "are the score of the class."
+        f"Class activation maps: the {maps.channels} maps of {maps.name}, each times the weight "
+        f"that its mean has for the class, summed. For {_label(trace, k)} their mean, "
+        f"{heat.mean():.4g}, plus the bias, {dense.bias[k]:.4g}, is the score before softmax. "
+        "What lies in the dark the network did not get to see."
     )
     return Heat(_label(trace, k), _share(trace, k), heat, _region(trace), text)
 

@@ -52,14 +52,13 @@ def _views(trace: Trace) -> list[Markup]:
     if photo is None:
         return []
     plain = element("figure", _image(photo, "the picture"), element("figcaption", "the picture"))
-    return [plain, *(_heat(photo, heat) for heat in trace.heats)]
+    heats = [_heat(photo, heat) for heat in trace.heats]
+    return [plain, *heats, *(element("p", heat.text) for heat in trace.heats[:1])]
 
 
 def _heat(photo: Levels, heat: Heat) -> Markup:
-    text = f"where “{heat.label}” was seen"
-    caption = element("figcaption", element("b", heat.label), f" {heat.share:.2%} ")
-    caption = element("figcaption", element("b", heat.label), " ", element("span", heat.text))
-    return element("figure", _image(overlay(photo, heat), text), caption)
+    caption = element("figcaption", "where ", element("b", heat.label), " was seen")
+    return element("figure", _image(overlay(photo, heat), f"where {heat.label} was seen"), caption)
 
 
 def _image(pixels: Levels, text: str) -> Markup:

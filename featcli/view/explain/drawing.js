@@ -66,20 +66,23 @@ async function drawMap(canvas, number, place, marks, label) {
   if (marks) markCells(pen, size, marks);
 }
 
-/** Write the number of each cell into it. */
+/** Write the number of each cell into it, dark on a bright one. */
 function numbersIn(pen, rows, cols, size, label) {
+  const dense = pen.getTransform().a;
+  const drawn = pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
+  const bright = (x, y) => {
+    const at = 4 * (Math.floor(y * dense) * drawn.width + Math.floor(x * dense));
+    return 0.3 * drawn.data[at] + 0.6 * drawn.data[at + 1] + 0.1 * drawn.data[at + 2] > 140;
+  };
   pen.font = `${Math.min(14, size / 3.4)}px ${colourOf("--mono")}`;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  pen.lineWidth = 3;
-  pen.strokeStyle = "rgb(0 0 0 / 0.75)";
-  pen.fillStyle = "white";
   for (let row = 0; row < rows; row += 1) {
     for (let col = 0; col < cols; col += 1) {
       const text = label(row, col);
-      const at = [(col + 0.5) * size, (row + 0.5) * size, size - 4];
-      pen.strokeText(text, ...at);
-      pen.fillText(text, ...at);
+      const [x, y] = [(col + 0.5) * size, (row + 0.5) * size];
+      pen.fillStyle = bright(x, y) ? "black" : "white";
+      pen.fillText(text, x, y, size - 4);
     }
   }
 }

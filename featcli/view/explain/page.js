@@ -35,7 +35,7 @@ function strongestOf(at) {
 /** Fill in what belongs to the layer, not to the cell. */
 function heading({ number, layer }) {
   const row = $(`layer${number}`);
-  $("detail-title").textContent = layer.title === layer.name ? layer.name : `${layer.name}: ${layer.title}`;
+  $("detail-title").textContent = layer.title.startsWith(layer.name) ? layer.title : `${layer.name}: ${layer.title}`;
   $("detail-what").textContent = row.querySelector(".what").textContent;
   $("map").replaceChildren(...layer.channels.map((channel, place) => make("option", { value: place }, called(layer, channel))));
   const vector = layer.shape.length === 1;

@@ -43,6 +43,10 @@ function columns(heads, rows, most) {
 
 const line = (...children) => make("p", { class: "line" }, ...children);
 
+/** What the colours of products mean. */
+const legend = () => make("p", { class: "key" }, make("i", { class: "adds" }), "adds to the result",
+  make("i", { class: "takes" }), "takes away from it");
+
 /** The value of the cell as the network computed it. */
 function cellValue(view) {
   return make("span", { class: "result", id: "cell", "data-value": view.text }, view.text);
@@ -52,11 +56,12 @@ function cellValue(view) {
 function ending(view, before, activation) {
   if (!activation || activation === "none") return [];
   return [make("div", { class: "split" },
-    line(`${activation}(`, resultOf(before, "before"), ") = ", cellValue(view)),
+    line(`${activation}(`, argument(before), ") = ", cellValue(view)),
     graph(activation, before, view.found.result))];
 }
 
-const resultOf = (x, id) => make("span", { class: "sum", id, "data-value": String(x) }, short(x));
+/** What the activation takes. */
+const argument = (x) => make("span", { id: "argument", "data-value": String(x) }, short(x));
 
 const PANELS = {
   sum(view) {
@@ -66,16 +71,18 @@ const PANELS = {
     const single = found.rows.length * found.cols.length === 1;
     const nodes = single && parts.length > 1 ? [] : shown.map((part) => terms(at, part));
     if (parts.length > MOST_TABLES || single) nodes.push(contributions(view, single));
+    nodes.push(...beyond(found));
     const source = at.inputs[0].layer;
-    const named = parts.length <= 4
+    const named = parts.length === 1 ? [`sum of the products: ${short(parts[0].sum)}`] : parts.length <= 4
       ? parts.flatMap((part, i) => [i ? " + " : "", make("span", { title: called(source, part.channel) }, signed(part.sum))])
       : [`${short(total(parts.map((part) => part.sum)))} (${parts.length} maps)`];
     const others = hidden ? [` + ${signed(rest)} (the other ${hidden} maps together)`] : [];
-    const added = bias || at.layer.kind !== "sum" || parts.length > 1 ? [` + ${signed(bias)} (bias)`] : [];
+    const added = bias ? [` + ${signed(bias)} (bias)`] : [];
     const isLast = at.rule.activation === "none";
     const whole = at.rule.rounded ? [`${short(found.sum)}, rounded: `] : [];
-    nodes.push(line(...named, ...others, ...added, " = ", ...whole,
-      isLast ? cellValue(view) : resultOf(found.before, "before")));
+    const bare = parts.length === 1 && !added.length && !others.length;
+    nodes.push(legend(), line(...(bare ? ["sum of the products"] : [...named, ...others, ...added]), " = ", ...whole,
+      isLast ? cellValue(view) : argument(found.before)));
     return [...nodes, ...ending(view, found.before, at.rule.activation)];
   },
 
@@ -92,9 +99,9 @@ const PANELS = {
     if (others.length) rows.push({ cells: [`the other ${others.length} inputs`, "", "", short(rest)], value: rest });
     rows.push({ cells: ["bias", "", "", short(found.bias)], value: found.bias });
     const isLast = at.rule.activation === "none";
-    const most = Math.abs(top[0]?.product || 1);
-    return [columns(["largest contributions", "value", "× weight", "= product", ""], rows, most),
-      line("sum of all = ", isLast ? cellValue(view) : resultOf(found.before, "before")),
+    const most = Math.max(...[top[0]?.product, found.bias, rest].map((x) => Math.abs(x || 0)));
+    return [columns(["largest contributions", "value", "× weight", "= product", ""], rows, most), legend(),
+      line("sum of all = ", isLast ? cellValue(view) : argument(found.before)),
       ...ending(view, found.before, at.rule.activation)];
   },
 
@@ -131,8 +138,8 @@ const PANELS = {
     const { index, channel, row, col, shape: [rows, cols, maps] } = view.found;
     const name = called(view.at.inputs[0].layer, channel);
     const sum = view.at.rule.order === "chw"
-      ? `${channel} × ${rows * cols} + ${row} × ${cols} + ${col}`
-      : `(${row} × ${cols} + ${col}) × ${maps} + ${channel}`;
+      ? `map ${channel} × ${rows * cols} + row ${row} × ${cols} + column ${col}`
+      : `(row ${row} × ${cols} + column ${col}) × ${maps} + map ${channel}`;
     return [line(`index ${index} = ${sum}`), line(`${name}, row ${row}, column ${col}: `, cellValue(view))];
   },
 
@@ -156,13 +163,23 @@ const PANELS = {
     const { one, two, before } = view.found;
     const { activation } = view.at.rule;
     const isLast = activation === "none";
-    return [line(`${short(one)} + ${signed(two)} = `, isLast ? cellValue(view) : resultOf(before, "before")),
+    return [line(`${short(one)} + ${signed(two)} = `, isLast ? cellValue(view) : argument(before)),
       ...ending(view, before, activation)];
   },
 };
 
 /** A number after a sign: a negative one in brackets. */
 const signed = (x) => (x < 0 ? `(${short(x)})` : short(x));
+
+/** Say what stands in for cells beyond the edge. */
+function beyond({ rows, cols }) {
+  const outside = [...rows, ...cols].some((i) => i < 0);
+  const folded = [rows, cols].some((list) => list.some((i, at) => at && i <= list[at - 1]));
+  if (!outside && !folded) return [];
+  const text = outside ? "Cells beyond the edge count as 0."
+    : `Beyond the edge the map is continued: the window takes rows ${rows.join(", ")} and columns ${cols.join(", ")}.`;
+  return [make("p", { class: "key" }, text)];
+}
 
 /** Patch × kernel = products → their sum, for one input map. */
 function terms(at, part) {

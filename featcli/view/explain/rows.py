@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from featcli.trace import Dense, Layer, Trace
+from featcli.view.colour import palette
 from featcli.view.explain.describing import weighted
 from featcli.view.explain.html import Markup, element, joined
 from featcli.view.explain.packing import data_url
@@ -102,7 +103,7 @@ def _image(pixels: Levels, text: str) -> Markup:
 
 def _scale(maps: Maps, kept: Sequence[int]) -> list[Markup | str]:
     """State the mapping of the row, what it cannot show, and how many maps are left out."""
-    ramp = maps.colours(0)[:256:4]
+    ramp = palette("gray")[:256:4] if maps.is_picture else maps.colours(0)[:256:4]
     low, high = maps.mapping.lo, maps.mapping.hi
     notes = []
     if maps.layer.channels > len(kept):
