@@ -129,7 +129,7 @@ def filmstrip() -> Image.Image:
 
 
 def main() -> None:
-    save("filmstrip.png", filmstrip(), 128)
+    save("filmstrip.png", filmstrip(), 256)
     save("pipeline.png", top(), 96)
     save("digits.png", digits(), 32)
     save("channels.png", channels(), 128)

@@ -12,6 +12,7 @@ from featcli.trace import Dense, Flatten, Heat, Layer, Pick, Pool, Softmax, Trac
 
 _CLASSES = 3
 _GRID = 14  # places of the patch that hides, along the longer side
+_FINE = 6  # places along a side from which on the patch covers three of them
 _LARGE = 1 << 20  # pixels above which the grid is coarser
 
 Region = tuple[float, float, float, float]
@@ -83,7 +84,7 @@ def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
     tall, wide = (max(b - a for a, b in spans) for spans in edges)
     text = (
         f"Occlusion map: a patch of {tall}x{wide} pixels in the picture's mean colour hid each "
-        "place in turn. The warmer, the more the class lost; below zero it gained."
+        f"place in turn. The warmer, the more {_label(trace, k)} lost: at most {heat.max():.3g}."
     )
     return Heat(_label(trace, k), share, heat, (0.0, 0.0, 1.0, 1.0), text)
 
@@ -113,7 +114,7 @@ def _edges(shape: Sequence[int]) -> list[list[tuple[int, int]]]:
     for length in shape[:2]:
         count = max(1, round(length / unit))
         marks = np.linspace(0, length, count + 1).round().astype(int).tolist()
-        around = 1 if count >= 9 else 0
+        around = 1 if count >= _FINE else 0
         found.append(
             [(marks[max(0, i - around)], marks[min(count, i + 1 + around)]) for i in range(count)]
         )

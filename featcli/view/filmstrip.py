@@ -18,13 +18,14 @@ from featcli.view.sheet import clean, shortened
 
 GROUND, INK, SOFT, LINE = (17, 19, 27), (238, 240, 246), (150, 157, 173), (62, 68, 84)
 SUN, TRACK = (255, 205, 92), (44, 49, 62)
-_ROWS, _TOP, _MIDDLE = 500, 34, 288
-_MARGIN, _GAP = 40, 62
-_TILE, _CARDS, _SHIFT = 168, 5, 17
-_PHOTO = 250
-_VECTOR_COLS, _VECTOR_ROWS = 30, 260
-_BARS = 300
-_MOST = 6
+_ROWS, _TOP, _MIDDLE = 560, 28, 326
+_MARGIN, _GAP = 32, 52
+_TILE, _CARDS, _SHIFT = 190, 5, 17
+_PHOTO = 300
+_VECTOR_COLS, _VECTOR_ROWS, _VECTOR_ROOM = 34, 300, 80
+_BARS = 320
+_BAR = 46  # from one class to the next
+_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _milestones(trace: Trace) -> list[Layer]:
             continue
         last[size] = layer if size != (0,) else last.get(size, layer)
     found = sorted(last.values(), key=lambda one: trace.layers.index(one))
-    return found if len(found) <= _MOST else [*found[: _MOST - 1], found[-1]]
+    places = np.linspace(0, len(found) - 1, min(len(found), _MOST)).round().astype(int)
+    return [found[place] for place in places]
 
 
 def _is_plain(layer: Layer) -> bool:
@@ -154,13 +156,13 @@ def _vector(layer: Layer) -> _Column:
     def paint(strip: Any, pen: Any, left: int) -> None:
         from PIL import Image
 
-        x, y = left + (90 - _VECTOR_COLS) // 2, _MIDDLE - _VECTOR_ROWS // 2
+        x, y = left + (_VECTOR_ROOM - _VECTOR_COLS) // 2, _MIDDLE - _VECTOR_ROWS // 2
         strip.paste(Image.fromarray(tall), (x, y))
         pen.rectangle((x - 1, y - 1, x + _VECTOR_COLS, y + _VECTOR_ROWS), outline=SOFT)
         for edge in edges[1:-1] if rows <= 24 else ():
             pen.line((x, y + edge, x + _VECTOR_COLS - 1, y + edge), fill=GROUND)
 
-    return _Column(90, clean(layer.name), str(len(data)), paint)
+    return _Column(_VECTOR_ROOM, clean(layer.name), str(len(data)), paint)
 
 
 def _answer(trace: Trace) -> list[_Column]:
@@ -169,11 +171,11 @@ def _answer(trace: Trace) -> list[_Column]:
         return []
     photo = picture(trace.layers[0])
     heat = (
-        fitted(overlay(photo, trace.heats[0]), 160, _BARS)
+        fitted(overlay(photo, trace.heats[0]), 170, _BARS)
         if trace.heats and photo is not None
         else None
     )
-    height = 40 * len(trace.scores) + (heat.height + 22 if heat else 0)
+    height = _BAR * len(trace.scores) + (heat.height + 22 if heat else 0)
     full = max([1.0, *(share for _, share in trace.scores if np.isfinite(share))])
 
     def paint(strip: Any, pen: Any, left: int) -> None:
@@ -182,7 +184,7 @@ def _answer(trace: Trace) -> list[_Column]:
             strip.paste(heat, (left, top))
             top += heat.height + 22
         for number, (label, share) in enumerate(trace.scores):
-            _bar(pen, (left, top + 40 * number), label, share / full, f"{share:.1%}", not number)
+            _bar(pen, (left, top + _BAR * number), label, share / full, f"{share:.1%}", not number)
 
     return [_Column(_BARS, "prediction", clean(trace.recipe), paint)]
 
@@ -192,9 +194,9 @@ def _bar(
 ) -> None:
     left, top = place
     ink = INK if is_best else SOFT
-    pen.text((left, top), shortened(label, 190), fill=ink, font=font(16))
-    pen.text((left + _BARS, top), text, fill=ink, font=font(16), anchor="ra")
-    box = (left, top + 22, left + _BARS, top + 29)
+    pen.text((left, top), _within(label, 20, _BARS - 80), fill=ink, font=font(20))
+    pen.text((left + _BARS, top), text, fill=ink, font=font(20), anchor="ra")
+    box = (left, top + 26, left + _BARS, top + 34)
     pen.rounded_rectangle(box, 3, fill=TRACK)
     full = round(_BARS * min(max(share, 0.0), 1.0)) if np.isfinite(share) else 0
     if full > 6:
@@ -204,11 +206,9 @@ def _bar(
 def _titled(pen: Any, one: _Column, left: int) -> None:
     centre = left + one.cols / 2
     room = one.cols + _GAP - 14
-    title = _within(one.title, 18, room)
-    pen.text((centre, _TOP), title, fill=INK, font=font(18), anchor="ma")
-    pen.text(
-        (centre, _TOP + 25), _within(one.note, 15, room), fill=SOFT, font=font(15), anchor="ma"
-    )
+    title, note = _within(one.title, 25, room), _within(one.note, 20, room)
+    pen.text((centre, _TOP), title, fill=INK, font=font(25), anchor="ma")
+    pen.text((centre, _TOP + 33), note, fill=SOFT, font=font(20), anchor="ma")
 
 
 def _within(text: str, size: int, cols: float) -> str:
@@ -217,7 +217,7 @@ def _within(text: str, size: int, cols: float) -> str:
 
 
 def _arrow(pen: Any, left: int) -> None:
-    middle, start, stop = _MIDDLE, left + 18, left + _GAP - 18
+    middle, start, stop = _MIDDLE, left + 13, left + _GAP - 13
     pen.line((start, middle, stop, middle), fill=SOFT, width=2)
     pen.polygon([(stop + 2, middle), (stop - 7, middle - 5), (stop - 7, middle + 5)], fill=SOFT)
 
