@@ -111,6 +111,7 @@ def _of_pipeline(settings: Settings) -> _Subject:
 
 def _of_model(settings: Settings) -> _Subject:
     from featcli.models.tracing import trace_model
+    from featcli.view.explain.selection import USUAL
 
     settings["model"] = settings["model"] or DEFAULT
     model = opened(settings)
@@ -119,7 +120,7 @@ def _of_model(settings: Settings) -> _Subject:
             f"--model {settings['model']}: an ONNX model does not say how its layers are computed; "
             "explain takes models of featcli's own (.npz)"
         )
-    fewer = max(1, (settings["channels"] or 8) // 2)
+    fewer = max(1, (settings["channels"] or USUAL) // 2)
     return _Subject(
         reading(settings, model.description),
         (Step.of("classify", model=model.reference),),
@@ -249,7 +250,7 @@ def _options() -> list[click.Parameter]:
             metavar="N",
             group="Output",
             help="Of each layer the N strongest maps, and N of those that the next layer is made "
-            "of.  [default: all of a small network, 8 of a large one]",
+            "of.  [default: all of a small network, 6 of a large one]",
         ),
         grouped(
             ["--max-size"],

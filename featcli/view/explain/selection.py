@@ -30,7 +30,7 @@ from featcli.view.mapping import Array
 from featcli.view.maps import strongest
 
 SMALL = 3_000_000  # numbers of a trace that is kept whole
-USUAL = 8  # maps of a layer of a larger one
+USUAL = 6  # maps of a layer of a larger one
 _OWN = 3  # sources of a filter that always belong to it
 
 
