@@ -122,7 +122,7 @@ def trace_model(model: Model, frame: Frame) -> Trace:
             x = found[node.name]
     except ValueError as error:
         raise StageError(f"{_name(frame)}: {error}") from error
-    about = model.description.title or f"the model {model.name}"
+    about = (model.description.title or f"The model {model.name}").rstrip(".") + "."
     layers = _named(record.layers, model.labels)
     return Trace(_name(frame), model.name, about, layers, _scores(layers))
 

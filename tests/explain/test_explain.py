@@ -105,6 +105,7 @@ def test_its_own_report_is_replaced_and_nothing_else(workspace, inline):
         (("small.png", "--pipeline", "abs", "--filmstrip", "a.jpg"), 2, ["a.jpg", ".png"]),
         (("small.png", "--pipeline", "flatten | pool 2"), 2, ["step 2 (pool) takes maps"]),
         (("small.png", "--model", "nonsense"), 2, ["no model 'nonsense'"]),
+        (("small.png", "--unit"), 2, ["--unit goes with --pipeline"]),
         (("nothing.png", "--pipeline", "abs"), 2, ["no file 'nothing.png'"]),
         (("samples", "--pipeline", "abs"), 2, ["takes one picture", "several"]),
         (("small.png", "--pipeline", "pool 7"), 1, ["7 does not fit into 6"]),

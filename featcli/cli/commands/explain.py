@@ -68,7 +68,7 @@ def _explain(image: str | None, **settings: Any) -> None:
     if settings["model"] and settings["pipeline"]:
         raise UsageError("--model and --pipeline: give one of them")
     _check_names(settings)
-    settings |= {"frames": "first", "unit": False}
+    settings |= {"frames": "first"}
     subject = _of_pipeline(settings) if settings["pipeline"] else _of_model(settings)
     if settings["output"] == "-":
         frame = _read(image, settings, subject)
@@ -113,6 +113,8 @@ def _of_model(settings: Settings) -> _Subject:
     from featcli.models.tracing import trace_model
     from featcli.view.explain.selection import USUAL
 
+    if settings["unit"]:
+        raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
     settings["model"] = settings["model"] or DEFAULT
     model = opened(settings)
     if not model.description.network.nodes:
@@ -228,7 +230,7 @@ def _options() -> list[click.Parameter]:
             help="Stages with bars between them, as for 'featcli run', instead of a model.",
         ),
         decode_option(),
-        *(one for one in options.reading() if one.name not in ("unit", "frames")),
+        *(one for one in options.reading() if one.name != "frames"),
         grouped(
             ["-o", "--output"],
             metavar="PATH",

@@ -58,7 +58,7 @@ async function drawMap(canvas, number, place, marks, label) {
   const dense = window.devicePixelRatio || 1;
   Object.assign(canvas.style, { width: `${wide}px`, height: `${tall}px` });
   [canvas.width, canvas.height] = [wide * dense, tall * dense].map(Math.round);
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.scale(dense, dense);
   pen.imageSmoothingEnabled = false;
   pen.drawImage(image, 0, 0, wide, tall);

@@ -5,11 +5,12 @@
 const $ = (id) => document.getElementById(id);
 const dialog = $("detail");
 const after = $("after").querySelector("canvas");
-const state = { at: null, place: 0, row: 0, col: 0, source: 0, held: false, timer: null, turn: 0 };
+const state = { at: null, place: 0, row: 0, col: 0, source: 0, held: false, timer: null, turn: 0, noted: null };
 
 /** Open the detail of a map, at a cell or in the middle. */
 async function open(number, place, row, col) {
   const turn = ++state.turn;
+  clearTimeout(state.noted);
   if (typeof DecompressionStream === "undefined") {
     window.alert("This browser is too old to unpack the numbers; the pictures and tables are all there.");
     return;
@@ -70,7 +71,7 @@ async function show() {
   $("map").value = place;
   $("row").value = vector ? row * layer.wrap + col : row;
   $("col").value = col;
-  history.replaceState(null, "", `#layer${at.number}/${place}/${row}/${col}`);
+  note(`#layer${at.number}/${place}/${row}/${col}`);
   if (found?.parts && layer.kind === "sum" && !found.parts.some((part) => part.channel === state.source)) {
     state.source = [...found.parts].sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum))[0]?.channel ?? null;
   }
@@ -79,6 +80,12 @@ async function show() {
   const nodes = found ? PANELS[at.rule.kind](view) : plain(view);
   $("calculation").replaceChildren(...nodes, copyButton());
   await Promise.all([drawAfter(view), drawBefore(view)]);
+}
+
+/** Put the cell into the address once it has been rested on: browsers allow few changes of it. */
+function note(address) {
+  clearTimeout(state.noted);
+  state.noted = setTimeout(() => history.replaceState(null, "", address), 600);
 }
 
 /** A layer without a rule by cells: its value is all there is to say. */
@@ -237,7 +244,7 @@ function begin() {
   after.addEventListener("pointermove", (event) => { if (!state.held) { stop(); move(...pointed(event)); } });
   after.addEventListener("click", (event) => { state.held = !state.held; stop(); move(...pointed(event)); });
   dialog.addEventListener("keydown", key);
-  dialog.addEventListener("close", () => { stop(); history.replaceState(null, "", `#layer${state.at.number}`); });
+  dialog.addEventListener("close", () => { stop(); note(`#layer${state.at.number}`); });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   $("close").addEventListener("click", () => dialog.close());
   $("play").addEventListener("click", play);

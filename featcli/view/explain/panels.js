@@ -38,7 +38,8 @@ function columns(heads, rows, most) {
       ...others.map((text) => make("td", {}, text)), value === undefined ? null : bar(value));
   };
   const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
-  return make("table", { class: "columns" }, make("thead", {}, head), make("tbody", {}, ...rows.map(line)));
+  const table = make("table", { class: "columns" }, make("thead", {}, head), make("tbody", {}, ...rows.map(line)));
+  return make("div", { class: "scroll" }, table);
 }
 
 const line = (...children) => make("p", { class: "line" }, ...children);
