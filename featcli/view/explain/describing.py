@@ -11,6 +11,7 @@ from featcli.trace import (
     Add,
     Affine,
     Dense,
+    Filter,
     Flatten,
     Layer,
     Opaque,
@@ -114,38 +115,44 @@ def _sum(
 ) -> dict[str, Any]:
     """Describe filters: the weights of the shown sources, and a map of what the others add."""
     (before,) = layer.inputs
-    source, shown = trace.layers[before], set(selection.channels[before])
-    windows: dict[int, int] = {}
-    tables: list[dict[str, Any]] = []
-    filters: list[dict[str, Any]] = []
-    weights, rests = [], []
-    for k in kept:
-        one = rule.filters[k]
-        if id(one.windows) not in windows:
-            windows[id(one.windows)] = len(tables)
-            tables.append(_windows(one.windows))
-        taken = [i for i, channel in enumerate(one.sources) if int(channel) in shown]
-        rest = remainder(one, source.data, shown)
-        weights.append(np.moveaxis(one.weight[:, :, taken], 2, 0).reshape(-1))
-        rests += [] if rest is None else [rest]
-        filters.append(
-            {
-                "windows": windows[id(one.windows)],
-                "sources": [int(one.sources[i]) for i in taken],
-                "bias": one.bias,
-                "rest": None if rest is None else len(rests) - 1,
-                "hidden": len(one.sources) - len(taken),
-            }
-        )
+    shown = set(selection.channels[before])
+    filters = [rule.filters[k] for k in kept]
+    windows = list({id(one.windows): one.windows for one in filters}.values())
+    rests = [remainder(one, trace.layers[before].data, shown) for one in filters]
+    hidden = [rest for rest in rests if rest is not None]
+    places = iter(range(len(hidden)))
     return {
         "kind": "sum",
         "activation": rule.activation,
         "rounded": rule.rounded,
-        "windows": tables,
-        "filters": filters,
-        "weights": blocks.add(np.concatenate(weights)),
-        "rests": blocks.add(np.stack(rests)) if rests else None,
+        "windows": [_windows(one) for one in windows],
+        "filters": [
+            _filter(one, windows, shown, None if rest is None else next(places))
+            for one, rest in zip(filters, rests, strict=True)
+        ],
+        "weights": blocks.add(np.concatenate([_weights(one, shown) for one in filters])),
+        "rests": blocks.add(np.stack(hidden)) if hidden else None,
     }
+
+
+def _filter(
+    one: Filter, windows: list[Windows], shown: set[int], rest: int | None
+) -> dict[str, Any]:
+    """Describe one filter; `rest` is the number of the map of what is not shown."""
+    taken = [int(channel) for channel in one.sources if int(channel) in shown]
+    return {
+        "windows": next(i for i, known in enumerate(windows) if known is one.windows),
+        "sources": taken,
+        "bias": one.bias,
+        "rest": rest,
+        "hidden": len(one.sources) - len(taken),
+    }
+
+
+def _weights(one: Filter, shown: set[int]) -> Array:
+    """Return the weights of the shown sources, source by source, each row by row."""
+    taken = [i for i, channel in enumerate(one.sources) if int(channel) in shown]
+    return np.moveaxis(one.weight[:, :, taken], 2, 0).reshape(-1)
 
 
 def _dense(rule: Dense, layer: Layer, blocks: Blocks) -> dict[str, Any]:
