@@ -2,6 +2,7 @@
 
     python benchmarks/start.py > benchmarks/results/start.md
     python benchmarks/whole.py > benchmarks/results/whole.md
+    python benchmarks/decode.py > benchmarks/results/decode.md
     python benchmarks/engine.py
     python benchmarks/engine_scale.py
     python benchmarks/classify.py > benchmarks/results/classify.md
@@ -20,6 +21,7 @@ FOLDER = Path(__file__).parent
 TITLES = {
     "start": "## Start",
     "whole": "## The whole command",
+    "decode": "## Decoding at a part of the size",
     "engine": "",
     "engine-scale": "",
     "engine-paths": "",

@@ -26,7 +26,8 @@ SUFFIXES = (".toml", ".json", ".csv", ".txt", ".npy")
 _LARGEST_FILE = 4 * 2**20
 _EXAMPLE = "write rows like '-1 0 1; -1 0 1; -1 0 1'"
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
-_NUMERIC = re.compile(r"(?=.*[0-9])[-+0-9.eE/,;\s]+", re.DOTALL)
+_NUMERIC = re.compile(r"(?=.*[0-9])[-+0-9.eE/,;\s\[\]]+", re.DOTALL)
+_BRACKETED = re.compile(r"\s*\[\s*(\[.*\])\s*\]\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,9 @@ def parse(text: str) -> Kernel:
     ----------
     text : str
         `vertical`; `gaussian:sigma=2,size=9` or `box:7`; `-1 0 1; -1 0 1; -1 0 1`, also with a
-        label, `edge=-1 0 1; -1 0 1`, and fractions, `1/9`; or a .toml, .json, .csv, .txt or .npy
-        file. Names, formulas and numbers come before files, so that a text which names no file
-        means the same in every folder.
+        label, `edge=-1 0 1; -1 0 1`, fractions, `1/9`, or in brackets, `[[-1, 0, 1]]`; or a .toml,
+        .json, .csv, .txt or .npy file. Names, formulas and numbers come before files, so that a
+        text which names no file means the same in every folder.
 
     Returns
     -------
@@ -205,6 +206,9 @@ def _inline(text: str) -> Kernel:
 
 
 def _split_rows(text: str) -> list[str]:
+    bracketed = _BRACKETED.fullmatch(text)
+    if bracketed:
+        return re.split(r"\]\s*,?\s*\[", bracketed[1].strip()[1:-1])
     return re.split(r"\s*;\s*|\s*\n\s*", text.strip().removesuffix(";").strip())
 
 
@@ -218,6 +222,10 @@ def _table(rows: Iterable[str]) -> list[list[float]]:
 
 def _words(line: str) -> list[str]:
     line = line.strip()
+    if ";" in line:
+        raise ValueError(
+            f"{quoted(line)}: in a file each row has a line; separate values by commas"
+        )
     return re.split(r"\s*,\s*|\s+", line) if line else []
 
 
@@ -289,7 +297,7 @@ def _read_file(path: Path) -> Description:
         _check_file(path)
         about = _content(path)
         return Description(label, **about)
-    except (ValueError, OSError, ReadError, RecursionError, OverflowError) as error:
+    except (ValueError, OSError, ReadError, OverflowError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error)
         raise ValueError(f"kernel file {str(path)!r}: {' '.join(str(what).split())}") from error
 
@@ -310,13 +318,24 @@ def _content(path: Path) -> dict[str, Any]:
 
         return {"values": _checked(load(path))}
     text = path.read_bytes().decode("utf-8-sig")
-    if suffix == ".toml":
-        return _fields(tomllib.loads(text))
-    if suffix == ".json":
-        data = json.loads(text)
+    if suffix in (".toml", ".json"):
+        data = _parsed(text, suffix[1:].upper())
         return _fields(data if isinstance(data, dict) else {"values": data})
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return {"values": _checked(np.array(_table(line for line in lines if line)))}
+
+
+def _parsed(text: str, language: str) -> Any:
+    try:
+        return tomllib.loads(text) if language == "TOML" else json.loads(text)
+    except RecursionError:
+        raise ValueError(
+            f"is nested too deeply; a kernel in {language} is a list of rows"
+        ) from None
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"is not right as {language}: {error}") from None
+    except ValueError:
+        raise ValueError("holds a number of too many digits") from None
 
 
 def _fields(data: dict[str, Any]) -> dict[str, Any]:

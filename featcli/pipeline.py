@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -42,19 +43,22 @@ class Pipeline:
 
     def __call__(self, frame: Frame | npt.ArrayLike) -> Frame:
         """Run, where one result is expected; raises ValueError for several parts."""
-        results = self.run(frame if isinstance(frame, Frame) else Frame(np.asarray(frame)))
+        results = self.run(_as_frame(frame))
         if len(results) != 1:
             raise ValueError(f"{self} gives {len(results)} parts: use run(), which returns a list")
         return results[0]
 
-    def run(self, frame: Frame) -> list[Frame]:
-        """Run one frame through all steps.
+    def run(self, frame: Frame | npt.ArrayLike) -> list[Frame]:
+        """Run one frame, or array, through all steps.
 
         Raises
         ------
         StageError
             A stage refuses its array; the message names the step and the array's shape.
         """
+        return self._run(_as_frame(frame))
+
+    def _run(self, frame: Frame) -> list[Frame]:
         frames = [frame]
         for step in self.steps:
             frames = [result for one in frames for result in self._apply(step, one)]
@@ -70,6 +74,13 @@ class Pipeline:
     def splits(self) -> bool:
         """Whether one image gives several results."""
         return any(stages.get(step.stage).gives == "parts" for step in self.steps)
+
+    @property
+    def enough(self) -> int:
+        """How many rows and columns of a picture the first stage makes do with; 0 if all count."""
+        step = self.steps[0]
+        hook = stages.get(step.stage).enough
+        return hook(**dict(step.params)) if hook else 0
 
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
         """Return part and history of every result, before anything is computed."""
@@ -140,8 +151,22 @@ def _arguments(stage: Stage, tokens: Sequence[str]) -> dict[str, Any]:
         elif value is None and not rest:
             raise ValueError(f"{param.option} needs a value")
         else:
-            _store(given, param, rest.pop(0) if value is None else value)
+            text = rest.pop(0) if value is None else value
+            try:
+                _store(given, param, text)
+            except ValueError as error:
+                hint = "" if _is_option(token) else suggestion(stage, text)
+                raise ValueError(f"{error}{hint}") from None
     return given
+
+
+def suggestion(stage: Stage, word: str) -> str:
+    """Write `"; did you mean --size 2?"` for a word that one of the stage's options takes."""
+    for param in stage.params:
+        with contextlib.suppress(ValueError):
+            if (param.word or param.choices) and param.parse(word) is not None:
+                return f"; did you mean {param.option} {word}?"
+    return ""
 
 
 def _is_option(token: str) -> bool:
@@ -266,6 +291,14 @@ def _rebuild(
     kept = labels if len(labels) == data.shape[-1] or kind(data) == "maps" else ()
     parts = ".".join(filter(None, (frame.part, part)))
     return frame.replace(data=data, labels=kept, part=parts, history=(*frame.history, step))
+
+
+def _as_frame(frame: Frame | npt.ArrayLike) -> Frame:
+    if isinstance(frame, str):
+        raise TypeError(
+            f"a pipeline takes a frame or an array: featcli.read({frame!r}) reads a file"
+        )
+    return frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
 
 
 def _shape(data: Array) -> str:

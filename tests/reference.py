@@ -36,10 +36,7 @@ def correlate(plane, kernel, stride=1, dilation=1, padding="same", border="refle
     """Correlate one plane by four loops, in float64."""
     rows, cols = plane.shape
     kernel = np.asarray(kernel, dtype=np.float64)
-    centre = [size // 2 for size in kernel.shape]
-    if flip:
-        centre = [size - 1 - size // 2 for size in kernel.shape]
-        kernel = kernel[::-1, ::-1]
+    kernel = kernel[::-1, ::-1] if flip else kernel
     # SciPy's centre is that of the dilated kernel.
     spans = [(size - 1) * dilation + 1 for size in kernel.shape]
     middles = [span - 1 - span // 2 if flip else span // 2 for span in spans]
@@ -49,7 +46,6 @@ def correlate(plane, kernel, stride=1, dilation=1, padding="same", border="refle
     else:
         tops = range(-middles[0], rows - middles[0])
         lefts = range(-middles[1], cols - middles[1])
-    del centre
     result = [
         [_sum(plane, kernel, top, left, dilation, border) for left in lefts[::stride]]
         for top in tops[::stride]

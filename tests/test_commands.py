@@ -139,7 +139,7 @@ def test_versions_for_a_bug_report(inline: Runner) -> None:
 
 def test_show_prints_the_matrix_of_a_digit(workspace: Path, inline: Runner) -> None:
     lines = inline("show", "one.png", "--values").stdout.splitlines()
-    assert lines[0].startswith("one: 6x6x1 uint8, 0 to 1, mean 0.1944")
+    assert lines[0].startswith("one.png: 6x6x1 uint8, 0 to 1, mean 0.1944")
     assert lines[1:] == ["0 0 0 1 0 0", "0 0 1 1 0 0", *["0 0 0 1 0 0"] * 4]
 
 
@@ -255,3 +255,45 @@ def test_the_shell_completes_commands_options_and_choices(shell: Runner) -> None
     assert complete("featcli convolve --pad", 2) == ["plain,--padding"]
     assert complete("featcli convolve --padding v", 3) == ["plain,valid"]
     assert complete("featcli convolve ph", 2) == ["file,ph"]
+
+
+def test_info_names_the_file_and_tells_what_a_picture_of_featclis_shows(workspace, inline):
+    inline("convolve", "gray.png", "-k", "vertical", "--view", "minmax")
+    data = np.load("gray.vertical.npy")
+    text = inline("info", "gray.vertical.png", "gray.vertical.npy").stdout
+    assert text.splitlines()[0] == "gray.vertical.png"
+    assert "gray.png: convolve --kernel vertical; minmax" in text
+    assert "\ngray.vertical.npy\n" in text
+    drawn = json.loads(inline("info", "gray.vertical.png", "--json").stdout)["drawn"]
+    assert (drawn["lo"], drawn["hi"]) == (data.min(), data.max())
+    assert "drawn" not in json.loads(inline("info", "gray.png", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["run", "convolve", "vertical", "gray.png"], 'featcli run "convolve vertical" FILE'),
+        (["run", "gray.png", "relu"], "the pipeline comes first"),
+        (["run", "pool max", "gray.png"], "did you mean --kind max?"),
+        (["pool", "max", "gray.png"], "did you mean --kind max?"),
+        (["pool", "2", "gray.png"], "did you mean --size 2?"),
+        (["split", "gray.png"], "did you mean split-channels?"),
+    ],
+)
+def test_what_was_meant_is_said(workspace, inline, words, hint):
+    result = inline(*words)
+    assert result.returncode == 2
+    assert hint in result.stderr
+
+
+def test_an_error_names_the_file_that_was_given(workspace, inline):
+    inline("flatten", "gray.png")
+    assert "gray.flatten.npy: pool takes maps" in inline("pool", "gray.flatten.npy").stderr
+
+
+def test_a_tar_without_an_entry_is_an_error(workspace, inline):
+    empty = bytes(10240)
+    Path("empty.tar").write_bytes(empty)
+    for result in (inline("relu", "empty.tar"), inline("relu", stdin=empty)):
+        assert result.returncode == 1
+        assert "no image or array in the input" in result.stderr

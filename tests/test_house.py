@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "featcli"
+ROOT = PACKAGE.parent
 LONGEST = 400
 
 # What each room may import, besides the standard library and itself. Imports run up this list
@@ -112,3 +115,13 @@ def test_everything_exported_is_there_and_typed_in_the_stub():
         assert name in stub
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = featcli.nonsense
+
+
+def test_the_repository_speaks_of_no_machine():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no clone of the repository")
+    machine = re.compile(r"(?<![\w.])/(home|root|work|Users)/\w")
+    for name in listed.stdout.splitlines():
+        if Path(name).suffix in (".py", ".md", ".toml", ".pyi", ".js", ".html", ".css", ""):
+            assert not machine.search((ROOT / name).read_text("utf-8")), name

@@ -217,7 +217,7 @@ def test_names_and_numbers_come_before_files_of_that_name(tmp_path, monkeypatch)
     ("name", "content", "message"),
     [
         ("a.csv", "1 2\n3\n", "row 2 of the kernel has the length 1"),
-        ("a.csv", "1;2;3\n", "row 1, value 1: '1;2;3' is not a number"),
+        ("a.csv", "1;2;3\n", "'1;2;3': in a file each row has a line"),
         ("a.csv", "# nothing\n", "a kernel is a table of numbers"),
         ("a.txt", "1 nan\n", "'nan' is not a number"),
         ("a.txt", b"\xff\xfe", "decode"),
@@ -277,3 +277,39 @@ def test_the_kernels_inside_an_installed_package_come_first(tmp_path, monkeypatc
         (place / "vertical.toml").touch()
     monkeypatch.setattr(kernels, "__file__", str(tmp_path / "featcli" / "kernels.py"))
     assert kernels._directory() == inside
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[-1,0,1],[-1,0,1],[-1,0,1]]",
+        "[[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]",
+        str(np.array([[-1, 0, 1]] * 3)),
+        "[[-1 0 1] [-1 0 1] [-1 0 1]]",
+    ],
+)
+def test_the_notation_of_python_and_numpy_is_read_as_rows(text):
+    assert parse(text) == parse("-1 0 1; -1 0 1; -1 0 1")
+    np.testing.assert_array_equal(parse(text).values, parse("vertical").values)
+    assert parse(f"mine={text}").label == "mine"
+
+
+@pytest.mark.parametrize("text", ["[[1,2]", "[1,2]", "[[1,2]]]", "[[1,2],[3]]", "[[]]", "[[1],2]"])
+def test_brackets_that_are_no_matrix_are_refused(text):
+    with pytest.raises(ValueError, match=r"is not a number|equally long|is empty|unknown kernel"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("deep.json", "[" * 100_000, "is nested too deeply"),
+        ("half.json", "[[", "is not right as JSON"),
+        ("half.toml", "values = [[1, 2]", "is not right as TOML"),
+        ("long.json", "[[1" + "0" * 5000 + "]]", "holds a number of too many digits"),
+    ],
+)
+def test_a_broken_kernel_file_is_described_in_featclis_words(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name}.*{message}"):
+        parse(str(tmp_path / name))

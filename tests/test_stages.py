@@ -282,3 +282,15 @@ def test_resize_refuses_what_it_cannot_hold():
         featcli.resize(np.full((4, 4), 1e300), 2)
     with pytest.raises(ValueError, match="more than Pillow resizes to"):
         featcli.resize(np.ones((4, 4), np.uint8), 3_000_000_000)
+
+
+def test_a_stage_says_what_to_do_with_a_frame_or_the_name_of_a_file():
+    frame = featcli.Frame(np.zeros((2, 2)))
+    with pytest.raises(TypeError, match=r"give its \.data"):
+        featcli.relu(frame)
+    with pytest.raises(TypeError, match=r"featcli.read\('photo.jpg'\)"):
+        featcli.convolve("photo.jpg", "vertical")
+    with pytest.raises(TypeError, match=r"featcli.read\('photo.jpg'\)"):
+        featcli.Pipeline("relu")("photo.jpg")
+    with pytest.raises(TypeError, match="takes the path first"):
+        featcli.write(frame, "photo.npy")

@@ -130,10 +130,10 @@ def filmstrip() -> Image.Image:
 
 def main() -> None:
     save("filmstrip.png", filmstrip(), 256)
-    save("pipeline.png", top(), 96)
+    save("pipeline.png", top(), 256)
     save("digits.png", digits(), 32)
-    save("channels.png", channels(), 128)
-    save("edges.png", edges(), 64)
+    save("channels.png", channels(), 256)
+    save("edges.png", edges(), 256)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ class FileItem(NamedTuple):
     key: str
 
     @property
+    def name(self) -> str:
+        """What people know it by."""
+        return str(self.path)
+
+    @property
     def source(self) -> Source:
         """What is known before it is read."""
         return Source(self.key, str(self.path))
@@ -39,7 +44,7 @@ class FileItem(NamedTuple):
 
     def state(self, sample: Sample) -> dict[str, Any]:
         """Say what tells whether the input has changed."""
-        return records.state_of(self.path)
+        return records.input_state(self.path)
 
     def heading(self) -> Heading:
         """Guess, without reading it, what its frame will be called."""
@@ -57,6 +62,11 @@ class LoadedItem(NamedTuple):
     """A sample that came through a stream, or the error in its place."""
 
     sample: Sample
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.source.file or self.source.key
 
     @property
     def source(self) -> Source:
@@ -304,6 +314,8 @@ def _from_list(stream: BinaryIO, options: ReadOptions, keep_folders: bool) -> It
         if path.is_dir():
             error = f"{name}: a folder in a list of files: give it as an argument"
             yield _failed(Source(key, name), error)
+        elif path.exists() and not path.is_file():  # to open a pipe could wait for ever
+            yield _failed(Source(key, name), f"{name}: no regular file")
         else:
             yield from _from_path(path, key, options)
     if empty:

@@ -88,7 +88,9 @@ def prepare(
             present = sink.settled(headings, state) if headings else None
         if present:
             return Prepared(item, sample, state, present)
-        frames = tuple(result for frame in sample.frames for result in _run(pipeline, frame))
+        frames = tuple(
+            result for frame in sample.frames for result in _run(pipeline, frame, item.name)
+        )
         return Prepared(item, sample, state, None, frames)
     except FeatError as error:
         return Prepared(item, error=error)
@@ -99,8 +101,7 @@ def prepare(
 
 
 def _unforeseen(item: Item, error: Exception) -> FeatError:
-    name = item.source.file or item.source.key
-    return FeatError(f"{name}: unexpected {type(error).__name__}: {error} (please report it)")
+    return FeatError(f"{item.name}: unexpected {type(error).__name__}: {error} (please report it)")
 
 
 def complete(ready: Prepared, sink: Sink) -> Outcome:
@@ -125,11 +126,11 @@ def _headings(frame: Frame, pipeline: Pipeline) -> Iterator[Heading]:
         yield Heading(frame.source, part, history)
 
 
-def _run(pipeline: Pipeline, frame: Frame) -> list[Frame]:
+def _run(pipeline: Pipeline, frame: Frame, name: str) -> list[Frame]:
     try:
         return pipeline.run(frame)
     except StageError as error:
-        raise StageError(f"{frame.source.file or frame.source.key}: {error}") from error
+        raise StageError(f"{name}: {error}") from error
 
 
 def process_all(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from featcli.cli.options import Described, Grouped
 from featcli.errors import UsageError
-from featcli.pipeline import Pipeline, make_step
+from featcli.pipeline import Pipeline, make_step, suggestion
 from featcli.stage import Param, Stage, sections
 
 _GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Other")
@@ -116,13 +115,8 @@ def _remark(param: Param) -> str:
 
 def meant(stage: Stage, inputs: Sequence[str]) -> str:
     """Guess that a word of the pipeline grammar was given where a file belongs."""
-    for word in inputs:
-        for param in stage.params if not Path(word).exists() else ():
-            with contextlib.suppress(ValueError):
-                if param.word:
-                    param.parse(word)
-                    return f"; did you mean {param.option} {word}?"
-    return ""
+    missing = (word for word in inputs if not Path(word).exists())
+    return next(filter(None, (suggestion(stage, word) for word in missing)), "")
 
 
 def stage_command(

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,7 +61,7 @@ def execute(
     excluded = _output_folder(settings["output"])
     _check_output(settings)
     sources = _sources(settings, excluded, stage)
-    options = options or read_options(settings)
+    options = options or reading_for(settings, pipeline)
     with contextlib.ExitStack() as stack:
         items = inputs.expand(
             sources,
@@ -102,6 +103,18 @@ def read_options(settings: Settings) -> ReadOptions:
     return options
 
 
+def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
+    """Collect the options for reading what a pipeline works on; see --decode."""
+    options = read_options(settings)
+    if settings["decode"] == "exact":
+        return options
+    if not pipeline.enough:
+        raise UsageError(
+            "--decode fast needs a first stage that shrinks the picture, such as resize 256"
+        )
+    return replace(options, reduced=pipeline.enough)
+
+
 def _sources(settings: Settings, excluded: Path | None, stage: Stage | None) -> list[str]:
     """Return the inputs, all of which are there; a piped standard input need not be named."""
     named = list(settings["inputs"])
@@ -124,6 +137,8 @@ def _check_output(settings: Settings) -> None:
     output = settings["output"]
     if settings["format"] and output != "-":
         raise UsageError("--format goes with -o -: a file's kind is its suffix")
+    if output == "-" and (settings["as_json"] or settings["null"]):
+        raise UsageError("--json and --null say how paths are printed; with -o - there are none")
     if output == "-" and sys.stdout.isatty():
         raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
 
@@ -148,6 +163,10 @@ def _open_list(name: str) -> Iterator[BinaryIO]:
 def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
     """Refuse a second input, before any work, where there is room for one result."""
     found = list(islice(items, 2))
+    broken = next((item.sample.error for item in found if isinstance(item, inputs.LoadedItem)
+                   and item.sample.error), "")  # fmt: skip
+    if len(found) > 1 and broken:
+        raise FeatError(broken)
     if len(found) > 1:
         sink.preflight([Heading(item.source, "", ()) for item in found])
     return found
@@ -197,7 +216,7 @@ def _report(outcomes: Iterator[Outcome], sink: Sink, settings: Settings, paths: 
             errors.append(outcome.error)
     for written in sink.finish():
         _print(written, settings)
-    if count and left_out == count:
+    if left_out == count:
         _say("no image or array in the input")
         return 1
     if errors and count > 1:

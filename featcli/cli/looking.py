@@ -18,7 +18,7 @@ from featcli.io.options import ReadOptions
 from featcli.pipeline import caption
 
 
-def samples(settings: dict[str, Any]) -> Iterator[Sample]:
+def samples(settings: dict[str, Any]) -> Iterator[tuple[inputs.Item, Sample]]:
     """Read every input; one that fails becomes a sample with its error."""
     sources = list(settings["inputs"])
     if not sources:
@@ -28,9 +28,17 @@ def samples(settings: dict[str, Any]) -> Iterator[Sample]:
     options = read_options(settings)
     for item in inputs.expand(inputs.resolve(sources), options, stdin=sys.stdin.buffer):
         try:
-            yield item.load(options)
+            yield item, item.load(options)
         except FeatError as error:
-            yield Sample(item.source, error=str(error))
+            yield item, Sample(item.source, error=str(error))
+
+
+def title(item: inputs.Item, sample: Sample, frame: Frame) -> str:
+    """Name a frame by its file, or by its key where it came through a stream."""
+    if isinstance(item, inputs.FileItem) and len(sample.frames) == 1:
+        return item.name
+    key = item.name if isinstance(item, inputs.FileItem) else frame.source.key
+    return ".".join(filter(None, (key, frame.part)))
 
 
 def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str, ...]]:

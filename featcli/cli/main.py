@@ -46,7 +46,9 @@ class Root(click.Group):
         if args and args[0] not in STAGES and args[0] not in COMMANDS and args[0][:1] != "-":
             import difflib
 
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=2)
+            names = self.list_commands(ctx)
+            begun = [name for name in names if name.startswith(args[0])]
+            near = begun or difflib.get_close_matches(args[0], names, n=2)
             meant = f": did you mean {' or '.join(near)}?" if near else " (see featcli --help)"
             raise click.UsageError(f"no command {args[0]!r}{meant}", ctx)
         return super().resolve_command(ctx, args)

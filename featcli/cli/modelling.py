@@ -16,7 +16,7 @@ from featcli.models.model import DEFAULT, Model, load_model
 
 
 def model_options() -> list[click.Parameter]:
-    """Which network, how exactly images are decoded, and how many at once."""
+    """Which network."""
     grouped = options.Grouped
     return [
         grouped(
@@ -28,26 +28,12 @@ def model_options() -> list[click.Parameter]:
             help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
-        decode_option(),
     ]
-
-
-def decode_option() -> click.Parameter:
-    """How exactly images are decoded."""
-    return options.Grouped(
-        ["--decode"],
-        type=click.Choice(["fast", "exact"]),
-        default="fast",
-        show_default=True,
-        group="Model",
-        help="fast: a JPEG much larger than the network's input is decoded at a part of its "
-        "size, if the model allows it.",
-    )
 
 
 def input_options() -> list[click.Parameter]:
     """How inputs are read; the model says in which range it takes pixels."""
-    found = [one for one in options.inputs() if one.name != "unit"]
+    found = [one for one in options.inputs() if one.name not in ("unit", "decode")]
     jobs = options.Grouped(
         ["-j", "--jobs"],
         type=click.IntRange(1, 256),
@@ -55,7 +41,7 @@ def input_options() -> list[click.Parameter]:
         group="Input",
         help="How many images at once.  [default: the processors that there are]",
     )
-    return [*found, jobs]
+    return [*found, options.decode("fast"), jobs]
 
 
 def output_options(*without: str) -> list[click.Parameter]:

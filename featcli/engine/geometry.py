@@ -54,8 +54,9 @@ def axis(
     """Lay out one direction.
 
     Of a kernel's `taps` only `keep`, after the first `skip`, are not zero: what is skipped
-    moves the window, not the centre.
+    moves the window, not the centre. A stride beyond the edge keeps what one to the edge does.
     """
+    stride = min(stride, max(size, 1))
     extent = (taps - 1) * dilation + 1
     centre = extent - 1 - extent // 2 if flip else extent // 2
     full = size if padding == "same" else max(0, size - extent + 1)

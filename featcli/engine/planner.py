@@ -170,7 +170,8 @@ def _choose(
         )
         for n in (0, 1)
     )
-    if engine == "scipy" or not _ordinary(taps):
+    is_far = reference.reaches_far(shape, kernel.shape, options.dilation)
+    if engine == "scipy" or is_far or not _ordinary(taps):
         return Choice(full.shape, rows, cols, None, None, ())
     situation = Situation(rows, cols, shape[2], dtype, options.dilation)
     found = tuple(candidates(taps, situation, fourier=engine.startswith("fourier")))

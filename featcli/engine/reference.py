@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from featcli.engine.geometry import border_index
+
 Array = npt.NDArray[Any]
 
 
@@ -51,11 +53,54 @@ def correlate(
     centre, size // 2.
     """
     planes = [
-        _plane(x[:, :, channel], dilate(kernel, dilation), stride, padding, border, flip)
+        _gathered(x[:, :, channel], kernel, stride, dilation, border, flip)
+        if reaches_far(x.shape, kernel.shape, dilation)
+        else _plane(x[:, :, channel], dilate(kernel, dilation), stride, padding, border, flip)
         for kernel in kernels
         for channel in range(x.shape[2])
     ]
     return np.stack(planes, axis=2)
+
+
+def reaches_far(shape: tuple[int, ...], kernel: tuple[int, ...], dilation: int) -> bool:
+    """Say whether a dilated kernel is so much larger than the picture that it is mostly zeros."""
+    extents = ((taps - 1) * dilation for taps in kernel)
+    return any(extent > 4 * size + 64 for extent, size in zip(extents, shape, strict=False))
+
+
+def _gathered(
+    plane: Array, kernel: Array, stride: int, dilation: int, border: str, flip: bool
+) -> Array:
+    """Add up the taps one by one, each from the pixels that stand in for those it reaches.
+
+    Never with padding `valid`, into which no such kernel fits.
+    """
+    taps = kernel[::-1, ::-1] if flip else kernel
+    axes = zip(plane.shape, taps.shape, strict=True)
+    far = [_indices(*axis, stride, dilation, border, flip) for axis in axes]
+    result = np.zeros((len(far[0][0]), len(far[1][0])))
+    outside = np.pad(plane.astype(np.float64), (0, 1))  # index -1 is a row and a column of zeros
+    for row, col in np.argwhere(taps):
+        result += taps[row, col] * outside[np.ix_(far[0][row], far[1][col])]
+    return result.astype(np.float32)
+
+
+def _indices(
+    size: int, taps: int, stride: int, dilation: int, border: str, flip: bool
+) -> list[npt.NDArray[np.intp]]:
+    """Return for each tap the pixel that every output sees through it; -1 is none."""
+    extent = (taps - 1) * dilation + 1
+    centre = extent - 1 - extent // 2 if flip else extent // 2
+    outputs = np.arange(0, size, min(stride, max(size, 1)))
+    period = {"reflect": 2 * size, "mirror": max(1, 2 * size - 2), "wrap": size}.get(border)
+    found = []
+    for tap in range(taps):
+        offset = tap * dilation - centre
+        near = offset % period if period else max(-size, min(size, offset))
+        seen = border_index(outputs + near, size, border)
+        is_inside = (outputs + near >= 0) & (outputs + near < size)
+        found.append(seen if border != "constant" else np.where(is_inside, outputs + near, -1))
+    return found
 
 
 def dilate(kernel: Array, dilation: int) -> Array:

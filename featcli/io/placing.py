@@ -209,6 +209,21 @@ def _record_at(places: Places) -> dict[str, Any]:
     return record_in(places.picture)
 
 
+def recorded(picture: Path) -> dict[str, Any]:
+    """Read recipe and mapping of a picture that featcli drew; empty for any other file."""
+    from featcli.view.png import read_info, read_texts
+
+    try:
+        with picture.open("rb") as stream:
+            recipe = records.loads(read_texts(stream).get(RECIPE, "{}").encode())
+            stream.seek(0)
+            mapping = read_info(stream) or {}
+            records.to_steps(recipe["history"]), recipe["source"]["file"]
+    except (ValueError, KeyError, TypeError, OSError, ReadError):
+        return {}
+    return {**recipe, **mapping} if {"view", "lo", "hi"} <= set(mapping) else {}
+
+
 def record_in(picture: Path) -> dict[str, Any]:
     """Read the record in a picture whose pixels are still those that were drawn."""
     from PIL import Image

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from featcli import kernels, stage
 from featcli.engine import geometry
@@ -32,6 +33,8 @@ from featcli.trace import (
 )
 
 Params = Mapping[str, Any]
+Positions = npt.NDArray[np.intp]
+_FARTHEST = 1 << 31  # between taps, or between outputs: what lies so far is not shown
 
 
 def rule_of(step: Step, x: Array, result: Array) -> Rule:
@@ -79,6 +82,8 @@ def _dense_layer(one: Operation, weights: Mapping[str, Array]) -> Dense:
 
 def _convolve(params: Params, x: Array, result: Array) -> Rule:
     channels = x.shape[2]
+    if params["dilation"] >= _FARTHEST:
+        return Opaque("The taps of the kernel lie too far apart to be shown.")
     filters = [
         Filter(windows, values[:, :, np.newaxis], np.array([channel], np.int32))
         for text in params["kernel"]
@@ -101,31 +106,31 @@ def _kernel(text: Any, params: Params, x: Array, result: Array) -> tuple[Array, 
             skip=0,
             keep=values.shape[axis],
         )
-        stride, gap = params["stride"], params["dilation"]
+        stride, gap = along.stride, params["dilation"]
         taps = _taps(result.shape[axis], values.shape[axis], stride, gap, -along.before)
         tables.append(_bordered(taps, x.shape[axis], params["border"]))
     return (values[::-1, ::-1] if params["flip"] else values), Windows(*tables)
 
 
-def _bordered(taps: Index, size: int, border: str) -> Index:
+def _bordered(taps: Positions, size: int, border: str) -> Index:
     if border == "constant":
         return _inside(taps, size)
-    return geometry.border_index(taps.astype(np.intp), size, border).astype(np.int32)
+    return geometry.border_index(taps, size, border).astype(np.int32)
 
 
-def _taps(count: int, size: int, stride: int, gap: int, first: int) -> Index:
+def _taps(count: int, size: int, stride: int, gap: int, first: int) -> Positions:
     """Return where the taps of each output lie: (count, size), beyond the picture too."""
-    begin = np.arange(count, dtype=np.int32)[:, np.newaxis] * stride + first
-    return begin + np.arange(size, dtype=np.int32) * gap
+    begin = np.arange(count)[:, np.newaxis] * stride + first
+    return begin + np.arange(size) * gap
 
 
-def _inside(taps: Index, size: int) -> Index:
+def _inside(taps: Positions, size: int) -> Index:
     return np.where((taps >= 0) & (taps < size), taps, OUTSIDE).astype(np.int32)
 
 
 def _single(count: int, first: int = 0) -> Index:
     """Return windows of one cell each."""
-    return _taps(count, 1, 1, 1, first)
+    return _taps(count, 1, 1, 1, first).astype(np.int32)
 
 
 def _gray(params: Params, x: Array, _result: Array) -> Rule:
@@ -150,7 +155,8 @@ def _crop(_params: Params, x: Array, result: Array) -> Rule:
 
 
 def _pool(params: Params, x: Array, result: Array) -> Rule:
-    size, stride = params["size"], params["stride"] or params["size"]
+    size = min(params["size"], max(x.shape[:2]))
+    stride = min(params["stride"] or params["size"], max(x.shape[:2]))
     sizes = x.shape[:2] if params["global_"] else (size, size)
     tables = (_inside(_taps(result.shape[i], sizes[i], stride, 1, 0), x.shape[i]) for i in (0, 1))
     return Pool(Windows(*tables), params["kind"])

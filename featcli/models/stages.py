@@ -89,11 +89,10 @@ class Classification(Pipeline):
         self._images: dict[Source, Array] = {}
         super().__init__([Step.of("classify", model=self.model.reference)])
 
-    def run(self, frame: Frame) -> list[Frame]:
-        """Run one frame; see `Pipeline.run`."""
+    def _run(self, frame: Frame) -> list[Frame]:
         if self._keep and frame.kind == "maps":
             self._images[frame.source] = small(frame.data)
-        return super().run(frame)
+        return super()._run(frame)
 
     def image_of(self, frame: Frame) -> Array | None:
         """Return the small image that a result speaks of, once; None for a vector."""
@@ -132,8 +131,7 @@ class Extraction(Pipeline):
         self._steps = [Step.of("features", model=reference, layer=one) for one in self._layers]
         super().__init__(self._steps[:1])
 
-    def run(self, frame: Frame) -> list[Frame]:
-        """Run one frame; see `Pipeline.run`."""
+    def _run(self, frame: Frame) -> list[Frame]:
         try:
             found = self._model.outputs(self._model.prepare(frame.data), self._layers)
         except ValueError as error:

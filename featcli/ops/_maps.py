@@ -18,7 +18,13 @@ def as_numbers(x: npt.ArrayLike) -> Array:
     ------
     ValueError
         It holds anything but integers, booleans or floats.
+    TypeError
+        It is a frame, or the name of a file.
     """
+    if isinstance(x, str):
+        raise TypeError(f"takes an array, not text: featcli.read({x!r}).data is that of a file")
+    if hasattr(x, "history"):
+        raise TypeError("takes an array, not a frame: give its .data, or run a Pipeline on it")
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"takes integers or floats, not {array.dtype}")

@@ -58,7 +58,8 @@ def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
     """Mix R, G and B into one channel by their brightness.
 
     rec601 is 0.299 R + 0.587 G + 0.114 B, rec709 is 0.2126 R + 0.7152 G + 0.0722 B. Integers are
-    rounded to the nearest one. A picture of one channel stays as it is.
+    rounded to the nearest one (64-bit ones beyond 2**53 to the digits of a float64). A picture of
+    one channel stays as it is.
 
     Parameters
     ----------

@@ -81,7 +81,8 @@ def convolve(
         The picture or feature maps; each channel is filtered on its own.
     kernel : str, array_like (kernel rows, kernel cols), or a sequence of them
         A built-in name ('featcli kernels' lists them), a formula such as gaussian:sigma=2, a
-        file (.toml .json .csv .txt .npy), or rows of numbers such as "-1 0 1; -1 0 1; -1 0 1".
+        file (.toml .json .csv .txt .npy), or rows of numbers such as "-1 0 1; -1 0 1; -1 0 1"
+        or [[-1,0,1],[-1,0,1],[-1,0,1]].
         Several give their maps one after the other.
     stride : int
         Keep every N-th row and column, from the first.
@@ -160,8 +161,13 @@ def _listed(kernel: object) -> list[object]:
 
 
 def _taps(kernel: object) -> Array:
-    found = kernels.parse(kernel) if isinstance(kernel, str) else kernels.of(np.asarray(kernel))
-    return found.values
+    if isinstance(kernel, str):
+        return kernels.parse(kernel).values
+    try:
+        values = np.asarray(kernel)
+    except ValueError:  # NumPy speaks of an inhomogeneous shape
+        raise ValueError("the rows of a kernel must be equally long") from None
+    return kernels.of(values).values
 
 
 def _check_fits(kernel: tuple[int, ...], shape: tuple[int, ...], dilation: int) -> None:

@@ -63,7 +63,8 @@ def pool(
     Notes
     -----
     The sizes are those of `torch.nn.MaxPool2d` and, for a mean that leaves the outside out,
-    `torch.nn.AvgPool2d(count_include_pad=False)`.
+    `torch.nn.AvgPool2d(count_include_pad=False)`; but with `ceil` a window larger than the maps is
+    a partial one, which PyTorch refuses for some strides.
 
     Examples
     --------

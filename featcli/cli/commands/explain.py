@@ -35,10 +35,10 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import Settings, read_options
+from featcli.cli.execute import Settings, reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import decode_option, opened, reading
+from featcli.cli.modelling import opened, reading
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
 from featcli.io.naming import Heading, stem
@@ -95,13 +95,14 @@ def _of_pipeline(settings: Settings) -> _Subject:
     from featcli.models.tracing import trace_pipeline
 
     pipeline = Pipeline(settings["pipeline"])
+    settings["decode"] = settings["decode"] or "exact"
 
     def predict(frame: Frame, data: Array) -> Array:
         return pipeline(frame.replace(data=data)).data
 
     remedy = "begin the pipeline with 'resize 256'"
     return _Subject(
-        read_options(settings),
+        reading_for(settings, pipeline),
         pipeline.steps,
         lambda frame: trace_pipeline(pipeline, frame),
         predict,
@@ -116,6 +117,7 @@ def _of_model(settings: Settings) -> _Subject:
     if settings["unit"]:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
     settings["model"] = settings["model"] or DEFAULT
+    settings["decode"] = settings["decode"] or "fast"
     model = opened(settings)
     if not model.description.network.nodes:
         raise UsageError(
@@ -229,7 +231,13 @@ def _options() -> list[click.Parameter]:
             group="Model",
             help="Stages with bars between them, as for 'featcli run', instead of a model.",
         ),
-        decode_option(),
+        grouped(
+            ["--decode"],
+            **options.choice(["exact", "fast"]),
+            group="Input",
+            help="How exactly a JPEG is decoded, as for the other commands.  "
+            "[default: fast for a model, exact for a pipeline]",
+        ),
         *(one for one in options.reading() if one.name != "frames"),
         grouped(
             ["-o", "--output"],

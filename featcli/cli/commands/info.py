@@ -29,11 +29,15 @@ from typing import Any
 
 import click
 
+from featcli.batch import inputs
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.looking import samples, say_notes, statistics
+from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
-from featcli.errors import FeatError
+from featcli.errors import FeatError, UsageError
+from featcli.io import records
+from featcli.io.placing import recorded
+from featcli.pipeline import caption
 
 
 def _versions() -> dict[str, str]:
@@ -61,7 +65,20 @@ def _lines(about: dict[str, Any]) -> str:
         ("history", about["history"] or "none: as it was read"),
         ("source", about["source"]["file"]),
     ]
+    if drawn := about.get("drawn"):
+        level = f"{_short(drawn['lo'])} is black, {_short(drawn['hi'])} white"
+        rows.append(("drawn", f"{drawn['file']}: {drawn['history']}; {drawn['view']}: {level}"))
     return "\n".join(f"  {name:8} {printable(text)}" for name, text in rows)
+
+
+def _drawn(item: inputs.Item) -> dict[str, Any]:
+    """Tell what a picture of featcli's shows, and which values it draws black and white."""
+    record = recorded(item.path) if isinstance(item, inputs.FileItem) else {}
+    if not record:
+        return {}
+    history = caption(records.to_steps(record["history"])) or "as it was read"
+    about = {"file": record["source"]["file"], "history": history}
+    return {"drawn": about | {name: record[name] for name in ("view", "lo", "hi")}}
 
 
 def _short(value: float | None) -> str:
@@ -78,13 +95,13 @@ def _info(as_json: bool, versions: bool, quiet: bool, **settings: Any) -> None:
     if not settings["inputs"] and (failed is not None):
         _leave(failed)
         return
-    for sample in samples(settings):
+    for item, sample in samples(settings):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "info")
         for frame in sample.frames:
-            about = statistics(frame)
-            name = printable(".".join(filter(None, (frame.source.key, frame.part))))
+            about = statistics(frame) | _drawn(item)
+            name = printable(title(item, sample, frame))
             click.echo(json.dumps(about) if as_json else f"{name}\n{_lines(about)}")
     _leave(failed)
 
@@ -107,6 +124,8 @@ def _models(inputs: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], bo
         failed = bool(failed)
         try:
             about = layers.about(path)
+        except UsageError:
+            raise  # a package is missing
         except FeatError as error:
             say(str(error), command="info")
             failed = True

@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import click
 
+from featcli._index import STAGES
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
@@ -59,11 +61,11 @@ def _given(params: Sequence[click.Parameter], settings: dict[str, Any]) -> Itera
             yield from (name, str(value))
 
 
-class _Remembering(Pipeline):
+class _One(Pipeline):
     """Keeps the picture that it is asked about, whether its results are there already or not."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, steps: Iterable[Step]) -> None:
+        super().__init__(steps)
         self.frames: list[Frame] = []
 
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
@@ -90,7 +92,7 @@ def _check_montage(montage: str, settings: dict[str, Any]) -> None:
     reports.check([Path(montage)], settings["overwrite"], others)
 
 
-def _montage(path: str, pipeline: _Remembering) -> None:
+def _montage(path: str, pipeline: _One) -> None:
     """Draw every step of the picture that has just been run."""
     from featcli.io import reports
     from featcli.models.tracing import trace_pipeline
@@ -105,18 +107,32 @@ def _montage(path: str, pipeline: _Remembering) -> None:
 
 
 def _run(pipeline: str, print_shell: bool, montage: str | None, **settings: Any) -> None:
+    parsed = _parsed(pipeline, settings["inputs"])
     if print_shell:
-        click.echo(os.fsencode(_shell(Pipeline(pipeline), settings)))
+        click.echo(os.fsencode(_shell(parsed, settings)))
     elif montage is None:
-        execute(Pipeline(pipeline), settings)
+        execute(parsed, settings)
     else:
-        remembering = _Remembering(pipeline)
         _check_montage(montage, settings)
         before = _state(montage)
-        execute(remembering, settings)
+        one = _One(parsed.steps)
+        execute(one, settings)
         if _state(montage) != before:
             raise UsageError(f"--montage {montage}: a result has gone there: name another file")
-        _montage(montage, remembering)
+        _montage(montage, one)
+
+
+def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
+    """Read the pipeline; where it cannot be, guess what was meant."""
+    try:
+        parsed = Pipeline(pipeline)
+    except UsageError as error:
+        raise UsageError(f"{error}{_misplaced(pipeline, inputs)}") from None
+    stray = [word for word in inputs if word in STAGES and not Path(word).exists()]
+    if stray:
+        text = " | ".join([pipeline, *stray])
+        raise UsageError(f'no file {stray[0]!r}: is this meant? featcli run "{text}" FILE')
+    return parsed
 
 
 def _state(path: str) -> tuple[int, int] | None:
@@ -126,6 +142,14 @@ def _state(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def _misplaced(pipeline: str, inputs: Sequence[str]) -> str:
+    """Guess that the pipeline comes after the file, or lost its quotes."""
+    if Path(pipeline).exists():
+        return "; the pipeline comes first: featcli run PIPELINE FILE"
+    words = list(takewhile(lambda word: not Path(word).exists(), inputs))
+    return f'; is this meant? featcli run "{" ".join([pipeline, *words])}" FILE' if words else ""
 
 
 command = Command(

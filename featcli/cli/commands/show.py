@@ -31,7 +31,7 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.looking import samples, say_notes, statistics
+from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
 from featcli.errors import FeatError
 from featcli.frame import Array, Frame, Step
@@ -46,35 +46,39 @@ def _show(pipeline: str | None, quiet: bool, **settings: Any) -> None:
     steps = Pipeline(pipeline).steps if pipeline else ()
     screen = console()
     failed = False
-    for sample in samples(settings):
+    for item, sample in samples(settings):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "show")
         for frame in sample.frames:
-            failed = not _show_stages(screen, frame, steps, settings) or failed
+            failed = (
+                not _show_stages(screen, frame, title(item, sample, frame), steps, settings)
+                or failed
+            )
     if failed:
         raise click.exceptions.Exit(1)
 
 
 def _show_stages(
-    screen: Any, frame: Frame, steps: Sequence[Step], settings: dict[str, Any]
+    screen: Any, frame: Frame, name: str, steps: Sequence[Step], settings: dict[str, Any]
 ) -> bool:
     """Show a picture and what each step makes of it; False if one refuses it."""
     frames = [frame]
-    _show_frame(screen, frame, settings)
+    _show_frame(screen, frame, name, settings)
     for step in steps:
         try:
             frames = [result for one in frames for result in apply(step, one)]
         except FeatError as error:
-            say(f"{frame.source.file or frame.source.key}: {error}", command="show")
+            say(f"{name}: {error}", command="show")
             return False
         for result in frames:
-            _show_frame(screen, result, settings)
+            part = result.part.removeprefix(frame.part).strip(".")
+            _show_frame(screen, result, ".".join(filter(None, (name, part))), settings)
     return True
 
 
-def _show_frame(screen: Any, frame: Frame, settings: dict[str, Any]) -> None:
-    screen.print(_headline(frame))
+def _show_frame(screen: Any, frame: Frame, name: str, settings: dict[str, Any]) -> None:
+    screen.print(_headline(frame, name))
     if settings["values"]:
         _print_values(screen, frame)
     else:
@@ -82,9 +86,8 @@ def _show_frame(screen: Any, frame: Frame, settings: dict[str, Any]) -> None:
         _draw(screen, frame, columns, settings["view"], settings["cmap"])
 
 
-def _headline(frame: Frame) -> str:
+def _headline(frame: Frame, name: str) -> str:
     about = statistics(frame)
-    name = ".".join(filter(None, (frame.source.key, frame.part)))
     shape = "x".join(map(str, about["shape"]))
     line = f"{name}: {shape} {about['dtype']}"
     if about["mean"] is not None:
