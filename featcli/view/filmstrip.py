@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from featcli.trace import Layer, Sum, Trace
+from featcli.trace import Activate, Layer, Sum, Trace
 from featcli.view.canvas import fitted, font
 from featcli.view.explain.answer import overlay, picture
 from featcli.view.mapping import Levels
@@ -86,7 +86,8 @@ def _milestones(trace: Trace) -> list[Layer]:
 
 def _is_plain(layer: Layer) -> bool:
     """Whether a layer ends without an activation: its maps are sums, not features yet."""
-    return not (isinstance(layer.rule, Sum) and layer.rule.activation != "none")
+    ends = isinstance(layer.rule, Sum) and layer.rule.activation != "none"
+    return not (ends or isinstance(layer.rule, Activate))
 
 
 def _photo(trace: Trace) -> _Column:

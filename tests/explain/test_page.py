@@ -153,6 +153,40 @@ def test_the_patch_the_kernel_and_the_products_stand_there_as_numbers(browser, s
         np.testing.assert_array_equal(found, wanted.ravel())
 
 
+def test_what_is_copied_has_all_digits(browser, small):
+    subject = small["network"]
+    browser.open(subject.path)
+    number = next(k for k, layer in enumerate(subject.trace.layers) if layer.name == "conv")
+    browser.shown(number, 1, 3, 4)
+    lines = str(browser.script("return copied();")).splitlines()
+    one = subject.trace.layers[number].rule.filters[1]
+    at = lines.index("the kernel")
+    found = [[float(x) for x in line.split("\t")] for line in lines[at + 1 : at + 4]]
+    np.testing.assert_array_equal(np.array(found, np.float32), one.weight[:, :, 0])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_and_the_button(browser, small, scheme):
+    wanted = {"name": "prefers-color-scheme", "value": scheme}
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [wanted]})
+    browser.open(small["zero-one"].path)
+    ground = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    before = np.mean(browser.script(ground))
+    assert (before > 128) == (scheme == "light")
+    browser.script("document.getElementById('theme').click()")
+    assert (np.mean(browser.script(ground)) > 128) != (before > 128)
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_play_goes_on_from_cell_to_cell(browser, small):
+    browser.open(small["article"].path)
+    browser.shown(1, 0, 0, 6)
+    browser.script("document.getElementById('play').click()")
+    browser.wait("return document.getElementById('row').value === '1'")
+    browser.script("document.getElementById('play').click()")
+    assert browser.script("return document.getElementById('play').textContent") == "Play"
+
+
 def test_moving_over_a_map_moves_the_cell_and_a_click_holds_it(browser, small):
     subject = small["article"]
     browser.open(subject.path)
