@@ -59,26 +59,22 @@ class Maps:
         return colour.palette(self.cmap, label if tinted else None)
 
     def plane(self, channel: int) -> Array:
-        """Return one map; of a vector its values in rows, as `wrap` says, the rest NaN."""
+        """Return one map; of a vector its values in rows, as `wrap` says, the rest zero."""
         data = self.layer.data
         if data.ndim == 3:
             return data[:, :, channel]
         width = wrap(len(data))
         rows = -(-len(data) // width)
-        whole = np.full(rows * width, np.nan)
+        whole = np.zeros(rows * width, data.dtype)
         whole[: len(data)] = data
         return whole.reshape(rows, width)
 
-    def codes(self, channel: int, every: int = 1) -> Array:
-        """Return levels and marks, (rows, cols); see `colours`."""
-        return codes(self.plane(channel)[::every, ::every], self.mapping)
-
     def pixels(self, channel: int, every: int = 1) -> Levels:
         """Return a map in colour, (rows, cols, 3); what a vector does not fill is grey."""
-        painted = colour.paint(self.codes(channel, every), self.colours(channel))
-        if self.layer.data.ndim == 1 and every == 1:
+        painted = colour.paint(codes(self.plane(channel), self.mapping), self.colours(channel))
+        if self.layer.data.ndim == 1:
             painted.reshape(-1, 3)[len(self.layer.data) :] = BACKGROUND
-        return painted
+        return painted[::every, ::every]
 
     def picture(self, every: int = 1) -> Levels:
         """Return the three maps of a picture as one, (rows, cols, 3)."""

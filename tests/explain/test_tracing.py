@@ -12,6 +12,7 @@ import featcli
 from featcli.errors import StageError
 from featcli.frame import Frame
 from featcli.models.attribution import with_heats
+from featcli.models.model import Model
 from featcli.models.tracing import trace_model, trace_pipeline
 from featcli.pipeline import Pipeline
 from featcli.trace import OUTSIDE, Dense, Opaque, Pool, Softmax, Sum
@@ -118,6 +119,18 @@ def test_a_picture_that_is_too_small_is_refused_with_the_sizes():
     cut = network("conv 2 3", (16, 16, 3), preprocessing="crop 16")
     with pytest.raises(StageError, match=r"6x8x3 does not become the 16x16x3 .* cannot cut 16x16"):
         trace_model(cut, picture())
+
+
+def test_a_network_that_is_run_by_something_else_is_refused():
+    model = network("conv 2 3", (6, 8, 3))
+
+    class Foreign:
+        def run(self, x, names):
+            return model.outputs(x, names)
+
+    foreign = Model(model.description, model.weights, "foreign", Foreign())
+    with pytest.raises(StageError, match="does not say how its layers are computed"):
+        trace_model(foreign, picture())
 
 
 def test_a_softmax_in_a_layer_becomes_a_layer_of_its_own():

@@ -7,7 +7,7 @@ what the others add is kept as one map.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,7 +34,7 @@ USUAL = 6  # maps of a layer of a larger one
 _OWN = 3  # sources of a filter that always belong to it
 
 
-@dataclass
+@dataclass(frozen=True)
 class Selection:
     """What is kept of a trace.
 
@@ -48,7 +48,6 @@ class Selection:
 
     channels: list[list[int]]
     whole: bool
-    _wanted: list[set[int]] = field(default_factory=list)
 
 
 def select(trace: Trace, most: int | None = None) -> Selection:
