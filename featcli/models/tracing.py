@@ -67,8 +67,11 @@ def trace_pipeline(pipeline: Pipeline, frame: Frame) -> Trace:
     record = _Recorder()
     first = record.add("input", "the picture", Opaque(), (), frame.data, frame.labels)
     ends = [(frame, first)]
-    for step in pipeline.steps:
-        ends = [end for one in ends for end in _step(record, step, *one, parted=pipeline.splits)]
+    try:
+        for step in pipeline.steps:
+            ends = [e for one in ends for e in _step(record, step, *one, parted=pipeline.splits)]
+    except StageError as error:
+        raise StageError(f"{_name(frame)}: {error}") from error
     scores = _scores(record.layers) if len(ends) == 1 else ()
     about = f"{len(pipeline.steps)} steps, each with fixed numbers."
     return Trace(_name(frame), str(pipeline), about, tuple(record.layers), scores)

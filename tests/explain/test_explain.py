@@ -108,7 +108,15 @@ def test_its_own_report_is_replaced_and_nothing_else(workspace, inline):
         (("small.png", "--unit"), 2, ["--unit goes with --pipeline"]),
         (("nothing.png", "--pipeline", "abs"), 2, ["no file 'nothing.png'"]),
         (("samples", "--pipeline", "abs"), 2, ["takes one picture", "several"]),
-        (("small.png", "--pipeline", "pool 7"), 1, ["7 does not fit into 6"]),
+        (("small.png", "--pipeline", "pool 7"), 1, ["small.png: pool", "7 does not fit into 6"]),
+        (("small.png", "--pipeline", ""), 2, ["step 1 is empty"]),
+        (("small.png", "--model", ""), 2, ["--model"]),
+        (
+            ("small.png", "--pipeline", "abs", "-o", "--quiet"),
+            2,
+            ["--quiet", "looks like an option"],
+        ),
+        (("small.png", "--pipeline", "abs", "--decode", "fast"), 2, ["--decode fast needs"]),
         (("broken.png", "--pipeline", "abs"), 1, ["broken.png"]),
     ],
 )

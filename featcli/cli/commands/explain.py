@@ -65,11 +65,12 @@ class _Subject(NamedTuple):
 
 
 def _explain(image: str | None, **settings: Any) -> None:
-    if settings["model"] and settings["pipeline"]:
+    if settings["model"] is not None and settings["pipeline"] is not None:
         raise UsageError("--model and --pipeline: give one of them")
     _check_names(settings)
     settings |= {"frames": "first"}
-    subject = _of_pipeline(settings) if settings["pipeline"] else _of_model(settings)
+    is_fixed = settings["pipeline"] is not None
+    subject = _of_pipeline(settings) if is_fixed else _of_model(settings)
     if settings["output"] == "-":
         frame = _read(image, settings, subject)
         sys.stdout.buffer.write(_page(subject, _traced(subject, frame), settings))
@@ -116,7 +117,7 @@ def _of_model(settings: Settings) -> _Subject:
 
     if settings["unit"]:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
-    settings["model"] = settings["model"] or DEFAULT
+    settings["model"] = DEFAULT if settings["model"] is None else settings["model"]
     settings["decode"] = settings["decode"] or "fast"
     model = opened(settings)
     if not model.description.network.nodes:
@@ -217,7 +218,7 @@ def _options() -> list[click.Parameter]:
             "standard input.",
             required=False,
             metavar="[IMAGE]",
-            type=click.Path(),
+            type=click.Path(readable=False),
         ),
         grouped(
             ["--model"],
@@ -242,7 +243,8 @@ def _options() -> list[click.Parameter]:
         grouped(
             ["-o", "--output"],
             metavar="PATH",
-            type=click.Path(),
+            type=click.Path(readable=False),
+            callback=options.no_option,
             group="Output",
             help="The page (.html); a folder for the pictures alone, one for each layer; or - for "
             "the page on stdout. Without it KEY.NAME.html in the current folder.",
@@ -250,7 +252,8 @@ def _options() -> list[click.Parameter]:
         grouped(
             ["--filmstrip"],
             metavar="FILE.png",
-            type=click.Path(),
+            type=click.Path(readable=False),
+            callback=options.no_option,
             group="Output",
             help="The whole way from the picture to the prediction as one picture.",
         ),

@@ -170,7 +170,8 @@ command = Command(
         options.Grouped(
             ["--montage"],
             metavar="FILE.png",
-            type=click.Path(),
+            type=click.Path(readable=False),
+            callback=options.no_option,
             group="Output",
             help="Draw all feature maps of every step on one sheet, too.",
         ),
