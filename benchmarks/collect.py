@@ -6,6 +6,7 @@
     python benchmarks/engine.py
     python benchmarks/engine_scale.py
     python benchmarks/classify.py > benchmarks/results/classify.md
+    python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/collect.py
 
 Each of them runs featcli and its peers in turn in one run, and compares what both computed.
@@ -26,6 +27,7 @@ TITLES = {
     "engine-scale": "",
     "engine-paths": "",
     "classify": "",
+    "explain": "## The page of explain: the ImageNet network on a sample",
 }
 PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
 
