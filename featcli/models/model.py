@@ -128,7 +128,7 @@ class Model:
 
         Of a strip more than 16 times as long as wide the far ends are cut off.
         """
-        pixels = _ranged(_central(image), self.description.range)
+        pixels = _ranged(central(image), self.description.range)
         return _channels(pixels, self.description.channels)
 
     def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
@@ -252,7 +252,7 @@ def _misfit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return f"the model {name} takes an image, not an array of shape {shape}"
 
 
-def _central(array: Array) -> Array:
+def central(array: Array) -> Array:
     """Cut the far ends off a strip: resized by its short side it would fill the memory."""
     longest = _LONGEST_STRIP * min(array.shape[:2])
     rows, cols = (slice(max(0, (n - longest) // 2), n - max(0, (n - longest) // 2))

@@ -148,7 +148,8 @@ def _normalize(params: Params, x: Array, _result: Array) -> Rule:
     return Affine(mean, std, np.ones(channels), np.zeros(channels))
 
 
-def _crop(_params: Params, x: Array, result: Array) -> Rule:
+def cut(x: Array, result: Array) -> Pick:
+    """Return the rule of what was cut out of the middle."""
     top, left = ((x.shape[i] - result.shape[i]) // 2 for i in (0, 1))
     windows = Windows(_single(result.shape[0], top), _single(result.shape[1], left))
     return Pick(windows, np.arange(x.shape[2], dtype=np.int32))
@@ -174,7 +175,7 @@ def picked(x: Array, channel: int) -> Pick:
 
 _MAKERS: dict[str, Callable[[Params, Array, Array], Rule]] = {
     "convolve": _convolve,
-    "crop": _crop,
+    "crop": lambda _params, x, result: cut(x, result),
     "dense": _dense,
     "flatten": lambda params, _x, _result: Flatten(params["order"]),
     "gray": _gray,
@@ -183,4 +184,4 @@ _MAKERS: dict[str, Callable[[Params, Array, Array], Rule]] = {
     "softmax": lambda _params, _x, _result: Softmax(),
 }
 
-__all__ = ["picked", "rule_of", "rule_of_operation"]
+__all__ = ["cut", "picked", "rule_of", "rule_of_operation"]

@@ -10,9 +10,9 @@ import numpy as np
 from featcli.errors import FeatError, StageError
 from featcli.frame import Array, Frame, Step
 from featcli.models.layers import Operation, Shape
-from featcli.models.model import Model
+from featcli.models.model import Model, central
 from featcli.models.network import Node
-from featcli.models.rules import picked, rule_of, rule_of_operation
+from featcli.models.rules import cut, picked, rule_of, rule_of_operation
 from featcli.models.running import operation
 from featcli.pipeline import Pipeline, apply, caption
 from featcli.trace import Add, Dense, Layer, Opaque, Rule, Softmax, Sum, Trace
@@ -135,9 +135,14 @@ def _preprocess(record: _Recorder, model: Model, frame: Frame, number: int) -> i
     if frame.kind == "vector":
         return number
     try:
-        pixels = model.pixels(frame.data)
-        if pixels.shape != frame.data.shape or pixels.dtype != frame.data.dtype:
-            number = _converted(record, frame.data, pixels, number)
+        image = central(frame.data)
+        if image.shape != frame.data.shape:
+            rule, labels = cut(frame.data, image), record.layers[number].labels
+            title = "cut off the far ends"
+            number = record.add("cut", title, rule, (number,), image, labels, "preprocessing")
+        pixels = model.pixels(image)
+        if pixels.shape != image.shape or pixels.dtype != image.dtype:
+            number = _converted(record, image, pixels, number)
         current = Frame(pixels, record.layers[number].labels, frame.source)
         for step in (
             model.description.preprocessing.steps if model.description.preprocessing else ()
@@ -159,7 +164,7 @@ def _converted(record: _Recorder, before: Array, pixels: Array, number: int) -> 
         step = Step.of("gray", weights="rec601")
         rule = rule_of(step, before, pixels)
         return record.add("gray", "gray", rule, (number,), pixels, ("gray",), "preprocessing")
-    text = "Bring the picture to the channels, the range and the side ratio that the network takes."
+    text = "Bring the picture to the channels and the range that the network takes."
     labels = ("R", "G", "B") if pixels.shape[2] == 3 else ("gray",)
     title = "to the network's kind of picture"
     return record.add("pixels", title, Opaque(text), (number,), pixels, labels, "preprocessing")

@@ -16,6 +16,7 @@ from featcli.models.model import Model
 from featcli.models.tracing import trace_model, trace_pipeline
 from featcli.pipeline import Pipeline
 from featcli.trace import OUTSIDE, Dense, Opaque, Pool, Softmax, Sum
+from featcli.view.explain.answer import overlay
 
 
 @pytest.mark.parametrize("name", [name for name in PIPELINES if name not in ("dense", "parts")])
@@ -87,6 +88,19 @@ def test_the_class_activation_map_adds_up_to_the_score(samples):
         assert score == pytest.approx(logits.data[k], rel=1e-4)
     # 224 of 256 rows, and of the 384 columns that 451 become
     assert trace.heats[0].region == pytest.approx((1 / 16, 80 / 384, 15 / 16, 304 / 384))
+
+
+def test_of_a_long_strip_the_middle_is_seen():
+    model = featcli.load_model("imagenet")
+    strip = np.random.default_rng(0).integers(0, 256, (10, 400, 3), np.uint8)
+    trace = trace_model(model, Frame(strip, ("R", "G", "B")))
+    assert [layer.name for layer in trace.layers[:3]] == ["input", "cut", "resize"]
+    np.testing.assert_array_equal(trace.layers[1].data, strip[:, 120:280])
+    heat = with_heats(trace, lambda _: pytest.fail("no need to hide anything")).heats[0]
+    top, left, bottom, right = heat.region
+    assert (top + bottom, left + right) == pytest.approx((1, 1))
+    assert right - left == pytest.approx(0.4 * 224 / 4096)
+    assert overlay(np.zeros((10, 400, 3), np.uint8), heat).shape == (10, 400, 3)
 
 
 def test_the_occlusion_map_is_warm_where_the_class_is():
