@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 _SEAL = "<!-- featcli sha256 "
+_LARGEST = 1 << 31  # bytes; a larger file is none of ours
 
 
 def as_page(text: str) -> bytes:
@@ -39,7 +40,7 @@ def as_png(picture: Picture) -> bytes:
 
 def is_own(path: Path) -> bool:
     """Say whether a page or a picture was written by featcli and is unmodified since."""
-    if not path.is_file() or path.is_symlink():
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
         return False
     if path.suffix.lower() == ".png":
         return bool(record_in(path))

@@ -119,6 +119,21 @@ def test_what_is_shown_for_a_cell_is_its_value(browser, small, name):
     assert not browser.troubles()
 
 
+def test_what_is_shown_for_cells_of_the_imagenet_network_is_their_value(browser, deep):
+    """One layer of every kind, by way of the page itself."""
+    browser.open(deep.path)
+    random = np.random.default_rng(9)
+    kinds = {layer.kind: number for number, layer in enumerate(deep.trace.layers)}
+    assert set(kinds) >= {"input", "sum", "add", "pool", "flatten", "dense", "softmax", "affine"}
+    for number in (4, *kinds.values()):
+        layer, kept = deep.trace.layers[number], deep.selection.channels[number]
+        cells = cells_of(layer, kept)
+        cell = cells[random.integers(len(cells))]
+        text = browser.shown(number, *cell)
+        assert same_number(text, expected(layer, kept, cell)), (layer.name, cell)
+    assert not browser.troubles()
+
+
 def test_a_click_on_a_map_opens_its_detail_and_keys_step_over_the_cells(browser, small):
     subject = small["article"]
     browser.open(subject.path)
