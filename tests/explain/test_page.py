@@ -168,6 +168,21 @@ def test_the_patch_the_kernel_and_the_products_stand_there_as_numbers(browser, s
         np.testing.assert_array_equal(found, wanted.ravel())
 
 
+def test_from_a_cell_a_person_gets_to_where_it_comes_from(browser, small):
+    subject = small["article"]
+    browser.open(subject.path)
+    browser.shown(3, 2, 1, 2)  # pool: rows 2 and 3, columns 4 and 5 of the third map
+    browser.script("document.querySelector('#before button').click()")
+    title = "return document.getElementById('detail-title').textContent"
+    browser.wait(f"return (() => {{ {title} }})() === 'relu'")
+    place = "return ['map', 'row', 'col'].map((name) => document.getElementById(name).value)"
+    assert browser.script(place) == ["2", "2", "4"]
+    browser.script("document.getElementById('later').click()")
+    browser.wait(f"return (() => {{ {title} }})() === 'pool'")
+    browser.script("document.getElementById('earlier').click()")
+    browser.wait(f"return (() => {{ {title} }})() === 'relu'")
+
+
 def test_what_is_copied_has_all_digits(browser, small):
     subject = small["network"]
     browser.open(subject.path)

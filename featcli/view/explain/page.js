@@ -5,7 +5,7 @@
 const $ = (id) => document.getElementById(id);
 const dialog = $("detail");
 const after = $("after").querySelector("canvas");
-const state = { at: null, place: 0, row: 0, col: 0, source: 0, held: false, timer: null, turn: 0, noted: null };
+const state = { at: null, place: 0, row: 0, col: 0, source: 0, held: false, timer: null, turn: 0, noted: null, origins: [] };
 
 /** Open the detail of a map, at a cell or in the middle. */
 async function open(number, place, row, col) {
@@ -40,6 +40,8 @@ function heading({ number, layer }) {
   $("detail-what").textContent = row.querySelector(".what").textContent;
   $("map").replaceChildren(...layer.channels.map((channel, place) => make("option", { value: place }, called(layer, channel))));
   const vector = layer.shape.length === 1;
+  $("earlier").disabled = number === 0;
+  $("later").disabled = number === layers.length - 1;
   $("map-label").hidden = vector;
   $("col-label").hidden = vector;
   $("row-label").firstElementChild.textContent = vector ? "index" : "row";
@@ -96,16 +98,13 @@ function plain(view) {
 async function drawAfter({ at, text }) {
   const { place, row, col } = state;
   const { layer } = at;
-  const label = at.values ? (r, c) => {
-    const x = valueAt(at, place, r, c);
-    return x === undefined ? "" : String(Number(x.toPrecision(3)));
-  } : null;
-  const vector = layer.shape.length === 1;
   const index = row * (layer.wrap || 0) + col;
-  const name = vector ? layer.names[index] || `index ${index}` : `${called(layer, layer.channels[place])}, row ${row}, column ${col}`;
+  const name = layer.shape.length === 1
+    ? layer.names[index] || `index ${index}`
+    : `${called(layer, layer.channels[place])}, row ${row}, column ${col}`;
   after.setAttribute("aria-label", `${layer.name}: ${name}: ${text}`);
   $("after").querySelector("figcaption").textContent = `${layer.name}, ${name}: ${text}`;
-  await drawMap(after, at.number, place, { rows: [row], cols: [col] }, label);
+  await drawMap(after, at.number, place, { rows: [row], cols: [col] }, cellText(at, place));
 }
 
 /** What the cell comes from: maps of the layers before, with their cells marked. */
@@ -129,25 +128,56 @@ function origins({ at, found, source }) {
   }
 }
 
+/** Whether the page holds a map. */
+const isHere = ({ input, channel }) => input.layer.shape.length === 1 || input.layer.channels.includes(channel);
+
+/** The name of a map with its layer. */
+const fullName = ({ input, channel }) =>
+  input.layer.shape.length === 1 ? input.layer.name : `${input.layer.name}, ${called(input.layer, channel)}`;
+
 async function drawBefore(view) {
-  const wanted = origins(view).filter(({ input, channel }) => input.layer.shape.length === 1 || input.layer.channels.includes(channel));
-  const figures = wanted.map(({ input, channel }) => {
-    const name = input.layer.shape.length === 1 ? "" : `, ${called(input.layer, channel)}`;
-    return make("figure", {}, make("canvas", { role: "img", "aria-label": `${input.layer.name}${name}` }),
-      make("figcaption", {}, `${input.layer.name}${name}`));
-  });
-  const old = [...$("before").children];
-  const same = old.length === figures.length && figures.every((one, i) => one.textContent === old[i].textContent);
-  const shown = same ? old : figures;
-  if (!same) $("before").replaceChildren(...figures);
-  await Promise.all(wanted.map(({ input, channel, marks }, i) => {
+  const all = origins(view);
+  state.origins = all.filter(isHere);
+  if (all.length && !state.origins.length) {
+    const text = `${fullName(all[0])}, is not among the maps on this page`;
+    $("before").replaceChildren(make("p", { class: "hint" }, text));
+    return;
+  }
+  const figures = originFigures(state.origins.map(fullName));
+  await Promise.all(state.origins.map(({ input, channel, marks }, i) => {
     const place = Math.max(0, input.layer.channels.indexOf(channel));
-    const label = input.values ? (r, c) => {
-      const x = valueAt(input, place, r, c);
-      return x === undefined ? "" : String(Number(x.toPrecision(3)));
-    } : null;
-    return drawMap(shown[i].querySelector("canvas"), input.number, place, marks, label);
+    return drawMap(figures[i].querySelector("canvas"), input.number, place, marks, cellText(input, place));
   }));
+}
+
+/** A figure for each map; those that are there already stay, so that nothing flickers. */
+function originFigures(names) {
+  const old = [...$("before").children];
+  if (old.length === names.length && names.every((name, i) => name === old[i].textContent)) return old;
+  const figures = names.map((name, i) => {
+    const button = make("button", { type: "button", class: "copy", title: "Where does it come from?" }, name);
+    button.addEventListener("click", () => visit(i));
+    return make("figure", {}, make("canvas", { role: "img", "aria-label": name }), make("figcaption", {}, button));
+  });
+  $("before").replaceChildren(...figures);
+  return figures;
+}
+
+/** What stands in a cell that is large enough: three digits. */
+function cellText(input, place) {
+  if (!input.values) return null;
+  return (row, col) => {
+    const x = valueAt(input, place, row, col);
+    return x === undefined ? "" : String(Number(x.toPrecision(3)));
+  };
+}
+
+/** Go on to a map that the cell comes from, to the cell in the middle of the window. */
+function visit(index) {
+  const { input, channel, marks } = state.origins[index];
+  const middle = (list) => list.filter((i) => i >= 0)[Math.floor((list.filter((i) => i >= 0).length - 1) / 2)];
+  open(input.number, Math.max(0, input.layer.channels.indexOf(channel)),
+    marks ? middle(marks.rows) : undefined, marks ? middle(marks.cols) : undefined);
 }
 
 /** Copy the calculation with all digits, as text that a spreadsheet takes. */
@@ -249,6 +279,8 @@ function begin() {
   $("close").addEventListener("click", () => dialog.close());
   $("play").addEventListener("click", play);
   $("theme").addEventListener("click", theme);
+  $("earlier").addEventListener("click", () => open(state.at.number - 1, 0));
+  $("later").addEventListener("click", () => open(state.at.number + 1, 0));
   $("map").addEventListener("change", () => { state.place = Number($("map").value); show(); });
   $("row").addEventListener("change", () => {
     const { layer } = state.at;
