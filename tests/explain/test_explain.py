@@ -65,6 +65,20 @@ def test_a_folder_gets_a_picture_of_each_layer_in_order(workspace, inline):
             assert image.width == 1240
 
 
+def test_pictures_are_named_safely_whatever_a_channel_is_called(workspace, inline):
+    import featcli
+
+    frame = picture().replace(labels=("../../R", "G/\x00", "block1.B"))
+    featcli.write("odd.npy", frame)
+    done = inline("explain", "odd.npy", "--pipeline", "split-channels", "-o", "layers/")
+    assert done.stdout.splitlines() == [
+        "layers/0-input.png",
+        "layers/1-split-channels_.._.._R.png",
+        "layers/2-split-channels_G__.png",
+        "layers/3-split-channels_block1.B.png",
+    ]
+
+
 def test_a_filmstrip_alone_and_beside_a_page(workspace, inline):
     done = inline("explain", "one.png", "--model", "zero-one", "--filmstrip", "strip.png")
     assert done.stdout == "strip.png\n"

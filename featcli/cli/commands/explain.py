@@ -204,9 +204,14 @@ def _pictures(trace: Trace) -> dict[str, bytes]:
 
     width = len(str(len(trace.layers) - 1))
     return {
-        f"{number:0{width}}-{safe_tag(layer.name)}.png": reports.as_png(draw([layer]))
+        f"{number:0{width}}-{_file_name(layer.name)}.png": reports.as_png(draw([layer]))
         for number, layer in enumerate(trace.layers)
     }
+
+
+def _file_name(layer: str) -> str:
+    """Keep what is safe in a file name, and the dots between a block and its steps."""
+    return ".".join(safe_tag(piece) for piece in layer.split("."))
 
 
 def _options() -> list[click.Parameter]:
