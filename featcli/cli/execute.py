@@ -61,7 +61,7 @@ def execute(
     excluded = _output_folder(settings["output"])
     _check_output(settings)
     sources = _sources(settings, excluded, stage)
-    options = options or _reading(settings, pipeline)
+    options = options or reading_for(settings, pipeline)
     with contextlib.ExitStack() as stack:
         items = inputs.expand(
             sources,
@@ -103,7 +103,8 @@ def read_options(settings: Settings) -> ReadOptions:
     return options
 
 
-def _reading(settings: Settings, pipeline: Pipeline) -> ReadOptions:
+def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
+    """Collect the options for reading what a pipeline works on; see --decode."""
     options = read_options(settings)
     if settings["decode"] == "exact":
         return options

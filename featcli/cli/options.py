@@ -137,7 +137,7 @@ def view() -> list[click.Parameter]:
     ]
 
 
-def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Refuse a forgotten value, whose place the next option has taken."""
     if value == "":
         raise click.BadParameter("is empty: name a folder or a file")
@@ -155,7 +155,7 @@ def outputs() -> list[click.Parameter]:
             "--output",
             metavar="PATH",
             type=click.Path(readable=False),
-            callback=_no_option,
+            callback=no_option,
             help="A folder, a file (.npy .npz .png .tar), or - for a tar stream on stdout. "
             "Without it, files in the current folder.",
         ),

@@ -110,3 +110,8 @@ def test_info_says_what_to_install(workspace, inline, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     (workspace / "any.onnx").write_bytes(b"x")
     assert_refused(inline("info", "any.onnx"), 2, "pip install 'featcli[onnx]'")
+
+
+def test_it_cannot_be_explained_and_says_why(tiny, inline):
+    done = inline("explain", "photo.jpg", "--model", "tiny.onnx")
+    assert_refused(done, 2, "tiny.onnx", "does not say how its layers are computed", ".npz")
