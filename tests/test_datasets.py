@@ -188,3 +188,20 @@ def test_a_gzip_bomb_of_declared_pixels_is_not_unpacked(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels)
     with pytest.raises(DataError, match="declares images of 60000x60000"):
         opened(place)
+
+
+def test_without_room_for_a_copy_it_is_one_line(tmp_path):
+    import subprocess
+    import sys
+
+    save_npz(tmp_path / "bars.npz")
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "from featcli.cli.main import main; main(['train', 'bars.npz', '-o', 'm.npz'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "featcli train: cannot keep a copy of the images: File too large\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["bars.npz"]

@@ -80,19 +80,26 @@ def gather(
     Raises
     ------
     DataError
-        Images of different shapes, or a class of which no image is left.
+        Images of different shapes, a class of which no image is left, or no room for the copy.
     """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return _kept(source, fit, strict, file)
+    except OSError as error:
+        raise DataError(f"cannot keep a copy of the images: {error.strerror}") from error
+
+
+def _kept(source: Source, fit: Fit, strict: bool, file: IO[bytes]) -> Dataset:
+    keeper = _Keeper(file)
     skipped: list[str] = []
-    with tempfile.TemporaryFile(dir=folder) as file:
-        keeper = _Keeper(file)
-        for item, found in _fitted(source, fit):
-            if not isinstance(found, str):
-                keeper.add(item, found)
-            elif strict:
-                raise DataError(f"{found} (left out without --strict)")
-            else:
-                skipped.append(found)
-        return keeper.finish(source.names, tuple(skipped))
+    for item, found in _fitted(source, fit):
+        if not isinstance(found, str):
+            keeper.add(item, found)
+        elif strict:
+            raise DataError(f"{found} (left out without --strict)")
+        else:
+            skipped.append(found)
+    return keeper.finish(source.names, tuple(skipped))
 
 
 def _fitted(source: Source, fit: Fit) -> Iterator[tuple[Item, Array | str]]:
@@ -132,10 +139,7 @@ class _Keeper:
             raise DataError(_unequal(item.name, row, other.name, first))
         data = np.ascontiguousarray(row).data
         self._hash.update(data)
-        try:
-            self._file.write(data)
-        except OSError as error:
-            raise DataError(f"no room for a copy of the images: {error.strerror}") from error
+        self._file.write(data)
         self._labels.append(item.label)
 
     def finish(self, names: tuple[str, ...], skipped: tuple[str, ...]) -> Dataset:
