@@ -24,6 +24,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def noise(shape: tuple[int, ...], count: int) -> Dataset:
     return Dataset(pixels, random.integers(0, 10, count), names, (), "")
 
 
-def speed(rounds: int, count: int) -> str:
+def speed(rounds: int, count: int, clock: Callable[[], float] = time.perf_counter) -> str:
     """Time epochs of each network in turns."""
     rows = [("network", "images", "featcli, s", "torch, s", "torch, channels last, s",
              "featcli takes", "of the better one")]  # fmt: skip
@@ -84,7 +85,7 @@ def speed(rounds: int, count: int) -> str:
             run()
         for _ in range(rounds):
             for name, run in runs.items():
-                times[name].append(timed(run))
+                times[name].append(timed(run, clock))
         mine, first, last = (statistics.median(times[name]) for name in runs)
         size = "x".join(map(str, shape))
         numbers = (f"{mine:.2f}", f"{first:.2f}", f"{last:.2f}")
@@ -206,6 +207,11 @@ def main() -> None:
     print(f"torch {torch.__version__}, {THREADS} threads each; batches of 64, Adam.\n")
     print("An epoch on images of noise:\n")
     print(speed(given.rounds, given.images))
+    torch.set_num_threads(1)
+    print("The same in seconds of the processor, PyTorch on one thread: what remains comparable")
+    print("on a machine that is busy with other things:\n")
+    print(speed(given.rounds, given.images // 2, time.process_time))
+    torch.set_num_threads(THREADS)
     head = ("", "parameters", "seconds", "right of those never seen")
     print(f"The shipped digits, {DIGITS.epochs} epochs with shifts, rotations and scalings:\n")
     print(table([head, *learn(DIGITS, *opened("digits"))]))
