@@ -19,19 +19,20 @@ ROOMS: dict[str, set[str]] = {
     "_version": set(),
     "_index": set(),
     "errors": set(),
+    "cores": set(),
     "npy": {"numpy", "errors"},
     "frame": {"numpy"},
     "formulas": {"numpy"},
     "kernels": {"numpy", "errors", "formulas", "npy"},
     "stage": {"numpy", "_index"},
-    "engine": {"numpy", "scipy"},
+    "engine": {"numpy", "scipy", "cores"},
     "ops": {"numpy", "PIL", "errors", "npy", "kernels", "stage", "engine"},
     "pipeline": {"numpy", "errors", "frame", "stage", "ops"},
     "extras": {"errors"},
     "models": {"numpy", "errors", "extras", "npy", "frame", "stage", "engine", "ops", "pipeline"},
-    "view": {"numpy", "PIL", "errors", "frame"},
+    "view": {"numpy", "PIL", "errors", "cores", "frame"},
     "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
-    "batch": {"numpy", "_version", "errors", "frame", "pipeline", "models", "io", "view"},
+    "batch": {"numpy", "_version", "errors", "cores", "frame", "pipeline", "models", "io", "view"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

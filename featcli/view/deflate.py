@@ -11,13 +11,14 @@ specification, sections 7 and 9; zlib's manual on strategies and Z_FULL_FLUSH.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+
+from featcli import cores
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -64,7 +65,7 @@ def _in_order(
     work: Callable[[int], tuple[bytes, bytes]], items: range
 ) -> Iterator[tuple[bytes, bytes]]:
     """Do the work of a few strips at a time: zlib lets other threads run meanwhile."""
-    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
+    threads = min(cores.usable(), 8)
     if len(items) < 4 or threads == 1:
         yield from map(work, items)
         return
