@@ -75,6 +75,11 @@ class Pipeline:
         """Whether one image gives several results."""
         return any(stages.get(step.stage).gives == "parts" for step in self.steps)
 
+    @property
+    def recipe(self) -> tuple[Step, ...]:
+        """All that it does, as steps."""
+        return self.steps
+
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
         """Return part and history of every result, before anything is computed."""
         heads = [(frame.part, frame.labels)]

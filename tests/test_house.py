@@ -32,7 +32,18 @@ ROOMS: dict[str, set[str]] = {
     "models": {"numpy", "errors", "extras", "npy", "frame", "stage", "engine", "ops", "pipeline"},
     "view": {"numpy", "PIL", "errors", "cores", "frame"},
     "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
-    "batch": {"numpy", "_version", "errors", "cores", "frame", "pipeline", "models", "io", "view"},
+    "batch": {
+        "numpy",
+        "_version",
+        "errors",
+        "cores",
+        "frame",
+        "stage",
+        "pipeline",
+        "models",
+        "io",
+        "view",
+    },
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

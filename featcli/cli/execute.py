@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from featcli import stage as stages
 from featcli.batch import inputs
-from featcli.batch.process import Outcome, preflight, process_all
+from featcli.batch.inputs import Named, Way
+from featcli.batch.manifest import NAME, Manifest, NoManifest
+from featcli.batch.process import Job, describe_step, preflight
+from featcli.batch.resume import Past, Recipe
+from featcli.batch.running import Choices, run_all
+from featcli.batch.trees import NOTHING, Excluded
 from featcli.cli.command import meant
-from featcli.cli.messages import emit, printable, say
-from featcli.errors import FeatError, UsageError
+from featcli.cli.messages import printable
+from featcli.cli.reporting import Report, Tell, say_here
+from featcli.errors import UsageError
 from featcli.frame import Frame, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import is_folder, open_sink, pipe_sink
-from featcli.io.sinks import OnlyOne, Sink, WriteOptions, Written
-from featcli.pipeline import Pipeline, caption
+from featcli.io.sinks import OnlyOne, Sink, WriteOptions
+from featcli.pipeline import Pipeline
 from featcli.stage import Stage
 
 Settings = dict[str, Any]
@@ -36,8 +43,9 @@ def execute(
     stage: Stage | None = None,
     *,
     options: ReadOptions | None = None,
-    sink: Callable[[Settings], Sink] | None = None,
-    paths: bool = True,
+    writing: WriteOptions | None = None,
+    sink: Callable[[WriteOptions], Sink] | None = None,
+    tell: Tell | None = None,
 ) -> None:
     """Run a pipeline over the inputs of a command; ends with click's Exit if anything failed.
 
@@ -50,43 +58,46 @@ def execute(
         The command's own stage, which knows what a misplaced word was meant to be.
     options : ReadOptions, optional
         How inputs are read, where that is not what the options say.
+    writing : WriteOptions, optional
+        How results are written, where that is not what the options say.
     sink : callable, optional
-        `sink(settings)` opens the place for results, where that is not what -o says.
-    paths : bool
-        Print the path of every result.
+        `sink(writing)` opens the place for results, where that is not what -o says.
+    tell : callable, optional
+        Told of every result, instead of its path being printed.
     """
     if settings["verbose"]:
-        pipeline.watch = _tell
-    excluded = _output_folder(settings["output"])
+        pipeline.watch = _watch
     _check_output(settings)
-    sources = _sources(settings, excluded, stage)
-    options = options or read_options(settings)
+    excluded = _excluded(settings["output"])
+    named = _sources(settings, excluded, stage)
+    job_options = options or read_options(settings)
+    writing = writing or write_options(settings)
+    way = Way(
+        job_options,
+        keep_folders=settings["output"] is not None,
+        exclude=excluded,
+        dotted=pipeline.splits or job_options.frames == "all",
+    )
+    recipe = Recipe.of(pipeline, job_options, writing)
     with contextlib.ExitStack() as stack:
-        items = inputs.expand(
-            sources,
-            options,
-            lists=[stack.enter_context(_open_list(name)) for name in settings["from_file"]],
-            stdin=sys.stdin.buffer if sys.stdin else None,
-            keep_folders=settings["output"] is not None,
-            exclude=excluded,
-        )
+        items = _items(named, way, settings, stack)
         with _undisturbed():
-            place = stack.enter_context((sink or usual_sink)(settings))
-        for one in sources:
-            if Path(one).is_file():
-                place.protect(Path(one))
-        if inputs.is_listed_in_full(sources):
-            known = list(items)
-            files = [item for item in known if isinstance(item, inputs.FileItem)]
-            if options.frames == "first":
-                preflight(files, pipeline, place)
-            items = iter(known)
-        elif isinstance(place, OnlyOne):
-            items = iter(_only_one(items, place))
-        outcomes = process_all(items, pipeline, place, options, settings.get("jobs", 1))
-        code = _report(outcomes, place, settings, paths)
+            place = stack.enter_context(sink(writing) if sink else usual_sink(settings, writing))
+        memory = stack.enter_context(_manifest(named, settings, recipe))
+        items = _checked(items, named, pipeline, place, way, memory.look)
+        job = Job(pipeline, place, job_options, settings["checksum"])
+        choices = _choices(settings, place)
+        report = Report(settings, tell, memory.is_kept, _counting(named, way, settings))
+        outcomes = run_all(items, job, choices, memory.past, memory.record)
+        code = report.all(outcomes, place)
+        memory.finish()
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _watch(step: Step, frame: Frame, results: list[Frame]) -> None:
+    for line in describe_step(step, frame, results):
+        say_here(line)
 
 
 def read_options(settings: Settings) -> ReadOptions:
@@ -100,71 +111,6 @@ def read_options(settings: Settings) -> ReadOptions:
 
         background_colour(options.background)
     return options
-
-
-def _sources(settings: Settings, excluded: Path | None, stage: Stage | None) -> list[str]:
-    """Return the inputs, all of which are there; a piped standard input need not be named."""
-    named = list(settings["inputs"])
-    if not named and not settings["from_file"]:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("no input: name files or folders, or pipe something in")
-        return ["-"]
-    try:
-        found = inputs.resolve(named, excluded)
-    except UsageError as error:
-        raise UsageError(f"{error}{meant(stage, named) if stage else ''}") from None
-    nowhere = settings["output"] is None and not settings.get("no_files")
-    if nowhere and any(Path(one).is_dir() for one in found):
-        raise UsageError("a folder as input needs -o: where shall the results go?")
-    return found
-
-
-def _check_output(settings: Settings) -> None:
-    """Refuse what can be known to be wrong before anything is read."""
-    output = settings["output"]
-    if settings["format"] and output != "-":
-        raise UsageError("--format goes with -o -: a file's kind is its suffix")
-    if output == "-" and sys.stdout.isatty():
-        raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
-
-
-def _output_folder(output: str | None) -> Path | None:
-    return Path(output) if output not in (None, "-") and is_folder(str(output)) else None
-
-
-@contextlib.contextmanager
-def _open_list(name: str) -> Iterator[BinaryIO]:
-    if name == "-" and sys.stdin:
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = Path(name).open("rb")  # noqa: SIM115
-    except OSError as error:
-        raise UsageError(f"--from-file {name}: {error.strerror}") from error
-    with stream:
-        yield stream
-
-
-def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
-    """Refuse a second input, before any work, where there is room for one result."""
-    found = list(islice(items, 2))
-    if len(found) > 1:
-        sink.preflight([Heading(item.source, "", ()) for item in found])
-    return found
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put signals off until what is begun here is also known to be taken away again."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    put_off = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, put_off)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def write_options(settings: Settings) -> WriteOptions:
@@ -185,70 +131,133 @@ def usual_sink(settings: Settings, options: WriteOptions | None = None) -> Sink:
     return open_sink(settings["output"], options)
 
 
-def _report(outcomes: Iterator[Outcome], sink: Sink, settings: Settings, paths: bool) -> int:
-    """Print what became of each input, and return the exit code."""
-    errors: list[FeatError] = []
-    count = left_out = 0
-    for outcome in outcomes:
-        count += 1
-        left_out += outcome.status == "left out"
-        _report_one(outcome, settings, paths)
-        if outcome.error:
-            errors.append(outcome.error)
-    for written in sink.finish():
-        _print(written, settings)
-    if left_out == count:
-        _say("no image or array in the input")
-        return 1
-    if errors and count > 1:
-        _say(f"{len(errors)} of {count} inputs failed")
-    only_usage = bool(errors) and all(isinstance(error, UsageError) for error in errors)
-    return 0 if not errors else 2 if only_usage else 1
+def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
+    """Return the inputs, all of which are there; a piped standard input need not be named."""
+    words = list(settings["inputs"])
+    if not words and not settings["from_file"]:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("no input: name files or folders, or pipe something in")
+        return [Named("-")]
+    try:
+        found = inputs.resolve(words, excluded)
+    except UsageError as error:
+        raise UsageError(f"{error}{meant(stage, words) if stage else ''}") from None
+    nowhere = settings["output"] is None and not settings.get("no_files")
+    if nowhere and any(one.is_folder for one in found):
+        raise UsageError("a folder as input needs -o: where shall the results go?")
+    return found
 
 
-def _report_one(outcome: Outcome, settings: Settings, paths: bool) -> None:
-    name = outcome.source.file or outcome.source.key
-    notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
-    for note in () if settings["quiet"] else notes:
-        _say(f"{name}: {note}")
-    if outcome.error:
-        _say(str(outcome.error))
-    elif settings["verbose"]:
-        _say(f"{name}: {outcome.status}")
-    for written in outcome.written if paths else ():
-        _print(written, settings)
+def _check_output(settings: Settings) -> None:
+    """Refuse what can be known to be wrong before anything is read."""
+    output = settings["output"]
+    if settings["format"] and output != "-":
+        raise UsageError("--format goes with -o -: a file's kind is its suffix")
+    if output == "-" and sys.stdout.isatty():
+        raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
 
 
-def _print(written: Written, settings: Settings) -> None:
-    if settings["output"] == "-":
+def _excluded(output: str | None) -> Excluded:
+    """Say which folder or file the results go to: it is no input."""
+    if output in (None, "-"):
+        return NOTHING
+    if is_folder(str(output)):
+        return Excluded(Path(str(output)))
+    return Excluded(files=re.compile(re.escape(os.path.realpath(str(output)))))
+
+
+def _items(
+    named: Sequence[Named], way: Way, settings: Settings, stack: contextlib.ExitStack
+) -> Iterator[inputs.Item]:
+    lists = [stack.enter_context(_open_list(name)) for name in settings["from_file"]]
+    stdin = sys.stdin.buffer if sys.stdin else None
+    return inputs.expand(named, way, lists=lists, stdin=stdin)
+
+
+@contextlib.contextmanager
+def _open_list(name: str) -> Iterator[BinaryIO]:
+    if name == "-" and sys.stdin:
+        yield sys.stdin.buffer
         return
-    if settings["as_json"]:
-        record = {"path": written.path, "status": written.status, "files": list(written.files)}
-        about = {key: written.about[key] for key in _ABOUT if key in written.about}
-        emit(json.dumps(record | about))
-    else:
-        emit(written.path, b"\0" if settings["null"] else b"\n")
+    try:
+        stream = Path(name).open("rb")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"--from-file {name}: {error.strerror}") from error
+    with stream:
+        yield stream
 
 
-_ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
+def _manifest(named: Sequence[Named], settings: Settings, recipe: Recipe) -> NoManifest:
+    """Open the manifest of a folder of results; a single file needs none, it has its sidecar."""
+    output = settings["output"]
+    if _is_single(named, settings) or output in (None, "-") or not is_folder(str(output)):
+        if settings["retry_failed"]:
+            raise UsageError("--retry-failed needs a manifest: -o DIR and several inputs have one")
+        return NoManifest()
+    path = Path(str(output)) / NAME
+    if settings["retry_failed"] and not path.exists():
+        raise UsageError(f"--retry-failed: there is no {path}")
+    return Manifest(path, recipe, forget=settings["overwrite"])
 
 
-def _tell(step: Step, frame: Frame, results: list[Frame]) -> None:
-    """Say what a step made of its frame and, where there is a choice, how."""
-    made = ", ".join(_shape(result) for result in results)
-    _say(f"  {caption([step])}: {_shape(frame)} -> {made}")
-    explain = stages.get(step.stage).explain
-    for line in explain(frame.data, **dict(step.params)).splitlines() if explain else ():
-        _say(f"    {line}")
+def _is_single(named: Sequence[Named], settings: Settings) -> bool:
+    """Say whether one file was named, and nothing else."""
+    return len(named) == 1 and not settings["from_file"] and inputs.is_listed_in_full(named)
 
 
-def _shape(frame: Frame) -> str:
-    return f"{'x'.join(map(str, frame.data.shape))} {frame.data.dtype}"
+def _checked(
+    items: Iterator[inputs.Item],
+    named: Sequence[Named],
+    pipeline: Pipeline,
+    place: Sink,
+    way: Way,
+    look: Callable[[inputs.Item], Past],
+) -> Iterator[inputs.Item]:
+    """Check before any work what can be known before."""
+    for one in named:
+        if Path(one.path).is_file():
+            place.protect(Path(one.path))
+    if inputs.is_listed_in_full(named):
+        known = list(items)
+        files = [item for item in known if isinstance(item, inputs.FileItem)]
+        if way.options.frames == "first":
+            preflight(files, pipeline, place, look)
+        return iter(known)
+    return iter(_only_one(items, place)) if isinstance(place, OnlyOne) else items
 
 
-def _say(text: str) -> None:
-    context = click.get_current_context(silent=True)
-    say(text, command=(context and context.info_name) or "")
+def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
+    """Refuse a second input, before any work, where there is room for one result."""
+    found = list(islice(items, 2))
+    if len(found) > 1:
+        sink.preflight([Heading(item.source, "", ()) for item in found])
+    return found
+
+
+def _counting(named: Sequence[Named], way: Way, settings: Settings) -> Callable[[], int] | None:
+    """Return what counts the inputs; None where they cannot be known beforehand."""
+    if settings["from_file"] or any(one.path == "-" for one in named):
+        return None
+    return partial(inputs.count, named, way)
+
+
+def _choices(settings: Settings, place: Sink) -> Choices:
+    jobs = 1 if isinstance(place, OnlyOne) else settings["jobs"]
+    return Choices(jobs, settings["timeout"], settings["retry_failed"])
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put signals off until what is begun here is also known to be taken away again."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    put_off = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, put_off)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 __all__ = ["execute", "printable", "read_options", "usual_sink", "write_options"]

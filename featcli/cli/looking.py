@@ -24,7 +24,7 @@ def samples(settings: dict[str, Any]) -> Iterator[tuple[inputs.Item, Sample]]:
             raise UsageError("no input: name files or folders, or pipe something in")
         sources = ["-"]
     options = read_options(settings)
-    for item in inputs.expand(inputs.resolve(sources), options, stdin=sys.stdin.buffer):
+    for item in inputs.expand(inputs.resolve(sources), inputs.Way(options), stdin=sys.stdin.buffer):
         try:
             yield item, item.load(options)
         except FeatError as error:

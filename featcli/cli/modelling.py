@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import click
@@ -42,15 +41,7 @@ def model_options() -> list[click.Parameter]:
 
 def input_options() -> list[click.Parameter]:
     """How inputs are read; the model says in which range it takes pixels."""
-    found = [one for one in options.inputs() if one.name != "unit"]
-    jobs = options.Grouped(
-        ["-j", "--jobs"],
-        type=click.IntRange(1, 256),
-        metavar="N",
-        group="Input",
-        help="How many images at once.  [default: the processors that there are]",
-    )
-    return [*found, jobs]
+    return [one for one in options.inputs() if one.name != "unit"]
 
 
 def output_options(*without: str) -> list[click.Parameter]:
@@ -60,7 +51,6 @@ def output_options(*without: str) -> list[click.Parameter]:
 
 def opened(settings: Settings) -> Model:
     """Load the model and complete the settings; raises UsageError for one that is not there."""
-    settings["jobs"] = settings.get("jobs") or _processors()
     settings.setdefault("unit", False)
     try:
         return load_model(settings["model"])
@@ -68,13 +58,6 @@ def opened(settings: Settings) -> Model:
         raise
     except ValueError as error:
         raise UsageError(f"--model: {error}") from error
-
-
-def _processors() -> int:
-    """Count those that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def reading(settings: Settings, about: Description) -> ReadOptions:

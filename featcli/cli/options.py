@@ -140,8 +140,9 @@ def outputs() -> list[click.Parameter]:
             metavar="PATH",
             type=click.Path(),
             callback=_no_option,
-            help="A folder, a file (.npy .npz .png .tar), or - for a tar stream on stdout. "
-            "Without it, files in the current folder.",
+            help="A folder (where more than one file goes in, with a manifest.jsonl), a file "
+            "(.npy .npz .png .tar), or - for a tar stream on stdout. Without it, files in the "
+            "current folder.",
         ),
         _option(
             "Output",
@@ -172,3 +173,44 @@ def debug() -> click.Parameter:
     return _option(
         "Other", "--debug", is_flag=True, expose_value=False, help="Show where an error comes from."
     )
+
+
+def batch() -> list[click.Parameter]:
+    """How many inputs at once, and what becomes of those that fail."""
+    return [
+        _option(
+            "Batch",
+            "-j",
+            "--jobs",
+            type=click.IntRange(1, 1024),
+            metavar="N",
+            help="Work on N images at once; results do not depend on it.  "
+            "[default: the processors, where there is enough to do]",
+        ),
+        _option(
+            "Batch",
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="Give up an image that takes longer.",
+        ),
+        _option("Batch", "--fail-fast", is_flag=True, help="Stop at the first image that fails."),
+        _option(
+            "Batch",
+            "--retry-failed",
+            is_flag=True,
+            help="Do only what the manifest knows as failed.",
+        ),
+        _option(
+            "Batch",
+            "--checksum",
+            is_flag=True,
+            help="Tell by the content (sha256) whether an image has changed, not by size and time.",
+        ),
+        _option(
+            "Batch",
+            "--dry-run",
+            is_flag=True,
+            help="Only print what would be read and written.",
+        ),
+    ]

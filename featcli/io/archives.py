@@ -15,7 +15,7 @@ from featcli.frame import Frame, Sample
 from featcli.io import records
 from featcli.io.atomic import Transaction
 from featcli.io.naming import Heading
-from featcli.io.sinks import Sink, State, WriteOptions, Written
+from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
 from featcli.io.stream import TarWriter, stem_of
 
 
@@ -35,7 +35,7 @@ class ArchiveFile(Sink):
         if self._path and os.path.realpath(path) == os.path.realpath(self._path):
             raise UsageError(f"{self._path} is an input, too: choose another output")
 
-    def preflight(self, headings: Sequence[Heading]) -> None:
+    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
         """See `Sink.preflight`: parts of one image share its key, two images do not."""
         files: dict[str, str] = {}
         parts: set[tuple[str, str]] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,15 +42,24 @@ def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
     return OnlyOne(BareSink(stream, format, options), f"--format {format}")
 
 
-def folder_sink(folder: Path, options: WriteOptions, flat: bool = False) -> Sink:
+@dataclass(frozen=True)
+class InFolder:
     """Every result as `KEY.PART.TAGS.npy`, `.png` and `.json` in a folder."""
 
-    def places(heading: Heading) -> Places:
-        base = stem(heading, flat)
-        sidecar = folder / f"{base}.json" if options.sidecar else None
-        return Places(folder / f"{base}.npy", folder / f"{base}.png", sidecar)
+    folder: Path
+    sidecar: bool
+    flat: bool
 
-    return FilesSink(places, options)
+    def __call__(self, heading: Heading) -> Places:
+        """Return the files of one result."""
+        base = stem(heading, self.flat)
+        sidecar = self.folder / f"{base}.json" if self.sidecar else None
+        return Places(self.folder / f"{base}.npy", self.folder / f"{base}.png", sidecar)
+
+
+def folder_sink(folder: Path, options: WriteOptions, flat: bool = False) -> Sink:
+    """Put every result into files of its own; `flat` drops the folders of the keys."""
+    return FilesSink(InFolder(folder, options.sidecar, flat), options)
 
 
 def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:

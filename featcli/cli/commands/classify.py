@@ -24,16 +24,16 @@ A whole folder as one table:
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import Settings, execute, usual_sink, write_options
+from featcli.cli.execute import execute, usual_sink, write_options
 from featcli.cli.messages import printable
 from featcli.cli.modelling import (
     input_options,
@@ -45,10 +45,13 @@ from featcli.cli.modelling import (
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample, Source
 from featcli.io.announcing import Announcing, Nowhere
-from featcli.io.sinks import Sink
+from featcli.io.sinks import Sink, WriteOptions
 from featcli.io.tables import TABLES, Row, TableSink
 from featcli.models.model import Model
 from featcli.models.stages import Classification
+
+if TYPE_CHECKING:
+    from featcli.view.picture import Picture
 
 _BAR = 24
 
@@ -71,20 +74,17 @@ def _classify(top: int, no_files: bool, **settings: Any) -> None:
     is_table = bool(output) and Path(output).suffix.lower() in TABLES
     pipeline = Classification(settings["model"], keep=not no_files and not is_table)
 
-    def picture(frame: Frame) -> Any:
-        return _picture(pipeline, frame, top)
+    writing = replace(write_options(settings), draw=Pictured(pipeline, top))
 
-    def sink(settings: Settings) -> Sink:
-        written = replace(write_options(settings), draw=picture)
+    def sink(writing: WriteOptions) -> Sink:
         if is_table:
-            return TableSink(Path(output), written, lambda sample: _row(model, sample, top))
-        inner = Nowhere() if no_files else usual_sink(settings, written)
-        if output == "-":
-            return inner
-        return Announcing(inner, _teller(model, top, settings["as_json"]))
+            return TableSink(Path(output), writing, lambda sample: _row(model, sample, top))
+        inner = Nowhere() if no_files else usual_sink(settings, writing)
+        return inner if output == "-" else Announcing(inner)
 
     about = reading(settings, model.description)
-    execute(pipeline, settings, options=about, sink=sink, paths=is_table)
+    tell = None if is_table or output == "-" else _teller(model, top, settings["as_json"])
+    execute(pipeline, settings, options=about, writing=writing, sink=sink, tell=tell)
 
 
 def _row(model: Model, sample: Sample, top: int) -> Row:
@@ -144,19 +144,31 @@ def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], 
         screen.print(Text(f"  {printable(path)}", style="bright_black"))
 
 
-def _picture(pipeline: Classification, frame: Frame, top: int) -> Any:
-    """Draw the image beside the bars of its best classes."""
-    from featcli.view.picture import draw
-    from featcli.view.scores import draw as draw_scores
+@dataclass(frozen=True)
+class Pictured:
+    """Draws the image beside the bars of its best classes."""
 
-    image = pipeline.image_of(frame)
-    pixels = None
-    if image is not None:
-        shown = image if image.shape[2] in (1, 3) else image[:, :, : image.shape[2] // 2 * 2 - 1]
-        view = "clip" if image.dtype.kind == "f" else "auto"
-        pixels = draw(shown, view=view).pixels
-    scores = [(label, share) for _, label, share in best(pipeline.model, frame.data, top)]
-    return draw_scores(scores, pixels, pipeline.model.name)
+    pipeline: Classification
+    top: int
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What decides how it looks."""
+        return {"top": self.top}
+
+    def __call__(self, frame: Frame) -> Picture:
+        """Draw."""
+        from featcli.view.picture import draw
+        from featcli.view.scores import draw as draw_scores
+
+        model, image, pixels = self.pipeline.model, self.pipeline.image_of(frame), None
+        if image is not None:
+            shown = (
+                image if image.shape[2] in (1, 3) else image[:, :, : image.shape[2] // 2 * 2 - 1]
+            )
+            pixels = draw(shown, view="clip" if image.dtype.kind == "f" else "auto").pixels
+        scores = [(label, share) for _, label, share in best(model, frame.data, self.top)]
+        return draw_scores(scores, pixels, model.name)
 
 
 command = Command(
@@ -188,6 +200,7 @@ command = Command(
         options.Grouped(
             ["--json", "as_json"], is_flag=True, group="Output", help="JSON lines, always."
         ),
+        *options.batch(),
         options.quiet(),
         options.verbose(),
         options.debug(),

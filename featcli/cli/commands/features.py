@@ -27,7 +27,7 @@ from typing import Any
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import Settings, execute, usual_sink, write_options
+from featcli.cli.execute import execute, usual_sink
 from featcli.cli.modelling import (
     input_options,
     model_options,
@@ -37,7 +37,7 @@ from featcli.cli.modelling import (
 )
 from featcli.errors import UsageError
 from featcli.frame import Sample
-from featcli.io.sinks import Sink
+from featcli.io.sinks import Sink, WriteOptions
 from featcli.io.tables import MATRICES, TABLES, MatrixSink, Row, TableSink
 from featcli.models.stages import Extraction
 
@@ -53,8 +53,7 @@ def _features(layer: tuple[str, ...], **settings: Any) -> None:
     if kind == ".npy" and pipeline.splits:
         raise UsageError(f"-o {settings['output']} holds one matrix: give .npz for several layers")
 
-    def sink(settings: Settings) -> Sink:
-        written = write_options(settings)
+    def sink(written: WriteOptions) -> Sink:
         path = Path(settings["output"] or "")
         if kind in TABLES:
             return TableSink(path, written, _row)
@@ -91,6 +90,7 @@ command = Command(
             "(.png .tar), or - for a tar stream on stdout. Without it, files in the current "
             "folder.",
         ),
+        *options.batch(),
         options.quiet(),
         options.verbose(),
         options.debug(),

@@ -35,7 +35,8 @@ from featcli.pipeline import Pipeline, words
 def _shell(pipeline: Pipeline, settings: dict[str, Any]) -> str:
     """Write the pipeline as single commands, arrays flowing between them."""
     commands = [["featcli", *words(step), "-o", "-"] for step in pipeline.steps]
-    commands[-1] = [*commands[-1][:-2], *_given(options.outputs(), settings)]
+    last = _given([*options.outputs(), *options.batch()], settings)
+    commands[-1] = [*commands[-1][:-2], *last]
     commands[0] += _given(options.inputs()[1:], settings)
     names = settings["inputs"]
     commands[0] += ["--", *names] if any(name.startswith("-") for name in names) else names
@@ -89,6 +90,7 @@ command = Command(
         options.Grouped(
             ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."
         ),
+        *options.batch(),
         options.quiet(),
         options.verbose(),
         options.debug(),
