@@ -13,6 +13,7 @@ from featcli.batch.resume import Past, Recipe
 from featcli.io.atomic import sweep_below
 from featcli.io.locks import Presence
 from featcli.io.log import Log, Row, number_of
+from featcli.io.sinks import Written
 
 NAME = "manifest.jsonl"
 
@@ -42,10 +43,15 @@ class NoManifest:
         return self.look(item, again)
 
     def record(self, outcome: Outcome) -> None:
-        """Forget it."""
+        """Hear of an outcome as soon as it is known."""
 
-    def finish(self) -> None:
-        """Nothing is held."""
+    def admit(self, outcome: Outcome) -> Outcome:
+        """Hear of an outcome in the order of the inputs; return what is to be reported."""
+        return outcome
+
+    def finish(self, is_complete: bool = True) -> list[Written]:
+        """Bring everything into its final form; `is_complete` says that no input is missing."""
+        return []
 
 
 class Manifest(NoManifest):
@@ -101,16 +107,17 @@ class Manifest(NoManifest):
         if outcome.status in ("left out", "passed over"):
             return
         row = row_of(outcome, outcome.past)
-        if outcome.status == "unchanged" and _is_known(row, outcome.past.row):
+        if outcome.status == "unchanged" and is_known(row, outcome.past.row):
             return
         if not self._presence.is_held:
             self._begin()
         self._log.append(outcome.past.number, row)
 
-    def finish(self) -> None:
+    def finish(self, is_complete: bool = True) -> list[Written]:
         """Bring the rows into order, unless another run goes on: then that is left to it."""
         if self._presence.is_held and self._presence.is_alone():
             self._log.complete(self._order)
+        return []
 
     def __exit__(
         self,
@@ -136,7 +143,7 @@ def row_of(outcome: Outcome, past: Past, **more: Any) -> Row:
     return past.new_row(status, outputs, **about, **more)
 
 
-def _is_known(row: Row, known: Row) -> bool:
+def is_known(row: Row, known: Row) -> bool:
     """Say whether a row says nothing but what is known; how long it took is no news."""
     new = {name: value for name, value in row.items() if name != "seconds"}
     return new == {name: value for name, value in known.items() if name not in ("id", "seconds")}

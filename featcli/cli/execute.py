@@ -17,19 +17,20 @@ import click
 
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
-from featcli.batch.manifest import NAME, Manifest, NoManifest
 from featcli.batch.process import Job, describe_step, preflight
-from featcli.batch.resume import Past, Recipe
+from featcli.batch.resume import Past
 from featcli.batch.running import Choices, run_all
 from featcli.batch.trees import NOTHING, Excluded
+from featcli.cli import places
 from featcli.cli.command import meant
 from featcli.cli.messages import printable
+from featcli.cli.places import Table
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.errors import UsageError
 from featcli.frame import Frame, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import is_folder, open_sink, pipe_sink
+from featcli.io.outputs import is_folder
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 from featcli.pipeline import Pipeline
 from featcli.stage import Stage
@@ -45,6 +46,7 @@ def execute(
     options: ReadOptions | None = None,
     writing: WriteOptions | None = None,
     sink: Callable[[WriteOptions], Sink] | None = None,
+    table: Table | None = None,
     tell: Tell | None = None,
 ) -> None:
     """Run a pipeline over the inputs of a command; ends with click's Exit if anything failed.
@@ -62,6 +64,8 @@ def execute(
         How results are written, where that is not what the options say.
     sink : callable, optional
         `sink(writing)` opens the place for results, where that is not what -o says.
+    table : Table, optional
+        What a table of results holds, where that is not their vectors.
     tell : callable, optional
         Told of every result, instead of its path being printed.
     """
@@ -70,27 +74,20 @@ def execute(
     _check_output(settings)
     excluded = _excluded(settings["output"])
     named = _sources(settings, excluded, stage)
-    job_options = options or read_options(settings)
-    writing = writing or write_options(settings)
-    way = Way(
-        job_options,
-        keep_folders=settings["output"] is not None,
-        exclude=excluded,
-        dotted=pipeline.splits or job_options.frames == "all",
-    )
-    recipe = Recipe.of(pipeline, job_options, writing)
+    reading = options or read_options(settings)
+    dotted = pipeline.splits or reading.frames == "all"
+    way = Way(reading, settings["output"] is not None, excluded, dotted)
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings, stack)
         with _undisturbed():
-            place = stack.enter_context(sink(writing) if sink else usual_sink(settings, writing))
-        memory = stack.enter_context(_manifest(named, settings, recipe))
-        items = _checked(items, named, pipeline, place, way, memory.look)
-        job = Job(pipeline, place, job_options, settings["checksum"])
-        choices = _choices(settings, place)
-        report = Report(settings, tell, memory.is_kept, _counting(named, way, settings))
-        outcomes = run_all(items, job, choices, memory.past, memory.record)
-        code = report.all(outcomes, place)
-        memory.finish()
+            place = places.Place(settings, pipeline, reading, writing, _is_single(named, settings))
+            target, memory = place.opened(stack, sink, table)
+        items = _checked(items, named, pipeline, target, way, memory.look)
+        job = Job(pipeline, target, reading, settings["checksum"])
+        counting = _counting(named, way, settings)
+        report = Report(settings, None if place.is_table else tell, memory, counting)
+        outcomes = run_all(items, job, _choices(settings, target), memory.past, memory.record)
+        code = report.all(outcomes, target)
     if code:
         raise click.exceptions.Exit(code)
 
@@ -111,24 +108,6 @@ def read_options(settings: Settings) -> ReadOptions:
 
         background_colour(options.background)
     return options
-
-
-def write_options(settings: Settings) -> WriteOptions:
-    """Collect the options of `options.outputs`."""
-    return WriteOptions(
-        overwrite=settings["overwrite"],
-        sidecar=not settings["no_sidecar"],
-        view=settings["view"],
-        cmap=settings["cmap"],
-    )
-
-
-def usual_sink(settings: Settings, options: WriteOptions | None = None) -> Sink:
-    """Open what -o says."""
-    options = options or write_options(settings)
-    if settings["output"] == "-":
-        return pipe_sink(sys.stdout.buffer, settings["format"] or "tar", options)
-    return open_sink(settings["output"], options)
 
 
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
@@ -187,24 +166,6 @@ def _open_list(name: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _manifest(named: Sequence[Named], settings: Settings, recipe: Recipe) -> NoManifest:
-    """Open the manifest of a folder of results; a single file needs none, it has its sidecar."""
-    output = settings["output"]
-    if _is_single(named, settings) or output in (None, "-") or not is_folder(str(output)):
-        if settings["retry_failed"]:
-            raise UsageError("--retry-failed needs a manifest: -o DIR and several inputs have one")
-        return NoManifest()
-    path = Path(str(output)) / NAME
-    if settings["retry_failed"] and not path.exists():
-        raise UsageError(f"--retry-failed: there is no {path}")
-    return Manifest(path, recipe, forget=settings["overwrite"])
-
-
-def _is_single(named: Sequence[Named], settings: Settings) -> bool:
-    """Say whether one file was named, and nothing else."""
-    return len(named) == 1 and not settings["from_file"] and inputs.is_listed_in_full(named)
-
-
 def _checked(
     items: Iterator[inputs.Item],
     named: Sequence[Named],
@@ -241,6 +202,11 @@ def _counting(named: Sequence[Named], way: Way, settings: Settings) -> Callable[
     return partial(inputs.count, named, way)
 
 
+def _is_single(named: Sequence[Named], settings: Settings) -> bool:
+    """Say whether one file was named, and nothing else."""
+    return len(named) == 1 and not settings["from_file"] and inputs.is_listed_in_full(named)
+
+
 def _choices(settings: Settings, place: Sink) -> Choices:
     jobs = 1 if isinstance(place, OnlyOne) else settings["jobs"]
     return Choices(jobs, settings["timeout"], settings["retry_failed"])
@@ -260,4 +226,4 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-__all__ = ["execute", "printable", "read_options", "usual_sink", "write_options"]
+__all__ = ["execute", "printable", "read_options"]

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from featcli import npy
+from featcli.batch.manifest import NoManifest
 from featcli.batch.process import Outcome
 from featcli.cli.messages import emit, say
 from featcli.cli.progress import Progress
@@ -38,8 +39,8 @@ class Report:
         The command's options.
     tell : callable, optional
         Told of every result, instead of its path being printed.
-    is_batch : bool
-        Whether to sum up in any case, not only when something failed.
+    memory : NoManifest
+        Hears of every outcome; where it is kept, what was done is summed up in any case.
     count : callable, optional
         Counts the inputs, for the time that is left.
     """
@@ -48,24 +49,27 @@ class Report:
         self,
         settings: dict[str, Any],
         tell: Tell | None,
-        is_batch: bool,
+        memory: NoManifest,
         count: Callable[[], int] | None,
     ) -> None:
         self._settings = settings
         self._tell = tell
-        self._is_batch = is_batch
+        self._memory = memory
         self._counts: Counter[str] = Counter()
         self._only_usage = True
         self._progress = Progress(settings["quiet"], settings["verbose"], count, say_here)
 
     def all(self, outcomes: Iterable[Outcome], sink: Sink) -> int:
         """Report every outcome, let the sink finish, sum up, and return the exit code."""
+        is_complete = True
         with self._progress:
-            for outcome in outcomes:
+            for found in outcomes:
+                outcome = self._memory.admit(found)
                 self._one(outcome)
                 if outcome.error and self._settings["fail_fast"]:
+                    is_complete = False
                     break
-        for written in sink.finish():
+        for written in [*sink.finish(), *self._memory.finish(is_complete)]:
             self._print(written)
         return self._end()
 
@@ -113,7 +117,7 @@ class Report:
             say_here("no image or array in the input")
             return 1
         skipped = counts["unchanged"] + counts["passed over"]
-        if (self._is_batch or (counts["failed"] and counts.total() > 1)) and not (
+        if (self._memory.is_kept or (counts["failed"] and counts.total() > 1)) and not (
             self._settings["quiet"]
         ):
             say_here(f"{counts['done']} done, {skipped} skipped, {counts['failed']} failed")

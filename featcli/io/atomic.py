@@ -207,3 +207,10 @@ def write_error(path: Path, error: OSError) -> WriteError:
     """Say which file could not be written and why."""
     kind = DiskFull if error.errno in _FULL else WriteError
     return kind(f"cannot write {path}: {error.strerror or error}")
+
+
+def flushed_state(stream: BinaryIO) -> dict[str, int]:
+    """Return what `records.state_of` will say of a file that is being written."""
+    stream.flush()
+    found = os.fstat(stream.fileno())
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}

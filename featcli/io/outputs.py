@@ -13,6 +13,8 @@ from featcli.io.placing import BareSink, FilesSink, Places
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 
 FILES = (".npy", ".npz", ".png", ".tar")
+TABLES = (".csv", ".jsonl", ".parquet")
+MATRICES = (".npy", ".npz")
 
 
 def is_folder(output: str) -> bool:
@@ -68,7 +70,7 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     kind = path.suffix.lower()
     if kind not in FILES:
         raise UsageError(
-            f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES)}, "
+            f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES + TABLES)}, "
             "or a folder (ending in /)"
         )
     if kind in (".tar", ".npz"):

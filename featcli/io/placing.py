@@ -17,7 +17,7 @@ from featcli import npy
 from featcli.errors import OutputExists, ReadError, UsageError
 from featcli.frame import Frame, Sample
 from featcli.io import records
-from featcli.io.atomic import Transaction, folder_lock, sweep
+from featcli.io.atomic import Transaction, flushed_state, folder_lock, sweep
 from featcli.io.naming import Heading
 from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
 
@@ -179,12 +179,12 @@ class FilesSink(Sink):
         if places.picture:
             streams.append((places.picture, files.open(places.picture)))
             notes = save_picture(frame, streams[-1][1], self._options, record)
-        states = {str(path): _flushed_state(stream) for path, stream in streams}
+        states = {str(path): flushed_state(stream) for path, stream in streams}
         if sidecar:
             outputs = {Path(path).name: state for path, state in states.items()}
             record |= {"outputs": outputs} | ({"replaces": replaced} if replaced else {})
             sidecar.write(records.dumps(records.sealed(record), indent=1))
-            states[str(places.sidecar)] = _flushed_state(sidecar)
+            states[str(places.sidecar)] = flushed_state(sidecar)
         files_written = tuple(map(str, places.data))
         return Written(str(places.main), "written", files_written, record, notes, states)
 
@@ -301,12 +301,6 @@ def _has_state(path: Path, record: dict[str, Any], which: str) -> bool:
 def _as_json(value: Any) -> Any:
     """Tuples become the lists that JSON gives back."""
     return json.loads(json.dumps(value))
-
-
-def _flushed_state(stream: BinaryIO) -> dict[str, int]:
-    stream.flush()
-    found = os.fstat(stream.fileno())
-    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
 
 
 class BareSink(Sink):

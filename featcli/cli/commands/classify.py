@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +32,7 @@ import numpy as np
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import execute, usual_sink, write_options
+from featcli.cli.execute import execute
 from featcli.cli.messages import printable
 from featcli.cli.modelling import (
     input_options,
@@ -42,11 +41,12 @@ from featcli.cli.modelling import (
     output_options,
     reading,
 )
+from featcli.cli.places import Table, usual_sink, write_options
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample, Source
 from featcli.io.announcing import Announcing, Nowhere
+from featcli.io.outputs import is_folder
 from featcli.io.sinks import Sink, WriteOptions
-from featcli.io.tables import TABLES, Row, TableSink
 from featcli.models.model import Model
 from featcli.models.stages import Classification
 
@@ -71,30 +71,40 @@ def _classify(top: int, no_files: bool, **settings: Any) -> None:
     if len(model.description.network.shape) != 1:
         raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
     output = settings["output"]
-    is_table = bool(output) and Path(output).suffix.lower() in TABLES
-    pipeline = Classification(settings["model"], keep=not no_files and not is_table)
-
-    writing = replace(write_options(settings), draw=Pictured(pipeline, top))
+    draws = output is None or is_folder(output) or output.lower().endswith(".png")
+    pipeline = Classification(settings["model"], keep=draws and not no_files)
 
     def sink(writing: WriteOptions) -> Sink:
-        if is_table:
-            return TableSink(Path(output), writing, lambda sample: _row(model, sample, top))
         inner = Nowhere() if no_files else usual_sink(settings, writing)
         return inner if output == "-" else Announcing(inner)
 
-    about = reading(settings, model.description)
-    tell = None if is_table or output == "-" else _teller(model, top, settings["as_json"])
-    execute(pipeline, settings, options=about, writing=writing, sink=sink, tell=tell)
+    execute(
+        pipeline,
+        settings,
+        options=reading(settings, model.description),
+        writing=replace(write_options(settings), draw=Pictured(pipeline, top)),
+        sink=sink,
+        table=Table(BestRow(pipeline, top), f"top {top}"),
+        tell=None if output == "-" else _teller(model, top, settings["as_json"]),
+    )
 
 
-def _row(model: Model, sample: Sample, top: int) -> Row:
-    """Return the columns of a table: label_1, probability_1, label_2 ..."""
-    if len(sample.frames) != 1:
-        raise UsageError("a table has one row for each image: leave out --frames all")
-    row: Row = {}
-    for place, (_, label, share) in enumerate(best(model, sample.frames[0].data, top), 1):
-        row |= {f"label_{place}": label, f"probability_{place}": share}
-    return row
+@dataclass(frozen=True)
+class BestRow:
+    """Gives the columns of a table: label_1, probability_1, label_2 ..."""
+
+    pipeline: Classification
+    top: int
+
+    def __call__(self, sample: Sample) -> dict[str, Any]:
+        """Return the row of an image."""
+        if len(sample.frames) != 1:
+            raise UsageError("a table has one row for each image: leave out --frames all")
+        row: dict[str, Any] = {}
+        found = best(self.pipeline.model, sample.frames[0].data, self.top)
+        for place, (_, label, share) in enumerate(found, 1):
+            row |= {f"label_{place}": label, f"probability_{place}": share}
+        return row
 
 
 def _teller(model: Model, top: int, as_json: bool) -> Any:
