@@ -66,7 +66,7 @@ class Tabling(NoManifest):
         if self.path.parent.exists():
             self._begin()
         try:
-            self._check()
+            self.check()
         except BaseException:
             self._presence.leave()
             raise
@@ -79,7 +79,7 @@ class Tabling(NoManifest):
             self._presence.leave()
             raise UsageError(f"another featcli is writing {self.path}: wait for it")
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Refuse what is not featcli's own, or forget all if it may be replaced."""
         if self._overwrite:
             self._journal.path.unlink(missing_ok=True)

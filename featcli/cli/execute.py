@@ -25,6 +25,7 @@ from featcli.cli import places
 from featcli.cli.command import meant
 from featcli.cli.messages import printable
 from featcli.cli.places import Table
+from featcli.cli.rehearsal import Rehearsal
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.errors import UsageError
 from featcli.frame import Frame, Step
@@ -77,10 +78,13 @@ def execute(
     reading = options or read_options(settings)
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings["output"] is not None, excluded, dotted)
+    place = places.Place(settings, pipeline, reading, writing, _is_single(named, settings))
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings, stack)
+        if settings["dry_run"]:
+            leave(Rehearsal(settings, pipeline, place, table).all(items))
+            return
         with _undisturbed():
-            place = places.Place(settings, pipeline, reading, writing, _is_single(named, settings))
             target, memory = place.opened(stack, sink, table)
         items = _checked(items, named, pipeline, target, way, memory.look)
         job = Job(pipeline, target, reading, settings["checksum"])
@@ -88,6 +92,11 @@ def execute(
         report = Report(settings, None if place.is_table else tell, memory, counting)
         outcomes = run_all(items, job, _choices(settings, target), memory.past, memory.record)
         code = report.all(outcomes, target)
+    leave(code)
+
+
+def leave(code: int) -> None:
+    """End the command; raises click's Exit unless all went well."""
     if code:
         raise click.exceptions.Exit(code)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featcli.batch.manifest import NAME, Manifest, NoManifest
 from featcli.batch.resume import Recipe
@@ -17,6 +17,9 @@ from featcli.io.options import ReadOptions
 from featcli.io.outputs import MATRICES, TABLES, is_folder, open_sink, pipe_sink
 from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from featcli.batch.tabling import Tabling
 
 
 class Table(NamedTuple):
@@ -78,9 +81,24 @@ class Place:
         self.is_table = self._takes_rows(table or Table())
         self._check_retry()
         if self.is_table and self._path:
-            return self._opened_table(self._path, stack, table or Table())
+            rows, tabling = self._table(self._path, table or Table())
+            return rows, stack.enter_context(tabling)
         usual = usual_sink(self._settings, self._writing) if sink is None else sink(self._writing)
         return stack.enter_context(usual), stack.enter_context(self._manifest())
+
+    def rehearsed(self, table: Table | None) -> tuple[Sink | None, NoManifest]:
+        """Return what says which files there would be, and which there are; nothing is begun."""
+        self.is_table = self._takes_rows(table or Table())
+        self._check_retry()
+        if self.is_table and self._path:
+            rows, tabling = self._table(self._path, table or Table())
+            tabling.check()
+            return rows, tabling
+        if self._settings["output"] == "-" or self._settings.get("no_files"):
+            return None, NoManifest()
+        is_files = self._path is None or self._is_folder
+        found = open_sink(self._settings["output"], self._writing) if is_files else None
+        return found, self._manifest()
 
     def _takes_rows(self, table: Table) -> bool:
         """Say whether all results come together in one table."""
@@ -92,9 +110,7 @@ class Place:
         is_matrix = table.always or (self._pipeline.gives == "vector" and not is_one)
         return kind in TABLES or (kind in MATRICES and is_matrix)
 
-    def _opened_table(
-        self, path: Path, stack: contextlib.ExitStack, table: Table
-    ) -> tuple[Sink, NoManifest]:
+    def _table(self, path: Path, table: Table) -> tuple[Sink, Tabling]:
         from featcli.batch.tabling import Tabling
         from featcli.io.tables import RowSink, vectors
 
@@ -112,7 +128,7 @@ class Place:
         recipe = replace(self._recipe(writing, about), tags="")
         options = self._writing
         memory = Tabling(path, recipe, options.overwrite, options.sidecar, not self._is_single)
-        return RowSink(row), stack.enter_context(memory)
+        return RowSink(row), memory
 
     def _recipe(self, writing: WriteOptions, more: str = "") -> Recipe:
         return Recipe.of(self._pipeline, self._reading, writing, more)

@@ -48,7 +48,7 @@ class FilesSink(Sink):
     """Array, picture and sidecar of every result, each set in one transaction."""
 
     def __init__(self, places: Callable[[Heading], Places], options: WriteOptions) -> None:
-        self._places = places
+        self.places = places
         self._options = options
         self._taken: set[int] = set()
         self._inputs: set[int] = set()
@@ -64,7 +64,7 @@ class FilesSink(Sink):
 
     def clear(self, heading: Heading, process: int) -> None:
         """See `Sink.clear`."""
-        sweep(self._places(heading).main.parent, process)
+        sweep(self.places(heading).main.parent, process)
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`; an array's sidecar belongs to it."""
@@ -77,7 +77,7 @@ class FilesSink(Sink):
         for heading, memory in zip_longest(headings, memories, fillvalue=Memory()):
             assert isinstance(heading, Heading)
             assert isinstance(memory, Memory)
-            places = self._places(heading)
+            places = self.places(heading)
             if places.main in wanted:
                 raise UsageError(_two_inputs(places.main))
             wanted.add(places.main)
@@ -91,7 +91,7 @@ class FilesSink(Sink):
         return done if done and len(done) == len(found) else None
 
     def _settled_one(self, heading: Heading, state: State) -> Written | None:
-        places = self._places(heading)
+        places = self.places(heading)
         self._take(places.main)
         present, record = self._check_own(places, heading)
         wanted = 3 - places.count(None)
@@ -161,10 +161,10 @@ class FilesSink(Sink):
         """Another process may have written here since `settled` looked."""
         for frame in sample.frames:
             heading = Heading(frame.source, frame.part, frame.history)
-            self._check_present(self._places(heading), heading)
+            self._check_present(self.places(heading), heading)
 
     def _write_one(self, files: Transaction, frame: Frame, state: State) -> Written:
-        places = self._places(Heading(frame.source, frame.part, frame.history))
+        places = self.places(Heading(frame.source, frame.part, frame.history))
         record = _record(frame) | {"picture": self._options.picture, "input": dict(state)}
         replaced = {path.name: records.state_of(path) for path in places.data if path.is_file()}
         # The sidecar moves into place first, and knows what it replaces: killed in between, the
