@@ -96,6 +96,8 @@ class Past:
         The input's.
     path : Path, optional
         The manifest, to note in it what is about to appear.
+    is_final : bool
+        Whether one that failed is not tried again unless something has changed.
     """
 
     number: int = 0
@@ -106,25 +108,39 @@ class Past:
     source: Source = field(default_factory=Source)
     key: str = ""
     path: Path | None = None
+    is_final: bool = False
 
     def settled(self, state: State) -> list[Written] | None:
         """Return the results if all are there as they were left, from this input by this recipe."""
-        row = self.row
-        is_same = (
-            row.get("status") == "done"
-            and row.get("file") == self.source.file
-            and records.is_same_input(_input_of(row), state)
-            and bool(self.wanted and self.wanted.is_that_of(row))
-        )
-        if is_same and "row" in row:
+        if self.row.get("status") != "done" or not self._is_same(state):
+            return None
+        if "row" in self.row:
             return [Written("", "unchanged")]  # a table's, in its journal
-        states = self._states("outputs") if is_same else {}
+        states = self._states("outputs")
         if not states or not all(_is_in_state(Path(path), one) for path, one in states.items()):
             return None
         return [
             Written(path, "unchanged", _data_of(path, states), states=states)
             for path in _results(states)
         ]
+
+    def _is_same(self, state: State) -> bool:
+        """Say whether the row speaks of this input and this recipe."""
+        return (
+            self.row.get("file") == self.source.file
+            and records.is_same_input(_input_of(self.row), state)
+            and bool(self.wanted and self.wanted.is_that_of(self.row))
+        )
+
+    def failed_before(self, state_of: Callable[[], State]) -> str:
+        """Return the error that is still to be expected; empty if it is worth a try."""
+        if not self.is_final or self.row.get("status") != "failed":
+            return ""
+        try:
+            is_same = self._is_same(state_of())
+        except FeatError:
+            return ""
+        return str(self.row.get("error")) if is_same else ""
 
     def glance(self, state_of: Callable[[], State]) -> list[Written] | None:
         """Do so, asking for the input's state only if there is a row to compare it with."""

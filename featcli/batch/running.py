@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from featcli import cores
 from featcli.batch.inputs import FileItem, Item
 from featcli.batch.process import Job, Outcome, Prepared, Task, complete, process
 from featcli.batch.resume import Past
-from featcli.errors import UsageError
+from featcli.errors import FeatError, UsageError
 from featcli.io.sinks import Sink
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class _Planner:
         if is_taken:
             error = UsageError(f"{item.name}: two inputs would be called {item.source.key}")
             return Outcome(item.source, "failed", past, error=error)
+        known = past.failed_before(partial(item.state, self._job.checksum))
+        if known:
+            state = item.state(self._job.checksum)
+            return Outcome(item.source, "failed", past, error=FeatError(known), state=state)
         is_quick = isinstance(item, FileItem) and not self._job.checksum
         present = past.glance(item.state) if is_quick else None
         if present:

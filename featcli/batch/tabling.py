@@ -67,6 +67,8 @@ class Tabling(NoManifest):
             self._begin()
         try:
             self.check()
+            if self._overwrite:
+                self._journal.path.unlink(missing_ok=True)
         except BaseException:
             self._presence.leave()
             raise
@@ -82,7 +84,6 @@ class Tabling(NoManifest):
     def check(self) -> None:
         """Refuse what is not featcli's own, or forget all if it may be replaced."""
         if self._overwrite:
-            self._journal.path.unlink(missing_ok=True)
             return
         self._about = self._journal.find(_ABOUT) or {}
         self._source = self._journal if self._journal.path.exists() else self._manifest

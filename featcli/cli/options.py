@@ -130,6 +130,19 @@ def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     return value
 
 
+def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no size."""
+    if value is None:
+        return None
+    from featcli.io.shards import size_of
+
+    try:
+        size_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
 def outputs() -> list[click.Parameter]:
     """Where results go."""
     return [
@@ -149,6 +162,13 @@ def outputs() -> list[click.Parameter]:
             "--format",
             **choice(["tar", "npy", "png"]),
             help="With -o -: what goes to stdout; tar unless given.",
+        ),
+        _option(
+            "Output",
+            "--shard-size",
+            metavar="SIZE",
+            callback=_size,
+            help="With -o 'x-%05d.tar': several files, a new one after SIZE.  [default: 1GB]",
         ),
         _option("Output", "--overwrite", is_flag=True, help="Replace what is there."),
         _option("Output", "--no-sidecar", is_flag=True, help="Write no .json beside arrays."),

@@ -14,11 +14,14 @@ from featcli.batch.resume import Recipe
 from featcli.errors import UsageError
 from featcli.frame import Sample
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import MATRICES, TABLES, is_folder, open_sink, pipe_sink
+from featcli.io.outputs import MATRICES, TABLES, is_folder, is_pattern, open_sink, pipe_sink
 from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
 
+DEFAULT_SIZE = "1GB"
+
 if TYPE_CHECKING:
+    from featcli.batch.sharding import Sharding
     from featcli.batch.tabling import Tabling
 
 
@@ -69,6 +72,9 @@ class Place:
         output = settings["output"]
         self._path = Path(output) if output not in (None, "-") else None
         self._is_folder = self._path is not None and is_folder(output)
+        self._is_sharded = self._path is not None and not self._is_folder and is_pattern(output)
+        if settings["shard_size"] and not self._is_sharded:
+            raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
         self.is_table = False
 
     def opened(
@@ -80,6 +86,9 @@ class Place:
         """Open the place for results and what remembers them; see `execute`."""
         self.is_table = self._takes_rows(table or Table())
         self._check_retry()
+        if self._is_sharded:
+            sharding = stack.enter_context(self._sharding())
+            return sharding.sink, sharding
         if self.is_table and self._path:
             rows, tabling = self._table(self._path, table or Table())
             return rows, stack.enter_context(tabling)
@@ -90,6 +99,10 @@ class Place:
         """Return what says which files there would be, and which there are; nothing is begun."""
         self.is_table = self._takes_rows(table or Table())
         self._check_retry()
+        if self._is_sharded:
+            sharding = self._sharding()
+            sharding.check()
+            return None, sharding
         if self.is_table and self._path:
             rows, tabling = self._table(self._path, table or Table())
             tabling.check()
@@ -129,6 +142,16 @@ class Place:
         options = self._writing
         memory = Tabling(path, recipe, options.overwrite, options.sidecar, not self._is_single)
         return RowSink(row), memory
+
+    def _sharding(self) -> Sharding:
+        from featcli.batch.sharding import Sharding
+        from featcli.io.shards import Pattern, size_of
+
+        assert self._path is not None
+        size = size_of(self._settings["shard_size"] or DEFAULT_SIZE)
+        recipe = self._recipe(WriteOptions(), f"shards of {size}")
+        overwrite = self._writing.overwrite
+        return Sharding(Pattern(self._path), size, recipe, overwrite, self._settings["checksum"])
 
     def _recipe(self, writing: WriteOptions, more: str = "") -> Recipe:
         return Recipe.of(self._pipeline, self._reading, writing, more)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from featcli import npy
 from featcli._version import __version__
 from featcli.errors import OutputExists, UsageError
-from featcli.frame import Frame, Sample
+from featcli.frame import Frame, Sample, Source
 from featcli.io import records
 from featcli.io.atomic import Transaction
 from featcli.io.naming import Heading
@@ -72,7 +72,13 @@ def _refuse_existing(path: Path) -> None:
 
 
 class TarSink(ArchiveFile):
-    """A tar stream; parts of one image that follow each other become one sample."""
+    """A tar stream; parts of one image that follow each other become one sample.
+
+    Attributes
+    ----------
+    last : Source or None
+        Of the sample that was written last.
+    """
 
     def __init__(
         self, path: Path | None, options: WriteOptions, stream: BinaryIO | None = None
@@ -80,10 +86,17 @@ class TarSink(ArchiveFile):
         super().__init__(path, options)
         self._writer = TarWriter(stream or self._files.open(path or Path()))
         self._held: Sample | None = None
+        self.last: Source | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are so far."""
+        return self._writer.size
 
     def write(self, sample: Sample, state: State) -> list[Written]:
         """See `Sink.write`."""
         self._is_empty = False
+        self.last = sample.source
         if self._held and self._held.source == sample.source:
             sample = Sample(sample.source, self._held.frames + sample.frames)
             self._held = None
