@@ -77,15 +77,13 @@ class Worker:
         self.slot, self.began = slot, time.monotonic()
         self._send(channel.pack(slot.task))
 
-    def end(self, deadline: float) -> bool:
-        """Wait for it until then, and end it if need be; return whether it ended by itself."""
+    def end(self, deadline: float) -> None:
+        """Wait for it until then, and end it if need be."""
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            return False
-        return True
 
 
 def _environment() -> dict[str, str]:
@@ -259,7 +257,8 @@ class Pool:
                     worker.process.stdin.close()  # type: ignore[union-attr]
             deadline = time.monotonic() + _PATIENCE
             for worker in self._workers:
-                if not worker.end(deadline) and worker.slot:
+                worker.end(deadline)
+                if worker.slot:
                     self._clear(worker.slot.task, worker.process.pid)
                 _close(worker)
 

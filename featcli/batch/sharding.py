@@ -6,6 +6,7 @@ it and those after it are written again, for their borders move.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from array import array
@@ -23,7 +24,7 @@ from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
 from featcli.errors import OutputExists, UsageError
 from featcli.io import records
-from featcli.io.atomic import sweep
+from featcli.io.atomic import as_write_error, sweep
 from featcli.io.locks import Presence
 from featcli.io.log import Log, number_of
 from featcli.io.shards import Pattern, ShardSink
@@ -152,13 +153,15 @@ class Sharding(NoManifest):
 
     def _keep(self, number: int, row: Mapping[str, Any]) -> None:
         assert self._rows is not None
-        self._rows.write(json.dumps([number, row]) + "\n")
+        with as_write_error(self._pattern.manifest):
+            self._rows.write(json.dumps([number, row]) + "\n")
 
     def _completed(self, path: Path, state: State) -> None:
         """Write the rows of the inputs in a shard that has appeared."""
         assert self._rows is not None
         self._written.append(path)
-        self._rows.seek(0)
+        with as_write_error(self._pattern.manifest):
+            self._rows.seek(0)
         for line in self._rows:
             number, row = json.loads(line)
             self._log.append(number, {**row, "outputs": {path.name: dict(state)}})
@@ -187,6 +190,7 @@ class Sharding(NoManifest):
     ) -> None:
         self.sink.__exit__(kind, error, trace)
         if self._rows:
-            self._rows.close()
+            with contextlib.suppress(OSError):  # what is held back finds no room
+                self._rows.close()
         self._log.close()
         self._presence.leave()

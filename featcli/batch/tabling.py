@@ -7,6 +7,7 @@ is made again from the table.
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
@@ -183,20 +184,19 @@ class Tabling(NoManifest):
         return self._manifest.index.numbers.tolist() != list(dict.fromkeys(self._order))
 
     def _completed(self) -> list[Written]:
-        journal = Log(self._journal.path)
         numbers = list(dict.fromkeys(self._order))
-        count = sum(1 for _ in _rows(journal, numbers))
-        about = {"featcli": __version__, "recipe": self._recipe.to_json()}
-        labels = (journal.find(_ABOUT) or {}).get("labels") or self._about.get("labels", {})
-        whole = tables.Rows(lambda: _rows(journal, numbers), count, labels, about)
-        with Transaction() as files:
-            states = self._write(files, whole) if count else {}
-            if self.is_kept:
-                self._write_manifest(files, journal, numbers, states)
-            # Killed between the moves, the next run knows the table for featcli's own.
-            journal.append(_ABOUT, {"key": None, "labels": dict(labels), "outputs": states})
-            files.commit()
-        journal.close()
+        with contextlib.closing(Log(self._journal.path)) as journal:
+            count = sum(1 for _ in _rows(journal, numbers))
+            about = {"featcli": __version__, "recipe": self._recipe.to_json()}
+            labels = (journal.find(_ABOUT) or {}).get("labels") or self._about.get("labels", {})
+            whole = tables.Rows(lambda: _rows(journal, numbers), count, labels, about)
+            with Transaction() as files:
+                states = self._write(files, whole) if count else {}
+                if self.is_kept:
+                    self._write_manifest(files, journal, numbers, states)
+                # Killed between the moves, the next run knows the table for featcli's own.
+                journal.append(_ABOUT, {"key": None, "labels": dict(labels), "outputs": states})
+                files.commit()
         self._journal.path.unlink()
         return [Written(str(self.path), "written", (str(self.path),))] if count else []
 

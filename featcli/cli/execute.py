@@ -78,7 +78,8 @@ def execute(
     reading = options or read_options(settings)
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings["output"] is not None, excluded, dotted)
-    place = places.Place(settings, pipeline, reading, writing, _is_single(named, settings))
+    is_single = _is_single(named, settings)
+    place = places.Place(settings, pipeline, reading, writing, is_single)
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings, stack)
         if settings["dry_run"]:
@@ -90,7 +91,8 @@ def execute(
         job = Job(pipeline, target, reading, settings["checksum"])
         counting = _counting(named, way, settings)
         report = Report(settings, None if place.is_table else tell, memory, counting)
-        outcomes = run_all(items, job, _choices(settings, target), memory.past, memory.record)
+        choices = _choices(settings, target, is_single)
+        outcomes = run_all(items, job, choices, memory.past, memory.record)
         code = report.all(outcomes, target)
     leave(code)
 
@@ -220,8 +222,9 @@ def _is_single(named: Sequence[Named], settings: Settings) -> bool:
     return len(named) == 1 and not settings["from_file"] and inputs.is_listed_in_full(named)
 
 
-def _choices(settings: Settings, place: Sink) -> Choices:
-    jobs = 1 if isinstance(place, OnlyOne) else settings["jobs"]
+def _choices(settings: Settings, place: Sink, is_single: bool) -> Choices:
+    """Where there is one image, workers would only cost their start."""
+    jobs = 1 if is_single or isinstance(place, OnlyOne) else settings["jobs"]
     return Choices(jobs, settings["timeout"], settings["retry_failed"])
 
 

@@ -120,6 +120,7 @@ class Transaction:
     def __init__(self) -> None:
         self._files: list[tuple[BinaryIO, Path, Path]] = []
         self._syncing: dict[int, _Sync] = {}
+        self._begun: Path | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -127,13 +128,15 @@ class Transaction:
     def open(self, path: Path) -> BinaryIO:
         """Begin the file that will be `path`; creates its folders."""
         temporary = _temporary(path)
-        with _as_write_error(path):
+        with as_write_error(path):
             if path.exists() and not path.is_file():
                 raise WriteError(f"{path} is not a regular file")
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._begun = temporary  # a signal may come before the file is among the others
             stream = temporary.open("xb+")
             _hold(stream)
         self._files.append((stream, temporary, path))
+        self._begun = None
         return stream
 
     def hasten(self, stream: BinaryIO) -> None:
@@ -155,19 +158,19 @@ class Transaction:
                 check()
             while self._files:
                 _, temporary, path = self._files[0]
-                with _as_write_error(path):
+                with as_write_error(path):
                     temporary.replace(path)
                 self._files.pop(0)
 
     def _flush(self) -> None:
         """Bring all files to the disk at once: it takes several nearly as fast as one."""
         for stream, _, path in self._files[:-1]:
-            with _as_write_error(path):
+            with as_write_error(path):
                 stream.flush()
                 if stream.fileno() not in self._syncing:
                     self._syncing[stream.fileno()] = _Sync(stream.fileno())
         for stream, _, path in reversed(self._files):
-            with _as_write_error(path):
+            with as_write_error(path):
                 stream.flush()
                 sync = self._syncing.pop(stream.fileno(), None)
                 sync.finish() if sync else os.fsync(stream.fileno())
@@ -191,12 +194,16 @@ class Transaction:
             with contextlib.suppress(OSError):
                 temporary.unlink()
         self._files.clear()
+        if self._begun:
+            with contextlib.suppress(OSError):
+                self._begun.unlink()
         if isinstance(error, OSError) and last is not None:
             raise write_error(last, error) from error
 
 
 @contextlib.contextmanager
-def _as_write_error(path: Path) -> Iterator[None]:
+def as_write_error(path: Path) -> Iterator[None]:
+    """Say of what the system refuses which file it was about."""
     try:
         yield
     except OSError as error:

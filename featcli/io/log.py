@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -162,21 +162,12 @@ class Log:
         order : array of int
             Numbers of rows; those of other runs come before them, as they are.
         """
-        fresh = Log(self.path)
         wanted = np.frombuffer(order, np.uint64) if order else np.empty(0, np.uint64)
-        others = ~np.isin(fresh.index.numbers, wanted)
-        kept = fresh.index.numbers[others].tolist() + list(dict.fromkeys(wanted.tolist()))
-        if fresh.index.is_tidy and np.array_equal(fresh.index.numbers, kept):
-            fresh.close()
-            return
-        with Transaction() as files:
-            stream = files.open(self.path)
-            for number in kept:
-                place = fresh.index.place(number)
-                if place is not None:
-                    stream.write(fresh.line_at(place))
-            files.commit()
-        fresh.close()
+        with contextlib.closing(Log(self.path)) as fresh:
+            others = ~np.isin(fresh.index.numbers, wanted)
+            kept = [*fresh.index.numbers[others].tolist(), *dict.fromkeys(wanted.tolist())]
+            if not (fresh.index.is_tidy and np.array_equal(fresh.index.numbers, kept)):
+                _rewrite(self.path, fresh, kept)
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows that count, in the order of the file."""
@@ -193,6 +184,16 @@ class Log:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _rewrite(path: Path, log: Log, numbers: Iterable[int]) -> None:
+    with Transaction() as files:
+        stream = files.open(path)
+        for number in numbers:
+            place = log.index.place(number)
+            if place is not None:
+                stream.write(log.line_at(place))
+        files.commit()
 
 
 def _opened_at_end(path: Path) -> int:
