@@ -6,7 +6,7 @@ it and those after it are written again, for their borders move.
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
 import tempfile
 from array import array
@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from featcli.batch.inputs import Item
 from featcli.batch.manifest import NoManifest, is_known, row_of
@@ -58,7 +58,7 @@ class Sharding(NoManifest):
         self._shard, self._last = -1, array("Q")  # the last shard so far, the inputs in it
         self._is_going_on = True
         self._counts: Counter[int] = Counter()
-        self._rows: IO[str] | None = None
+        self._rows: io.FileIO | None = None
         self._written: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -69,7 +69,8 @@ class Sharding(NoManifest):
         elif not self._presence.is_alone():
             self._presence.leave()
             raise UsageError(f"another featcli is writing {self._pattern.path(0)}: wait for it")
-        self._rows = tempfile.TemporaryFile("w+", dir=self._pattern.folder)
+        # Not buffered: what is held back could not be written to a full disk at the end.
+        self._rows = tempfile.TemporaryFile(buffering=0, dir=self._pattern.folder)
         return self
 
     def check(self) -> None:
@@ -154,18 +155,18 @@ class Sharding(NoManifest):
     def _keep(self, number: int, row: Mapping[str, Any]) -> None:
         assert self._rows is not None
         with as_write_error(self._pattern.manifest):
-            self._rows.write(json.dumps([number, row]) + "\n")
+            self._rows.write(json.dumps([number, row]).encode() + b"\n")
 
     def _completed(self, path: Path, state: State) -> None:
         """Write the rows of the inputs in a shard that has appeared."""
         assert self._rows is not None
         self._written.append(path)
-        with as_write_error(self._pattern.manifest):
-            self._rows.seek(0)
-        for line in self._rows:
+        self._rows.seek(0)
+        lines = io.BufferedReader(self._rows)
+        for line in lines:
             number, row = json.loads(line)
             self._log.append(number, {**row, "outputs": {path.name: dict(state)}})
-        self._rows.seek(0)
+        lines.detach().seek(0)
         self._rows.truncate()
 
     def finish(self, is_complete: bool = True) -> list[Written]:
@@ -188,9 +189,10 @@ class Sharding(NoManifest):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.sink.__exit__(kind, error, trace)
-        if self._rows:
-            with contextlib.suppress(OSError):  # what is held back finds no room
+        try:
+            self.sink.__exit__(kind, error, trace)
+        finally:
+            if self._rows:
                 self._rows.close()
-        self._log.close()
-        self._presence.leave()
+            self._log.close()
+            self._presence.leave()

@@ -123,7 +123,7 @@ def small_disk(tmp_path):
     if os.geteuid() or not mount or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("a tmpfs cannot be mounted here")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
