@@ -53,6 +53,9 @@ class NoManifest:
         """Bring everything into its final form; `is_complete` says that no input is missing."""
         return []
 
+    def close(self) -> None:
+        """Let go of what was opened to be read."""
+
 
 class Manifest(NoManifest):
     """`DIR/manifest.jsonl`: a row an input, in the order of the inputs once a run is complete.
@@ -125,8 +128,12 @@ class Manifest(NoManifest):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._log.close()
+        self.close()
         self._presence.leave()
+
+    def close(self) -> None:
+        """See `NoManifest.close`."""
+        self._log.close()
 
 
 def row_of(outcome: Outcome, past: Past, **more: Any) -> Row:

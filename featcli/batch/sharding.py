@@ -194,5 +194,9 @@ class Sharding(NoManifest):
         finally:
             if self._rows:
                 self._rows.close()
-            self._log.close()
+            self.close()
             self._presence.leave()
+
+    def close(self) -> None:
+        """See `NoManifest.close`."""
+        self._log.close()

@@ -228,11 +228,15 @@ class Tabling(NoManifest):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._journal.close()
-        self._manifest.close()
+        self.close()
         if not self.is_kept:
             self._journal.path.unlink(missing_ok=True)
         self._presence.leave()
+
+    def close(self) -> None:
+        """See `NoManifest.close`."""
+        self._journal.close()
+        self._manifest.close()
 
 
 def _rows(journal: Log, numbers: list[int]) -> Iterator[Row]:

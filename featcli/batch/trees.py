@@ -13,7 +13,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -144,11 +144,17 @@ def distinct(names: Iterable[str], dotted: bool = False) -> dict[str, str]:
     levels = dict.fromkeys(names, _PLAIN)
     while True:
         keys = {name: _piece(name, level) for name, level in levels.items()}
-        clashing = [name for name in _clashing(keys, dotted) if levels[name] < _HASHED]
-        if not clashing:
+        raised = {name for group in _clashing(keys, dotted) for name in _lowest(group, levels)}
+        if not raised:
             return keys
-        for name in clashing:
+        for name in raised:
             levels[name] += 1
+
+
+def _lowest(group: Sequence[str], levels: Mapping[str, int]) -> Iterator[str]:
+    """Yield those of a group that can give way first: a full name stays one if it can."""
+    lowest = min(levels[name] for name in group)
+    return (name for name in group if levels[name] == lowest < _HASHED)
 
 
 def _piece(name: str, level: int) -> str:
@@ -159,16 +165,19 @@ def _hashed(name: str) -> str:
     return f"{name}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
 
 
-def _clashing(keys: Mapping[str, str], dotted: bool) -> list[str]:
+def _clashing(keys: Mapping[str, str], dotted: bool) -> Iterator[list[str]]:
+    """Yield groups of names whose keys are one, or go on from one another after a dot."""
     folded = {name: _folded(key) for name, key in keys.items()}
-    counts = Counter(folded.values())
-    if len(counts) == len(keys) and not dotted:
-        return []
-    found = {key for key, count in counts.items() if count > 1}
-    for key in counts if dotted else ():
-        shorter = [key[:at] for at, sign in enumerate(key) if sign == "." and key[:at] in counts]
-        found.update([key, *shorter] if shorter else [])
-    return [name for name, key in folded.items() if key in found]
+    if len(set(folded.values())) == len(keys) and not dotted:
+        return
+    groups: dict[str, list[str]] = {}
+    for name, key in folded.items():
+        groups.setdefault(key, []).append(name)
+    for key, group in groups.items():
+        dots = (at for at, sign in enumerate(key) if dotted and sign == ".")
+        shorter = [name for at in dots for name in groups.get(key[:at], ())]
+        if len(group) + len(shorter) > 1:
+            yield group + shorter
 
 
 def _folded(text: str) -> str:

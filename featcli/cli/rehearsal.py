@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -43,8 +44,9 @@ class Rehearsal:
     def all(self, items: Iterable[Item]) -> int:
         """Print what would become of every input; return the exit code."""
         sink, memory = self._place.rehearsed(self._table)
-        for item in items:
-            self._one(item, sink, memory)
+        with contextlib.closing(memory):
+            for item in items:
+                self._one(item, sink, memory)
         if not self._settings["quiet"]:
             say_here(", ".join(f"{count} {name}" for name, count in self._counts.items()))
         return UsageError.exit_code if self._counts["refused"] else 0
