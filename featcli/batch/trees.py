@@ -8,6 +8,7 @@ is added. A directory's own inputs decide this, not their order nor what lies el
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -91,16 +92,17 @@ def contents(folder: Path, dotted: bool = False) -> Contents:
 
 
 @lru_cache(maxsize=64)
-def _known(folder: str, dotted: bool) -> Mapping[str, str]:
-    try:
-        return contents(Path(folder), dotted).files
-    except OSError:
-        return {}
+def _known(folder: str, _device: int, _inode: int, _changed: int, dotted: bool) -> dict[str, str]:
+    return contents(Path(folder), dotted).files
 
 
 def key_among_siblings(path: Path, dotted: bool = False) -> str:
     """Return the last piece of a file's key, as if its whole directory were read."""
-    known = _known(str(path.parent), dotted)
+    known: Mapping[str, str] = {}
+    with contextlib.suppress(OSError):
+        found = path.parent.stat()
+        which = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        known = _known(os.path.realpath(path.parent), *which, dotted)
     return known[path.name] if path.name in known else distinct([*known, path.name])[path.name]
 
 
