@@ -5,6 +5,7 @@
     python benchmarks/engine.py
     python benchmarks/engine_scale.py
     python benchmarks/classify.py > benchmarks/results/classify.md
+    python benchmarks/batch.py > benchmarks/results/batch.md
     python benchmarks/collect.py
 
 Each of them runs featcli and its peers in turn in one run, and compares what both computed.
@@ -24,6 +25,7 @@ TITLES = {
     "engine-scale": "",
     "engine-paths": "",
     "classify": "",
+    "batch": "## Folders",
 }
 PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
 

@@ -153,9 +153,10 @@ def outputs() -> list[click.Parameter]:
             metavar="PATH",
             type=click.Path(),
             callback=_no_option,
-            help="A folder (where more than one file goes in, with a manifest.jsonl), a file "
-            "(.npy .npz .png .tar), or - for a tar stream on stdout. Without it, files in the "
-            "current folder.",
+            help="A folder (which gets a manifest.jsonl unless one file is the input), a file (.npy "
+            ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
+            "inputs), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in "
+            "the current folder.",
         ),
         _option(
             "Output",

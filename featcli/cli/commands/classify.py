@@ -204,8 +204,10 @@ command = Command(
             ["-o", "--output"],
             metavar="PATH",
             group="Output",
-            help="A folder, a file (.npy .npz .png .tar), one table of all images (.csv .jsonl "
-            ".parquet), or - for a tar stream on stdout. Without it, files in the current folder.",
+            help="A folder (which gets a manifest.jsonl unless one file is the input), a file (.npy "
+            ".npz .png .tar), one table of all images (.csv .jsonl .parquet), shards "
+            "('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in the current "
+            "folder.",
         ),
         options.Grouped(
             ["--json", "as_json"], is_flag=True, group="Output", help="JSON lines, always."
