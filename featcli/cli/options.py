@@ -153,7 +153,7 @@ def outputs() -> list[click.Parameter]:
             metavar="PATH",
             type=click.Path(),
             callback=_no_option,
-            help="A folder (which gets a manifest.jsonl unless one file is the input), a file (.npy "
+            help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
             "inputs), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in "
             "the current folder.",

@@ -204,7 +204,7 @@ command = Command(
             ["-o", "--output"],
             metavar="PATH",
             group="Output",
-            help="A folder (which gets a manifest.jsonl unless one file is the input), a file (.npy "
+            help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), one table of all images (.csv .jsonl .parquet), shards "
             "('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in the current "
             "folder.",
