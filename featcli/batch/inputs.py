@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli.batch.peeking import Prefixed, first_bytes, names
-from featcli.batch.trees import NOTHING, Excluded, files_below, key_among_siblings, kind_of
+from featcli.batch.trees import (
+    NOTHING,
+    Excluded,
+    files_below,
+    holds_inputs,
+    key_among_siblings,
+    kind_of,
+)
 from featcli.errors import FeatError, ReadError, UsageError
 from featcli.frame import Sample, Source
 from featcli.io import records
@@ -175,7 +182,7 @@ def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named
             raise UsageError(
                 f"-o {exclude.folder}: the results cannot go into the input folder itself"
             )
-        if next(files_below(folder, "", exclude), None) is None:
+        if not holds_inputs(folder, exclude):
             raise UsageError(f"no images in the folder '{folder}' ({READABLE})")
     return _apart(found) if len(arguments) > 1 else found
 

@@ -80,6 +80,16 @@ def files_below(
             yield path, prefix + inside.files[name]
 
 
+def holds_inputs(folder: Path, exclude: Excluded) -> bool:
+    """Say whether there is any input below a folder, from its first image if it has one."""
+    with contextlib.suppress(OSError), os.scandir(folder) as scan:
+        for entry in scan:
+            is_image = Path(entry.name).suffix.lower() in SUFFIXES and entry.name[:1] != "."
+            if is_image and entry.is_file() and not exclude.is_file(Path(entry)):
+                return True
+    return next(files_below(folder, "", exclude), None) is not None
+
+
 def contents(folder: Path, dotted: bool = False) -> Contents:
     """List a directory; raises OSError."""
     with os.scandir(folder) as scan:
