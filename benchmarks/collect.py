@@ -2,10 +2,12 @@
 
     python benchmarks/start.py > benchmarks/results/start.md
     python benchmarks/whole.py > benchmarks/results/whole.md
+    python benchmarks/decode.py > benchmarks/results/decode.md
     python benchmarks/engine.py
     python benchmarks/engine_scale.py
     python benchmarks/classify.py > benchmarks/results/classify.md
     python benchmarks/batch.py > benchmarks/results/batch.md
+    python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/collect.py
 
 Each of them runs featcli and its peers in turn in one run, and compares what both computed.
@@ -21,11 +23,13 @@ FOLDER = Path(__file__).parent
 TITLES = {
     "start": "## Start",
     "whole": "## The whole command",
+    "decode": "## Decoding at a part of the size",
     "engine": "",
     "engine-scale": "",
     "engine-paths": "",
     "classify": "",
     "batch": "## Folders",
+    "explain": "## The page of explain: the ImageNet network on a sample",
 }
 PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
 

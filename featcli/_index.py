@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.classify",
         "Say what images show, by a network that ships with featcli.",
     ),
+    "explain": (
+        "featcli.cli.commands.explain",
+        "Show what a network sees in your picture: every layer, and the numbers behind it.",
+    ),
     "features": (
         "featcli.cli.commands.features",
         "Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.",

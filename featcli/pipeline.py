@@ -85,6 +85,13 @@ class Pipeline:
         """All that it does, as steps."""
         return self.steps
 
+    @property
+    def enough(self) -> int:
+        """How many rows and columns of a picture the first stage makes do with; 0 if all count."""
+        step = self.steps[0]
+        hook = stages.get(step.stage).enough
+        return hook(**dict(step.params)) if hook else 0
+
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
         """Return part and history of every result, before anything is computed."""
         heads = [(frame.part, frame.labels)]

@@ -52,7 +52,8 @@ class Converter(NamedTuple):
 def at_least(low: int, /, **values: int | None) -> None:
     """Raise ValueError for a value that is no whole number of at least `low`; None passes."""
     for name, value in values.items():
-        if value is not None and (not isinstance(value, (int, np.integer)) or value < low):
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if value is not None and (not is_whole or value < low):
             raise ValueError(f"{name} must be a whole number of at least {low}, not {value!r}")
 
 
@@ -155,6 +156,7 @@ class Stage:
     tag_format: str | Callable[..., str]
     dtype: str | Callable[..., Any]
     explain: Callable[..., str] | None = None
+    enough: Callable[..., int] | None = None
     learned: bool = False
 
     @property
@@ -223,6 +225,7 @@ def stage(
     tag: str | Callable[..., str] | None = None,
     dtype: str | Callable[..., Any] = "float32",
     explain: Callable[..., str] | None = None,
+    enough: Callable[..., int] | None = None,
     learned: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
@@ -243,6 +246,9 @@ def stage(
         `dtype(input_dtype, **params)`.
     explain : callable, optional
         `explain(x, **params)` says how the result will be computed.
+    enough : callable, optional
+        `enough(**params)` says how many rows and columns of a picture are enough for the stage,
+        so that a larger one may be decoded at a part of its size.
     learned : bool
         A layer of a network, whose numbers come from its model: part of the pipeline grammar
         inside a model, no command. Its function takes the shape that reaches it.
@@ -252,7 +258,7 @@ def stage(
         name = function.__name__ if learned else function.__name__.replace("_", "-")
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
-        table[name] = Stage(function, takes, gives, labels, form, dtype, explain, learned)
+        table[name] = Stage(function, takes, gives, labels, form, dtype, explain, enough, learned)
         return function
 
     return register

@@ -55,9 +55,11 @@ def values_of(data: bytes, **choices):
     return found[:, :, 0] if found.shape[2] == 1 else found
 
 
-def png_chunks(depth: int, colour: int, shape, raw: bytes, *extra: tuple[bytes, bytes]) -> bytes:
+def png_chunks(
+    depth: int, colour: int, shape, raw: bytes, *extra: tuple[bytes, bytes], interlace: int = 0
+) -> bytes:
     """A PNG made by hand: rows with their filter byte in `raw`."""
-    size = struct.pack(">IIBBBBB", shape[1], shape[0], depth, colour, 0, 0, 0)
+    size = struct.pack(">IIBBBBB", shape[1], shape[0], depth, colour, 0, 0, interlace)
     chunks = [(b"IHDR", size), *extra, (b"IDAT", zlib.compress(raw)), (b"IEND", b"")]
     body = (
         struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks

@@ -105,7 +105,6 @@ CONTENT = {
     "a vector for pool": (["pool", "vector.npy"], "pool takes maps, not a vector of shape 5"),
     "a kernel too large": (["convolve", "gray.png", "-k", "box:9", "--padding", "valid"], "9x9"),
     "too many pixels": (["relu", "gray.png", "--max-pixels", "10"], "more than --max-pixels 10"),
-    "a folder that denies": (["relu", "gray.png", "-o", "/proc/x"], "cannot write /proc/x/gray"),
     "a broken file to show": (["show", "truncated.png"], "truncated.png: broken"),
     "a broken file to inform of": (["info", "four.npy", "--json"], "four.npy: "),
 }
@@ -187,6 +186,14 @@ def test_names_cannot_drive_the_terminal(broken: Path, inline: Runner) -> None:
 def test_a_name_that_is_no_text_is_shown_by_its_bytes(broken: Path, inline: Runner) -> None:
     Path("b\udcff.png").write_text("no picture")
     assert_refused(inline("relu", "b\udcff.png"), 1, "b\\xff.png: not an image")
+
+
+def test_a_folder_that_denies_even_root_is_refused(broken: Path, inline: Runner) -> None:
+    result = inline("relu", "gray.png", "-o", "/proc/x")
+    if IS_ROOT:  # to whom the file system says so only when the folder is made
+        assert_refused(result, 1, "cannot write /proc/x/gray")
+    else:
+        assert_refused(result, 2, "no permission to write to /proc")
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may read and write everything")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -155,3 +157,27 @@ def test_a_tar_without_an_image_is_an_error(workspace, inline):
     assert done.returncode == 1
     assert "no image or array in the input" in done.stderr
     assert not (workspace / "out").exists()
+
+
+def test_a_list_may_have_come_from_another_system(workspace, inline):
+    result = inline("relu", "-o", "out", stdin=b"gray.png\r\nsmall.png\r\n")
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_a_pipe_in_a_list_is_not_waited_for(workspace, inline):
+    os.mkfifo("pipe.png")
+    result = inline("relu", "-o", "out", stdin=b"gray.png\npipe.png\n")
+    assert result.returncode == 1
+    assert "pipe.png: no regular file" in result.stderr
+
+
+@pytest.mark.parametrize("output", [["-o", "y.npy"], ["-o", "-", "--format", "npy"]])
+def test_a_cut_stream_says_so_where_there_is_room_for_one_result(workspace, inline, output):
+    stream = inline("gray", "small.png", "-o", "-", binary=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
+        end = tar.getmembers()[-1].offset_data + 512
+    result = inline("relu", *output, stdin=stream[: end // 512 * 512])
+    assert result.returncode == 1
+    assert "truncated" in result.stderr
+    assert not Path("y.npy").exists()

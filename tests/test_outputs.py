@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from conftest import Runner, assert_refused, listing
 from PIL import Image
+
+import featcli as api
 
 K = ["-k", "vertical"]
 
@@ -378,3 +381,19 @@ def test_a_result_is_not_replaced_by_that_of_another_source(workspace, inline):
     assert listing(workspace) == {**before}
     assert inline("relu", "./photo.jpg").returncode == 0
     assert inline("relu", "photo.png", "--overwrite").returncode == 0
+
+
+def test_a_changed_input_of_the_same_size_and_time_is_done_again(workspace, inline):
+    for name in ("one.png", "zero.png"):
+        Path("digit.png").write_bytes(Path(f"samples/{name}").read_bytes())
+        os.utime("digit.png", (0, 0))
+        assert inline("abs", "digit.png").returncode == 0
+        expected = api.read(f"samples/{name}").data
+        np.testing.assert_array_equal(np.load("digit.abs.npy"), expected)
+
+
+@pytest.mark.parametrize("words", [["-o", ""], ["-o", "-", "--json"], ["-o", "-", "-0"]])
+def test_an_output_that_cannot_be_meant_is_refused(workspace, inline, words):
+    result = inline("relu", "gray.png", *words)
+    assert result.returncode == 2
+    assert result.stdout == ""

@@ -63,14 +63,6 @@ def test_a_sidecar_that_disagrees_is_not_used_and_that_is_said(tmp_path, text):
     assert sample.notes[0].startswith("the sidecar beside it is not used")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "[" * 100_000, '{"other": 1}', "\xff"])
-def test_a_json_file_that_is_none_of_featclis_is_left_alone(tmp_path, text):
-    np.save(tmp_path / "a.npy", GRAY)
-    (tmp_path / "a.json").write_text(text, encoding="latin-1")
-    sample = read_file(tmp_path / "a.npy", "a", ReadOptions())
-    assert sample.notes == ()
-
-
 def test_an_npz_gives_its_arrays_as_parts_or_the_only_one_without_a_part(tmp_path):
     (tmp_path / "two.npz").write_bytes(saved_arrays(a=GRAY, b=np.arange(3.0)))
     two = read_file(tmp_path / "two.npz", "two", ReadOptions())
@@ -106,3 +98,17 @@ def test_channels_first_gets_a_note_and_the_layout_option_mends_it():
 def test_an_array_that_is_neither_maps_nor_a_vector_is_refused(shape):
     with pytest.raises(ReadError, match=r"neither maps|is empty"):
         sample_of(saved_array(np.zeros(shape)))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"featcli": "0.1', "[" * 100_000, "\0\xff"])
+def test_a_broken_sidecar_is_noted(tmp_path, text):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    (tmp_path / "x.json").write_text(text, encoding="latin-1")
+    sample = read_file(tmp_path / "x.npy", "x", ReadOptions())
+    assert "sidecar beside it is not used" in sample.notes[0]
+
+
+def test_a_json_of_somebody_else_is_not_noted(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2)))
+    (tmp_path / "x.json").write_text('{"my": "notes"}')
+    assert read_file(tmp_path / "x.npy", "x", ReadOptions()).notes == ()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -143,29 +141,42 @@ def test_every_sample_format_has_its_suffix():
             ".pbm", ".npy", ".npz", ".tar"} <= SUFFIXES  # fmt: skip
 
 
-def png_of(rows, cols, data_rows, interlace=0):
-    """A gray PNG whose header promises `rows`, with sound data of `data_rows`."""
-    pixels = b"".join(b"\0" + bytes(range(1, cols + 1)) for _ in range(data_rows))
+def rows_of(values) -> bytes:
+    return b"".join(b"\0" + row.tobytes() for row in values)
 
-    def chunk(kind, data):
-        checksum = zlib.crc32(data, zlib.crc32(kind))
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
-    header = struct.pack(">IIBBBBB", cols, rows, 8, 0, 0, 0, interlace)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+GRAY = np.tile(np.arange(1, 6, dtype=np.uint8), (8, 1))
 
 
 @pytest.mark.parametrize("interlace", [0, 1])
 @pytest.mark.parametrize("data_rows", [0, 1, 7])
 def test_a_png_that_promises_more_rows_than_it_holds_is_truncated(data_rows, interlace, tmp_path):
     path = tmp_path / "short.png"
-    path.write_bytes(png_of(8, 5, data_rows, interlace))
+    path.write_bytes(png_chunks(8, 0, (8, 5), rows_of(GRAY[:data_rows]), interlace=interlace))
     with pytest.raises(ReadError, match="truncated PNG"):
         featcli.read(path)
 
 
 def test_a_png_that_holds_all_its_rows_is_read(tmp_path):
     path = tmp_path / "whole.png"
-    path.write_bytes(png_of(8, 5, 8))
+    path.write_bytes(png_chunks(8, 0, (8, 5), rows_of(GRAY)))
     assert featcli.read(path).data[:, :, 0].tolist() == [[1, 2, 3, 4, 5]] * 8
+
+
+@given(
+    seed=st.integers(0, 99),
+    data_rows=st.integers(0, 5),
+    form=st.sampled_from([(0, 8), (0, 16), (2, 8), (2, 16), (3, 8), (4, 8), (6, 8), (6, 16)]),
+)
+@settings(max_examples=80, deadline=None)
+def test_missing_rows_are_found_whatever_the_pixels_are(seed, data_rows, form):
+    colour, depth = form
+    width = 7 * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * depth // 8
+    some = np.random.default_rng(seed).choice([0, 1], (data_rows, width)).astype(np.uint8)
+    palette = [(b"PLTE", bytes(range(255, 249, -1)))] if colour == 3 else []
+    content = png_chunks(depth, colour, (5, 7), rows_of(some), *palette)
+    if data_rows == 5:
+        assert frame_of(content, background="keep").data.shape[:2] == (5, 7)
+        return
+    with pytest.raises(ReadError, match="truncated PNG"):
+        frame_of(content, background="keep")

@@ -104,12 +104,13 @@ def reference() -> str:
 
     from featcli.cli.main import cli
 
+    settings = {"help_option_names": cli.context_settings["help_option_names"]}
     root = click.Context(cli, info_name="featcli")
     lines = ["# Reference\n\nThe help of every command, and every built-in kernel.\n"]
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)
         assert command is not None
-        context = click.Context(command, root, info_name=name, terminal_width=96)
+        context = click.Context(command, root, info_name=name, terminal_width=96, **settings)
         lines.append(f"\n## featcli {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "".join([*lines, "\n## Kernels\n\n", kernels_table()])
 

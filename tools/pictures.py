@@ -8,6 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import featcli
+from featcli.models.attribution import with_heats
+from featcli.models.tracing import trace_model
+from featcli.view.filmstrip import draw as draw_strip
 from featcli.view.picture import draw
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,7 +120,16 @@ def edges() -> Image.Image:
     return strip([("a wall", as_image(wall)), *pieces])
 
 
+def filmstrip() -> Image.Image:
+    """The photo's whole way through the network that ships with featcli."""
+    model = featcli.load_model("imagenet")
+    trace = trace_model(model, sample("cat.jpg"))
+    trace = with_heats(trace, lambda data: model.run(model.prepare(data)))
+    return Image.fromarray(draw_strip(trace).pixels)
+
+
 def main() -> None:
+    save("filmstrip.png", filmstrip(), 256)
     save("pipeline.png", top(), 256)
     save("digits.png", digits(), 32)
     save("channels.png", channels(), 256)

@@ -57,7 +57,7 @@ class FileItem(NamedTuple):
     def state(self, checksum: bool = False) -> dict[str, Any]:
         """Say what tells whether the input has changed; raises ReadError."""
         try:
-            found: dict[str, Any] = records.state_of(self.path)
+            found: dict[str, Any] = records.input_state(self.path)
             return found | ({"sha256": records.digest_of_file(self.path)} if checksum else {})
         except OSError as error:
             raise ReadError(f"{self.path}: {error.strerror or error}") from error
@@ -366,6 +366,9 @@ def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
         if path.is_dir():
             error = f"{name}: a folder in a list of files: give it as an argument"
             yield _failed(Source(key, name), error)
+            continue
+        if path.exists() and not path.is_file():  # to open a pipe could wait for ever
+            yield _failed(Source(key, name), f"{name}: no regular file")
             continue
         for item in _from_path(path, key, way):
             yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item

@@ -24,6 +24,12 @@ def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
             return head, False
 
 
+def _path(line: bytes) -> bytes:
+    """Take the carriage return of a list that was written elsewhere for what it is."""
+    bare = line.removesuffix(b"\r")
+    return bare if bare != line and not os.path.lexists(os.fsdecode(line)) else line
+
+
 def _first_names(head: bytes, ended: bool) -> list[bytes]:
     """Return what stands before the first newline and before the first NUL.
 
@@ -33,7 +39,7 @@ def _first_names(head: bytes, ended: bool) -> list[bytes]:
     name, nul, rest = head.partition(b"\0")
     is_padding = not ended and rest[:1] in (b"", b"\0")
     found = [line] if (newline or ended) and b"\0" not in line else []
-    return [one for one in (*found, *([name] if nul and not is_padding else [])) if one]
+    return [_path(one) for one in (*found, *([name] if nul and not is_padding else [])) if one]
 
 
 def read_some(stream: BinaryIO, size: int) -> bytes:
@@ -74,6 +80,6 @@ def names(stream: BinaryIO) -> Iterator[str]:
         separator = separator or (b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b"")
         if separator:
             *whole, rest = rest.split(separator)
-            yield from (os.fsdecode(name) for name in whole if name)
-    if rest:
-        yield os.fsdecode(rest)
+            yield from (os.fsdecode(_path(name)) for name in whole if name.rstrip(b"\r"))
+    if rest.rstrip(b"\r"):
+        yield os.fsdecode(_path(rest))

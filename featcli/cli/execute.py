@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ from featcli.cli.messages import printable
 from featcli.cli.places import Table
 from featcli.cli.rehearsal import Rehearsal
 from featcli.cli.reporting import Report, Tell, say_here
-from featcli.errors import UsageError
+from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
@@ -75,7 +76,7 @@ def execute(
     _check_output(settings)
     excluded = _excluded(settings["output"])
     named = _sources(settings, excluded, stage)
-    reading = options or read_options(settings)
+    reading = options or reading_for(settings, pipeline)
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings["output"] is not None, excluded, dotted)
     is_single = _is_single(named, settings)
@@ -121,6 +122,18 @@ def read_options(settings: Settings) -> ReadOptions:
     return options
 
 
+def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
+    """Collect the options for reading what a pipeline works on; see --decode."""
+    options = read_options(settings)
+    if settings["decode"] == "exact":
+        return options
+    if not pipeline.enough:
+        raise UsageError(
+            "--decode fast needs a first stage that shrinks the picture, such as resize 256"
+        )
+    return replace(options, reduced=pipeline.enough)
+
+
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
     """Return the inputs, all of which are there; a piped standard input need not be named."""
     words = list(settings["inputs"])
@@ -143,6 +156,8 @@ def _check_output(settings: Settings) -> None:
     output = settings["output"]
     if settings["format"] and output != "-":
         raise UsageError("--format goes with -o -: a file's kind is its suffix")
+    if output == "-" and (settings["as_json"] or settings["null"]):
+        raise UsageError("--json and --null say how paths are printed; with -o - there are none")
     if output == "-" and sys.stdout.isatty():
         raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
 
@@ -205,6 +220,10 @@ def _checked(
 def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
     """Refuse a second input, before any work, where there is room for one result."""
     found = list(islice(items, 2))
+    broken = next((item.sample.error for item in found if isinstance(item, inputs.LoadedItem)
+                   and item.sample.error), "")  # fmt: skip
+    if len(found) > 1 and broken:
+        raise FeatError(broken)
     if len(found) > 1:
         sink.preflight([Heading(item.source, "", ()) for item in found])
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from featcli.cli.execute import read_options
 from featcli.cli.messages import say
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Sample
+from featcli.io.options import ReadOptions
 from featcli.pipeline import caption
 
 
@@ -37,6 +39,38 @@ def title(item: inputs.Item, sample: Sample, frame: Frame) -> str:
         return item.name
     key = item.name if isinstance(item, inputs.FileItem) else frame.source.key
     return ".".join(filter(None, (key, frame.part)))
+
+
+def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str, ...]]:
+    """Read the one picture that a command is about, and its notes.
+
+    Parameters
+    ----------
+    name : str or None
+        A file; None or `-` is standard input.
+    options : ReadOptions
+
+    Raises
+    ------
+    UsageError
+        No picture, or several.
+    ReadError
+        It cannot be read.
+    """
+    if name is None and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("no input: name a picture, or pipe one in")
+    found = inputs.resolve([name or "-"])
+    way = inputs.Way(options)
+    items = list(islice(inputs.expand(found, way, stdin=sys.stdin.buffer), 2))
+    samples = [item.load(options) for item in items]
+    for sample in samples:
+        if sample.error:
+            raise FeatError(sample.error)
+    frames = [frame for sample in samples for frame in sample.frames]
+    if len(frames) != 1:
+        count = "no picture" if not frames else "several"
+        raise UsageError(f"takes one picture, and in {name or 'the input'} there is {count}")
+    return frames[0], samples[0].notes
 
 
 def say_notes(sample: Sample, command: str) -> None:

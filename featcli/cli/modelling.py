@@ -15,7 +15,7 @@ from featcli.models.model import DEFAULT, Model, load_model
 
 
 def model_options() -> list[click.Parameter]:
-    """Which network, how exactly images are decoded, and how many at once."""
+    """Which network."""
     grouped = options.Grouped
     return [
         grouped(
@@ -27,21 +27,13 @@ def model_options() -> list[click.Parameter]:
             help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
-        grouped(
-            ["--decode"],
-            type=click.Choice(["fast", "exact"]),
-            default="fast",
-            show_default=True,
-            group="Model",
-            help="fast: a JPEG much larger than the network's input is decoded at a part of its "
-            "size, if the model allows it.",
-        ),
     ]
 
 
 def input_options() -> list[click.Parameter]:
     """How inputs are read; the model says in which range it takes pixels."""
-    return [one for one in options.inputs() if one.name != "unit"]
+    found = [one for one in options.inputs() if one.name not in ("unit", "decode")]
+    return [*found, options.decode("fast")]
 
 
 def output_options(*without: str) -> list[click.Parameter]:

@@ -79,6 +79,19 @@ def reading() -> list[click.Parameter]:
     ]
 
 
+def decode(default: str = "exact") -> click.Parameter:
+    """How exactly JPEGs are decoded."""
+    return _option(
+        "Input",
+        "--decode",
+        **choice(["exact", "fast"]),
+        default=default,
+        show_default=True,
+        help="fast: a JPEG that is much larger than what its first stage (resize, a model) makes "
+        "of it is decoded at a part of its size: some pixels differ by a few levels.",
+    )
+
+
 def arguments() -> Described:
     """What is read."""
     return Described(
@@ -88,7 +101,7 @@ def arguments() -> Described:
         "stream, or a list of paths.",
         nargs=-1,
         metavar="[INPUT]...",
-        type=click.Path(),
+        type=click.Path(readable=False),
     )
 
 
@@ -101,10 +114,11 @@ def inputs() -> list[click.Parameter]:
             "--from-file",
             multiple=True,
             metavar="LIST",
-            type=click.Path(),
+            type=click.Path(readable=False),
             help="Read paths from a file, one a line or separated by NUL; - is stdin.",
         ),
         *reading(),
+        decode(),
     ]
 
 
@@ -123,8 +137,10 @@ def view() -> list[click.Parameter]:
     ]
 
 
-def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Refuse a forgotten value, whose place the next option has taken."""
+    if value == "":
+        raise click.BadParameter("is empty: name a folder or a file")
     if value and value.startswith("-") and value != "-":
         raise click.BadParameter(f"{value!r} looks like an option; if it is a name, give ./{value}")
     return value
@@ -151,8 +167,8 @@ def outputs() -> list[click.Parameter]:
             "-o",
             "--output",
             metavar="PATH",
-            type=click.Path(),
-            callback=_no_option,
+            type=click.Path(readable=False),
+            callback=no_option,
             help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
             "inputs), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in "

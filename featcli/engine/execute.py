@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from featcli.engine.band import pieces
+from featcli.engine.fourier import Fourier
 from featcli.engine.geometry import Axis, Tile, tiles
 from featcli.engine.window import Array, DType, Pass, Scratch, Window, load
 
 # Results for each further thread: starting one, and its new memory, cost a fraction of a
 # millisecond, which is what a million short sums take.
 WORTH_A_THREAD = 2**20
+# No pixels and no sums of them are as large as this; marks for missing values are.
+_MARK = 2.0**50
 
 _THREAD = threading.local()
 
@@ -84,7 +87,7 @@ class Job:
             target = direct or scratch.window("out", tile.rows, width, self.dtype, self.channels)
             result = target.at(0, 0, tile.rows, width)
             overflowed = _overflows(task.quick, source, target, result, scratch)
-            smeared = self.checked and task.quick.smears and not all_finite(result)
+            smeared = self.checked and task.quick.smears and _is_doubtful(task.quick, result)
             if overflowed or smeared:
                 result = self._careful(tile, x, task, width, scratch)
             elif direct:
@@ -159,6 +162,17 @@ def _overflows(
     except FloatingPointError:
         return True
     return False
+
+
+def _is_doubtful(quick: Pass, result: Array) -> bool:
+    """Say whether a pass that smears may have put something into every result.
+
+    A matrix product does so with NaN and infinity only. A Fourier transform rounds every result
+    as it rounds the largest: beside a mark such as -3.4e38 nothing would be left of the others.
+    """
+    if isinstance(quick, Fourier):
+        return not max(float(result.max()), -float(result.min())) < _MARK
+    return not all_finite(result)
 
 
 def all_finite(values: Array) -> bool:

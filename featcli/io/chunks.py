@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from typing import BinaryIO
 
 from featcli.errors import ReadError
-from featcli.io.options import check_pixels
 
 _SIGNATURE = 8
 _BLOCK = 1 << 20
@@ -24,16 +24,14 @@ _ADAM7 = (
 )
 
 
-def check_png(stream: BinaryIO, max_pixels: int) -> None:
-    """Raise ReadError for chunks that are cut off or broken, or that hold too few pixels.
+def check_png(stream: BinaryIO) -> None:
+    """Raise ReadError for chunks that are cut off or broken.
 
     Chunks, and which of them matter (a capital first letter), are those of the PNG
-    specification, sections 5.3 and 5.4. Rows that are missing at the end of sound data would be
-    read as zeros.
+    specification, sections 5.3 and 5.4.
     """
     stream.seek(_SIGNATURE)
     name = b""
-    pixels = _Pixels(max_pixels)
     while name != b"IEND":
         head = stream.read(8)
         size, name = int.from_bytes(head[:4], "big"), head[4:8]
@@ -42,21 +40,35 @@ def check_png(stream: BinaryIO, max_pixels: int) -> None:
         checksum, left = zlib.crc32(name), size
         while left and (block := stream.read(min(left, _BLOCK))):
             checksum, left = zlib.crc32(block, checksum), left - len(block)
-            pixels.take(name, block)
         stored = stream.read(4)
         if left or len(stored) < 4:
             raise ReadError(f"broken or truncated PNG: its {name.decode()} chunk is cut off")
         if name[:1].isupper() and checksum != int.from_bytes(stored, "big"):
             raise ReadError(f"broken PNG: the checksum of its {name.decode()} chunk is wrong")
-    pixels.check()
     stream.seek(0)
+
+
+def check_rows(stream: BinaryIO) -> None:
+    """Raise ReadError for a PNG of sound chunks whose pixels unpack to fewer rows than promised.
+
+    They would be read as zeros. It takes nearly as long as decoding, so it is asked only of a
+    picture that ends in zeros.
+    """
+    stream.seek(_SIGNATURE)
+    pixels = _Pixels()
+    while len(head := stream.read(8)) == 8:
+        left = int.from_bytes(head[:4], "big")
+        while left and (block := stream.read(min(left, _BLOCK))):
+            left -= len(block)
+            pixels.take(head[4:], block)
+        stream.seek(4, io.SEEK_CUR)
+    pixels.check()
 
 
 class _Pixels:
     """Counts the bytes that the compressed pixels unpack to, until there are enough."""
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self) -> None:
         self._missing = 0
         self._unpack = zlib.decompressobj()
 
@@ -64,7 +76,6 @@ class _Pixels:
         """See what is in a piece of a chunk."""
         if name == b"IHDR" and len(block) == 13:
             rows, cols = int.from_bytes(block[4:8], "big"), int.from_bytes(block[:4], "big")
-            check_pixels(rows, cols, self._max_pixels)
             self._missing = _unpacked_size(rows, cols, block)
         while name == b"IDAT" and block and self._missing > 0 and not self._unpack.eof:
             try:

@@ -56,6 +56,7 @@ def read(
     background: str = "white",
     layout: Literal["hwc", "chw"] = "hwc",
     max_pixels: int = MAX_PIXELS,
+    reduced: int = 0,
 ) -> Frame:
     """Read an image or an array as a frame.
 
@@ -72,6 +73,9 @@ def read(
         Where the channels of a 3-D array are.
     max_pixels : int
         A picture of more is refused before it is decoded.
+    reduced : int
+        Decode a JPEG at the smallest of 1/8, 1/4, 1/2 and 1 of its size that leaves this many
+        rows and columns; 0 decodes it exactly.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def read(
     ReadError
         No such file, or one that cannot be read; the message names it.
     """
-    options = ReadOptions(unit, background, "first", layout, max_pixels)
+    options = ReadOptions(unit, background, "first", layout, max_pixels, reduced=reduced)
     sample = read_file(Path(path), Path(path).stem, options)
     if len(sample.frames) != 1:
         raise ReadError(f"{path}: holds {len(sample.frames)} arrays, not one")
@@ -158,8 +162,8 @@ def _from_arrays(
 ) -> Sample:
     if not arrays:
         raise ReadError("holds no arrays")
-    known = _known(path)
     notes: list[str] = []
+    known = _known(path, notes)
     frames = []
     for name, data in arrays.items():
         frame = _from_record(known.get(name), data, notes)
@@ -170,9 +174,13 @@ def _from_arrays(
     return Sample(frames[0].source, tuple(frames), tuple(dict.fromkeys(notes)))
 
 
-def _known(path: Path | None) -> dict[str, Any]:
+def _known(path: Path | None, notes: list[str]) -> dict[str, Any]:
     """Return what the sidecar says of each array, by name; `""` is a .npy's only one."""
-    record = (path and records.read_sidecar(path)) or {}
+    try:
+        record = (path and records.read_own(path)) or {}
+    except ReadError as error:
+        notes.append(f"the sidecar beside it is not used: {error}")
+        return {}
     parts = record.get("parts")
     if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict):
         record = {**parts[0], "source": record.get("source")}  # unpacked from a tar stream

@@ -17,7 +17,7 @@ from PIL import Image, ImageColor
 
 from featcli.errors import ReadError, UsageError
 from featcli.io import tiff
-from featcli.io.chunks import check_gif, check_png
+from featcli.io.chunks import check_gif, check_png, check_rows
 from featcli.io.deep import rawmode_of, read_deep
 from featcli.io.directories import check_tiff
 from featcli.io.options import ReadOptions, check_pixels
@@ -69,7 +69,7 @@ def decode(
     notes: list[str] = []
     with _pillow_errors(format):
         if format == "PNG":
-            check_png(stream, options.max_pixels)
+            check_png(stream)
         elif check := _CHECKS.get(format):
             check(stream)
         if format == "PPM":
@@ -80,7 +80,20 @@ def decode(
                 if options.reduced:
                     image.draft(None, (options.reduced, options.reduced))
                 pictures = list(_frames(image, stream, options, notes))
+                if format == "PNG" and _may_lack_rows(image):
+                    check_rows(stream)
     return pictures, tuple(dict.fromkeys(notes))
+
+
+def _may_lack_rows(image: Image.Image) -> bool:
+    """Rows that a file does not have are zeros, and the last of them is missing first.
+
+    Of an interlaced one, whose rows come in seven passes, and of several frames it is not known.
+    """
+    if image.info.get("interlace") or getattr(image, "is_animated", False):
+        return True
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return last.getbbox(alpha_only=False) is None
 
 
 def _frames(

@@ -38,6 +38,7 @@ def is_pattern(output: str) -> bool:
 def open_sink(output: str | None, options: WriteOptions) -> Sink:
     """Open the sink for `-o`: None is the current folder; raises UsageError."""
     if output is None:
+        _check_folder(Path())
         return folder_sink(Path(), options, flat=True)
     if is_folder(output):
         _check_folder(Path(output))
@@ -100,4 +101,4 @@ def _check_folder(folder: Path) -> None:
     if not nearest.is_dir():
         raise UsageError(f"-o {folder}: {nearest} is a file, not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"-o {folder}: no permission to write to {nearest}")
+        raise UsageError(f"no permission to write to {nearest.absolute()}: choose a folder by -o")

@@ -21,7 +21,7 @@ from featcli.io.atomic import Transaction, flushed_state, folder_lock, sweep
 from featcli.io.naming import Heading
 from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
 
-_PICTURE = "featcli-recipe"
+RECIPE = "featcli-recipe"
 
 
 class Places(NamedTuple):
@@ -218,11 +218,11 @@ def save_picture(
     from featcli.view.png import save_png
 
     if options.draw:
-        save_png(options.draw(frame), stream, {_PICTURE: json.dumps(record)})
+        save_png(options.draw(frame), stream, {RECIPE: json.dumps(record)})
         return ()
     picture = draw(frame.data, frame.labels, options.view, options.cmap)
-    recipe = records.dumps({**record, "pixels": _digest(picture.pixels)}).decode()
-    save_png(picture, stream, {_PICTURE: recipe})
+    recipe = records.dumps({**record, "pixels": digest(picture.pixels)}).decode()
+    save_png(picture, stream, {RECIPE: recipe})
     lost = {name: picture.info[name] for name in ("nan", "inf", "clipped") if picture.info[name]}
     return tuple(f"{count} values {_LOST[name]} in the picture" for name, count in lost.items())
 
@@ -242,7 +242,7 @@ def _record_at(places: Places) -> dict[str, Any]:
         return records.read_sidecar(places.main) or {}
     if places.array or not places.picture or not places.picture.is_file():
         return {}
-    return _record_in(places.picture)
+    return record_in(places.picture)
 
 
 def recorded(picture: Path) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def recorded(picture: Path) -> dict[str, Any]:
 
     try:
         with picture.open("rb") as stream:
-            recipe = records.loads(read_texts(stream).get(_PICTURE, "{}").encode())
+            recipe = records.loads(read_texts(stream).get(RECIPE, "{}").encode())
             stream.seek(0)
             mapping = read_info(stream) or {}
             records.to_steps(recipe["history"]), recipe["source"]["file"]
@@ -260,7 +260,7 @@ def recorded(picture: Path) -> dict[str, Any]:
     return {**recipe, **mapping} if {"view", "lo", "hi"} <= set(mapping) else {}
 
 
-def _record_in(picture: Path) -> dict[str, Any]:
+def record_in(picture: Path) -> dict[str, Any]:
     """Read the record in a picture whose pixels are still those that were drawn."""
     from PIL import Image
 
@@ -268,16 +268,16 @@ def _record_in(picture: Path) -> dict[str, Any]:
 
     try:
         with picture.open("rb") as stream:
-            record = records.loads(read_texts(stream).get(_PICTURE, "{}").encode())
+            record = records.loads(read_texts(stream).get(RECIPE, "{}").encode())
             stream.seek(0)
             with Image.open(stream, formats=["PNG"]) as image:
-                drawn = _digest(np.asarray(image))
+                drawn = digest(np.asarray(image))
     except (ValueError, OSError, SyntaxError, ReadError, Image.DecompressionBombError):
         return {}
     return record if record.get("pixels") == drawn else {}
 
 
-def _digest(pixels: npt.NDArray[Any]) -> int:
+def digest(pixels: npt.NDArray[Any]) -> int:
     """Tell edited pixels from those that were drawn; a checksum is enough against accidents."""
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 

@@ -118,8 +118,16 @@ def is_sealed(record: dict[str, Any]) -> bool:
 def read_sidecar(path: Path) -> dict[str, Any] | None:
     """Return the record beside the array at `path`, or None if there is none of featcli's."""
     try:
+        return read_own(path)
+    except ReadError:
+        return None
+
+
+def read_own(path: Path) -> dict[str, Any] | None:
+    """Do what `read_sidecar` does, but raise ReadError for one that is broken."""
+    try:
         record = loads(path.with_suffix(".json").read_bytes())
-    except (OSError, ReadError):
+    except OSError:
         return None
     return record if "featcli" in record else None
 
@@ -128,6 +136,15 @@ def state_of(path: Path) -> dict[str, int]:
     """Say what tells whether a file has changed: its size and time of change."""
     found = path.stat()
     return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
+
+
+def input_state(path: Path) -> dict[str, int]:
+    """Say what tells whether an input has changed.
+
+    Copying and unpacking programs set the time of change as they like; nobody sets that of the
+    file's entry. (Of featcli's own results it is not asked: it changes when they get their name.)
+    """
+    return {**state_of(path), "ctime_ns": path.stat().st_ctime_ns}
 
 
 def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:

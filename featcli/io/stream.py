@@ -115,13 +115,18 @@ class _StrictInfo(tarfile.TarInfo):
     """Tells the end of an archive from the end of the bytes, which `tarfile` takes for the same."""
 
     @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        """A header that makes no sense, or the names before it, would count as the end, too."""
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
+            raise ReadError(f"the tar stream is truncated or broken: {error}") from error
+
+    @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         if len(buf) < tarfile.BLOCKSIZE:
             raise ReadError("the tar stream is truncated: its end is missing")
-        try:
-            entry = super().frombuf(buf, encoding, errors)
-        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
-            raise ReadError(f"the tar stream is broken: {error}") from error
+        entry = super().frombuf(buf, encoding, errors)
         if entry.type in _TEXT_HEADERS and entry.size > 1 << 20:
             raise ReadError("a name in the tar stream is longer than a megabyte")
         return entry

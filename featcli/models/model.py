@@ -118,11 +118,18 @@ class Model:
             return array.astype(np.float32)
         if array.ndim not in (2, 3):
             raise ValueError(_misfit(self.name, array.shape, wanted))
-        pixels = _ranged(_central(array), self.description.range)
-        pixels = _channels(pixels, self.description.channels)
+        pixels = self.pixels(array)
         if self.description.preprocessing:
             pixels = self.description.preprocessing(pixels).data
         return np.ascontiguousarray(pixels, dtype=np.float32)
+
+    def pixels(self, image: Array) -> Array:
+        """Return an image in the model's range and channels: what its preprocessing begins with.
+
+        Of a strip more than 16 times as long as wide the far ends are cut off.
+        """
+        pixels = _ranged(central(image), self.description.range)
+        return _channels(pixels, self.description.channels)
 
     def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
         """Run the network on what `prepare` gives, to its end or to a named layer.
@@ -149,6 +156,18 @@ class Model:
     def outputs(self, x: npt.ArrayLike, names: Sequence[str]) -> dict[str, Array]:
         """Run once and return what several layers give, by name; see `run`."""
         return self._runner.run(np.asarray(x), names)
+
+    def inside(self, layer: str, x: npt.ArrayLike) -> dict[str, Array]:
+        """Return what each operation of a layer gives, by name, from what reaches the layer.
+
+        Raises
+        ------
+        ValueError
+            The network is run by something else than featcli, which does not say.
+        """
+        if not isinstance(self._runner, Runner):
+            raise ValueError(f"the model {self.name} does not say how its layers are computed")
+        return self._runner.inside(layer, np.asarray(x))
 
     def check_layer(self, name: str) -> None:
         """Raise ValueError, naming the nearest, unless a layer is called so."""
@@ -233,7 +252,7 @@ def _misfit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return f"the model {name} takes an image, not an array of shape {shape}"
 
 
-def _central(array: Array) -> Array:
+def central(array: Array) -> Array:
     """Cut the far ends off a strip: resized by its short side it would fill the memory."""
     longest = _LONGEST_STRIP * min(array.shape[:2])
     rows, cols = (slice(max(0, (n - longest) // 2), n - max(0, (n - longest) // 2))

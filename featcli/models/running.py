@@ -16,6 +16,7 @@ from featcli.models.network import Network, Node
 
 Array = npt.NDArray[Any]
 Run = Callable[[Array], Array]
+ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "abs")
 
 
 def activate(name: str, x: Array, out: Array) -> None:
@@ -127,6 +128,15 @@ class Runner:
                 self._fast[node.name] = self._bottleneck(node)
             return self._fast[node.name](x)
         return self._run_steps(node, x, {})
+
+    def inside(self, name: str, x: Array) -> dict[str, Array]:
+        """Run one layer on what reaches it and return what each of its operations gives, by name.
+
+        `run` takes the same way when it is asked for an operation inside the layer.
+        """
+        found: dict[str, Array] = {}
+        self._run_steps(self._network.node_of(name), x, found)
+        return found
 
     def _run_steps(self, node: Node, x: Array, found: dict[str, Array]) -> Array:
         """Run a layer operation by operation, and leave each one's result in `found`."""

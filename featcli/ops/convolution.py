@@ -161,8 +161,13 @@ def _listed(kernel: object) -> list[object]:
 
 
 def _taps(kernel: object) -> Array:
-    found = kernels.parse(kernel) if isinstance(kernel, str) else kernels.of(np.asarray(kernel))
-    return found.values
+    if isinstance(kernel, str):
+        return kernels.parse(kernel).values
+    try:
+        values = np.asarray(kernel)
+    except ValueError:  # NumPy speaks of an inhomogeneous shape
+        raise ValueError("the rows of a kernel must be equally long") from None
+    return kernels.of(values).values
 
 
 def _check_fits(kernel: tuple[int, ...], shape: tuple[int, ...], dilation: int) -> None:

@@ -80,16 +80,20 @@ def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Arr
     vector = as_floats(x)
     if vector.ndim != 1:
         raise ValueError(f"takes a vector (n,), not an array of shape {vector.shape}")
-    matrix, offset = _loaded(weight) if isinstance(weight, str) else (as_numbers(weight), None)
-    if isinstance(bias, str):
-        offset = _loaded(bias)[0]
-    elif bias is not None:
-        offset = as_numbers(bias)
+    matrix, offset = loaded(weight, bias)
     _check(vector, matrix, offset)
     wide = np.result_type(vector, matrix, np.float32)
     # Spread-out memory takes another path through BLAS, which rounds otherwise.
     result = np.ascontiguousarray(vector, wide) @ np.ascontiguousarray(matrix, wide)
     return (result if offset is None else result + offset).astype(np.float32)
+
+
+def loaded(weight: Weights, bias: Weights | None = None) -> tuple[Array, Array | None]:
+    """Return the matrix and the bias that `dense` multiplies by and adds, from files or arrays."""
+    matrix, offset = _loaded(weight) if isinstance(weight, str) else (as_numbers(weight), None)
+    if isinstance(bias, str):
+        return matrix, _loaded(bias)[0]
+    return matrix, offset if bias is None else as_numbers(bias)
 
 
 @lru_cache(maxsize=8)

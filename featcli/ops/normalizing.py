@@ -23,11 +23,20 @@ def show_numbers(values: tuple[float, ...]) -> str:
     )
 
 
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Read what can be divided by."""
+    values = parse_numbers(text)
+    if not all(values):
+        raise ValueError("must not be zero")
+    return values
+
+
 Numbers = Annotated[float | tuple[float, ...], Converter(parse_numbers, "X[,X...]", show_numbers)]
+Scales = Annotated[float | tuple[float, ...], Converter(parse_scales, "X[,X...]", show_numbers)]
 
 
 @stage(takes="any", gives="same", tag="normalize")
-def normalize(x: npt.ArrayLike, mean: Numbers, std: Numbers) -> Array:
+def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
     """Subtract a mean and divide by a standard deviation, each channel by its own.
 
     Parameters

@@ -44,7 +44,12 @@ def _dtype(dtype: np.dtype[Any], **_: object) -> Any:
     return dtype if dtype in (np.uint8, np.uint16, np.bool_) else np.float32
 
 
-@stage(takes="maps", gives="maps", tag="{size}", dtype=_dtype)
+def _enough(*, size: Any, **_: object) -> int:
+    """Twice the result, so that the filter still averages over several pixels."""
+    return 2 * int(np.max(size))
+
+
+@stage(takes="maps", gives="maps", tag="{size}", dtype=_dtype, enough=_enough)
 def resize(
     x: npt.ArrayLike,
     size: Size,

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from featcli import cores
+from featcli.view.threads import in_order
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -55,25 +55,10 @@ def compressed(pixels: Pixels) -> Iterator[bytes]:
 
     yield b"\x78\x5e"
     checksum = 1
-    for rows, data in _in_order(strip, tops):
+    for rows, data in in_order(strip, tops):
         checksum = zlib.adler32(rows, checksum)
         yield data
     yield struct.pack(">I", checksum)
-
-
-def _in_order(
-    work: Callable[[int], tuple[bytes, bytes]], items: range
-) -> Iterator[tuple[bytes, bytes]]:
-    """Do the work of a few strips at a time: zlib lets other threads run meanwhile."""
-    threads = min(cores.usable(), 8)
-    if len(items) < 4 or threads == 1:
-        yield from map(work, items)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(items), 4 * threads):
-            yield from pool.map(work, items[start : start + 4 * threads])
 
 
 def _filtered(flat: Pixels, top: int, bottom: int, step: int) -> Pixels:

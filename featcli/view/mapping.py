@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from collections.abc import Mapping as JsonObject
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from featcli.view.threads import in_order
+
 Array = npt.NDArray[Any]
 Levels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
+Part = slice | tuple[()]
 
 VIEWS = ("auto", "minmax", "abs", "signed", "clip")
 
@@ -130,8 +132,12 @@ def to_pixels(data: Array, mapping: Mapping) -> Levels:
     if x.dtype == np.uint8 and (mapping.lo, mapping.hi) == (0, 255):
         return x.copy()
     levels = np.empty(x.shape, np.uint8)
-    for part in _strips(x):
+
+    def fill(part: Part) -> None:
         levels[part] = _nearest_levels(x[part], mapping)
+
+    for _ in in_order(fill, _strips(x)):
+        pass
     return levels
 
 
@@ -164,10 +170,8 @@ def level_values(mapping: Mapping) -> Values:
 def losses(data: Array, mapping: Mapping) -> Losses:
     """Count the values of `data` (any shape) that a picture under `mapping` cannot show."""
     x = numbers(data)
-    counts = np.zeros(3, int)
-    for part in _strips(x):
-        counts += _count(x[part], mapping)
-    return Losses(*counts.tolist())
+    counts = in_order(lambda part: _count(x[part], mapping), _strips(x))
+    return Losses(*map(sum, zip(*counts, strict=True)))
 
 
 def numbers(data: Array) -> Array:
@@ -240,11 +244,9 @@ def _as_float64(x: Array, mapping: Mapping) -> Values:
     return np.abs(values, out=values) if mapping.view == "abs" else values
 
 
-def _strips(x: Array) -> Iterator[slice | tuple[()]]:
-    """Slices of the first axis, of about `_STRIP` elements each."""
+def _strips(x: Array) -> list[Part]:
+    """Slices of the first axis, of about `_STRIP` elements each; at least one."""
     if x.ndim == 0:
-        yield ()
-        return
+        return [()]
     height = max(1, _STRIP * len(x) // max(1, x.size))
-    for top in range(0, len(x), height):
-        yield slice(top, top + height)
+    return [slice(top, top + height) for top in range(0, max(1, len(x)), height)]

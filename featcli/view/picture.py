@@ -50,7 +50,7 @@ class _Brush(NamedTuple):
     def stroke(self, x: Array) -> Levels:
         if self.colours is None:
             return to_pixels(x, self.mapping)
-        return colour.paint(_codes(x, self.mapping), self.colours)
+        return colour.paint(codes(x, self.mapping), self.colours)
 
     @property
     def ramp(self) -> Levels:
@@ -150,16 +150,16 @@ def _colours(cmap: str, tint: str | None, lost: Losses) -> Levels | None:
     return None if grey else colours
 
 
-def _codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Levels 0..255, and beyond them the marks of what is not finite."""
+def codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """Return levels 0..255, and beyond them the marks of what is not finite; see `colour`."""
     levels = to_pixels(x, mapping)
     if x.dtype.kind != "f" or bool(np.isfinite(x).all()):
         return levels
-    codes = levels.astype(np.uint16)
-    codes[np.isnan(x)] = colour.NAN
-    codes[np.isposinf(x)] = colour.PLUS_INF
-    codes[np.isneginf(x)] = colour.PLUS_INF if mapping.view == "abs" else colour.MINUS_INF
-    return codes
+    marked = levels.astype(np.uint16)
+    marked[np.isnan(x)] = colour.NAN
+    marked[np.isposinf(x)] = colour.PLUS_INF
+    marked[np.isneginf(x)] = colour.PLUS_INF if mapping.view == "abs" else colour.MINUS_INF
+    return marked
 
 
 def _lay_out(

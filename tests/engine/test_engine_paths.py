@@ -143,3 +143,15 @@ def test_a_plan_serves_many_pictures_but_only_of_its_shape_and_type():
         assert np.all(made.run(np.full((8, 8, 1), value, np.uint8)) == 9 * value)
     with pytest.raises(ValueError, match="the plan was made for"):
         made.run(np.zeros((8, 9, 1), np.uint8))
+
+
+@pytest.mark.parametrize("mark", [1e16, 1e20, -3.4e38])
+def test_one_huge_value_does_not_drown_the_others(mark):
+    rng = np.random.default_rng(0)
+    x = rng.random((300, 300, 1)).astype(np.float32)
+    x[150, 150] = mark
+    kernel = rng.normal(size=(31, 31))
+    found, expected = (correlate(x, [kernel], engine=name) for name in ("auto", "scipy"))
+    far = np.ones((300, 300), bool)
+    far[130:170, 130:170] = False
+    np.testing.assert_allclose(found[far], expected[far], rtol=0, atol=0.05)

@@ -95,3 +95,23 @@ def test_without_its_packages_it_says_what_to_install(workspace, inline, monkeyp
     (workspace / "any.onnx").write_bytes(b"x")
     done = inline("classify", "photo.jpg", "--model", "any.onnx")
     assert_refused(done, 2, "pip install 'featcli[onnx]'")
+
+
+def test_info_lists_its_nodes(tiny, inline):
+    record = json.loads(inline("info", "tiny.onnx", "--json").stdout)
+    assert record["input"] == [8, 8, 3]
+    assert record["classes"] == 2
+    assert {"edges", "logits"} <= {layer["name"] for layer in record["layers"]}
+    assert record["parameters"] == sum(weight.size for weight in tiny.values())
+    assert "edges" in inline("info", "tiny.onnx").stdout
+
+
+def test_info_says_what_to_install(workspace, inline, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    (workspace / "any.onnx").write_bytes(b"x")
+    assert_refused(inline("info", "any.onnx"), 2, "pip install 'featcli[onnx]'")
+
+
+def test_it_cannot_be_explained_and_says_why(tiny, inline):
+    done = inline("explain", "photo.jpg", "--model", "tiny.onnx")
+    assert_refused(done, 2, "tiny.onnx", "does not say how its layers are computed", ".npz")

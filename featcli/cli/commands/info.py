@@ -34,7 +34,7 @@ from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
-from featcli.errors import FeatError
+from featcli.errors import FeatError, UsageError
 from featcli.io import records
 from featcli.io.placing import recorded
 from featcli.pipeline import caption
@@ -124,6 +124,8 @@ def _models(inputs: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], bo
         failed = bool(failed)
         try:
             about = layers.about(path)
+        except UsageError:
+            raise  # a package is missing
         except FeatError as error:
             say(str(error), command="info")
             failed = True

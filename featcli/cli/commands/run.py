@@ -12,23 +12,29 @@ Features of a photo as a vector:
 The same as single commands:
 
     featcli run "convolve vertical | relu | pool 2" photo.jpg --print-shell
+
+All feature maps of all steps on one sheet, besides the result:
+
+    featcli run "convolve sobel-x sobel-y | abs | pool 4" photo.jpg --montage sheet.png
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import click
 
+from featcli._index import STAGES
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
-from featcli.errors import UsageError
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Frame, Step
 from featcli.pipeline import Pipeline, words
 
 
@@ -56,15 +62,87 @@ def _given(params: Sequence[click.Parameter], settings: dict[str, Any]) -> Itera
             yield from (name, str(value))
 
 
-def _run(pipeline: str, print_shell: bool, **settings: Any) -> None:
+class _One(Pipeline):
+    """Keeps the picture that it is asked about, whether its results are there already or not."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        super().__init__(steps)
+        self.frames: list[Frame] = []
+
+    def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
+        """See `Pipeline.outline`, which comes before any work on a frame."""
+        if self.frames and self.frames[0].source != frame.source:
+            raise UsageError(_ONE)
+        self.frames = [frame]
+        return super().outline(frame)
+
+
+_ONE = "--montage draws one picture: name one, or leave it out"
+
+
+def _check_montage(montage: str, settings: dict[str, Any]) -> None:
+    """Refuse, before any work, what can be known to be wrong."""
+    from featcli.io import reports
+
+    named = settings["inputs"]
+    if len(named) > 1 or settings["from_file"] or any(Path(one).is_dir() for one in named):
+        raise UsageError(_ONE)
+    if Path(montage).suffix.lower() != ".png":
+        raise UsageError(f"--montage {montage}: the sheet is a .png")
+    others = [Path(one) for one in (*named, settings["output"]) if one not in (None, "-")]
+    reports.check([Path(montage)], settings["overwrite"], others)
+
+
+def _montage(path: str, pipeline: _One) -> None:
+    """Draw every step of the picture that has just been run."""
+    from featcli.io import reports
+    from featcli.models.tracing import trace_pipeline
+    from featcli.view.montage import draw
+
+    for frame in pipeline.frames:
+        try:
+            sheet = draw(trace_pipeline(pipeline, frame).layers)
+        except ValueError as error:
+            raise FeatError(f"--montage {path}: {error}") from error
+        reports.write({Path(path): reports.as_png(sheet)})
+
+
+def _run(pipeline: str, print_shell: bool, montage: str | None, **settings: Any) -> None:
+    parsed = _parsed(pipeline, settings["inputs"])
+    if print_shell:
+        click.echo(os.fsencode(_shell(parsed, settings)))
+    elif montage is None:
+        execute(parsed, settings)
+    else:
+        _check_montage(montage, settings)
+        before = _state(montage)
+        one = _One(parsed.steps)
+        execute(one, settings | {"jobs": 1})  # the picture is kept in this process
+        if _state(montage) != before:
+            raise UsageError(f"--montage {montage}: a result has gone there: name another file")
+        _montage(montage, one)
+
+
+def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
+    """Read the pipeline; where it cannot be, guess what was meant."""
     try:
         parsed = Pipeline(pipeline)
     except UsageError as error:
-        raise UsageError(f"{error}{_misplaced(pipeline, settings['inputs'])}") from None
-    if print_shell:
-        click.echo(os.fsencode(_shell(parsed, settings)))
-    else:
-        execute(parsed, settings)
+        raise UsageError(f"{error}{_misplaced(pipeline, inputs)}") from None
+    stray = [word for word in inputs if word in STAGES and not Path(word).exists()]
+    if stray:
+        text = " | ".join([pipeline, *stray])
+        raise UsageError(f'no file {stray[0]!r}: is this meant? featcli run "{text}" FILE')
+    return parsed
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Tell a file from what it was before; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _misplaced(pipeline: str, inputs: Sequence[str]) -> str:
@@ -89,6 +167,14 @@ command = Command(
         *options.outputs(),
         options.Grouped(
             ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."
+        ),
+        options.Grouped(
+            ["--montage"],
+            metavar="FILE.png",
+            type=click.Path(readable=False),
+            callback=options.no_option,
+            group="Output",
+            help="Draw all feature maps of every step on one sheet, too.",
         ),
         *options.batch(),
         options.quiet(),

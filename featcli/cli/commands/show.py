@@ -1,7 +1,8 @@
 """Show a picture or an array in the terminal, with its range and mean.
 
 Three channels are one picture in colour, one channel is grey, of more each is shown under its
-name. --values prints the numbers themselves.
+name. --values prints the numbers themselves. --pipeline shows what each of its stages makes of the
+picture, without writing anything.
 
 Examples
 --------
@@ -10,6 +11,11 @@ A photo, and what its vertical edges look like:
     featcli show photo.jpg
     featcli show photo.vertical.npy
 
+What every stage makes of it; and what comes out of a pipe:
+
+    featcli show photo.jpg --pipeline "convolve vertical | relu | pool 2"
+    featcli convolve photo.jpg -k vertical -o - | featcli show
+
 A small picture as the matrix that it is:
 
     featcli show one.png --values
@@ -17,7 +23,7 @@ A small picture as the matrix that it is:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -26,15 +32,18 @@ import click
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.looking import samples, say_notes, statistics, title
-from featcli.cli.messages import printable
-from featcli.frame import Array, Frame
+from featcli.cli.messages import printable, say
+from featcli.errors import FeatError
+from featcli.frame import Array, Frame, Step
+from featcli.pipeline import Pipeline, apply
 
 _PLANES, _NARROWEST = 6, 26
 
 
-def _show(values: bool, width: int | None, quiet: bool, **settings: Any) -> None:
+def _show(pipeline: str | None, quiet: bool, **settings: Any) -> None:
     from featcli.cli.canvas import console
 
+    steps = Pipeline(pipeline).steps if pipeline else ()
     screen = console()
     failed = False
     for item, sample in samples(settings):
@@ -42,14 +51,39 @@ def _show(values: bool, width: int | None, quiet: bool, **settings: Any) -> None
         if sample.error or not quiet:
             say_notes(sample, "show")
         for frame in sample.frames:
-            screen.print(_headline(frame, title(item, sample, frame)))
-            if values:
-                _print_values(screen, frame)
-            else:
-                columns = width or max(1, min(screen.width, 100))
-                _draw(screen, frame, columns, settings["view"], settings["cmap"])
+            failed = (
+                not _show_stages(screen, frame, title(item, sample, frame), steps, settings)
+                or failed
+            )
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _show_stages(
+    screen: Any, frame: Frame, name: str, steps: Sequence[Step], settings: dict[str, Any]
+) -> bool:
+    """Show a picture and what each step makes of it; False if one refuses it."""
+    frames = [frame]
+    _show_frame(screen, frame, name, settings)
+    for step in steps:
+        try:
+            frames = [result for one in frames for result in apply(step, one)]
+        except FeatError as error:
+            say(f"{name}: {error}", command="show")
+            return False
+        for result in frames:
+            part = result.part.removeprefix(frame.part).strip(".")
+            _show_frame(screen, result, ".".join(filter(None, (name, part))), settings)
+    return True
+
+
+def _show_frame(screen: Any, frame: Frame, name: str, settings: dict[str, Any]) -> None:
+    screen.print(_headline(frame, name))
+    if settings["values"]:
+        _print_values(screen, frame)
+    else:
+        columns = settings["width"] or max(1, min(screen.width, 100))
+        _draw(screen, frame, columns, settings["view"], settings["cmap"])
 
 
 def _headline(frame: Frame, name: str) -> str:
@@ -107,6 +141,12 @@ command = Command(
     [
         options.arguments(),
         *options.reading(),
+        options.Grouped(
+            ["--pipeline"],
+            metavar="PIPELINE",
+            group="Input",
+            help="Stages with bars between them, as for 'featcli run': show what each makes of it.",
+        ),
         options.Grouped(["--values"], is_flag=True, group="Output", help="Print the numbers."),
         options.Grouped(
             ["--width"],

@@ -1,0 +1,288 @@
+"""Show what a network sees in your picture: every layer, and the numbers behind it.
+
+It writes one HTML file, complete in itself, with every layer as a row of feature maps. A click on
+a map shows where each of its cells comes from, as numbers. It works for any pipeline, and
+for any model of featcli's own; without either it shows the network that 'featcli classify' uses.
+
+Examples
+--------
+What the ImageNet network sees in a photo:
+
+    featcli explain photo.jpg -o report.html
+
+What fixed kernels make of it:
+
+    featcli explain photo.jpg --pipeline "convolve vertical | relu | pool 2 | flatten"
+
+The smallest network that reads a digit, every number of it:
+
+    featcli explain one.png --model zero-one -o one.html
+
+Only the pictures, one for each layer; and the whole way as one picture for a slide:
+
+    featcli explain one.png --model zero-one -o layers/
+    featcli explain photo.jpg --filmstrip strip.png
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.execute import Settings, reading_for
+from featcli.cli.looking import one_frame
+from featcli.cli.messages import emit, say
+from featcli.cli.modelling import opened, reading
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Array, Frame, Step
+from featcli.io.naming import Heading, stem
+from featcli.io.options import ReadOptions
+from featcli.io.outputs import is_folder
+from featcli.models.model import DEFAULT
+from featcli.pipeline import Pipeline
+from featcli.stage import safe_tag
+
+if TYPE_CHECKING:
+    from featcli.trace import Trace
+
+_MEGA = 1_000_000
+
+
+class _Subject(NamedTuple):
+    """What is explained: how pictures are read for it, and how it is run."""
+
+    reading: ReadOptions
+    steps: tuple[Step, ...]
+    trace: Callable[[Frame], Trace]
+    predict: Callable[[Frame, Array], Array]
+    remedy: str
+
+
+def _explain(image: str | None, **settings: Any) -> None:
+    if settings["model"] is not None and settings["pipeline"] is not None:
+        raise UsageError("--model and --pipeline: give one of them")
+    _check_names(settings)
+    settings |= {"frames": "first"}
+    is_fixed = settings["pipeline"] is not None
+    subject = _of_pipeline(settings) if is_fixed else _of_model(settings)
+    if settings["output"] == "-":
+        frame = _read(image, settings, subject)
+        sys.stdout.buffer.write(_page(subject, _traced(subject, frame), settings))
+        return
+    _write(image, subject, settings)
+
+
+def _check_names(settings: Settings) -> None:
+    """Refuse outputs of a kind that there is not, before any work."""
+    output, strip = settings["output"], settings["filmstrip"]
+    known = output in (None, "-") or is_folder(output)
+    if not known and Path(output).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"-o {output}: give a page (.html), or a folder for the pictures alone")
+    if strip and Path(strip).suffix.lower() != ".png":
+        raise UsageError(f"--filmstrip {strip}: the strip is a .png")
+    if output == "-" and strip:
+        raise UsageError("-o - is for the page alone: leave out --filmstrip")
+    if output == "-" and sys.stdout.isatty():
+        raise UsageError("-o - would fill the terminal: pipe it somewhere, or give -o report.html")
+
+
+def _of_pipeline(settings: Settings) -> _Subject:
+    from featcli.models.tracing import trace_pipeline
+
+    pipeline = Pipeline(settings["pipeline"])
+    settings["decode"] = settings["decode"] or "exact"
+
+    def predict(frame: Frame, data: Array) -> Array:
+        return pipeline(frame.replace(data=data)).data
+
+    remedy = "begin the pipeline with 'resize 256'"
+    return _Subject(
+        reading_for(settings, pipeline),
+        pipeline.steps,
+        lambda frame: trace_pipeline(pipeline, frame),
+        predict,
+        remedy,
+    )
+
+
+def _of_model(settings: Settings) -> _Subject:
+    from featcli.models.tracing import trace_model
+    from featcli.view.explain.selection import USUAL
+
+    if settings["unit"]:
+        raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
+    settings["model"] = DEFAULT if settings["model"] is None else settings["model"]
+    settings["decode"] = settings["decode"] or "fast"
+    model = opened(settings)
+    if not model.description.network.nodes:
+        raise UsageError(
+            f"--model {settings['model']}: an ONNX model does not say how its layers are computed; "
+            "explain takes models of featcli's own (.npz)"
+        )
+    fewer = max(1, (settings["channels"] or USUAL) // 2)
+    return _Subject(
+        reading(settings, model.description),
+        (Step.of("classify", model=model.reference),),
+        lambda frame: trace_model(model, frame),
+        lambda _frame, data: model.run(model.prepare(data)),
+        f"keep fewer maps by --channels {fewer}",
+    )
+
+
+def _read(image: str | None, settings: Settings, subject: _Subject) -> Frame:
+    frame, notes = one_frame(image, subject.reading)
+    for note in () if settings["quiet"] else notes:
+        say(f"{frame.source.file}: {note}", command="explain")
+    return frame
+
+
+def _traced(subject: _Subject, frame: Frame) -> Trace:
+    from featcli.models.attribution import with_heats
+
+    trace = subject.trace(frame)
+    return with_heats(trace, lambda data: subject.predict(frame, data))
+
+
+def _write(image: str | None, subject: _Subject, settings: Settings) -> None:
+    """Write what is asked for, all of it or nothing, and print the paths."""
+    from featcli.io import reports
+
+    output, strip = settings["output"], settings["filmstrip"]
+    named = [Path(one) for one in (output, strip) if one and not is_folder(one)]
+    given = [Path(image)] if image not in (None, "-") else []
+    reports.check(named, settings["overwrite"], given)
+    frame = _read(image, settings, subject)
+    trace = _traced(subject, frame)
+    files: dict[Path, bytes] = {}
+    if output and is_folder(output):
+        files |= {Path(output) / name: data for name, data in _pictures(trace).items()}
+    elif output or not strip:
+        page = Path(output) if output else _usual_name(frame, subject)
+        files[page] = _page(subject, trace, settings)
+    if strip:
+        from featcli.view.filmstrip import draw
+
+        files[Path(strip)] = reports.as_png(draw(trace))
+    reports.check(files, settings["overwrite"], given)
+    reports.write(files)
+    for path in files:
+        emit(str(path))
+
+
+def _usual_name(frame: Frame, subject: _Subject) -> Path:
+    heading = Heading(frame.source, frame.part, (*frame.history, *subject.steps))
+    return Path(stem(heading, flat=True) + ".html")
+
+
+def _page(subject: _Subject, trace: Trace, settings: Settings) -> bytes:
+    """Write the page; raises FeatError if it is larger than allowed."""
+    from featcli.io import reports
+    from featcli.view.explain.packing import TooLarge
+    from featcli.view.explain.page import page
+
+    limit = settings["max_size"]
+    try:
+        content = reports.as_page(page(trace, settings["channels"], limit * _MEGA))
+    except TooLarge as error:
+        raise FeatError(
+            f"{trace.picture}: the page takes more than the {limit} MB of --max-size: "
+            f"{subject.remedy}, or allow more by --max-size"
+        ) from error
+    return content
+
+
+def _pictures(trace: Trace) -> dict[str, bytes]:
+    """Draw a contact sheet of each layer, named in order."""
+    from featcli.io import reports
+    from featcli.view.montage import draw
+
+    width = len(str(len(trace.layers) - 1))
+    return {
+        f"{number:0{width}}-{_file_name(layer.name)}.png": reports.as_png(draw([layer]))
+        for number, layer in enumerate(trace.layers)
+    }
+
+
+def _file_name(layer: str) -> str:
+    """Keep what is safe in a file name, and the dots between a block and its steps."""
+    return ".".join(safe_tag(piece) for piece in layer.split("."))
+
+
+def _options() -> list[click.Parameter]:
+    grouped = options.Grouped
+    return [
+        options.Described(
+            "image",
+            "The picture: PNG, JPEG, TIFF, BMP, GIF, WebP, PNM or an array. Without it, or for -, "
+            "standard input.",
+            required=False,
+            metavar="[IMAGE]",
+            type=click.Path(readable=False),
+        ),
+        grouped(
+            ["--model"],
+            metavar="NAME|PATH",
+            group="Model",
+            help=f"A model that ships with featcli, or a model file (.npz).  [default: {DEFAULT}]",
+        ),
+        grouped(
+            ["--pipeline"],
+            metavar="PIPELINE",
+            group="Model",
+            help="Stages with bars between them, as for 'featcli run', instead of a model.",
+        ),
+        grouped(
+            ["--decode"],
+            **options.choice(["exact", "fast"]),
+            group="Input",
+            help="How exactly a JPEG is decoded, as for the other commands.  "
+            "[default: fast for a model, exact for a pipeline]",
+        ),
+        *(one for one in options.reading() if one.name != "frames"),
+        grouped(
+            ["-o", "--output"],
+            metavar="PATH",
+            type=click.Path(readable=False),
+            callback=options.no_option,
+            group="Output",
+            help="The page (.html); a folder for the pictures alone, one for each layer; or - for "
+            "the page on stdout. Without it KEY.NAME.html in the current folder.",
+        ),
+        grouped(
+            ["--filmstrip"],
+            metavar="FILE.png",
+            type=click.Path(readable=False),
+            callback=options.no_option,
+            group="Output",
+            help="The whole way from the picture to the prediction as one picture.",
+        ),
+        grouped(
+            ["--channels"],
+            type=click.IntRange(1, 4096),
+            metavar="N",
+            group="Output",
+            help="Of each layer the N strongest maps, and N of those that the next layer is made "
+            "of.  [default: all of a small network, 6 of a large one]",
+        ),
+        grouped(
+            ["--max-size"],
+            type=click.IntRange(1, 2000),
+            metavar="MB",
+            default=15,
+            show_default=True,
+            group="Output",
+            help="Refuse to write a larger page.",
+        ),
+        grouped(["--overwrite"], is_flag=True, group="Output", help="Replace what is there."),
+        options.quiet(),
+        options.debug(),
+    ]
+
+
+command = Command("explain", __doc__, _options(), callback=_explain)

@@ -1,0 +1,84 @@
+"""Pages and large pictures: written complete or not at all, and never over what is not ours."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featcli.errors import OutputExists, UsageError
+from featcli.io.atomic import Transaction
+from featcli.io.placing import RECIPE, digest, record_in
+
+if TYPE_CHECKING:
+    from featcli.view.picture import Picture
+
+_SEAL = "<!-- featcli sha256 "
+_LARGEST = 1 << 31  # bytes; a larger file is none of ours
+
+
+def as_page(text: str) -> bytes:
+    """Return a page's bytes with a seal at the end, by which `is_own` knows it again."""
+    body = text.encode()
+    return body + f"{_SEAL}{hashlib.sha256(body).hexdigest()} -->\n".encode()
+
+
+def as_png(picture: Picture) -> bytes:
+    """Return a picture's bytes with a record by which `is_own` knows it again."""
+    from featcli.view.png import save_png
+
+    stream = io.BytesIO()
+    record = {"layout": picture.info["layout"], "pixels": digest(picture.pixels)}
+    save_png(picture, stream, {RECIPE: json.dumps(record)})
+    return stream.getvalue()
+
+
+def is_own(path: Path) -> bool:
+    """Say whether a page or a picture was written by featcli and is unmodified since."""
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
+        return False
+    if path.suffix.lower() == ".png":
+        return bool(record_in(path))
+    body, seal, tail = path.read_bytes().rpartition(_SEAL.encode())
+    found = re.fullmatch(rb"([0-9a-f]{64}) -->\n", tail)
+    return bool(seal and found and hashlib.sha256(body).hexdigest().encode() == found[1])
+
+
+def check(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any work, to write over an input or over what is not featcli's own.
+
+    Raises
+    ------
+    OutputExists
+        There is something else, and `overwrite` is not set.
+    UsageError
+        A path is an input, names a folder, or is given twice.
+    """
+    taken = {os.path.realpath(one) for one in inputs}
+    for path in paths:
+        if os.path.realpath(path) in taken:
+            raise UsageError(f"{path} is an input, or named twice: choose another output")
+        taken.add(os.path.realpath(path))
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, not a file")
+        if os.path.lexists(path) and not overwrite and not is_own(path):
+            raise OutputExists(
+                f"{path} exists already and is not featcli's own, unmodified: "
+                "--overwrite replaces it"
+            )
+
+
+def write(files: Mapping[Path, bytes]) -> None:
+    """Write all files, or none of them."""
+    with Transaction() as transaction:
+        for path, content in files.items():
+            transaction.open(path).write(content)
+        transaction.commit()
+
+
+__all__ = ["as_page", "as_png", "check", "is_own", "write"]

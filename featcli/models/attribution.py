@@ -1,0 +1,152 @@
+"""Where a class was seen: by the weights of the last layer, or by hiding parts of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from featcli.frame import Array
+from featcli.trace import Dense, Flatten, Heat, Layer, Pick, Pool, Softmax, Trace
+
+_CLASSES = 3
+_GRID = 14  # places of the patch that hides, along the longer side
+_FINE = 6  # places along a side from which on the patch covers three of them
+_LARGE = 1 << 20  # pixels above which the grid is coarser
+
+Region = tuple[float, float, float, float]
+
+
+def with_heats(trace: Trace, predict: Callable[[Array], Array]) -> Trace:
+    """Return the trace with the places where its best classes were seen.
+
+    Parameters
+    ----------
+    trace : Trace
+    predict : callable
+        From a picture like the first layer's to the class scores; called once for each place of
+        the patch, where the end of the network does not say it by itself.
+    """
+    if not trace.scores:
+        return trace
+    last = trace.layers[-1].data
+    best = [int(k) for k in np.argsort(-last, kind="stable")[:_CLASSES]]
+    maps = _mapped(trace)
+    if maps:
+        heats = [_activation(trace, *maps, k) for k in best]
+    elif trace.layers[0].data.ndim == 3 and np.isfinite(last).all():
+        heats = [_occlusion(trace, predict, best[0])]
+    else:
+        return trace
+    return replace(trace, heats=tuple(heats))
+
+
+def _mapped(trace: Trace) -> tuple[Layer, Dense] | None:
+    """Return the last maps and the weights of their means, where the network ends that way."""
+    chain = [trace.layers[-1]]
+    while chain[-1].inputs:
+        chain.append(trace.layers[chain[-1].inputs[0]])
+    rules = [layer.rule for layer in chain]
+    at = 1 if isinstance(rules[0], Softmax) else 0
+    if len(chain) < at + 4:
+        return None
+    dense, flatten, pool = rules[at : at + 3]
+    whole = chain[at + 2].data.shape[:2] == (1, 1)
+    if not isinstance(dense, Dense) or not isinstance(flatten, Flatten) or not whole:
+        return None
+    if not isinstance(pool, Pool) or pool.kind != "mean":
+        return None
+    maps = chain[at + 3]
+    return (maps, dense) if pool.windows.rows.shape == (1, maps.data.shape[0]) else None
+
+
+def _activation(trace: Trace, maps: Layer, dense: Dense, k: int) -> Heat:
+    """Weigh the last maps as the class does: Zhou et al., Class activation mapping, 2016."""
+    heat = maps.data.astype(np.float64) @ dense.weight[:, k].astype(np.float64)
+    text = (
+        f"Class activation maps: the {maps.channels} maps of {maps.name}, each times the weight "
+        f"that its mean has for the class, summed. For {_label(trace, k)} their mean, "
+        f"{heat.mean():.4g}, plus the bias, {dense.bias[k]:.4g}, is the score before softmax. "
+        "What lies in the dark the network did not get to see."
+    )
+    return Heat(_label(trace, k), _share(trace, k), heat, _region(trace), text)
+
+
+def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
+    """Hide the picture patch by patch, and see what the class loses."""
+    picture = trace.layers[0].data
+    edges = _edges(picture.shape)
+    grey = picture.mean(axis=(0, 1), dtype=np.float64).astype(picture.dtype)
+    share = _share(trace, k)
+    heat = np.array([[share - _hidden(picture, predict, grey, rows, cols, k)
+                      for cols in edges[1]] for rows in edges[0]])  # fmt: skip
+    tall, wide = (max(b - a for a, b in spans) for spans in edges)
+    text = (
+        f"Occlusion map: a patch of {tall}x{wide} pixels in the picture's mean colour hid each "
+        f"place in turn. The warmer, the more {_label(trace, k)} lost: at most {heat.max():.3g}."
+    )
+    return Heat(_label(trace, k), share, heat, (0.0, 0.0, 1.0, 1.0), text)
+
+
+def _hidden(
+    picture: Array,
+    predict: Callable[[Array], Array],
+    grey: Array,
+    rows: tuple[int, int],
+    cols: tuple[int, int],
+    k: int,
+) -> float:
+    """Return what a class gets while a patch is hidden."""
+    changed = picture.copy()
+    changed[slice(*rows), slice(*cols)] = grey
+    return float(predict(changed).reshape(-1)[k])
+
+
+def _edges(shape: Sequence[int]) -> list[list[tuple[int, int]]]:
+    """Return begin and end of the patch's places along rows and columns.
+
+    On a fine grid the patch covers three places, so that it hides something of size.
+    """
+    most = _GRID if shape[0] * shape[1] <= _LARGE else _GRID // 2
+    unit = max(1.0, max(shape[:2]) / most)
+    found = []
+    for length in shape[:2]:
+        count = max(1, round(length / unit))
+        marks = np.linspace(0, length, count + 1).round().astype(int).tolist()
+        around = 1 if count >= _FINE else 0
+        found.append(
+            [(marks[max(0, i - around)], marks[min(count, i + 1 + around)]) for i in range(count)]
+        )
+    return found
+
+
+def _label(trace: Trace, k: int) -> str:
+    labels = trace.layers[-1].labels
+    return labels[k] if labels else str(k)
+
+
+def _share(trace: Trace, k: int) -> float:
+    return float(trace.layers[-1].data[k])
+
+
+def _region(trace: Trace) -> Region:
+    """Return what of the picture reaches the network, where parts were cut off at its edges."""
+    top, left, bottom, right = 0.0, 0.0, 1.0, 1.0
+    for layer in trace.layers[1:]:
+        before = trace.layers[layer.inputs[0]].data
+        if not isinstance(layer.rule, Pick) or before.ndim != 3:
+            continue
+        lost = []
+        for table, length in zip(
+            (layer.rule.windows.rows, layer.rule.windows.cols), before.shape, strict=False
+        ):
+            lost.append((table.min() / length, (table.max() + 1) / length))
+        (begin, end), (start, stop) = lost
+        tall, wide = bottom - top, right - left
+        top, bottom = top + begin * tall, top + end * tall
+        left, right = left + start * wide, left + stop * wide
+    return top, left, bottom, right
+
+
+__all__ = ["with_heats"]

@@ -1,0 +1,58 @@
+"""HTML that cannot be broken out of: every text is escaped, in one place."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def escape(text: str) -> Markup:
+    """Return text as HTML shows it: marks escaped, and what is no printable character replaced."""
+    plain = "".join(one if one.isprintable() else "\ufffd" for one in text)
+    return Markup(html.escape(plain, quote=True))
+
+
+def element(name: str, *children: str, **attributes: Any) -> Markup:
+    """Write an element.
+
+    Parameters
+    ----------
+    name : str
+    *children : str or Markup
+        Text is escaped.
+    **attributes
+        `class_` is class, `data_layer` is data-layer; True is an attribute without a value, and
+        None and False leave it out.
+    """
+    given = "".join(_attribute(key, value) for key, value in attributes.items())
+    if name in ("img", "meta", "input"):
+        return Markup(f"<{name}{given}>")
+    return Markup(f"<{name}{given}>{joined(*children)}</{name}>")
+
+
+def joined(*children: str) -> Markup:
+    """Write one after the other; text is escaped."""
+    return Markup("".join(c if isinstance(c, Markup) else escape(c) for c in children))
+
+
+def as_json(value: Any) -> Markup:
+    """Write data for a script element: no character in it can end the element."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _attribute(key: str, value: Any) -> str:
+    name = key.rstrip("_").replace("_", "-")
+    if value is None or value is False:
+        return ""
+    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+
+
+__all__ = ["Markup", "as_json", "element", "escape", "joined"]

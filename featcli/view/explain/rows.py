@@ -1,0 +1,195 @@
+"""A layer as a row of maps, as a line of the table, and as the small strip of a folded block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from featcli.trace import Dense, Layer, Trace
+from featcli.view.colour import palette
+from featcli.view.explain.describing import weighted
+from featcli.view.explain.html import Markup, element, joined
+from featcli.view.explain.packing import data_url
+from featcli.view.explain.words import what
+from featcli.view.mapping import Array, Levels
+from featcli.view.maps import Maps, as_png
+
+_LONGEST = 640  # pixels of a map's picture; of a larger map every n-th row and column
+_THUMB, _THUMBS = 40, 6
+_TOP = 10
+
+
+def layer_row(trace: Trace, number: int, kept: Sequence[int]) -> Markup:
+    """Write one layer: its heading, a sentence, and the kept maps with their ranges."""
+    layer = trace.layers[number]
+    maps = Maps(layer)
+    heading = joined(
+        element("h3", element("span", str(number), class_="number"), layer.name),
+        element("code", layer.title, class_="title") if layer.title != layer.name else "",
+        element("span", shape_of(layer), class_="facts"),
+    )
+    return element(
+        "section",
+        element("header", heading),
+        element("p", what(trace, layer), class_="what"),
+        element("div", *_figures(maps, number, kept), class_="maps"),
+        _names(layer),
+        element("p", *_scale(maps, kept), class_="scale"),
+        class_="layer",
+        id=f"layer{number}",
+    )
+
+
+def shape_of(layer: Layer) -> str:
+    """Write a shape as rows x columns x maps."""
+    return "×".join(map(str, layer.data.shape))
+
+
+def _figures(maps: Maps, number: int, kept: Sequence[int]) -> list[Markup]:
+    figures = [_whole(maps)] if maps.is_picture else []
+    return figures + [_figure(maps, number, place, k) for place, k in enumerate(kept)]
+
+
+def _every(maps: Maps) -> int:
+    """Of a map too large to be drawn whole, how many rows and columns one pixel stands for."""
+    return -(-max(maps.plane(0).shape) // _LONGEST)
+
+
+def _whole(maps: Maps) -> Markup:
+    """The three channels as the picture that they are."""
+    pixels = maps.picture(_every(maps))
+    image = _image(pixels, f"{maps.layer.name}: R, G and B together")
+    return element("figure", image, element("figcaption", "R, G, B together"), class_="map whole")
+
+
+def _figure(maps: Maps, number: int, place: int, channel: int) -> Markup:
+    layer = maps.layer
+    name = layer.label(channel) or layer.name
+    values = maps.plane(channel) if layer.data.ndim == 3 else layer.data
+    span = f"{_short(values, 'min')} to {_short(values, 'max')}"
+    text = f"{name} of {layer.name}: {span}" + _strange(values)
+    image = _image(maps.pixels(channel, _every(maps)), text)
+    button = element(
+        "button",
+        image,
+        type="button",
+        disabled=True,
+        data_layer=number,
+        data_place=place,
+        aria_label=f"{text}; show how it is computed",
+    )
+    caption = element("figcaption", element("b", _called(layer, channel)), " ", span)
+    return element("figure", button, caption, class_="map")
+
+
+def _called(layer: Layer, channel: int) -> str:
+    label = layer.label(channel)
+    return f"#{label}" if label.isdigit() else label or "all values"
+
+
+def _image(pixels: Levels, text: str) -> Markup:
+    """A picture in the page, stretched by its style so that cells stay sharp."""
+    return element(
+        "img",
+        src=data_url(as_png(pixels), "png"),
+        alt=text,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        loading="lazy",
+        decoding="async",
+    )
+
+
+def _scale(maps: Maps, kept: Sequence[int]) -> list[Markup | str]:
+    """State the mapping of the row, what it cannot show, and how many maps are left out."""
+    ramp = palette("gray")[:256:4] if maps.is_picture else maps.colours(0)[:256:4]
+    low, high = maps.mapping.lo, maps.mapping.hi
+    notes = []
+    if maps.layer.channels > len(kept):
+        notes.append(f"{len(kept)} of {maps.layer.channels} maps, the strongest first")
+    if isinstance(maps.layer.rule, Dense):
+        count = len(weighted(maps.layer.rule, maps.layer))
+        if count < len(maps.layer.data):
+            notes.append(f"with the weights of the {count} largest results")
+    every = _every(maps)
+    if every > 1:
+        notes.append(f"drawn: 1 of {every} rows and columns")
+    if maps.lost.nan:
+        notes.append(f"{maps.lost.nan} values are NaN, magenta")
+    if maps.lost.inf:
+        notes.append(f"{maps.lost.inf} are infinite, yellow and cyan")
+    image = element("img", src=data_url(as_png(ramp[np.newaxis]), "png"), alt="", class_="ramp")
+    note = element("span", "; ".join(notes), class_="note") if notes else ""
+    return [f"{low:.4g}", image, f"{high:.4g}", note]
+
+
+def _names(layer: Layer) -> Markup | str:
+    """Of a vector with names, or one of a few values: the largest values as a table."""
+    if layer.data.ndim != 1 or not (layer.labels or len(layer.data) <= _TOP):
+        return ""
+    order = np.argsort(-layer.data, kind="stable")[:_TOP]
+    rows = [
+        element(
+            "tr",
+            element("th", layer.labels[k] if layer.labels else str(k), scope="row"),
+            element("td", number(layer.data[k])),
+        )
+        for k in order
+    ]
+    return element("table", *rows, class_="values")
+
+
+def number(value: float) -> str:
+    """Write a number as short as it tells itself from its neighbours in its type."""
+    text = str(value)
+    return text.removesuffix(".0")
+
+
+def preview(layer: Layer, kept: Sequence[int]) -> Markup | str:
+    """A strip of the strongest maps, for the line of a folded block."""
+    if layer.data.ndim != 3:
+        return ""
+    maps = Maps(layer)
+    tiles = [_thumb(maps.pixels(k)) for k in kept[:_THUMBS]]
+    gap = np.full((tiles[0].shape[0], 4, 3), 128, np.uint8)
+    strip = np.concatenate([x for tile in tiles for x in (tile, gap)][:-1], axis=1)
+    return element("img", src=data_url(as_png(strip), "png"), alt="", class_="preview")
+
+
+def _thumb(pixels: Levels) -> Levels:
+    """About `_THUMB` rows, by repeating rows or leaving some out."""
+    rows, cols = pixels.shape[:2]
+    tall = np.arange(_THUMB) * rows // _THUMB
+    wide = np.arange(max(1, _THUMB * cols // rows)) * rows // _THUMB
+    return pixels[np.ix_(tall, np.minimum(wide, cols - 1))]
+
+
+def table(trace: Trace) -> Markup:
+    """All layers with shape and range, for who reads without a script."""
+    head = ("", "layer", "what", "shape", "min", "mean", "max")
+    rows = [element("tr", *(element("th", one, scope="col") for one in head))]
+    for place, layer in enumerate(trace.layers):
+        cells = [layer.title, shape_of(layer)]
+        cells += [_short(layer.data, name) for name in ("min", "mean", "max")]
+        link = element("a", layer.name, href=f"#layer{place}")
+        first = [element("td", str(place)), element("th", link, scope="row")]
+        rows.append(element("tr", *first, *(element("td", one) for one in cells)))
+    return element("table", *rows)
+
+
+def _short(values: Array, name: str) -> str:
+    """A statistic over the finite values, as short text."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return "none"
+    wide = finite.astype(np.float64) if name == "mean" else finite
+    return f"{float(getattr(wide, name)()):.4g}"
+
+
+def _strange(values: Array) -> str:
+    count = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
+    return f", {count} NaN" if count else ""
+
+
+__all__ = ["layer_row", "number", "preview", "shape_of", "table"]

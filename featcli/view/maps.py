@@ -1,0 +1,115 @@
+"""The maps of a layer as small pictures: one mapping for the layer, colours by what it holds."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from featcli.trace import Layer
+from featcli.view import colour
+from featcli.view.mapping import Array, Levels, Losses, Mapping, choose, losses
+from featcli.view.picture import codes
+from featcli.view.sheet import BACKGROUND
+
+_PLAIN = {"R", "G", "B", "A", "gray"}
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """How the maps of one layer are drawn.
+
+    A picture's own channels are grey or in their colour; a layer with negative values is blue to
+    red around 0; any other is dark to bright.
+    """
+
+    layer: Layer
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        """Which value is level 0 and which is level 255, the same for all maps of the layer."""
+        return choose(self.layer.data)
+
+    @cached_property
+    def lost(self) -> Losses:
+        """How many values are no finite number."""
+        return losses(self.layer.data, self.mapping)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether three maps are the R, G and B of something to look at."""
+        finite = not (self.lost.nan or self.lost.inf)
+        return self.layer.labels == ("R", "G", "B") and self.mapping.lo >= 0 and finite
+
+    @cached_property
+    def cmap(self) -> str:
+        """The name of the colours."""
+        is_plain = set(self.layer.labels) <= _PLAIN or self.layer.kind == "input"
+        if self.mapping.lo < 0:
+            return "coolwarm"
+        return "gray" if is_plain and self.layer.data.ndim == 3 else "magma"
+
+    def colours(self, channel: int) -> Levels:
+        """Return the colours of the levels and of the marks, (259, 3)."""
+        label = self.layer.label(channel)
+        tinted = label in colour.TINTS and self.cmap == "gray"
+        return colour.palette(self.cmap, label if tinted else None)
+
+    def plane(self, channel: int) -> Array:
+        """Return one map; of a vector its values in rows, as `wrap` says, the rest zero."""
+        data = self.layer.data
+        if data.ndim == 3:
+            return data[:, :, channel]
+        width = wrap(len(data))
+        rows = -(-len(data) // width)
+        whole = np.zeros(rows * width, data.dtype)
+        whole[: len(data)] = data
+        return whole.reshape(rows, width)
+
+    def pixels(self, channel: int, every: int = 1) -> Levels:
+        """Return a map in colour, (rows, cols, 3); what a vector does not fill is grey."""
+        painted = colour.paint(codes(self.plane(channel), self.mapping), self.colours(channel))
+        if self.layer.data.ndim == 1:
+            painted.reshape(-1, 3)[len(self.layer.data) :] = BACKGROUND
+        return painted[::every, ::every]
+
+    def picture(self, every: int = 1) -> Levels:
+        """Return the three maps of a picture as one, (rows, cols, 3)."""
+        return codes(self.layer.data[::every, ::every], self.mapping).astype(np.uint8)
+
+
+def wrap(length: int) -> int:
+    """Return how many values of a vector stand in a row: all of a short one, else its root."""
+    return length if length <= 16 else math.isqrt(length - 1) + 1
+
+
+def strongest(layer: Layer) -> list[int]:
+    """Return the numbers of the maps, those with the largest mean magnitude first."""
+    if layer.data.ndim == 1:
+        return [0]
+    finite = np.nan_to_num(np.abs(layer.data.astype(np.float64)), nan=0, posinf=0, neginf=0)
+    return [int(k) for k in np.argsort(-finite.mean(axis=(0, 1)), kind="stable")]
+
+
+def as_png(pixels: Levels) -> bytes:
+    """Pack coloured pixels as a PNG, with a palette where there are few colours."""
+    from PIL import Image
+
+    flat = pixels.reshape(-1, 3).astype(np.int32)
+    keys = (flat[:, 0] << 16) | (flat[:, 1] << 8) | flat[:, 2]
+    used, index = np.unique(keys, return_inverse=True)
+    if len(used) <= 256:
+        image = Image.fromarray(index.astype(np.uint8).reshape(pixels.shape[:2]))
+        palette = np.stack([used >> 16, (used >> 8) & 255, used & 255], axis=1)
+        image.putpalette(palette.astype(np.uint8).tobytes())
+    else:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=9)
+    return stream.getvalue()
+
+
+__all__ = ["Maps", "as_png", "strongest", "wrap"]

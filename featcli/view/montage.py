@@ -1,0 +1,122 @@
+"""A contact sheet: all maps of some layers with their names, under a heading for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from featcli.trace import Layer
+from featcli.view.canvas import fitted, font
+from featcli.view.maps import Maps
+from featcli.view.picture import Picture
+from featcli.view.sheet import clean, shortened
+
+PAPER, INK, SOFT = (255, 255, 255), (32, 34, 40), (110, 114, 124)
+LARGEST = 120_000_000  # pixels of a sheet
+_COLS = 1240
+_MARGIN, _GAP, _HEAD, _LABEL = 24, 12, 44, 20
+_SMALLEST, _WIDEST, _TALLEST = 76, 280, 280
+_RAMP_COLS, _RAMP_ROWS = 90, 10
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A layer on the sheet: the size of its tiles, how many side by side, and its height."""
+
+    maps: Maps
+    tile: tuple[int, int]
+    across: int
+
+    @property
+    def rows(self) -> int:
+        down = -(-self.maps.layer.channels // self.across)
+        return _HEAD + down * (self.tile[0] + _LABEL + _GAP) + _GAP
+
+
+def draw(layers: Sequence[Layer]) -> Picture:
+    """Draw the contact sheet of some layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each gets a heading with its shape and range, and all of its maps under one mapping.
+
+    Returns
+    -------
+    Picture
+        The `info` holds the layers' names and mappings.
+
+    Raises
+    ------
+    ValueError
+        The sheet would have more than `LARGEST` pixels.
+    """
+    from PIL import Image, ImageDraw
+
+    sections = [_planned(Maps(layer)) for layer in layers]
+    rows = 2 * _MARGIN + sum(section.rows for section in sections)
+    if rows * _COLS > LARGEST:
+        count = sum(layer.channels for layer in layers)
+        raise ValueError(
+            f"{count} maps make a sheet of {_COLS}x{rows} pixels: draw fewer layers or maps"
+        )
+    sheet = Image.new("RGB", (_COLS, rows), PAPER)
+    pen, top = ImageDraw.Draw(sheet), _MARGIN
+    for section in sections:
+        _heading(sheet, pen, section.maps, top)
+        _tiles(sheet, pen, section, top + _HEAD)
+        top += section.rows
+    info = [{"name": layer.name, **Maps(layer).mapping.to_json()} for layer in layers]
+    return Picture(np.asarray(sheet), {"layout": "montage", "layers": info})
+
+
+def _planned(maps: Maps) -> _Section:
+    """Choose the tiles' size: a few large ones, or many small ones."""
+    height, width = maps.plane(0).shape
+    few = maps.layer.channels <= 4
+    cols = _WIDEST if few else max(_SMALLEST, min(140, width))
+    scale = min(cols / width, _TALLEST / height)
+    tile = (max(1, round(height * scale)), max(1, round(width * scale)))
+    across = max(1, (_COLS - 2 * _MARGIN + _GAP) // (max(tile[1], _SMALLEST) + _GAP))
+    return _Section(maps, tile, across)
+
+
+def _heading(sheet: Any, pen: Any, maps: Maps, top: int) -> None:
+    """The layer's title and shape; at the right the range with its colours."""
+    from PIL import Image
+
+    layer = maps.layer
+    shape = "x".join(map(str, layer.data.shape))
+    title = shortened(layer.title if layer.inputs else "the picture", 560)
+    pen.text((_MARGIN, top + 8), title, fill=INK, font=font(18))
+    after = _MARGIN + font(18).getlength(title) + 14
+    pen.text((after, top + 11), shape, fill=SOFT, font=font(14))
+    right = _COLS - _MARGIN
+    high, low = f"{maps.mapping.hi:.4g}", f"{maps.mapping.lo:.4g}"
+    pen.text((right, top + 11), high, fill=SOFT, font=font(14), anchor="ra")
+    right -= round(font(14).getlength(high)) + 8 + _RAMP_COLS
+    ramp = np.linspace(0, 255, _RAMP_COLS).astype(np.uint8)
+    colours = maps.colours(-1 if layer.channels == 1 else 0)[:256] if not maps.is_picture else None
+    shades = np.repeat(ramp[:, np.newaxis], 3, axis=1) if colours is None else colours[ramp]
+    sheet.paste(
+        Image.fromarray(np.repeat(shades[np.newaxis], _RAMP_ROWS, axis=0)), (right, top + 15)
+    )
+    pen.text((right - 8, top + 11), low, fill=SOFT, font=font(14), anchor="ra")
+
+
+def _tiles(sheet: Any, pen: Any, section: _Section, top: int) -> None:
+    rows, cols = section.tile
+    step = max(cols, _SMALLEST) + _GAP
+    for k in range(section.maps.layer.channels):
+        x = _MARGIN + k % section.across * step
+        y = top + k // section.across * (rows + _LABEL + _GAP)
+        sheet.paste(fitted(section.maps.pixels(k), rows, cols), (x, y))
+        pen.rectangle((x - 1, y - 1, x + cols, y + rows), outline=(200, 202, 208))
+        label = shortened(clean(section.maps.layer.label(k) or "all values"), step - _GAP)
+        pen.text((x, y + rows + 4), label, fill=SOFT, font=font(12))
+
+
+__all__ = ["LARGEST", "draw"]

@@ -1,0 +1,26 @@
+"""Pieces of one picture on all cores: NumPy and zlib let other threads run while they work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from featcli import cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_FEWEST = 4  # less work than this is done before threads have been started
+_MOST = 8
+
+
+def in_order(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield `work(item)` for every item, in order; a few are worked on at a time."""
+    threads = min(cores.usable(), _MOST)
+    if len(items) < _FEWEST or threads == 1:
+        yield from map(work, items)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(items), 4 * threads):
+            yield from pool.map(work, items[start : start + 4 * threads])
