@@ -116,6 +116,7 @@ def prepare(task: Task, job: Job) -> Prepared:
     begin = time.perf_counter()
     start = Outcome(task.item.source, "left out", task.past)
     try:
+        start = replace(start, state=task.item.state(job.checksum))
         found = _prepared(task, job, start)
     except FeatError as error:
         found = Prepared(replace(start, status="failed", error=error))
@@ -127,15 +128,14 @@ def prepare(task: Task, job: Job) -> Prepared:
 
 
 def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
-    item, sink = task.item, job.sink
-    state = item.state(job.checksum)
+    item, sink, state = task.item, job.sink, start.state
     present = task.past.settled(state)
     if present:
-        return Prepared(replace(start, status="unchanged", written=present, state=state))
+        return Prepared(replace(start, status="unchanged", written=present))
     sample = item.load(job.options)
     if sample.error:
         raise FeatError(sample.error)
-    known = replace(start, source=sample.source, notes=sample.notes, state=state)
+    known = replace(start, source=sample.source, notes=sample.notes)
     if not sample.frames:
         return Prepared(replace(known, source=item.source))
     if isinstance(item, FileItem):

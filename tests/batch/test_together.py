@@ -14,6 +14,9 @@ from batch_tools import rows_of, save_images
 from conftest import assert_refused
 from PIL import Image
 
+from featcli.frame import Frame, Sample, Source
+from featcli.io.tables import RowSink, vectors
+
 FLAT = "pool 2 | flatten"
 
 
@@ -49,12 +52,18 @@ def test_every_kind_of_table_holds_the_vectors(images, workspace, inline):
     assert json.loads(Path("t.json").read_text())["keys"] == keys
 
 
-def test_columns_are_named_by_labels_even_by_one_label_twice(images, workspace, inline):
+def test_no_column_hides_another_of_the_same_name():
+    frame = Frame(np.arange(3, dtype=np.float32), ("a", "b", "a"), Source("k", "f"))
+    (written,) = RowSink(vectors).write(Sample(frame.source, (frame,)), {})
+    assert written.about["labels"] == {"features": ["a", "b", "a (2)"]}
+
+
+def test_columns_are_named_by_labels(images, workspace, inline):
     assert inline("run", "classify imagenet", "in", "-o", "t.csv").returncode == 0
     with Path("t.csv").open(newline="") as stream:
         head, *rows = csv.reader(stream)
     assert len(set(head)) == len(head) == 1001
-    assert {"tabby", "crane", "crane (2)"} <= set(head)
+    assert {"tabby", "tiger cat"} <= set(head)
     assert inline("run", "classify imagenet", "in", "-o", "t.jsonl").returncode == 0
     first = json.loads(Path("t.jsonl").read_text().splitlines()[0])
     assert first["tabby"] == float(rows[0][head.index("tabby")])
