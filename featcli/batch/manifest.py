@@ -8,53 +8,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from featcli.batch.inputs import Item
+from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
 from featcli.io.atomic import sweep_below
 from featcli.io.locks import Presence
 from featcli.io.log import Log, Row, number_of
 from featcli.io.sinks import Written
-
-NAME = "manifest.jsonl"
-
-
-class NoManifest:
-    """Stands where no manifest is kept."""
-
-    is_kept = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing was begun."""
-
-    def look(self, item: Item, again: bool = False) -> Past:
-        """Know nothing."""
-        return Past(source=item.source, key=item.key)
-
-    def past(self, item: Item, again: bool = False) -> Past:
-        """Know nothing."""
-        return self.look(item, again)
-
-    def record(self, outcome: Outcome) -> None:
-        """Hear of an outcome as soon as it is known."""
-
-    def admit(self, outcome: Outcome) -> Outcome:
-        """Hear of an outcome in the order of the inputs; return what is to be reported."""
-        return outcome
-
-    def finish(self, is_complete: bool = True) -> list[Written]:
-        """Bring everything into its final form; `is_complete` says that no input is missing."""
-        return []
-
-    def close(self) -> None:
-        """Let go of what was opened to be read."""
 
 
 class Manifest(NoManifest):

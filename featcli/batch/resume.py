@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -15,12 +14,12 @@ from featcli._version import __version__
 from featcli.errors import FeatError
 from featcli.frame import Source
 from featcli.io import records
-from featcli.io.log import Log, Row
 from featcli.io.naming import tag_of
 from featcli.io.options import ReadOptions
 from featcli.io.sinks import Memory, State, WriteOptions, Written
 from featcli.pipeline import Pipeline, caption
 
+Row = dict[str, Any]
 _LONGEST_TEXT = 1000
 
 
@@ -48,6 +47,8 @@ class Recipe:
         cls, pipeline: Pipeline, reading: ReadOptions, writing: WriteOptions, more: str = ""
     ) -> Recipe:
         """Take together what decides a result; `more` is the kind of output."""
+        import hashlib
+
         steps = [*reading.history(), *pipeline.recipe]
         whole = {
             "steps": [step.to_json() for step in steps],
@@ -162,6 +163,8 @@ class Past:
 
     def _intend(self, states: Mapping[str, State]) -> None:
         """Note in the manifest what will appear next: killed then, it is known to be featcli's."""
+        from featcli.io.log import Log
+
         log = Log(self.path or Path())
         log.append(self.number, self.new_row("begun", outputs=states))
         log.close()

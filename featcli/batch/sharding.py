@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from featcli.batch.inputs import Item
-from featcli.batch.manifest import NoManifest, is_known, row_of
+from featcli.batch.manifest import is_known, row_of
+from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
 from featcli.errors import OutputExists, UsageError

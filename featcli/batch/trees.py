@@ -9,10 +9,8 @@ is added. A directory's own inputs decide this, not their order nor what lies el
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -174,6 +172,8 @@ def _piece(name: str, level: int) -> str:
 
 
 def _hashed(name: str) -> str:
+    import hashlib
+
     return f"{name}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
 
 
@@ -194,7 +194,11 @@ def _clashing(keys: Mapping[str, str], dotted: bool) -> Iterator[list[str]]:
 
 def _folded(text: str) -> str:
     """Write a name as a system does that minds neither capitals nor how accents are stored."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    if text.isascii():
+        return text.lower()
+    import unicodedata
+
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 def _distinct_folders(names: Iterable[str]) -> dict[str, str]:

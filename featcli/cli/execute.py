@@ -26,7 +26,6 @@ from featcli.cli import places
 from featcli.cli.command import meant
 from featcli.cli.messages import printable
 from featcli.cli.places import Table
-from featcli.cli.rehearsal import Rehearsal
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
@@ -84,6 +83,8 @@ def execute(
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings, stack)
         if settings["dry_run"]:
+            from featcli.cli.rehearsal import Rehearsal
+
             leave(Rehearsal(settings, pipeline, place, table).all(items))
             return
         with _undisturbed():

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featcli.batch.manifest import NAME, Manifest, NoManifest
+from featcli.batch.memory import NoManifest
 from featcli.batch.resume import Recipe
 from featcli.errors import UsageError
 from featcli.frame import Sample
@@ -19,6 +19,7 @@ from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
 
 DEFAULT_SIZE = "1GB"
+NAME = "manifest.jsonl"
 
 if TYPE_CHECKING:
     from featcli.batch.sharding import Sharding
@@ -160,6 +161,8 @@ class Place:
         """Return the manifest of a folder; one image needs none, it has its sidecar."""
         if self._is_single or self._path is None or not self._is_folder:
             return NoManifest()
+        from featcli.batch.manifest import Manifest
+
         recipe = self._recipe(self._writing)
         return Manifest(self._path / NAME, recipe, forget=self._writing.overwrite)
 

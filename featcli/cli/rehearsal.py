@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from featcli.batch.inputs import FileItem, Item
-from featcli.batch.manifest import NoManifest
+from featcli.batch.memory import NoManifest
 from featcli.cli.messages import emit
 from featcli.cli.places import Place, Table
 from featcli.cli.reporting import say_here

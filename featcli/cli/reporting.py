@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from featcli import npy
-from featcli.batch.manifest import NoManifest
+from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.cli.messages import emit, say
 from featcli.cli.progress import Progress

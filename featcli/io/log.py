@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 from array import array
@@ -31,6 +30,8 @@ _END = b"}\n"
 
 def number_of(*words: str) -> int:
     """Return the number of the row with this name: 64 bits of a hash."""
+    import hashlib
+
     text = "\0".join(words).encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
