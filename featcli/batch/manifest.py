@@ -67,7 +67,7 @@ class Manifest(NoManifest):
 
     def record(self, outcome: Outcome) -> None:
         """Add the row of an input, if there is anything new to say of it."""
-        if outcome.status in ("left out", "passed over"):
+        if outcome.is_recorded or outcome.status in ("left out", "passed over"):
             return
         row = row_of(outcome, outcome.past)
         if outcome.status == "unchanged" and is_known(row, outcome.past.row):

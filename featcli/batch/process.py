@@ -63,6 +63,8 @@ class Outcome:
     state : mapping
         What tells whether the input has changed since.
     seconds : float
+    is_recorded : bool
+        Whether the row that is known of the input says it all.
     """
 
     source: Source
@@ -74,6 +76,7 @@ class Outcome:
     error: FeatError | None = None
     state: State = field(default_factory=dict)
     seconds: float = 0.0
+    is_recorded: bool = False
 
 
 def preflight(
@@ -131,7 +134,7 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     item, sink, state = task.item, job.sink, start.state
     present = task.past.settled(state)
     if present:
-        return Prepared(replace(start, status="unchanged", written=present))
+        return Prepared(replace(start, status="unchanged", written=present, is_recorded=True))
     sample = item.load(job.options)
     if sample.error:
         raise FeatError(sample.error)

@@ -97,7 +97,7 @@ class _Planner:
         is_quick = isinstance(item, FileItem) and not self._job.checksum
         present = past.glance(item.state) if is_quick else None
         if present:
-            return Outcome(item.source, "unchanged", past, present, state=item.state())
+            return Outcome(item.source, "unchanged", past, present, is_recorded=True)
         return Task(item, past)
 
     def _is_taken(self, item: Item) -> bool:

@@ -180,14 +180,26 @@ def _items(
     named: Sequence[Named], way: Way, settings: Settings, stack: contextlib.ExitStack
 ) -> Iterator[inputs.Item]:
     lists = [stack.enter_context(_open_list(name)) for name in settings["from_file"]]
-    stdin = sys.stdin.buffer if sys.stdin else None
+    stdin = _standard_input() if sys.stdin else None
     return inputs.expand(named, way, lists=lists, stdin=stdin)
+
+
+def _standard_input() -> BinaryIO:
+    """Return a stream of our own: Python cannot end while a thread waits for its `sys.stdin`.
+
+    It ends with the process: to close it would wait for that thread, too.
+    """
+    try:
+        descriptor = os.dup(sys.stdin.fileno())
+    except (OSError, ValueError):
+        return sys.stdin.buffer  # one that some program has put in its place
+    return os.fdopen(descriptor, "rb")
 
 
 @contextlib.contextmanager
 def _open_list(name: str) -> Iterator[BinaryIO]:
     if name == "-" and sys.stdin:
-        yield sys.stdin.buffer
+        yield _standard_input()
         return
     try:
         stream = Path(name).open("rb")  # noqa: SIM115
