@@ -8,6 +8,7 @@
     python benchmarks/classify.py > benchmarks/results/classify.md
     python benchmarks/batch.py > benchmarks/results/batch.md
     python benchmarks/explain.py > benchmarks/results/explain.md
+    python benchmarks/train.py > benchmarks/results/train.md
     python benchmarks/collect.py
 
 Each of them runs featcli and its peers in turn in one run, and compares what both computed.
@@ -30,6 +31,7 @@ TITLES = {
     "classify": "",
     "batch": "## Folders",
     "explain": "## The page of explain: the ImageNet network on a sample",
+    "train": "## Training",
 }
 PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
 

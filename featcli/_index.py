@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.classify",
         "Say what images show, by a network that ships with featcli.",
     ),
+    "evaluate": (
+        "featcli.cli.commands.evaluate",
+        "Measure how often a model is right: accuracy, precision and recall of each class.",
+    ),
     "explain": (
         "featcli.cli.commands.explain",
         "Show what a network sees in your picture: every layer, and the numbers behind it.",
@@ -73,5 +77,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": (
         "featcli.cli.commands.show",
         "Show a picture or an array in the terminal, with its range and mean.",
+    ),
+    "train": (
+        "featcli.cli.commands.train",
+        "Learn a network's numbers from images: guess, loss, gradients, descent.",
     ),
 }

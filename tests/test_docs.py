@@ -40,6 +40,11 @@ def desk(workspace):
     (workspace / "photos").mkdir()
     for name in ("a", "b"):
         (workspace / "photos" / f"{name}.png").write_bytes((workspace / "small.png").read_bytes())
+    for name in ("cat", "coffee"):
+        for number in range(3):
+            place = workspace / "animals" / name / f"{number}.jpg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(workspace / "samples" / f"{name}.jpg")
     (workspace / "mine.csv").write_text("0, 1, 0\n1, -4, 1\n0, 1, 0\n")
     return workspace
 
@@ -87,7 +92,12 @@ def test_the_python_of_the_readme_runs(desk):
 
 
 def test_links_of_the_documentation_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "samples" / "README.md"]:
+    for page in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "samples" / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]:
         for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text("utf-8")):
             path = target[0] or target[1]
             assert path.startswith("http") or (page.parent / path).exists(), path

@@ -32,22 +32,15 @@ ROOMS: dict[str, set[str]] = {
     "extras": {"errors"},
     "models": {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
-        *("ops", "pipeline"),
+        *("ops", "pipeline", "cores"),
     },
     "view": {"numpy", "PIL", "errors", "cores", "frame", "trace"},
     "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
-    "batch": {
-        "numpy",
-        "_version",
-        "errors",
-        "cores",
-        "frame",
-        "stage",
-        "pipeline",
-        "models",
-        "io",
-        "view",
-    },
+    "datasets": {"numpy", "errors", "npy", "io"},
+    "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
+    | {"view"},
+    "batch": {"numpy", "_version", "errors", "cores", "frame", "stage", "pipeline", "models", "io"}
+    | {"view"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

@@ -41,7 +41,7 @@ def output_options(*without: str) -> list[click.Parameter]:
     return [one for one in options.outputs() if one.name not in without]
 
 
-def opened(settings: Settings) -> Model:
+def opened(settings: Settings, option: str = "--model") -> Model:
     """Load the model and complete the settings; raises UsageError for one that is not there."""
     settings.setdefault("unit", False)
     try:
@@ -49,7 +49,7 @@ def opened(settings: Settings) -> Model:
     except ModelError:
         raise
     except ValueError as error:
-        raise UsageError(f"--model: {error}") from error
+        raise UsageError(f"{option}: {error}") from error
 
 
 def reading(settings: Settings, about: Description) -> ReadOptions:

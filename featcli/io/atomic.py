@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +108,31 @@ def _hold(stream: BinaryIO) -> None:
         import fcntl
 
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals wait until what is begun here is finished, and then take their course.
+
+    They are put off by handlers and not by a mask: of several threads another would get them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    before = {
+        number: signal.signal(number, lambda number, _: waiting.append(number)) or signal.SIG_DFL
+        for number in numbers
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for late in waiting:
+        signal.raise_signal(late)
 
 
 class Transaction:

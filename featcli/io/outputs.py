@@ -38,12 +38,12 @@ def is_pattern(output: str) -> bool:
 def open_sink(output: str | None, options: WriteOptions) -> Sink:
     """Open the sink for `-o`: None is the current folder; raises UsageError."""
     if output is None:
-        _check_folder(Path())
+        check_folder(Path())
         return folder_sink(Path(), options, flat=True)
     if is_folder(output):
-        _check_folder(Path(output))
+        check_folder(Path(output))
         return folder_sink(Path(output), options)
-    _check_folder(Path(output).parent)
+    check_folder(Path(output).parent)
     return file_sink(Path(output), options)
 
 
@@ -95,7 +95,7 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     return OnlyOne(FilesSink(lambda _: found, options), str(path))
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Refuse, before any work, a folder that cannot be written to."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
     if not nearest.is_dir():

@@ -129,7 +129,7 @@ class Model:
         Of a strip more than 16 times as long as wide the far ends are cut off.
         """
         pixels = _ranged(central(image), self.description.range)
-        return _channels(pixels, self.description.channels)
+        return with_channels(pixels, self.description.channels)
 
     def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
         """Run the network on what `prepare` gives, to its end or to a named layer.
@@ -271,7 +271,7 @@ def _ranged(array: Array, top: int) -> Array:
     return np.rint(scaled).astype(np.uint8) if top == 255 else scaled.astype(np.float32)
 
 
-def _channels(array: Array, wanted: str) -> Array:
+def with_channels(array: Array, wanted: str) -> Array:
     """Return RGB or gray; of two or four channels the last is a transparency."""
     maps = array[:, :, np.newaxis] if array.ndim == 2 else array
     if maps.shape[2] in (2, 4):
@@ -283,4 +283,13 @@ def _channels(array: Array, wanted: str) -> Array:
     return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)
 
 
-__all__ = ["DEFAULT", "Model", "ModelError", "load_model", "name_of", "path_of", "shipped"]
+__all__ = [
+    "DEFAULT",
+    "Model",
+    "ModelError",
+    "load_model",
+    "name_of",
+    "path_of",
+    "shipped",
+    "with_channels",
+]

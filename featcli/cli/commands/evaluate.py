@@ -1,0 +1,138 @@
+"""Measure how often a model is right: accuracy, precision and recall of each class.
+
+DATA is what 'featcli train' takes; of digits, and of a folder with idx files, the test part is
+used, which was not trained on. Each image is prepared as by 'featcli classify'. The confusion
+matrix says what was taken for what; it is printed for up to 20 classes, and always with --json.
+
+Examples
+--------
+The model that reads digits, on those that it has never seen:
+
+    featcli evaluate digits digits
+
+For another program, with the confusion matrix as a table and as a picture:
+
+    featcli evaluate digits digits --json --report report
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.messages import printable, say
+from featcli.cli.modelling import opened
+from featcli.datasets.opening import open_source
+from featcli.io.options import ReadOptions
+from featcli.models.learning.scoring import Scores
+
+_FEW = 20  # classes, up to which a terminal has room for the confusion matrix
+_LONGEST = 10  # characters of a name above a column
+
+
+def _evaluate(
+    model: str, data: str, strict: bool, report: str | None, overwrite: bool, **given: Any
+) -> None:
+    from featcli.training import reports
+    from featcli.training.evaluation import evaluate
+
+    found = opened({"model": model}, "MODEL")
+    folder = Path(report) if report else None
+    if folder:
+        reports.check_free([folder / name for name in reports.CONFUSION], overwrite)
+    reduced = found.description.reduced_decoding
+    source = open_source(data, "test", ReadOptions(as_bytes=True, reduced=reduced))
+    scores, skipped = evaluate(found, source, strict)
+    if not given["quiet"]:
+        for text in (*source.notes, *skipped):
+            say(text, command="evaluate")
+    if folder:
+        title = f"{found.name} on {Path(data).name}: {scores.right:,} of {scores.count:,} right"
+        reports.write_confusion(folder, scores, title)
+    shown = record(found.name, data, scores, len(skipped))
+    click.echo(json.dumps(shown) if given["as_json"] else table(shown))
+    if skipped:
+        raise click.exceptions.Exit(1)
+
+
+def record(model: str, data: str, scores: Scores, skipped: int) -> dict[str, Any]:
+    """Return what JSON can hold; null where a share has no meaning."""
+    classes = [
+        {"class": name, "images": count, "precision": _or_none(one), "recall": _or_none(other)}
+        for name, count, one, other in scores.rows()
+    ]
+    return {
+        "model": model,
+        "data": data,
+        "images": scores.count,
+        "right": scores.right,
+        "accuracy": scores.accuracy,
+        "skipped": skipped,
+        "classes": classes,
+        "confusion": scores.confusion.tolist(),
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def table(about: dict[str, Any]) -> str:
+    """Write it as lines of text."""
+    lines = [
+        f"accuracy {about['accuracy']:.2%}: {about['right']:,} of {about['images']:,} images right"
+    ]
+    shown = [one for one in about["classes"] if one["images"] or one["precision"] is not None]
+    wide = max([5, *(len(printable(one["class"])) for one in shown)])
+    lines.append(f"  {'class':{wide}}  images  precision  recall")
+    for one in shown:
+        name = printable(one["class"])
+        lines.append(
+            f"  {name:{wide}}  {one['images']:6,}  {_percent(one['precision']):>9}  "
+            f"{_percent(one['recall']):>6}"
+        )
+    return "\n".join(lines + (matrix(about) if len(about["classes"]) <= _FEW else []))
+
+
+def matrix(about: dict[str, Any]) -> list[str]:
+    """Write the confusion matrix: row by row the right class, column by column the guess."""
+    names = [printable(one["class"]) for one in about["classes"]]
+    wide = max(len(name) for name in [*names, "right"])
+    columns = [max(len(name[:_LONGEST]), 5) for name in names]
+    head = "  ".join(name[:_LONGEST].rjust(n) for name, n in zip(names, columns, strict=True))
+    lines = ["", "taken for, by column:", f"  {'right':{wide}}  {head}"]
+    for name, row in zip(names, about["confusion"], strict=True):
+        cells = (str(count or ".").rjust(n) for count, n in zip(row, columns, strict=True))
+        lines.append(f"  {name:{wide}}  " + "  ".join(cells))
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+command = Command(
+    "evaluate",
+    __doc__,
+    [
+        options.Described("model", "A model that ships with featcli, or a model file.",
+                          metavar="MODEL"),
+        options.Described("data", "Images with a class each; see above.", metavar="DATA"),
+        options.Grouped(["--strict"], is_flag=True, group="Input",
+                        help="Refuse the data for one image that cannot be read."),
+        options.Grouped(["--report"], metavar="DIR", group="Output",
+                        help="The confusion matrix as .csv and .png."),
+        options.Grouped(["--overwrite"], is_flag=True, group="Output",
+                        help="Replace what is there."),
+        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_evaluate,
+)  # fmt: skip

@@ -1,0 +1,215 @@
+"""Learn a network's numbers from images: guess, loss, gradients, descent.
+
+DATA is a folder with a subfolder of images for each class, idx files (MNIST's format, also .gz)
+or a folder of them, an .npz file with x (n, rows, cols[, channels]) and y (n,), or digits: 5,000
+handwritten digits that ship with featcli (a folder of that name is ./digits). Images are read
+once, at the start, into a temporary file beside the model.
+
+--arch is a network in the pipeline grammar that ends in 'dense N | softmax' (or '| sigmoid'), or
+the name of one: dense (a plain network on flattened pixels), lenet, tiny-vgg. The model that
+comes of it is a file for classify, features, info and evaluate. After every epoch it is written,
+with a checkpoint beside it: Ctrl-C leaves the model of the last epoch, and --resume goes on to
+the very bytes that an uninterrupted run would have given. Equal seeds give equal models.
+
+With few images of your own, let the network that ships see for you and learn the last layer
+alone: --from imagenet --head-only. With --kernels, fixed filters see for it.
+
+Examples
+--------
+A network that reads digits, and the same with small changes of every image:
+
+    featcli train digits -o digits.npz --epochs 1
+    featcli train digits -o digits.npz --epochs 1 --augment shift=2,rotate=10,scale=0.1
+
+A network of your own, with curves, filters and confusion matrix in report/:
+
+    featcli train digits -o own.npz --epochs 1 --arch "conv 8 3 | relu | pool 2 | conv 16 3 | relu | pool 2 | flatten | dense 10 | softmax" --report report
+
+What a single step does, told in numbers:
+
+    featcli train digits -o plain.npz --epochs 1 --arch dense --trace-step 1
+
+Photos of your own, on what the shipped network knows of pictures:
+
+    featcli train animals -o animals.npz --from imagenet --head-only --epochs 5
+
+A classifier on the answers of fixed kernels:
+
+    featcli train digits -o edges.npz --epochs 1 --kernels bank
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from featcli.cli import learning, options
+from featcli.cli.command import Command
+from featcli.cli.messages import emit, printable, say
+from featcli.errors import UsageError
+from featcli.io.outputs import check_folder
+from featcli.models.learning import checkpoint
+from featcli.models.learning.architectures import DEFAULT
+from featcli.models.learning.descent import RATES
+from featcli.models.learning.tracing import Told, Tracer, lines
+from featcli.models.learning.training import Recipe, Training
+from featcli.training.options import Options
+
+_RECIPE = (
+    "arch", "epochs", "batch_size", "lr", "optimizer", "momentum", "weight_decay", "schedule",
+    "seed", "val_split", "augment",
+)  # fmt: skip
+_OTHERS = ("size", "channels", "base", "kernels", "strict")
+
+
+def _train(**given: Any) -> None:
+    from featcli.training import reports
+    from featcli.training.session import Session
+
+    output = _checked_output(given)
+    found, going_on = _options(given, output)
+    report = Path(given["report"]) if given["report"] else None
+    history = Path(given["history"]) if given["history"] else None
+    _check_free(given, output, history, report, going_on is not None)
+    session = Session(found, output)
+    if going_on:
+        session.resume(going_on)
+    _check_step(given["trace_step"], session.training)
+    if not given["quiet"]:
+        for text in (*session.notes, *session.describe()):
+            say(text, command="train")
+    _run(session, given, history)
+    if report:
+        reports.write_training(report, session)
+    emit(str(output))
+    if session.dataset.skipped:
+        raise click.exceptions.Exit(1)
+
+
+def _check_step(step: int | None, training: Training) -> None:
+    first, last = (epochs * training.steps for epochs in (training.epoch, training.recipe.epochs))
+    if step and not first < step <= last:
+        raise UsageError(f"--trace-step {step}: the steps are {first + 1} to {last}")
+
+
+def _run(session: Any, given: dict[str, Any], history: Path | None) -> None:
+    """Train with what a person sees of it."""
+    from featcli.cli.watching import watching
+    from featcli.training import reports
+
+    with watching(session, given["quiet"]) as screen:
+
+        def told(step: Told) -> None:
+            for text in lines(step, session.names, session.options.recipe.optimizer):
+                screen.write(printable(text))
+
+        def after(epoch: Any) -> None:
+            screen.tell(epoch)
+            if history:
+                reports.write_history(history, session.training.history)
+
+        tracer = Tracer(given["trace_step"], told) if given["trace_step"] else None
+        try:
+            session.run(after, screen.watch, tracer)
+        except (KeyboardInterrupt, SystemExit):
+            screen.stop()
+            kept = f"stopped: {session.kept()}; --resume goes on"
+            say(kept, command="train")
+            raise
+
+
+def _checked_output(given: dict[str, Any]) -> Path:
+    output = Path(given["output"])
+    if output.suffix != ".npz":
+        raise UsageError(f"-o {output}: a model's file ends in .npz")
+    if output.is_dir():
+        raise UsageError(f"-o {output}: is a folder")
+    check_folder(output.parent)
+    if given["head_only"] and not given["base"]:
+        raise UsageError("--head-only: needs --from MODEL, whose other layers stay as they are")
+    if given["base"] and not given["head_only"]:
+        raise UsageError("--from: needs --head-only: the layers of the model stay as they are")
+    return output
+
+
+def _options(given: dict[str, Any], output: Path) -> tuple[Options, checkpoint.Checkpoint | None]:
+    """Collect the options, or take those of the checkpoint."""
+    path = checkpoint.path_beside(output)
+    if not given["resume"]:
+        return _from_command(given), None
+    if not path.exists():
+        finished = f"; {output} is finished" if output.exists() else ""
+        raise UsageError(f"--resume: there is no checkpoint {path}{finished}")
+    found = checkpoint.load(path)
+    try:
+        kept = Options.from_json(given["data"], dict(found.options))
+    except (TypeError, KeyError, ValueError) as error:
+        raise checkpoint.CheckpointError(f"{path}: no sound checkpoint: {error}") from error
+    _check_same(given, kept)
+    return kept, found
+
+
+def _from_command(given: dict[str, Any]) -> Options:
+    on_trunk = bool(given["base"] or given["kernels"])
+    values = {name: given[name] for name in _RECIPE}
+    values["lr"] = RATES[given["optimizer"]] if given["lr"] is None else given["lr"]
+    values["arch"] = given["arch"] or ("" if on_trunk else DEFAULT)
+    _check_trunk(given)
+    others: dict[str, Any] = {name: given[name] or "" for name in ("size", "base", "kernels")}
+    others |= {name: given[name] for name in ("channels", "strict")}
+    return Options(given["data"], Recipe(**values), **others)
+
+
+def _check_trunk(given: dict[str, Any]) -> None:
+    if given["base"] and given["kernels"]:
+        raise UsageError("--kernels: either these or the layers of --from come first, not both")
+    for name in ("size", "augment"):
+        if given["base"] and given[name] not in ("", None, "none"):
+            raise UsageError(f"--{name}: the model of --from says itself what it takes")
+    if given["kernels"] and given["augment"] != "none":
+        raise UsageError("--augment: the answers of --kernels are computed once for each image")
+
+
+def _check_same(given: dict[str, Any], kept: Options) -> None:
+    """Refuse an option that was given and is not what the checkpoint was made with."""
+    context = click.get_current_context()
+    for name in (*_RECIPE, *_OTHERS):
+        then = getattr(kept.recipe if name in _RECIPE else kept, name)
+        typed = context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        if typed and given[name] != then:
+            option = "from" if name == "base" else name.replace("_", "-")
+            raise UsageError(
+                f"--{option}: the checkpoint was made with {then!r}, not {given[name]!r}: leave "
+                "it out, or begin anew with --overwrite"
+            )
+
+
+def _check_free(
+    given: dict[str, Any], output: Path, history: Path | None, report: Path | None, resumed: bool
+) -> None:
+    from featcli.training import reports
+
+    paths = [output, checkpoint.path_beside(output)]
+    if report:
+        names = (reports.HISTORY, reports.CURVES, reports.FILTERS, *reports.CONFUSION)
+        paths += [report / name for name in names]
+    paths += [history] if history else []
+    reports.check_free(paths, given["overwrite"] or resumed)
+
+
+command = Command(
+    "train",
+    __doc__,
+    [
+        options.Described("data", "What to learn from; see above.", metavar="DATA"),
+        *learning.recipe(),
+        *learning.data(),
+        *learning.outputs(),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_train,
+)

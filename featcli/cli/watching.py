@@ -1,0 +1,111 @@
+"""What a person sees while a network learns: a live line on a terminal, else a line an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from featcli.cli.messages import say
+from featcli.models.learning.training import Epoch, Progress
+
+
+class Quiet:
+    """Nothing to see but what was asked for."""
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        click.echo(text, err=True)
+
+    def tell(self, epoch: Epoch) -> None:
+        """See what an epoch came to."""
+
+    def watch(self, progress: Progress) -> None:
+        """See where an epoch stands."""
+
+    def stop(self) -> None:
+        """End the display, so that other lines can follow."""
+
+
+class Lines(Quiet):
+    """A line an epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def tell(self, epoch: Epoch) -> None:
+        """Write the line."""
+        say(line(epoch, self._epochs), command="train")
+
+
+class Live(Lines):
+    """A bar of all epochs with loss, accuracy, speed and the time that is left."""
+
+    def __init__(self, epochs: int, done: int, display: Any) -> None:
+        super().__init__(epochs)
+        self._display, self._first = display, done
+        self._task = display.add_task("", total=epochs, completed=done, state="")
+        self._begin = time.monotonic()
+
+    def write(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._display.console.print(text, highlight=False, markup=False)
+
+    def tell(self, epoch: Epoch) -> None:
+        """Write the line above the bar."""
+        self.write(line(epoch, self._epochs))
+
+    def watch(self, progress: Progress) -> None:
+        """Move the bar."""
+        done = progress.epoch - 1 + progress.done / progress.count
+        seconds = time.monotonic() - self._begin
+        speed = (done - self._first) * progress.count / max(seconds, 1e-9)
+        left = seconds / max(done - self._first, 1e-9) * (self._epochs - done)
+        state = (
+            f"epoch {progress.epoch}/{self._epochs}  loss {progress.loss:.4f}  "
+            f"accuracy {progress.accuracy:.2%}  {speed:,.0f} images/s  {_clock(left)} left"
+        )
+        self._display.update(self._task, completed=done, state=state)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._display.stop()
+
+
+def line(epoch: Epoch, epochs: int) -> str:
+    """Write what an epoch came to."""
+    text = f"epoch {epoch.epoch}/{epochs}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}"
+    if epoch.val_loss is not None and epoch.val_accuracy is not None:
+        text += f", validation {epoch.val_loss:.4f} and {epoch.val_accuracy:.2%}"
+    return f"{text}, {epoch.seconds:.1f} s, {epoch.images_per_second:,.0f} images/s"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+@contextlib.contextmanager
+def watching(session: Any, quiet: bool) -> Iterator[Quiet]:
+    """Choose the display: nothing, lines, or a live bar where stderr is a terminal."""
+    epochs = session.options.recipe.epochs
+    if quiet:
+        yield Quiet()
+    elif not sys.stderr.isatty():
+        yield Lines(epochs)
+    else:
+        with _display() as display:
+            yield Live(epochs, session.training.epoch, display)
+
+
+def _display() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    state = TextColumn("{task.fields[state]}", markup=False)
+    screen = Console(stderr=True, highlight=False, emoji=False)
+    return Progress(BarColumn(bar_width=24), state, console=screen, transient=True)

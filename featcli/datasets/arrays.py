@@ -1,0 +1,108 @@
+"""An .npz file with the images as `x`, (n, rows, cols) or (n, rows, cols, channels), and `y`."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from featcli import npy
+from featcli.datasets.items import Array, DataError, Item, as_pixels
+from featcli.errors import ReadError
+
+_MOST_CLASSES = 10_000
+
+
+class Arrays:
+    """The images of an .npz file, read one after the other; see `items.Source`.
+
+    Parameters
+    ----------
+    path : Path
+    x, y : str
+        The names of the arrays.
+
+    Raises
+    ------
+    DataError
+        No such file or arrays, or labels that are not whole numbers of at least 0.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, x: str = "x", y: str = "y") -> None:
+        self._path, self._x = path, x
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._labels = _checked(self._entry(archive, y), path, y)
+                with self._stream(archive, x) as stream:
+                    header, _ = npy.read_header(stream)
+        except (OSError, zipfile.BadZipFile, ReadError) as error:
+            raise DataError(f"{path}: {error}") from error
+        self._header = header
+        if len(header.shape) not in (3, 4) or 0 in header.shape or header.fortran:
+            raise DataError(f"{path}: {x} must be (n, rows, cols[, channels]), not {header.shape}")
+        if len(self._labels) != header.shape[0]:
+            raise DataError(f"{path}: {header.shape[0]} images, but {len(self._labels)} labels")
+        self.names = tuple(map(str, range(int(self._labels.max()) + 1)))
+        self.top = self._range() if header.dtype.kind == "f" else 255
+
+    def __iter__(self) -> Iterator[Item]:
+        for number, image in enumerate(self._images()):
+            name = f"{self._path}, image {number}"
+            yield Item(name, int(self._labels[number]), partial(_pixels, image, name))
+
+    def _images(self) -> Iterator[Array]:
+        one, dtype = self._header.shape[1:], self._header.dtype
+        size = math.prod(one) * dtype.itemsize
+        try:
+            with zipfile.ZipFile(self._path) as archive, self._stream(archive, self._x) as stream:
+                npy.read_header(stream)
+                for _ in range(self._header.shape[0]):
+                    data = stream.read(size)
+                    if len(data) < size:
+                        raise DataError(f"{self._path}: {self._x} is truncated")
+                    yield np.frombuffer(data, dtype).reshape(one)
+        except (OSError, zipfile.BadZipFile, ReadError) as error:
+            raise DataError(f"{self._path}: {error}") from error
+
+    def _range(self) -> int:
+        """Floats are shares of 0..1, or 0..255."""
+        low = high = 0.0
+        for image in self._images():
+            low, high = min(low, float(image.min())), max(high, float(image.max()))
+        if low < 0 or high > 255:
+            raise DataError(
+                f"{self._path}: {self._x} holds {low:g} to {high:g}; pixels are 0..1 or 0..255"
+            )
+        return 1 if high <= 1 else 255
+
+    def _stream(self, archive: zipfile.ZipFile, name: str) -> BinaryIO:
+        try:
+            return cast(BinaryIO, archive.open(f"{name}.npy"))
+        except KeyError:
+            known = ", ".join(one.removesuffix(".npy") for one in archive.namelist())
+            raise ReadError(f"has no array {name!r}, only: {known or 'nothing'}") from None
+
+    def _entry(self, archive: zipfile.ZipFile, name: str) -> Array:
+        with self._stream(archive, name) as stream:
+            return npy.read(stream, archive.getinfo(f"{name}.npy").file_size)
+
+
+def _pixels(image: Array, name: str) -> Array:
+    try:
+        return as_pixels(image)
+    except ReadError as error:
+        raise ReadError(f"{name}: {error}") from error
+
+
+def _checked(labels: Array, path: Path, name: str) -> Array:
+    whole = labels.dtype.kind in "iu" and labels.ndim == 1 and labels.size > 0
+    if not whole or labels.min() < 0 or labels.max() >= _MOST_CLASSES:
+        raise DataError(f"{path}: {name} must be one whole number of at least 0 for each image")
+    return labels

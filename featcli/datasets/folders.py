@@ -1,0 +1,64 @@
+"""A folder with one subfolder a class, such as photos/cat/1.jpg and photos/dog/7.png."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from featcli.datasets.items import Array, DataError, Item
+from featcli.io.files import SUFFIXES, read_file
+from featcli.io.options import ReadOptions
+
+_IMAGES = SUFFIXES - {".npy", ".npz", ".tar"}
+
+
+class Folder:
+    """The images below each subfolder, by name; see `items.Source`.
+
+    Parameters
+    ----------
+    path : Path
+    options : ReadOptions
+        How images are read.
+
+    Raises
+    ------
+    DataError
+        No class folders, or one without images.
+    """
+
+    top = 255
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self._options = options
+        inside = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+        folders = [one for one in inside if one.is_dir()]
+        if not folders:
+            raise DataError(f"{path}: has no subfolders: put the images of each class into one")
+        self.names = tuple(one.name for one in folders)
+        self._files = [(label, file) for label, one in enumerate(folders) for file in images(one)]
+        filled = {label for label, _ in self._files}
+        if empty := [one for label, one in enumerate(folders) if label not in filled]:
+            raise DataError(f"{empty[0]}: holds no image: fill the class folder, or remove it")
+        loose = len(inside) - len(folders)
+        self.notes: tuple[str, ...] = (
+            (f"{loose} files outside of class folders are left out",) if loose else ()
+        )
+
+    def __iter__(self) -> Iterator[Item]:
+        for label, file in self._files:
+            yield Item(str(file), label, partial(self._read, file))
+
+    def _read(self, file: Path) -> Array:
+        return read_file(file, file.stem, self._options).frames[0].data
+
+
+def images(folder: Path) -> list[Path]:
+    """Return every picture below a folder, in the order of their names."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        found += [Path(place, one) for one in sorted(files) if not one.startswith(".")]
+    return [one for one in found if one.suffix.lower() in _IMAGES]

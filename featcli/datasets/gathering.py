@@ -1,0 +1,175 @@
+"""From items to arrays: every image fitted, and copied once into a file that is mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from featcli.datasets.items import Array, DataError, Item, Source
+from featcli.errors import ReadError
+
+Fit = Callable[[Array], Array]
+_CHUNK = 64  # images read at once
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, fitted, with their classes.
+
+    Attributes
+    ----------
+    pixels : ndarray, (n, ...)
+        Read-only.
+    classes : ndarray of int, (n,)
+    names : tuple of str
+        Of the classes.
+    skipped : tuple of str
+        Why each image that is missing could not be read.
+    digest : str
+        The sha256 of pixels, classes and names.
+    """
+
+    pixels: Array
+    classes: Array
+    names: tuple[str, ...]
+    skipped: tuple[str, ...]
+    digest: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one of them."""
+        return tuple(self.pixels.shape[1:])
+
+    def take(self, indices: Array) -> Array:
+        """Return some of them."""
+        return self.pixels[indices]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+def gather(
+    source: Source, fit: Fit, *, strict: bool = False, folder: Path | None = None
+) -> Dataset:
+    """Go through a data set once.
+
+    Parameters
+    ----------
+    source : Source
+    fit : callable
+        From an image to what is kept of it, all of one shape; raises ValueError for one that it
+        cannot take.
+    strict : bool
+        Refuse the data for one image that cannot be read, instead of leaving it out.
+    folder : Path, optional
+        Where the temporary file lies, which nobody else sees.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DataError
+        Images of different shapes, a class of which no image is left, or no room for the copy.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return _kept(source, fit, strict, file)
+    except OSError as error:
+        raise DataError(f"cannot keep a copy of the images: {error.strerror}") from error
+
+
+def _kept(source: Source, fit: Fit, strict: bool, file: IO[bytes]) -> Dataset:
+    keeper = _Keeper(file)
+    skipped: list[str] = []
+    for item, found in _fitted(source, fit):
+        if not isinstance(found, str):
+            keeper.add(item, found)
+        elif strict:
+            raise DataError(f"{found} (left out without --strict)")
+        else:
+            skipped.append(found)
+    return keeper.finish(source.names, tuple(skipped))
+
+
+def _fitted(source: Source, fit: Fit) -> Iterator[tuple[Item, Array | str]]:
+    """Read and fit the images, some at once, in their order; an error is its message."""
+
+    def run(item: Item) -> Array | str:
+        try:
+            return fit(item.read())
+        except ReadError as error:
+            return str(error)
+        except ValueError as error:
+            return f"{item.name}: {error}"
+
+    items = iter(source)
+    with ThreadPoolExecutor() as pool:
+        while chunk := list(islice(items, _CHUNK)):
+            yield from zip(chunk, pool.map(run, chunk), strict=True)
+
+
+class _Keeper:
+    """Writes rows into a file without a name and maps it into memory.
+
+    They are written, not assigned to a map: of a full disk one learns by an error then.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._labels: list[int] = []
+        self._first: tuple[Item, Array] | None = None
+        self._hash = hashlib.sha256()
+
+    def add(self, item: Item, row: Array) -> None:
+        if self._first is None:
+            self._first = (item, row)
+        other, first = self._first
+        if row.shape != first.shape or row.dtype != first.dtype:
+            raise DataError(_unequal(item.name, row, other.name, first))
+        data = np.ascontiguousarray(row).data
+        self._hash.update(data)
+        self._file.write(data)
+        self._labels.append(item.label)
+
+    def finish(self, names: tuple[str, ...], skipped: tuple[str, ...]) -> Dataset:
+        if self._first is None:
+            raise DataError(skipped[0] if skipped else "the data holds no images")
+        counts = np.bincount(self._labels, minlength=len(names))
+        if 0 in counts:
+            raise DataError(_without_images(names, counts, skipped))
+        classes = np.array(self._labels, np.intp)
+        self._hash.update(classes.astype("<i8").data)
+        self._hash.update("\0".join(names).encode(errors="surrogateescape"))
+        return Dataset(self._mapped(), classes, names, skipped, self._hash.hexdigest())
+
+    def _mapped(self) -> Array:
+        assert self._first is not None
+        self._file.flush()
+        memory = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        row = self._first[1]
+        return np.frombuffer(memory, row.dtype).reshape(-1, *row.shape)
+
+
+def _unequal(name: str, row: Array, other: str, first: Array) -> str:
+    if row.ndim != 3 or row.shape[:2] == first.shape[:2]:
+        return f"{name} has the shape {row.shape}, but {other} has {first.shape}"
+    sizes = ["x".join(map(str, one.shape[:2])) for one in (row, first)]
+    return f"{name} is {sizes[0]}, but {other} is {sizes[1]}: give --size N or RxC"
+
+
+def _without_images(names: tuple[str, ...], counts: Array, skipped: tuple[str, ...]) -> str:
+    name = names[int(counts.argmin())]
+    if skipped:
+        return f"no image of class {name!r} can be read: {skipped[0]}"
+    return f"no image is of class {name!r}: number the {np.count_nonzero(counts)} classes from 0 on"

@@ -1,0 +1,63 @@
+"""What the name of a data set means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from featcli.datasets import idx
+from featcli.datasets.arrays import Arrays
+from featcli.datasets.folders import Folder
+from featcli.datasets.items import DataError, Source
+from featcli.errors import UsageError
+from featcli.io.options import ReadOptions
+
+Part = Literal["train", "test"]
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "digits.npz"
+DIGITS = "digits"
+_ARRAYS = {"train": ("x", "y"), "test": ("test_x", "test_y")}
+
+
+def open_source(name: str, part: Part, options: ReadOptions | None = None) -> Source:
+    """Find a data set.
+
+    Parameters
+    ----------
+    name : str
+        `digits`, the path of a folder with a subfolder a class, of idx images or a folder with
+        idx files, or of an .npz file.
+    part : {"train", "test"}
+        Of data that has both: of `digits` and of a folder of idx files.
+    options : ReadOptions, optional
+        How images of a folder are read; as bytes if not given.
+
+    Raises
+    ------
+    UsageError
+        No such data set.
+    DataError
+        One that cannot be used.
+    """
+    if name == DIGITS:
+        return Arrays(SHIPPED, *_ARRAYS[part])
+    path = Path(name)
+    if not path.exists():
+        raise UsageError(
+            f"no data {name!r}: give a folder with a subfolder a class, idx images, an .npz with "
+            f"x and y, or {DIGITS}"
+        )
+    if path.is_dir():
+        return _folder(path, part, options or ReadOptions(as_bytes=True))
+    if idx.is_idx(path):
+        return idx.Idx(idx.pair_of(path))
+    if path.suffix == ".npz":
+        return Arrays(path)
+    raise DataError(f"{name}: neither a folder, nor idx images (...-images-idx3-ubyte), nor .npz")
+
+
+def _folder(path: Path, part: Part, options: ReadOptions) -> Source:
+    try:
+        pair = idx.pair_in(path, part)
+        return idx.Idx(pair) if pair else Folder(path, options)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,105 @@
+"""The texts of networks that have a name, and how a network's shapes are told."""
+
+from __future__ import annotations
+
+import math
+
+from featcli import pipeline
+from featcli.errors import UsageError
+from featcli.models.layers import Shape
+from featcli.models.network import Network, find
+
+_TAIL = "dense {classes} --name scores | softmax --name probabilities"
+_TINY = "conv 10 3 --padding 0 | relu"
+NAMED = {
+    # The article's plain network: every pixel is an input of its own.
+    "dense": f"flatten | dense 128 --name hidden | relu | {_TAIL}",
+    # LeCun et al., Gradient-based learning applied to document recognition, 1998, with ReLU and
+    # the largest value of each window, as it is used today.
+    "lenet": "conv 6 5 | relu | pool 2 | conv 16 5 --padding 0 | relu | pool 2 | flatten | "
+    f"dense 120 --name hidden | relu | dense 84 --name hidden2 | relu | {_TAIL}",
+    # The network of CNN Explainer: Wang et al., IEEE TVCG, 2021.
+    "tiny-vgg": f"{_TINY} | {_TINY} | pool 2 | {_TINY} | {_TINY} | pool 2 | flatten | {_TAIL}",
+}
+DEFAULT = "lenet"
+HEAD = _TAIL
+_ENDS = ("softmax", "sigmoid")
+
+
+def build(arch: str, shape: Shape, classes: int) -> Network:
+    """Lay a network out for images of a shape.
+
+    Parameters
+    ----------
+    arch : str
+        A name, or the text of a network.
+    shape : tuple of int
+        Of what goes in: (rows, cols, channels) or (n,).
+    classes : int
+
+    Returns
+    -------
+    Network
+        It ends in softmax, with a score for each class, or in sigmoid.
+
+    Raises
+    ------
+    UsageError
+        A layer that cannot take what reaches it (the message shows the shape after each layer
+        before it), or an end that says nothing about the classes.
+    """
+    text = NAMED.get(arch, arch).format(classes=classes) if arch in NAMED else arch
+    try:
+        network = Network(text, shape)
+    except ValueError as error:
+        raise UsageError(f"--arch: {error}{_trail(text, shape)}") from None
+    _check_end(network, classes)
+    return network
+
+
+def _check_end(network: Network, classes: int) -> None:
+    last = network.nodes[-1]
+    if last.step.stage not in _ENDS or len(network.nodes) < 2 or len(last.shape) != 1:
+        raise UsageError("--arch: must end in 'dense N | softmax' or 'dense N | sigmoid'")
+    if network.nodes[-2].step.stage != "dense":
+        raise UsageError(f"--arch: put 'dense {classes}' before the {last.step.stage} at the end")
+    wanted = (classes, 1) if last.step.stage == "sigmoid" and classes == 2 else (classes,)
+    if dict(network.nodes[-2].step.params)["activation"] != "none":
+        raise UsageError(f"--arch: only {last.step.stage} follows the last dense layer")
+    if last.shape[0] not in wanted:
+        raise UsageError(
+            f"--arch: gives {last.shape[0]} scores, but the data has {classes} classes: "
+            f"end in 'dense {wanted[-1]} | {last.step.stage}'"
+        )
+    if not any(part.endswith("weight") for part in network.weights):
+        raise UsageError("--arch: has no layer that learns")
+
+
+def _trail(text: str, shape: Shape) -> str:
+    """Show the shapes of the layers that still fit, before the first that does not."""
+    try:
+        steps = pipeline.parse(text, find)
+    except UsageError:
+        return ""
+    for count in range(len(steps) - 1, 0, -1):
+        start = " | ".join(" ".join(pipeline.words(step, find)) for step in steps[:count])
+        try:
+            return f" ({shapes(Network(start, shape))} | {steps[count].stage} ?)"
+        except ValueError:
+            continue
+    return f" ({_times(shape)} | {steps[0].stage} ?)"
+
+
+def shapes(network: Network) -> str:
+    """Write the shape after each layer, such as `28x28x1 | conv 26x26x8 | relu 26x26x8`."""
+    after = [f"{node.step.stage} {_times(node.shape)}" for node in network.nodes]
+    return " | ".join([_times(network.input), *after])
+
+
+def parameters(network: Network) -> int:
+    """Count the numbers of a network."""
+    return sum(math.prod(shape) for shape in network.weights.values())
+
+
+def _times(shape: Shape) -> str:
+    return "x".join(map(str, shape))

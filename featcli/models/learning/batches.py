@@ -1,0 +1,187 @@
+"""The gradients of a batch: cut into blocks that stay in the cache, which run side by side.
+
+A batch is cut by its size alone, and what the blocks give is added up in their order, so that
+the result does not depend on how many processors there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from featcli import cores
+from featcli.models.layers import Shape
+from featcli.models.learning.augmentation import Augmentation, Warp
+from featcli.models.learning.chain import Chain
+from featcli.models.learning.layer import Array
+from featcli.models.learning.loss import guesses
+from featcli.models.network import Node
+
+BLOCK = 32  # images
+LANES = 8  # blocks at once, whatever the machine
+_NUMBERS = 1 << 19  # of one layer of one block: about the cache of a core
+
+Job = TypeVar("Job")
+Found = TypeVar("Found")
+Loss = Callable[[Array, Array], tuple[float, Array]]
+
+
+class Examples(Protocol):
+    """Images, or vectors, and the class of each."""
+
+    @property
+    def shape(self) -> Shape:
+        """Of one of them: (rows, cols, channels) or (n,)."""
+
+    @property
+    def classes(self) -> Array:
+        """The number of the class of each."""
+
+    def take(self, indices: Array) -> Array:
+        """Return some of them, (images, ...)."""
+
+
+class Scale(NamedTuple):
+    """What `normalize` does before the network: (x - mean) / std, channel by channel."""
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def lay_out(self, images: Array) -> Array:
+        """Return a batch as the layers take it: (rows, channels, cols, images)."""
+        if images.ndim == 2:
+            return np.ascontiguousarray(images.T, dtype=np.float32)
+        turned = images.transpose(1, 3, 2, 0).astype(np.float32, order="C")
+        turned -= _column(self.mean)
+        turned /= _column(self.std)
+        return turned
+
+
+def _column(values: tuple[float, ...]) -> Array:
+    return np.array(values, np.float32).reshape(-1, 1, 1)
+
+
+class Result(NamedTuple):
+    """Of some images: the sum of their losses, how many were guessed right, and gradients."""
+
+    loss: float
+    right: int
+    gradients: dict[str, Array]
+
+
+class Batches:
+    """Computes gradients, and guesses, of batches.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The layers up to the scores.
+    weights : mapping of str to ndarray
+    loss : callable
+        From scores and right classes to the loss and the gradient of the scores.
+    examples : Examples
+    scale : Scale
+    augmentation : Augmentation
+    whole : bool
+        A batch must not be cut.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        weights: Mapping[str, Array],
+        loss: Loss,
+        examples: Examples,
+        scale: Scale,
+        augmentation: Augmentation,
+        whole: bool = False,
+    ) -> None:
+        self._loss, self._examples, self._scale = loss, examples, scale
+        self._augmentation = augmentation
+        self._block = math.inf if whole else block_of(nodes)
+        self._chains = [Chain(nodes, weights) for _ in range(1 if whole else LANES)]
+        workers = min(cores.usable(), len(self._chains))
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+
+    def draw(self, random: np.random.Generator, count: int) -> Warp | None:
+        """Draw how the images of a batch are changed."""
+        return self._augmentation.draw(random, count)
+
+    def gradients(self, indices: Array, warp: Warp | None = None) -> Result:
+        """Return loss and gradients of a batch whose images are changed by `warp`."""
+        count = len(indices)
+        jobs = [(indices[part], warp.of(part) if warp else None) for part in self._cut(count)]
+
+        def run(chain: Chain, some: Sequence[tuple[Array, Warp | None]]) -> Result:
+            return _add_up(self._learn(chain, *job, count) for job in some)
+
+        return _add_up(self._each_lane(jobs, run))
+
+    def prepared(self, indices: Array, warp: Warp | None = None) -> Array:
+        """Return a batch as the network takes it, its images changed by `warp`."""
+        images = self._examples.take(indices)
+        return self._scale.lay_out(warp.apply(images) if warp else images)
+
+    def scores(self, indices: Array) -> Array:
+        """Return what the network gives, (classes, images), its images as they are."""
+        parts = self._cut(len(indices))
+        found = self._each_lane(
+            [(indices[part],) for part in parts],
+            lambda chain, some: [chain.forward(self.prepared(*job)).copy() for job in some],
+        )
+        ordered = [found[k % len(found)][k // len(found)] for k in range(len(parts))]
+        return np.concatenate(ordered, axis=1)
+
+    def _learn(self, chain: Chain, indices: Array, warp: Warp | None, count: int) -> Result:
+        wanted = self._examples.classes[indices]
+        scores = chain.forward(self.prepared(indices, warp), training=True)
+        right = int((guesses(scores) == wanted).sum())
+        loss, gradient = self._loss(scores, wanted)
+        gradient /= count
+        return Result(loss, right, chain.backward(gradient))
+
+    def _cut(self, count: int) -> list[slice]:
+        pieces = 1 if count <= self._block else math.ceil(count / self._block)
+        pieces += pieces % 2 if pieces > 1 else 0  # as much for one processor as for another
+        edges = [round(k * count / pieces) for k in range(pieces + 1)]
+        return [slice(*pair) for pair in pairwise(edges)]
+
+    def _each_lane(
+        self, jobs: Sequence[Job], run: Callable[[Chain, Sequence[Job]], Found]
+    ) -> list[Found]:
+        """Deal the jobs out to the lanes and return what each lane's run of its own gives."""
+        lanes = min(len(jobs), len(self._chains))
+
+        def one(lane: int) -> Found:
+            # What overflows is found out by the loss; threads have a state of their own.
+            with np.errstate(all="ignore"):
+                return run(self._chains[lane], jobs[lane::lanes])
+
+        if self._pool is None or lanes == 1:
+            return [one(lane) for lane in range(lanes)]
+        return list(self._pool.map(one, range(lanes)))
+
+
+def _add_up(results: Iterable[Result]) -> Result:
+    """Add results one by one: the arrays of each are memory that the next will use."""
+    loss, right = 0.0, 0
+    gradients: dict[str, Array] = {}
+    for one in results:
+        loss, right = loss + one.loss, right + one.right
+        for name, array in one.gradients.items():
+            if name in gradients:
+                gradients[name] += array
+            else:
+                gradients[name] = array.copy()
+    return Result(loss, right, gradients)
+
+
+def block_of(nodes: Sequence[Node]) -> int:
+    """Return how many images a block has: fewer where the maps are large."""
+    largest = max(math.prod(one) for node in nodes for one in (node.before, node.shape))
+    return max(1, min(BLOCK, _NUMBERS // largest))

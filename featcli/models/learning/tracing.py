@@ -1,0 +1,168 @@
+"""One step of the descent, told as it is taught: guess, loss, gradient, and what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from featcli.models.learning.augmentation import Warp
+from featcli.models.learning.chain import Chain
+from featcli.models.learning.layer import Array
+from featcli.models.learning.training import Training
+
+
+@dataclass(frozen=True)
+class Told:
+    """The numbers of one step.
+
+    Attributes
+    ----------
+    step, images : int
+        Which step, and how many images its batch has.
+    probabilities : ndarray, (classes,)
+        The guess for the first image of the batch.
+    wanted : int
+        The right class of that image.
+    loss, new_loss : float
+        The mean over the batch, before the step and after it.
+    weight : str
+        The array of the last layer, `place` in it, and its value `before` and `after`.
+    slope, value : float
+        Of the first image, the chain rule's factors: dL/dz, the gradient of the score that the
+        weight leads to, and dz/dw, the value that the weight is multiplied with.
+    gradient : float
+        dL/dw: the mean of slope times value over the batch.
+    rate : float
+        The learning rate.
+    """
+
+    step: int
+    images: int
+    probabilities: Array
+    wanted: int
+    loss: float
+    new_loss: float
+    weight: str
+    place: tuple[int, int]
+    before: float
+    after: float
+    slope: float
+    value: float
+    gradient: float
+    rate: float
+
+
+class Tracer:
+    """Tells of one step.
+
+    Parameters
+    ----------
+    step : int
+        Which, from 1, over all epochs.
+    tell : callable
+        Called with what happened.
+    """
+
+    def __init__(self, step: int, tell: Callable[[Told], None]) -> None:
+        self._step, self._tell = step, tell
+        self._half: _Half | None = None
+
+    def before(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
+        """See what the step starts from; see `training.Observer`."""
+        if step == self._step:
+            self._half = _Half(training, step, batch, warp)
+
+    def after(self, training: Training) -> None:
+        """Tell of the step, if it was the one."""
+        if self._half:
+            self._tell(self._half.complete(training))
+            self._half = None
+
+
+class _Half:
+    """What a step starts from; `complete` adds what it has changed."""
+
+    def __init__(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
+        self._step, self._count = step, len(batch)
+        self._x = training.batches.prepared(batch, warp)
+        self._wanted = training.examples.classes[batch]
+        self._values, self._scores = _forward(training, self._x)
+        self._loss, self._slopes = training.loss(self._scores, self._wanted)
+        self._gradients = self._values @ self._slopes.T / self._count
+        # The score of the right class, and the weight on which it depends the most.
+        unit = int(self._wanted[0]) if len(self._scores) > 1 else 0
+        self._place = (int(np.abs(self._gradients[:, unit]).argmax()), unit)
+        self._name = f"{training.nodes[-1].name}.weight"
+        self._before = float(training.weights[self._name][self._place])
+
+    def complete(self, training: Training) -> Told:
+        row, unit = self._place
+        new_loss, _ = training.loss(_forward(training, self._x)[1], self._wanted)
+        return Told(
+            step=self._step,
+            images=self._count,
+            probabilities=_probabilities(training, self._scores),
+            wanted=int(self._wanted[0]),
+            loss=self._loss / self._count,
+            new_loss=new_loss / self._count,
+            weight=self._name,
+            place=self._place,
+            before=self._before,
+            after=float(training.weights[self._name][self._place]),
+            slope=float(self._slopes[unit, 0]),
+            value=float(self._values[row, 0]),
+            gradient=float(self._gradients[row, unit]),
+            rate=training.rate,
+        )
+
+
+def _forward(training: Training, x: Array) -> tuple[Array, Array]:
+    """Return what reaches the last layer, and the scores; statistics stay as they are."""
+    weights = {name: array.copy() for name, array in training.weights.items()}
+    with np.errstate(all="ignore"):
+        values = Chain(training.nodes[:-1], weights).forward(x.copy(), training=True)
+        return values, Chain(training.nodes[-1:], weights).forward(values, training=True)
+
+
+def _probabilities(training: Training, scores: Array) -> Array:
+    """Return what the network's last step makes of the first image's scores."""
+    last = Chain(training.network.nodes[-1:], {})
+    return last.forward(scores[:, :1].copy())[:, 0]
+
+
+def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
+    """Write a step as lines of text.
+
+    Parameters
+    ----------
+    told : Told
+    names : sequence of str
+        Of the classes.
+    how : str
+        The optimizer's name.
+    """
+    right = names[told.wanted]
+    row, unit = told.place
+    guess = _guess(told, names)
+    return [
+        f"step {told.step}, a batch of {told.images} images",
+        f"  guess     of the first image: {guess}; it is {right}",
+        f"  loss      {told.loss:.6f}, the mean of the batch",
+        f"  weight    w = {told.weight}[{row}, {unit}] = {told.before:.6f}",
+        f"  gradient  dL/dw = dL/dz * dz/dw = {told.slope:.6f} * {told.value:.6f} = "
+        f"{told.slope * told.value:.6f} for the first image, {told.gradient:.6f} as the mean",
+        f"  after     w = {told.after:.6f}, by {how} with a rate of {told.rate:g}",
+        f"  new loss  {told.new_loss:.6f}",
+    ]
+
+
+def _guess(told: Told, names: Sequence[str]) -> str:
+    if len(told.probabilities) == 1:
+        return f"{names[1]} with {told.probabilities[0]:.1%}"
+    best = int(told.probabilities.argmax())
+    sure = f"{names[best]} with {told.probabilities[best]:.1%}"
+    if best == told.wanted:
+        return sure
+    return f"{sure}, {names[told.wanted]} with {told.probabilities[told.wanted]:.1%}"

@@ -1,0 +1,304 @@
+"""Through the epochs: which images are learned from, in which order, and what came of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from featcli.errors import FeatError
+from featcli.models.learning import descent
+from featcli.models.learning.augmentation import Warp, parse_augmentation
+from featcli.models.learning.batches import Batches, Examples, Result, Scale
+from featcli.models.learning.chain import is_normalised
+from featcli.models.learning.layer import Array
+from featcli.models.learning.loss import LOSSES, guesses
+from featcli.models.learning.scoring import Scores, score
+from featcli.models.network import Network
+
+_AT_ONCE = 256  # images whose classes are guessed at once
+_ORDER, _SPLIT = 1, 2  # what random numbers are for: each has a stream of its own
+
+
+class Diverged(FeatError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what comes of the same data.
+
+    Attributes
+    ----------
+    arch : str
+        A name, or the text of a network.
+    epochs, batch_size : int
+    lr : float
+        The learning rate at the beginning.
+    optimizer : {"sgd", "adam"}
+    momentum : float
+        Of sgd.
+    weight_decay : float
+    schedule : {"constant", "cosine", "step"}
+    seed : int
+    val_split : float
+        The share of each class that is not learned from, but measured with.
+    augment : str
+        See `parse_augmentation`.
+    """
+
+    arch: str
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = descent.RATES["adam"]
+    optimizer: descent.Name = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: descent.Schedule = "cosine"
+    seed: int = 0
+    val_split: float = 0.1
+    augment: str = "none"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `json` can write."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to: losses and accuracies are means over its images.
+
+    Those of the validation are None where nothing was kept for it.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    lr: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running epoch stands: its number, images done and in all, and means so far."""
+
+    epoch: int
+    done: int
+    count: int
+    loss: float
+    accuracy: float
+
+
+Watch = Callable[[Progress], None]
+
+
+class Observer(Protocol):
+    """Looks on at the steps."""
+
+    def before(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
+        """See what a step starts from; `step` counts from 1, over all epochs."""
+
+    def after(self, training: Training) -> None:
+        """See what the step has changed."""
+
+
+class Training:
+    """A network on its way.
+
+    Parameters
+    ----------
+    network : Network
+        Ends in softmax or sigmoid.
+    weights : dict of str to ndarray of float32
+        Changed in place.
+    examples : Examples
+    scale : Scale
+    recipe : Recipe
+
+    Attributes
+    ----------
+    epoch : int
+        How many are over.
+    rate : float
+        The learning rate of the last step.
+    history : list of Epoch
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        weights: dict[str, Array],
+        examples: Examples,
+        scale: Scale,
+        recipe: Recipe,
+    ) -> None:
+        self.network, self.weights, self.recipe = network, weights, recipe
+        self.examples, self.scale = examples, scale
+        self.learned, self.held_out = split(examples.classes, recipe.val_split, recipe.seed)
+        self.nodes = network.nodes[:-1]
+        self.loss = LOSSES[network.nodes[-1].step.stage]
+        whole = is_normalised(network)
+        augmentation = parse_augmentation(recipe.augment)
+        self.batches = Batches(self.nodes, weights, self.loss, examples, scale, augmentation, whole)
+        trained = {name: array for name, array in weights.items() if not _is_statistic(name)}
+        self.optimizer = descent.optimizer(
+            recipe.optimizer, trained, recipe.weight_decay, recipe.momentum
+        )
+        self.epoch = 0
+        self.rate = recipe.lr
+        self.history: list[Epoch] = []
+
+    @property
+    def steps(self) -> int:
+        """How many steps an epoch has."""
+        return math.ceil(len(self.learned) / self.recipe.batch_size)
+
+    @np.errstate(all="ignore")  # what overflows is found out by the loss, and told in a line
+    def run_epoch(self, watch: Watch | None = None, observer: Observer | None = None) -> Epoch:
+        """Learn from every image once.
+
+        Parameters
+        ----------
+        watch : callable, optional
+            Called with a `Progress` after every step.
+        observer : Observer, optional
+
+        Raises
+        ------
+        Diverged
+            The loss is not finite.
+        """
+        begin = time.perf_counter()
+        rate = self._rate(0)
+        loss, accuracy = self._learn(watch, observer)
+        seconds = time.perf_counter() - begin
+        speed = len(self.learned) / seconds
+        self.epoch += 1
+        self.history.append(
+            Epoch(self.epoch, loss, accuracy, *self._validate(), rate, seconds, speed)
+        )
+        return self.history[-1]
+
+    def _learn(self, watch: Watch | None, observer: Observer | None) -> tuple[float, float]:
+        """Go through an epoch's steps; returns the means of loss and accuracy."""
+        loss, right, done, count = 0.0, 0, 0, len(self.learned)
+        for result, images in self._steps(observer):
+            loss, right, done = loss + result.loss, right + result.right, done + images
+            if watch:
+                watch(Progress(self.epoch + 1, done, count, loss / done, right / done))
+        if not all(np.isfinite(array).all() for array in self.weights.values()):
+            raise self._diverged(self.steps)
+        return loss / count, right / count
+
+    def _steps(self, observer: Observer | None) -> Iterator[tuple[Result, int]]:
+        """Go one step for each batch; yield what the batch came to and its size."""
+        random = np.random.default_rng([self.recipe.seed, _ORDER, self.epoch])
+        order = random.permutation(self.learned)
+        size = self.recipe.batch_size
+        for number in range(self.steps):
+            batch = order[number * size : (number + 1) * size]
+            warp = self.batches.draw(random, len(batch))
+            self.rate = self._rate(number)
+            if observer:
+                observer.before(self, self.epoch * self.steps + number + 1, batch, warp)
+            result = self.batches.gradients(batch, warp)
+            if not math.isfinite(result.loss):
+                raise self._diverged(number + 1)
+            self.optimizer.step(result.gradients, self.rate)
+            if observer:
+                observer.after(self)
+            yield result, len(batch)
+
+    def _rate(self, step: int) -> float:
+        done = (self.epoch + step / self.steps) / self.recipe.epochs
+        return descent.rate_at(self.recipe.schedule, self.recipe.lr, min(done, 1.0))
+
+    def _diverged(self, step: int) -> Diverged:
+        return Diverged(
+            f"the loss is no number any more, in epoch {self.epoch + 1}, step {step}: try a "
+            f"smaller --lr than {self.recipe.lr:g}"
+        )
+
+    def _validate(self) -> tuple[float | None, float | None]:
+        if not len(self.held_out):
+            return None, None
+        loss, right = 0.0, 0
+        for indices, scores in self._guess(self.held_out):
+            wanted = self.examples.classes[indices]
+            loss += self.loss(scores, wanted)[0]
+            right += int((guesses(scores) == wanted).sum())
+        return loss / len(self.held_out), right / len(self.held_out)
+
+    def _guess(self, indices: Array) -> Iterator[tuple[Array, Array]]:
+        for begin in range(0, len(indices), _AT_ONCE):
+            some = indices[begin : begin + _AT_ONCE]
+            yield some, self.batches.scores(some)
+
+    def confusion(self, names: tuple[str, ...]) -> Scores:
+        """Score the images that were kept for validation, or all if none were."""
+        indices = self.held_out if len(self.held_out) else self.learned
+        guessed = [guesses(scores) for _, scores in self._guess(indices)]
+        return score(names, self.examples.classes[indices], np.concatenate(guessed))
+
+    def state(self) -> dict[str, Array]:
+        """Return the arrays that another process needs to go on."""
+        kept = {f"weights/{name}": array for name, array in self.weights.items()}
+        return kept | {f"state/{name}": array for name, array in self.optimizer.state.items()}
+
+    def restore(self, arrays: Mapping[str, Array], steps: int, history: Sequence[Epoch]) -> None:
+        """Go on where `state` was taken; raises ValueError for arrays of another network."""
+        own = self.state()
+        if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in arrays.items()}:
+            raise ValueError("its arrays are not those of this network")
+        for name, array in own.items():
+            array[...] = arrays[name]
+        self.optimizer.steps, self.epoch, self.history = steps, len(history), list(history)
+
+
+def _is_statistic(name: str) -> bool:
+    return name.endswith((".mean", ".variance"))
+
+
+def split(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
+    """Divide images into those that are learned from and those that are measured with.
+
+    Of each class the same share is measured with, and at least one image is learned from.
+
+    Returns
+    -------
+    learned, held_out : ndarray of int
+        Indices, in order.
+    """
+    random = np.random.default_rng([seed, _SPLIT])
+    held: list[Array] = []
+    for label in np.unique(classes):
+        own = random.permutation(np.flatnonzero(classes == label))
+        held.append(own[: min(round(share * len(own)), len(own) - 1)])
+    held_out = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(classes)), held_out), held_out
+
+
+def scale_of(examples: Examples, indices: Array, top: int) -> Scale:
+    """Measure mean and standard deviation of each channel, rounded to what a text can say."""
+    sums: Array = np.zeros(2)
+    count = 0
+    for begin in range(0, len(indices), _AT_ONCE):
+        pixels = examples.take(indices[begin : begin + _AT_ONCE]).astype(np.float64)
+        flat = pixels.reshape(-1, pixels.shape[-1])
+        sums = sums + np.stack([flat.sum(axis=0), (flat * flat).sum(axis=0)], axis=-1)
+        count += len(flat)
+    mean = sums[..., 0] / count
+    std = np.sqrt(np.maximum(sums[..., 1] / count - mean * mean, 0))
+    std = np.where(std < top / 1e4, float(top), std)
+    return Scale(_rounded(mean), _rounded(std))
+
+
+def _rounded(values: Array) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in np.atleast_1d(values))

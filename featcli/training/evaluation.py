@@ -1,0 +1,108 @@
+"""How good a finished model is on images that it has never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.datasets.gathering import Dataset, gather
+from featcli.datasets.items import DataError, Source
+from featcli.errors import UsageError
+from featcli.models.learning.batches import BLOCK, block_of
+from featcli.models.learning.chain import Chain
+from featcli.models.learning.scoring import Scores, score
+from featcli.models.model import Model
+
+Array = npt.NDArray[Any]
+
+
+def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores, tuple[str, ...]]:
+    """Compare a model's guesses with the right classes.
+
+    Parameters
+    ----------
+    model : Model
+        Gives a probability for each class, or for one of two.
+    source : Source
+    strict : bool
+        Refuse the data for one image that cannot be read.
+
+    Returns
+    -------
+    scores : Scores
+        Over the model's classes.
+    skipped : tuple of str
+        Why each image that is missing could not be read.
+
+    Raises
+    ------
+    UsageError
+        A model that gives maps.
+    DataError
+        A class that the model does not know.
+    """
+    if len(model.description.network.shape) != 1:
+        raise UsageError(f"the model {model.name} gives maps, not a probability per class")
+    names, numbers = matched(model, source.names)
+    top = model.description.range
+
+    def fit(image: Array) -> Array:
+        scaled = image * np.float32(top / source.top) if image.dtype.kind == "f" else image
+        return model.prepare(scaled)
+
+    data = gather(source, fit, strict=strict)
+    guessed = np.concatenate([_classes(one) for one in _results(model, data)])
+    return score(names, numbers[data.classes], guessed), data.skipped
+
+
+def matched(model: Model, names: Sequence[str]) -> tuple[tuple[str, ...], Array]:
+    """Find the number that the model gives to each class of the data.
+
+    Returns
+    -------
+    names : tuple of str
+        Of the model's classes.
+    numbers : ndarray of int
+        One for each of the data's.
+    """
+    count = model.description.network.shape[0]
+    known = model.labels or tuple(map(str, range(count)))
+    if count == 1:
+        known = _both(known[0], names)
+    for name in names:
+        if name not in known:
+            shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "")
+            raise DataError(f"the model {model.name} has no class {name!r}; it has {shown}")
+    return known, np.array([known.index(name) for name in names])
+
+
+def _both(positive: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of a model that gives one probability: the other one first."""
+    others = [name for name in names if name != positive]
+    if len(others) != 1:
+        raise DataError(f"the model tells {positive!r} from one other class, not from {others}")
+    return (others[0], positive)
+
+
+def _classes(results: Array) -> Array:
+    """Return the class of each image from (classes, images)."""
+    return (results[0] > 0.5).astype(np.intp) if len(results) == 1 else results.argmax(axis=0)
+
+
+def _results(model: Model, data: Dataset) -> Iterator[Array]:
+    """Yield what the network gives, (classes, images), block by block."""
+    nodes = model.description.network.nodes
+    size = block_of(nodes) if model.weights else 1
+    if size < BLOCK:  # large maps, or another engine: what runs one image is quicker there
+        with ThreadPoolExecutor() as pool:
+            yield from (one.reshape(-1, 1) for one in pool.map(model.run, data.pixels))
+        return
+    chain = Chain(nodes, model.weights)
+    for begin in range(0, len(data), size):
+        images = data.pixels[begin : begin + size]
+        order = (1, 3, 2, 0) if images.ndim == 4 else (1, 0)
+        yield chain.forward(np.ascontiguousarray(images.transpose(order))).copy()

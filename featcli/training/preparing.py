@@ -1,0 +1,71 @@
+"""What an image becomes before the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.datasets.gathering import Fit
+from featcli.datasets.items import DataError, Source
+from featcli.errors import ReadError
+from featcli.models.learning.product import Preparation
+from featcli.models.model import with_channels
+from featcli.models.network import preprocessing
+from featcli.training.options import Options
+
+Array = npt.NDArray[Any]
+
+
+def first_image(source: Source) -> tuple[str, Array]:
+    """Return the first image that can be read, and its name; raises DataError."""
+    reason = "the data holds no images"
+    for item in source:
+        try:
+            return item.name, item.read()
+        except ReadError as error:
+            reason = str(error)
+    raise DataError(reason)
+
+
+def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
+    """Decide what images become, and how each is brought there.
+
+    Returns
+    -------
+    preparation : Preparation
+        For the model's file.
+    fit : callable
+        From an image of the data to what is kept of it, without any normalisation.
+
+    Raises
+    ------
+    DataError
+        From `fit`: an image in colour among gray ones, or one of another size.
+    """
+    name, image = first_image(source)
+    channels = options.channels
+    if channels == "auto":
+        channels = "RGB" if image.shape[2] > 2 else "gray"
+    steps = size_steps(options.size) or "resize {}x{}".format(*image.shape[:2])
+    resized = preprocessing(steps)
+
+    def fit(one: Array) -> Array:
+        if options.channels == "auto" and channels == "gray" and one.shape[2] > 2:
+            raise DataError(
+                f"{name} is gray, but others are in colour: give --channels gray or --channels RGB"
+            )
+        maps = with_channels(one, channels)
+        if not options.size:
+            return maps
+        return np.ascontiguousarray(resized(maps).data)
+
+    return Preparation(steps, channels, source.top), fit
+
+
+def size_steps(size: str) -> str:
+    """Write --size as steps: N is the middle of the picture, RxC the whole of it."""
+    if not size:
+        return ""
+    return f"resize {size}" if "x" in size.lower() else f"resize {size} | crop {size}"

@@ -1,0 +1,125 @@
+"""What happened in a training, as pictures and tables, and what a finished model mistakes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.errors import OutputExists
+from featcli.io.atomic import Transaction, uninterrupted
+from featcli.models.learning.scoring import Scores
+from featcli.models.learning.training import Epoch
+from featcli.models.network import Network
+from featcli.training.session import Session
+from featcli.view import confusion, curves, filters
+from featcli.view.png import save_png
+
+Array = npt.NDArray[Any]
+HISTORY, CURVES, FILTERS = "history.jsonl", "curves.png", "filters.png"
+CONFUSION = ("confusion.csv", "confusion.png")
+
+
+def check_free(paths: list[Path], overwrite: bool) -> None:
+    """Raise OutputExists, before any work, for what is there already."""
+    for path in paths if not overwrite else []:
+        if path.exists():
+            raise OutputExists(f"{path} exists already: --overwrite replaces it")
+
+
+def write_history(path: Path, history: list[Epoch]) -> None:
+    """Write a line of JSON for every epoch."""
+    with uninterrupted(), Transaction() as transaction:
+        _put_history(transaction, path, history)
+        transaction.commit()
+
+
+def _put_history(transaction: Transaction, path: Path, history: list[Epoch]) -> None:
+    text = "".join(json.dumps(asdict(one)) + "\n" for one in history)
+    transaction.open(path).write(text.encode())
+
+
+def write_training(folder: Path, session: Session) -> None:
+    """Write history, curves, the first layer's filters and the confusion matrix."""
+    training = session.training
+    scores = training.confusion(session.names)
+    held = "validation" if len(training.held_out) else "the training images"
+    title = f"{session.output.stem} on {held}: {scores.right:,} of {scores.count:,} right"
+    with uninterrupted(), Transaction() as transaction:
+        _put_history(transaction, folder / HISTORY, training.history)
+        save_png(draw_curves(training.history), transaction.open(folder / CURVES))
+        if picture := _draw_filters(session):
+            save_png(picture, transaction.open(folder / FILTERS))
+        _put_confusion(transaction, folder, scores, title)
+        transaction.commit()
+
+
+def write_confusion(folder: Path, scores: Scores, title: str) -> None:
+    """Write the confusion matrix as a table and as a picture."""
+    with uninterrupted(), Transaction() as transaction:
+        _put_confusion(transaction, folder, scores, title)
+        transaction.commit()
+
+
+def _put_confusion(transaction: Transaction, folder: Path, scores: Scores, title: str) -> None:
+    table, picture = (folder / name for name in CONFUSION)
+    transaction.open(table).write(confusion_table(scores).encode("utf-8", "surrogateescape"))
+    drawn = confusion.draw(scores.names, scores.confusion, title)
+    save_png(drawn, transaction.open(picture))
+
+
+def confusion_table(scores: Scores) -> str:
+    """Write the confusion matrix as CSV: a row for each right class, a column for each guess."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["right\\guessed", *scores.names])
+    for name, row in zip(scores.names, scores.confusion.tolist(), strict=True):
+        writer.writerow([name, *row])
+    return text.getvalue()
+
+
+def draw_curves(history: list[Epoch]) -> Any:
+    """Draw loss and accuracy over the epochs."""
+    losses = [curves.Curve("training", [one.loss for one in history])]
+    shares = [curves.Curve("training", [one.accuracy for one in history])]
+    if history[0].val_loss is not None:
+        losses.append(curves.Curve("validation", [one.val_loss or 0.0 for one in history]))
+        shares.append(curves.Curve("validation", [one.val_accuracy or 0.0 for one in history]))
+    return curves.draw([curves.Panel("loss", losses), curves.Panel("accuracy", shares)])
+
+
+def _draw_filters(session: Session) -> Any:
+    """Draw the filters of the first layer at the start and now; None if it has none to see."""
+    before = first_filters(session.network, session.start)
+    after = first_filters(session.network, session.training.weights)
+    if before is None or after is None:
+        return None
+    epochs = session.training.epoch
+    banks = [filters.Bank("at the start", before), filters.Bank(f"after {epochs} epochs", after)]
+    return filters.draw(banks)
+
+
+def first_filters(network: Network, weights: dict[str, Array]) -> Array | None:
+    """Return the filters of the first layer, (rows, cols, channels, count).
+
+    Of a dense layer on flattened pixels each unit's weights are laid out as the image; None where
+    the first layer is neither.
+    """
+    before = network.input
+    for node in network.nodes:
+        for name, one in node.operations:
+            weight = weights[f"{name}.weight"] if "weight" in one.weights else None
+            if weight is None or one.kind == "conv":
+                return weight
+            if len(before) == 3 and weight.shape[0] == np.prod(before):
+                channels = weight.reshape(before[2], before[0], before[1], -1)
+                return channels.transpose(1, 2, 0, 3)
+            return None
+        before = before if node.step.stage == "flatten" else node.shape
+    return None

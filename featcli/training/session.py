@@ -1,0 +1,255 @@
+"""A training from the first look at the data to the finished model, with checkpoints between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from featcli.datasets.gathering import Fit, gather
+from featcli.datasets.items import DataError, Source
+from featcli.datasets.opening import open_source
+from featcli.errors import UsageError
+from featcli.io.atomic import Transaction, uninterrupted
+from featcli.io.options import ReadOptions
+from featcli.models import files
+from featcli.models.learning import checkpoint
+from featcli.models.learning.architectures import HEAD, NAMED, build, parameters, shapes
+from featcli.models.learning.batches import Scale
+from featcli.models.learning.product import Preparation, record
+from featcli.models.learning.starting import initial
+from featcli.models.learning.training import (
+    Diverged,
+    Epoch,
+    Observer,
+    Training,
+    Watch,
+    scale_of,
+    split,
+)
+from featcli.models.network import Network
+from featcli.training import trunks
+from featcli.training.options import Options
+from featcli.training.preparing import first_image, preparation
+
+Told = Callable[[Epoch], None]
+
+
+class Session:
+    """Trains a network and keeps what came of every epoch.
+
+    Parameters
+    ----------
+    options : Options
+    output : Path
+        The model's file; the checkpoint lies beside it until the model is finished.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What a person should know of the data.
+    start : dict of str to ndarray
+        The weights that it began with.
+    """
+
+    def __init__(self, options: Options, output: Path) -> None:
+        self.options, self.output = options, output
+        self.checkpoint = checkpoint.path_beside(output)
+        self._saved = 0
+        self._trunk: trunks.Trunk | None = None
+        source = _source(options)
+        self.preparation, fit = self._prepared(source)
+        # Before all images are read, which may take long.
+        self.network = self._network(source, fit)
+        self.dataset = gather(source, fit, strict=options.strict, folder=_near(output))
+        self.notes = (*source.notes, *_skipped(self.dataset.skipped))
+        self.start = initial(self.network, options.recipe.seed)
+        weights = {name: array.copy() for name, array in self.start.items()}
+        self.training = Training(self.network, weights, self.dataset, self._scale(), options.recipe)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
+        return self.dataset.names
+
+    @property
+    def whole(self) -> Network:
+        """The network with what comes before the layers that learn."""
+        if not self._trunk:
+            return self.network
+        return Network(f"{self._trunk.text} | {self.network.text}", self._trunk.input)
+
+    def _scale(self) -> Scale:
+        """Measure the images that are learned from; features stay as they are."""
+        if self._trunk:
+            return Scale()
+        recipe = self.options.recipe
+        learned, _ = split(self.dataset.classes, recipe.val_split, recipe.seed)
+        return scale_of(self.dataset, learned, self.preparation.top)
+
+    def resume(self, found: checkpoint.Checkpoint) -> None:
+        """Go on where a checkpoint was made.
+
+        Raises
+        ------
+        DataError
+            The data is not what it was made with.
+        CheckpointError
+            It is that of another network.
+        """
+        if found.digest != self.dataset.digest:
+            raise DataError(
+                f"{self.options.data} has changed since {self.checkpoint} was made: bring the "
+                "data back, or begin anew with --overwrite"
+            )
+        try:
+            self.training.restore(found.arrays, found.steps, found.history)
+        except ValueError as error:
+            raise checkpoint.CheckpointError(f"{self.checkpoint}: {error}") from error
+        self._saved = self.training.epoch
+
+    def run(self, told: Told, watch: Watch | None = None, observer: Observer | None = None) -> None:
+        """Train to the end; after every epoch the model and the checkpoint are written.
+
+        Parameters
+        ----------
+        told : callable
+            Called after every epoch, before anything is written.
+        watch, observer
+            See `Training.run_epoch`.
+
+        Raises
+        ------
+        Diverged
+            The message says what was kept.
+        """
+        try:
+            self._save(with_model=self._saved > 0)
+            while self.training.epoch < self.options.recipe.epochs:
+                told(self.training.run_epoch(watch, observer))
+                self._save()
+        except Diverged as error:
+            if not self._saved:
+                self.checkpoint.unlink(missing_ok=True)
+            raise Diverged(f"{error}; {self.kept()}") from error
+        except (KeyboardInterrupt, SystemExit):
+            self._save_unfinished()
+            raise
+        self.checkpoint.unlink(missing_ok=True)
+
+    def kept(self) -> str:
+        """Say what the model's file holds."""
+        if not self._saved:
+            return f"there is no {self.output} of a whole epoch"
+        return f"{self.output} holds epoch {self._saved}"
+
+    def _save(self, with_model: bool = True) -> None:
+        with uninterrupted(), Transaction() as transaction:
+            if with_model:
+                self._write_model(transaction)
+            stream = transaction.open(self.checkpoint)
+            options = self.options.to_json()
+            checkpoint.save(stream, self.training, options, self.dataset.digest)
+            transaction.commit()
+        self._saved = self.training.epoch
+
+    def _save_unfinished(self) -> None:
+        """Leave a model even of the first epoch; the checkpoint stays at its beginning."""
+        usable = all(np.isfinite(one).all() for one in self.training.weights.values())
+        if self._saved or not usable:
+            return
+        with uninterrupted(), Transaction() as transaction:
+            self._write_model(transaction)
+            transaction.commit()
+
+    def _write_model(self, transaction: Transaction) -> None:
+        weights = (self._trunk.weights if self._trunk else {}) | self.training.weights
+        about = record(
+            self.output.stem,
+            self.whole,
+            self.preparation,
+            self.training.scale,
+            self.names,
+            title=self._title(),
+            source=self._source_text(),
+            licence=self._trunk.licence if self._trunk else "",
+        )
+        files.save(transaction.open(self.output), about, weights)
+
+    def _title(self) -> str:
+        count = len(self.training.learned)
+        title = f"{len(self.names)} classes, learned from {count:,} images"
+        history = self.training.history
+        if history and history[-1].val_accuracy is not None:
+            held = len(self.training.held_out)
+            title += f"; {history[-1].val_accuracy:.2%} of {held:,} others right"
+        return title
+
+    def _source_text(self) -> str:
+        recipe = self.options.recipe
+        parts = [
+            f"featcli train {Path(self.options.data).name}: {self.training.epoch} of "
+            f"{recipe.epochs} epochs, batches of {recipe.batch_size}, {recipe.optimizer} with a "
+            f"rate of {recipe.lr:g} ({recipe.schedule}), seed {recipe.seed}"
+        ]
+        parts += [f"augmented by {recipe.augment}"] if recipe.augment != "none" else []
+        parts += [f"on the layers of {self.options.base}"] if self.options.base else []
+        parts += [f"on the kernels {self.options.kernels}"] if self.options.kernels else []
+        return ", ".join(parts)
+
+    def _prepared(self, source: Source) -> tuple[Preparation, Fit]:
+        """Decide what an image becomes, and what comes before the network."""
+        if len(source.names) < 2:
+            raise DataError(
+                f"{self.options.data}: has one class only, {source.names[0]!r}: "
+                "there is nothing to tell apart"
+            )
+        if self.options.base:
+            self._trunk = trunks.of_model(self.options.base)
+            return self._trunk.preparation, self._trunk.fit(source.top)
+        if self.options.kernels:
+            self._trunk, fit = trunks.of_kernels(source, self.options)
+            return self._trunk.preparation, fit
+        return preparation(source, self.options)
+
+    def _network(self, source: Source, fit: Fit) -> Network:
+        arch = self.options.recipe.arch
+        if self._trunk and arch in NAMED:
+            raise UsageError(f"--arch {arch}: takes images; a head is 'dense N | softmax'")
+        name, image = first_image(source)
+        try:
+            shape = fit(image).shape
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from error
+        return build(arch or HEAD.format(classes=len(source.names)), shape, len(source.names))
+
+    def describe(self) -> Sequence[str]:
+        """Say what is trained, in lines for a person."""
+        learned, held = len(self.training.learned), len(self.training.held_out)
+        return [
+            f"{learned:,} images to learn from, {held:,} to validate with, "
+            f"{len(self.names)} classes",
+            f"{shapes(self.network)}: {parameters(self.network):,} parameters",
+        ]
+
+
+def _near(output: Path) -> Path:
+    """Return a folder with room: a temporary one may be a part of the memory."""
+    return next(one for one in output.absolute().parents if one.is_dir())
+
+
+def _skipped(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the images that are missing, and count them."""
+    if not reasons:
+        return ()
+    several = f"{len(reasons)} images could not be read and are left out"
+    one = "1 image could not be read and is left out"
+    return (*reasons, several if len(reasons) > 1 else one)
+
+
+def _source(options: Options) -> Source:
+    reduced = 0
+    if options.base:
+        reduced = trunks.of_model(options.base).preparation.reduced
+    return open_source(options.data, "train", ReadOptions(as_bytes=True, reduced=reduced))

@@ -1,0 +1,77 @@
+"""The filters of a network's first layer, before and after training, one below the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.view.mapping import choose, to_pixels
+from featcli.view.picture import Picture
+from featcli.view.sheet import BACKGROUND, typeface
+
+Array = npt.NDArray[Any]
+_INK, _FRAME = (32, 32, 32), (112, 112, 112)
+_TILE, _GAP, _MARGIN, _LINE = 54, 8, 14, 22
+_ACROSS, _MOST = 16, 64
+
+
+class Bank(NamedTuple):
+    """Filters under a title: (rows, cols, channels, count)."""
+
+    title: str
+    values: Array
+
+
+def draw(banks: Sequence[Bank]) -> Picture:
+    """Draw banks of filters below each other: white is positive, black negative, mid-grey zero.
+
+    Filters of three channels are drawn in colour, those of any other number by the mean of their
+    channels. Each bank has a scale of its own, which is stated; at most 64 filters are shown.
+    """
+    from PIL import Image
+
+    pieces = [_draw_bank(one) for one in banks]
+    width = max(one.width for one in pieces)
+    height = sum(one.height for one in pieces) + _MARGIN
+    canvas = Image.new("RGB", (width, height), (BACKGROUND,) * 3)
+    top = 0
+    for one in pieces:
+        canvas.paste(one, (0, top))
+        top += one.height
+    info = {"layout": "filters", "banks": [[b.title, list(b.values.shape)] for b in banks]}
+    return Picture(np.asarray(canvas), info)
+
+
+def _draw_bank(bank: Bank) -> Any:
+    from PIL import Image, ImageDraw
+
+    values = bank.values[..., :_MOST]
+    shown = values if values.shape[2] == 3 else values.mean(axis=2, keepdims=True)
+    mapping = choose(shown, "signed")
+    pixels = to_pixels(shown, mapping)
+    count = pixels.shape[3]
+    across, down = min(count, _ACROSS), -(-count // _ACROSS)
+    step = _TILE + _GAP
+    size = (2 * _MARGIN + max(across * step, 420), _MARGIN + _LINE + down * step)
+    sheet = Image.new("RGB", size, (BACKGROUND,) * 3)
+    pen = ImageDraw.Draw(sheet)
+    title = f"{bank.title}: black {mapping.lo:.3g}, white {mapping.hi:.3g}"
+    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=typeface())
+    for number in range(count):
+        left = _MARGIN + number % across * step
+        top = _MARGIN + _LINE + number // across * step
+        sheet.paste(_tile(pixels[..., number]), (left, top))
+        pen.rectangle((left - 1, top - 1, left + _TILE, top + _TILE), outline=_FRAME)
+    return sheet
+
+
+def _tile(pixels: Array) -> Any:
+    """Enlarge a filter, every value a square."""
+    from PIL import Image
+
+    plain = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    image = Image.fromarray(np.ascontiguousarray(plain, dtype=np.uint8))
+    return image.resize((_TILE, _TILE), Image.Resampling.NEAREST)

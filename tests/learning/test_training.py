@@ -1,0 +1,222 @@
+"""Epochs: what is learned, in which order, and that equal seeds give equal bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from patterns import bars
+
+from featcli.errors import UsageError
+from featcli.models.learning import batches
+from featcli.models.learning.architectures import NAMED, build, parameters, shapes
+from featcli.models.learning.scoring import score
+from featcli.models.learning.starting import initial
+from featcli.models.learning.tracing import Tracer, lines
+from featcli.models.learning.training import Diverged, Recipe, Training, scale_of, split
+
+ARCH = "conv 6 3 | relu | pool 2 | flatten | dense 3 --name last | softmax"
+
+
+class Examples:
+    def __init__(self, **changes):
+        pixels, self.classes = bars(**changes)
+        self.pixels = pixels[..., np.newaxis]
+        self.shape = self.pixels.shape[1:]
+
+    def take(self, indices):
+        return self.pixels[indices]
+
+
+def training(arch=ARCH, examples=None, classes=3, **changes):
+    examples = examples or Examples()
+    recipe = Recipe(arch, **{"epochs": 4, "batch_size": 16, "lr": 0.01} | changes)
+    network = build(arch, examples.shape, classes)
+    weights = initial(network, recipe.seed)
+    scale = scale_of(examples, np.arange(len(examples.classes)), 255)
+    return Training(network, weights, examples, scale, recipe)
+
+
+def run(one, epochs=None):
+    while one.epoch < (epochs or one.recipe.epochs):
+        one.run_epoch()
+    return one
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"optimizer": "sgd", "lr": 0.05}, {"augment": "shift=1,flip"}, {"val_split": 0.0},
+    {"arch": "conv 6 3 --no-bias | batch_norm | relu | pool 3 | flatten | dense 3 | "
+     "softmax"},
+    {"arch": "conv 6 3 | relu | pool 2 | flatten | dense 3 | sigmoid"},
+])  # fmt: skip
+def test_a_network_learns(changes):
+    one = run(training(**changes))
+    assert one.history[0].loss > one.history[-1].loss
+    assert one.confusion(("a", "b", "c")).accuracy > 0.9
+    held = changes.get("val_split", 0.1)
+    assert (one.history[-1].val_accuracy is None) == (held == 0)
+
+
+def test_two_classes_may_have_one_score():
+    examples = Examples()
+    kept = examples.classes < 2
+    examples.pixels, examples.classes = examples.pixels[kept], examples.classes[kept]
+    arch = "conv 6 3 | relu | pool 2 | flatten | dense 1 | sigmoid"
+    one = run(training(arch, examples, classes=2))
+    assert one.confusion(("a", "b")).accuracy > 0.9
+
+
+def test_equal_seeds_give_equal_bytes_and_others_do_not():
+    first, again, other = (run(training(seed=seed)) for seed in (1, 1, 2))
+    for name, array in first.weights.items():
+        assert array.tobytes() == again.weights[name].tobytes()
+    assert (first.weights["last.weight"] != other.weights["last.weight"]).any()
+
+
+def test_the_number_of_processors_changes_nothing(monkeypatch):
+    several = run(training(batch_size=80), 2)
+    monkeypatch.setattr(batches, "usable_processors", lambda: 1)
+    one = run(training(batch_size=80), 2)
+    for name, array in several.weights.items():
+        assert array.tobytes() == one.weights[name].tobytes()
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 25])
+def test_blocks_add_up_to_the_batch(monkeypatch, block):
+    indices = np.arange(50)
+    whole = training(batch_size=50).batches.gradients(indices)
+    monkeypatch.setattr(batches, "BLOCK", block)
+    parts = training(batch_size=50)
+    found = parts.batches.gradients(indices)
+    assert (found.right, found.loss) == (whole.right, pytest.approx(whole.loss))
+    for name, array in whole.gradients.items():
+        np.testing.assert_allclose(found.gradients[name], array, atol=1e-5)
+    np.testing.assert_allclose(
+        parts.batches.scores(indices), training().batches.scores(indices), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("pause", [0, 1, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_what_goes_on_from_a_pause_is_the_same(pause, optimizer):
+    how = {"optimizer": optimizer, "augment": "rotate=5", "schedule": "cosine"}
+    whole = run(training(**how))
+    first = run(training(**how), pause) if pause else training(**how)
+    kept = {name: array.copy() for name, array in first.state().items()}
+    second = training(**how)
+    second.restore(kept, first.optimizer.steps, first.history)
+    run(second)
+    for name, array in whole.weights.items():
+        assert array.tobytes() == second.weights[name].tobytes()
+    assert [e.loss for e in second.history] == [e.loss for e in whole.history]
+
+
+def test_arrays_of_another_network_are_refused():
+    other = training("flatten | dense 3 | softmax")
+    with pytest.raises(ValueError, match="not those of this network"):
+        training().restore(other.state(), 0, [])
+
+
+def test_a_loss_that_is_no_number_ends_it():
+    one = training(lr=1e18, optimizer="sgd", epochs=3)
+    with pytest.raises(Diverged, match=r"epoch 1, step \d+: try a smaller --lr than 1e\+18"):
+        run(one)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=60), st.floats(0, 0.99), st.integers(0, 99))
+def test_a_split_takes_a_share_of_each_class_and_leaves_some(labels, share, seed):
+    classes = np.array(labels)
+    learned, held = split(classes, share, seed)
+    assert sorted([*learned, *held]) == list(range(len(labels)))
+    for label in set(labels):
+        count = labels.count(label)
+        assert (classes[held] == label).sum() == min(round(share * count), count - 1)
+    assert (split(classes, share, seed)[1] == held).all()
+
+
+def test_a_scale_makes_pixels_normal():
+    examples = Examples()
+    scale = scale_of(examples, np.arange(120), 255)
+    laid_out = scale.lay_out(examples.pixels)
+    assert laid_out.shape == (12, 1, 12, 120)
+    assert abs(laid_out.mean()) < 1e-3
+    assert laid_out.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_pixels_that_are_all_alike_are_not_divided_by_zero():
+    examples = Examples()
+    examples.pixels = np.full_like(examples.pixels, 7)
+    assert scale_of(examples, np.arange(120), 255).std == (255.0,)
+
+
+def test_scores_say_what_became_of_each_class():
+    found = score(("a", "b", "c"), np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
+    assert found.confusion.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert (found.count, found.right, found.accuracy) == (4, 3, 0.75)
+    np.testing.assert_allclose(found.precision, [1, 0.5, np.nan])
+    np.testing.assert_allclose(found.recall, [2 / 3, 1, np.nan])
+    assert [row[:2] for row in found.rows()] == [("a", 3), ("b", 1), ("c", 0)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_traced_step_is_the_step(optimizer):
+    told = []
+    one = training(optimizer=optimizer, momentum=0.0, batch_size=20, val_split=0.0)
+    other = training(optimizer=optimizer, momentum=0.0, batch_size=20, val_split=0.0)
+    one.run_epoch(observer=Tracer(3, told.append))
+    other.run_epoch()
+    for name, array in one.weights.items():
+        assert array.tobytes() == other.weights[name].tobytes()
+    (step,) = told
+    assert (step.step, step.images) == (3, 20)
+    assert step.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    slope = step.probabilities[step.wanted] - 1
+    assert step.slope == pytest.approx(slope, abs=1e-5)
+    assert step.new_loss < step.loss
+    assert (step.after < step.before) == (step.gradient > 0)
+    if optimizer == "sgd":
+        assert step.after == pytest.approx(step.before - step.rate * step.gradient, abs=1e-6)
+    text = "\n".join(lines(step, ("lying", "standing", "spot"), optimizer))
+    for word in ("guess", "loss", "dL/dw = dL/dz * dz/dw", "after", "new loss", "last.weight["):
+        assert word in text
+
+
+def test_the_gradient_of_a_traced_step_is_the_mean_over_its_batch():
+    told = []
+    one = training(batch_size=1, val_split=0.0)
+    one.run_epoch(observer=Tracer(5, told.append))
+    assert told[0].gradient == pytest.approx(told[0].slope * told[0].value, rel=1e-5)
+
+
+def test_the_named_networks_are_those_of_their_papers():
+    assert parameters(build("lenet", (28, 28, 1), 10)) == 61_706
+    assert parameters(build("dense", (28, 28, 1), 10)) == 784 * 128 + 128 + 1290
+    tiny = build("tiny-vgg", (64, 64, 3), 10)
+    assert shapes(tiny).split(" | ")[-3:] == ["flatten 1690", "dense 10", "softmax 10"]
+    assert parameters(tiny) == 280 + 3 * 910 + 16_910
+    for name in NAMED:
+        assert build(name, (28, 28, 1), 3).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("arch", "words"),
+    [
+        ("conv 8 3 --padding 0 | pool 4 | conv 8 9 --padding 0 | flatten | dense 3 | softmax",
+         r"filters of 9x9 .* \(12x12x1 \| conv 10x10x8 \| pool 2x2x8 \| conv \?\)"),
+        ("conv 8 3 | dense 3 | softmax", r"takes a vector.*\(12x12x1 \| conv 12x12x8 \| dense \?"),
+        ("dense 3 | softmax", r"takes a vector.*12x12x1 \| dense \?"),
+        ("conv 8 3 | flatten | dense 3", "must end in"),
+        ("conv 8 3 | softmax", "must end in"),
+        ("flatten | softmax", "put 'dense 3' before the softmax"),
+        ("flatten | dense 4 | softmax", "gives 4 scores, but the data has 3 classes"),
+        ("flatten | dense 3 --activation relu | softmax", "only softmax follows the last dense"),
+        ("flatten | dense 1 | sigmoid", "gives 1 scores"),
+        ("convolve vertical | flatten | dense 3 | softmax", "no layer 'convolve'"),
+        ("flatten | dense", "needs --units"),
+        ("lenett", "no layer 'lenett'"),
+    ],
+)  # fmt: skip
+def test_a_network_that_cannot_be_trained_is_refused(arch, words):
+    with pytest.raises(UsageError, match=words):
+        build(arch, (12, 12, 1), 3)
