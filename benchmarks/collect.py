@@ -6,6 +6,7 @@
     python benchmarks/engine.py
     python benchmarks/engine_scale.py
     python benchmarks/classify.py > benchmarks/results/classify.md
+    python benchmarks/batch.py > benchmarks/results/batch.md
     python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/train.py > benchmarks/results/train.md
     python benchmarks/collect.py
@@ -28,6 +29,7 @@ TITLES = {
     "engine-scale": "",
     "engine-paths": "",
     "classify": "",
+    "batch": "## Folders",
     "explain": "## The page of explain: the ImageNet network on a sample",
     "train": "## Training",
 }

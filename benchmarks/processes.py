@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -57,6 +58,15 @@ def once(command: Command) -> tuple[float, int]:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     return seconds, usage.ru_maxrss
+
+
+def apart(work: Callable[..., None], *arguments: object) -> None:
+    """Do something in a process of its own: a child's peak memory begins with its parent's."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
 
 
 def environment() -> dict[str, str]:

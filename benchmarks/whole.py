@@ -9,16 +9,14 @@ One photo in, its vertical edges out. Needs `pip install '.[bench]'` and Debian'
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from processes import Command, featcli, in_turn, once, rows
+from processes import Command, apart, featcli, in_turn, once, rows
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]
@@ -31,15 +29,6 @@ np.save(sys.argv[2] + ".npy", y)
 top = np.abs(y).max()
 cv2.imwrite(sys.argv[2] + ".png", np.rint(y[:, :, ::-1] * (127.5 / top) + 127.5).astype(np.uint8))
 """
-
-
-def apart(work: Callable[..., None], *arguments: object) -> None:
-    """Do something in a process of its own: a child's peak memory begins with its parent's."""
-    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise SystemExit(process.exitcode)
 
 
 def save_photo(path: Path, rows: int, cols: int) -> None:

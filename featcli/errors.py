@@ -32,3 +32,7 @@ class UsageError(FeatError):
 
 class OutputExists(UsageError):
     """An output is already there and is not featcli's own to replace."""
+
+
+class DiskFull(WriteError):
+    """There is no room: whatever follows could not be written either."""

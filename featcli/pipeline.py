@@ -29,6 +29,11 @@ class Pipeline:
     watch : callable, optional
         Called as `watch(step, frame, results)` after each step on each frame.
 
+    Attributes
+    ----------
+    gives : str or None
+        `"maps"`, `"vector"`, or None where that depends on the input.
+
     Raises
     ------
     UsageError
@@ -39,7 +44,7 @@ class Pipeline:
     def __init__(self, text: str | Iterable[Step], watch: Watch | None = None) -> None:
         self.steps = parse(text) if isinstance(text, str) else tuple(text)
         self.watch = watch
-        check(self.steps)
+        self.gives = check(self.steps)
 
     def __call__(self, frame: Frame | npt.ArrayLike) -> Frame:
         """Run, where one result is expected; raises ValueError for several parts."""
@@ -74,6 +79,11 @@ class Pipeline:
     def splits(self) -> bool:
         """Whether one image gives several results."""
         return any(stages.get(step.stage).gives == "parts" for step in self.steps)
+
+    @property
+    def recipe(self) -> tuple[Step, ...]:
+        """All that it does, as steps."""
+        return self.steps
 
     @property
     def enough(self) -> int:
@@ -231,8 +241,14 @@ def _caption_of(step: Step) -> str:
         return " ".join([step.stage, *flags, *given])
 
 
-def check(steps: Sequence[Step], find: Find = stages.get) -> None:
-    """Raise UsageError when a stage cannot take what the one before it gives."""
+def check(steps: Sequence[Step], find: Find = stages.get) -> str | None:
+    """Return what the last step gives, `"maps"` or `"vector"`; None for either.
+
+    Raises
+    ------
+    UsageError
+        A stage cannot take what the one before it gives.
+    """
     current: str | None = None
     for number, step in enumerate(steps, 1):
         stage = find(step.stage)
@@ -245,6 +261,7 @@ def check(steps: Sequence[Step], find: Find = stages.get) -> None:
             current = "maps" if stage.gives == "parts" else stage.gives
         elif stage.takes != "any":
             current = stage.takes
+    return current
 
 
 def _a(kind: str | None) -> str:

@@ -154,6 +154,54 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
         signal.signal(number, handler)
 
 
+# Runs in every process that is started: what a decoder that crashes or hangs looks like. Only a
+# worker decodes where there are workers.
+_HURT = """
+import os, pathlib, signal, time
+plain = pathlib.Path.open
+def hurt(self, *arguments, **named):
+    if self.name.startswith("crash"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if self.name.startswith("once") and not pathlib.Path("tried").exists():
+        pathlib.Path("tried").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if self.name.startswith("hang"):
+        time.sleep(600)
+    return plain(self, *arguments, **named)
+pathlib.Path.open = hurt
+"""
+
+
+@pytest.fixture
+def hurt(workspace: Path) -> dict[str, str]:
+    """An environment in which files called crash*, once* and hang* do that to who reads them."""
+    folder = workspace.parent / "hurt"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_HURT)
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.getenv("PYTHONPATH")])])}
+
+
+@pytest.fixture
+def started(workspace: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start featcli and go on: `started("relu", "in", "-o", "out")` gives the process."""
+    running: list[subprocess.Popen] = []
+
+    def start(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen:
+        command = [sys.executable, "-m", "featcli", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, env=environment(**(env or {}))
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
 def listing(folder: Path) -> dict[str, int]:
     """Every file below a folder with its time of change: what a command left or touched."""
     return {

@@ -149,7 +149,7 @@ def test_one_broken_image_does_not_stop_the_others(broken: Path, inline: Runner)
     result = inline("relu", "truncated.png", "gray.png", "text.png", "one.png")
     assert result.returncode == 1
     assert result.stdout.splitlines() == ["gray.relu.npy", "one.relu.npy"]
-    assert result.stderr.splitlines()[-1] == "featcli relu: 2 of 4 inputs failed"
+    assert result.stderr.splitlines()[-1] == "featcli relu: 2 done, 0 skipped, 2 failed"
 
 
 def test_nothing_is_done_when_one_of_the_outputs_is_anothers(broken: Path, inline: Runner) -> None:
@@ -224,7 +224,7 @@ def test_a_folder_in_a_list_is_refused_by_name(broken: Path, inline: Runner) -> 
     result = inline("relu", "-o", "-", stdin="empty\nfolder.png\n")
     assert result.returncode == 1
     assert "empty: a folder in a list of files" in result.stderr
-    assert "2 of 2 inputs failed" in result.stderr
+    assert "0 done, 0 skipped, 2 failed" in result.stderr
 
 
 def test_an_empty_list_is_an_error(broken: Path, inline: Runner) -> None:

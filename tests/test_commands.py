@@ -78,7 +78,7 @@ def test_a_commands_help_fits_and_explains_everything(name: str, inline: Runner)
     prose = lines[: lines.index("Examples:")]
     assert max(map(len, prose)) <= 80
     titles = [line for line in prose if line.endswith(":") and line[0] != " "]
-    order = ["Arguments:", "Options:", "Model:", "Input:", "Output:", "Other:"]
+    order = ["Arguments:", "Options:", "Model:", "Input:", "Output:", "Batch:", "Other:"]
     assert titles == [title for title in order if title in titles]
     assert titles[0] == "Arguments:"
     assert prose[prose.index("Arguments:") + 1][26:].strip()
@@ -225,16 +225,18 @@ def test_print_shell_gives_the_same_bytes(workspace: Path, inline: Runner, shell
     Path("it's.png").write_bytes(Path("small.png").read_bytes())
     Path("-x.png").write_bytes(Path("gray.png").read_bytes())
     stages = "convolve '-1 0 1; -2 0 2' sobel-y --stride 2 | relu | pool 2 --kind mean | flatten"
-    tail = ["--unit", "--no-sidecar", "--", "it's.png", "-x.png"]
+    tail = ["--unit", "--no-sidecar", "-j", "1", "--", "it's.png", "-x.png"]
     script = inline("run", stages, "-o", "a/", "--print-shell", *tail).stdout
     assert script.count(" | ") == 3
     piped = shell(script)
-    assert (piped.returncode, piped.stderr) == (0, "")
+    expected = "featcli flatten: 2 done, 0 skipped, 0 failed\n"
+    assert (piped.returncode, piped.stderr) == (0, expected)
     run = inline("run", stages, "-o", "b/", *tail)
     assert run.stdout == piped.stdout.replace("a/", "b/")
     for name in run.stdout.splitlines():
         assert Path(name).read_bytes() == Path(name.replace("b/", "a/")).read_bytes()
     assert not list(Path("a").glob("*.json"))
+    assert "--jobs 1" in script
 
 
 def test_print_shell_of_one_stage(workspace: Path, inline: Runner) -> None:

@@ -19,26 +19,28 @@ ROOMS: dict[str, set[str]] = {
     "_version": set(),
     "_index": set(),
     "errors": set(),
+    "cores": set(),
     "npy": {"numpy", "errors"},
     "frame": {"numpy"},
     "trace": {"numpy", "frame"},
     "formulas": {"numpy"},
     "kernels": {"numpy", "errors", "formulas", "npy"},
     "stage": {"numpy", "_index"},
-    "engine": {"numpy", "scipy"},
+    "engine": {"numpy", "scipy", "cores"},
     "ops": {"numpy", "PIL", "errors", "npy", "kernels", "stage", "engine"},
     "pipeline": {"numpy", "errors", "frame", "stage", "ops"},
     "extras": {"errors"},
     "models": {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
-        *("ops", "pipeline"),
+        *("ops", "pipeline", "cores"),
     },
-    "view": {"numpy", "PIL", "errors", "frame", "trace"},
+    "view": {"numpy", "PIL", "errors", "cores", "frame", "trace"},
     "io": {"numpy", "PIL", "_version", "errors", "npy", "frame", "stage", "view", "extras"},
     "datasets": {"numpy", "errors", "npy", "io"},
     "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
     | {"view"},
-    "batch": {"numpy", "_version", "errors", "frame", "pipeline", "models", "io", "view"},
+    "batch": {"numpy", "_version", "errors", "cores", "frame", "stage", "pipeline", "models", "io"}
+    | {"view"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

@@ -13,13 +13,26 @@ from conftest import Runner
 from PIL import Image
 
 from featcli.batch import inputs
+from featcli.batch.trees import NOTHING, Excluded
 from featcli.errors import UsageError
 from featcli.io.options import ReadOptions
 
 
-def keys(arguments: list[str], **how: object) -> list[str]:
-    found = inputs.expand(inputs.resolve(arguments), ReadOptions(), **how)
-    return [item.source.key for item in found]
+def items(arguments: list[str], exclude: Excluded = NOTHING) -> list[inputs.Item]:
+    way = inputs.Way(ReadOptions(), exclude=exclude)
+    return list(inputs.expand(inputs.resolve(arguments, exclude), way))
+
+
+def keys(arguments: list[str], exclude: Excluded = NOTHING) -> list[str]:
+    return [item.source.key for item in items(arguments, exclude)]
+
+
+def paths(arguments: list[str]) -> list[str]:
+    return [one.path for one in inputs.resolve(arguments)]
+
+
+def is_listed(arguments: list[str]) -> bool:
+    return inputs.is_listed_in_full(inputs.resolve(arguments) if arguments else [])
 
 
 def copies(*names: str) -> None:
@@ -42,25 +55,25 @@ def test_a_folder_gives_paths_below_it_in_order(workspace: Path) -> None:
 
 def test_a_glob_is_expanded_before_any_work(workspace: Path) -> None:
     copies("in/a.png", "in/deep/b.png")
-    assert inputs.resolve(["in/**/*.png"]) == ["in/a.png", "in/deep/b.png"]
-    assert inputs.is_listed_in_full(inputs.resolve(["in/**/*.png"]))
+    assert paths(["in/**/*.png"]) == ["in/a.png", "in/deep/b.png"]
+    assert keys(["in/**/*.png"]) == ["a", "deep/b"]
+    assert is_listed(["in/**/*.png"])
 
 
 def test_what_exists_is_no_glob(workspace: Path) -> None:
     copies("[red].png", "r.png")
-    assert inputs.resolve(["[red].png"]) == ["[red].png"]
+    assert paths(["[red].png"]) == ["[red].png"]
 
 
 def test_the_output_folder_is_not_read(workspace: Path) -> None:
     copies("in/a.png", "in/out/b.png")
-    found = inputs.expand(["in"], ReadOptions(), exclude=Path("in/out"))
-    assert [item.source.key for item in found] == ["a"]
+    assert keys(["in"], Excluded(Path("in/out"))) == ["a"]
 
 
 def test_a_folder_with_nothing_but_the_output_holds_no_images(workspace: Path) -> None:
     copies("in/out/b.png")
     with pytest.raises(UsageError, match="no images in the folder 'in'"):
-        inputs.resolve(["in"], Path("in/out"))
+        inputs.resolve(["in"], Excluded(Path("in/out")))
 
 
 def test_links_to_folders_are_followed_once(workspace: Path) -> None:
@@ -73,7 +86,7 @@ def test_links_to_folders_are_followed_once(workspace: Path) -> None:
 def test_the_picture_beside_an_array_is_no_input(workspace: Path, inline: Runner) -> None:
     inline("relu", "gray.png", "-o", "maps")
     copies("maps/alone.png")
-    assert [item.path.name for item in inputs.expand(["maps"], ReadOptions())] == [
+    assert [Path(item.name).name for item in items(["maps"])] == [
         "alone.png",
         "gray.relu.npy",
     ]
@@ -88,10 +101,10 @@ def test_a_tar_in_a_folder_gives_what_it_holds(workspace: Path, inline: Runner) 
 
 def test_a_tar_is_not_held_in_memory_to_be_checked(workspace: Path, inline: Runner) -> None:
     inline("relu", "gray.png", "-o", "x.tar")
-    assert not inputs.is_listed_in_full(["gray.png", "x.tar"])
-    assert not inputs.is_listed_in_full(["gray.png", "-"])
-    assert not inputs.is_listed_in_full([])
-    assert inputs.is_listed_in_full(["gray.png", "one.png"])
+    assert not is_listed(["gray.png", "x.tar"])
+    assert not is_listed(["gray.png", "-"])
+    assert not is_listed([])
+    assert is_listed(["gray.png", "one.png"])
 
 
 def test_an_image_is_known_by_its_bytes(workspace: Path, inline: Runner) -> None:

@@ -69,7 +69,8 @@ def test_find_feeds_convolve(workspace: Path, shell: Runner) -> None:
     result = shell("find . -name '*.png' | sort | featcli convolve -k vertical -o maps")
     expected = ["deep/er/six", "gray", "one", "small", "zero"]
     assert result.stdout.splitlines() == [f"maps/{name}.vertical.npy" for name in expected]
-    assert (result.returncode, result.stderr) == (0, "")
+    summary = "featcli convolve: 5 done, 0 skipped, 0 failed\n"
+    assert (result.returncode, result.stderr) == (0, summary)
 
 
 def test_names_that_are_hard_to_print_pass_through_print0(workspace: Path, shell: Runner) -> None:
@@ -109,7 +110,7 @@ def test_a_folder_streams_through_and_gives_the_bytes_of_run(
     folder_of_images(workspace / "many", 12)
     shell(ARRAYS.format("many", "piped/"))
     shell(f"featcli run {shlex.quote(STAGES)} many -o run/")
-    assert len(names(workspace / "piped")) == 12 * 3
+    assert len(names(workspace / "piped")) == 12 * 3 + 1
     arrays = sorted((workspace / "run").glob("*.npy"))
     for path in arrays:
         assert path.read_bytes() == (workspace / "piped" / path.name).read_bytes()
@@ -235,8 +236,8 @@ def test_a_truncated_stream_fails_all_that_follow(workspace: Path, shell: Runner
     )
     result = shell(script)
     assert codes(result)[2:] == [1, 1]
-    assert len(result.stderr.splitlines()) == 2
-    assert not Path("out").exists()
+    assert len(result.stderr.splitlines()) == 3
+    assert names(workspace / "out") == {"manifest.jsonl"}
 
 
 def test_a_failure_travels_on_and_the_last_command_knows(workspace: Path, shell: Runner) -> None:
@@ -248,7 +249,7 @@ def test_a_failure_travels_on_and_the_last_command_knows(workspace: Path, shell:
     result = shell(script)
     assert result.stdout.splitlines() == ["gray.vertical.relu.max2.npy", "1 1 1"]
     assert "featcli pool: broken.png: " in result.stderr
-    assert "featcli pool: 1 of 2 inputs failed" in result.stderr
+    assert "featcli pool: 1 done, 0 skipped, 1 failed" in result.stderr
 
 
 def test_nothing_on_standard_input_is_an_error(workspace: Path, inline: Runner) -> None:

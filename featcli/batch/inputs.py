@@ -5,15 +5,26 @@ from __future__ import annotations
 import glob
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli.batch.peeking import Prefixed, first_bytes, names
+from featcli.batch.trees import (
+    NOTHING,
+    Excluded,
+    files_below,
+    holds_inputs,
+    key_among_siblings,
+    kind_of,
+)
 from featcli.errors import FeatError, ReadError, UsageError
 from featcli.frame import Sample, Source
 from featcli.io import records
-from featcli.io.files import HEAD, READABLE, SUFFIXES, read_file, read_stream, sniff
+from featcli.io.files import READABLE, SUFFIXES, read_file, read_stream, sniff
 from featcli.io.naming import Heading, key_of
 from featcli.io.options import ReadOptions
 
@@ -23,6 +34,7 @@ class FileItem(NamedTuple):
 
     path: Path
     key: str
+    may_repeat: bool = False  # named one by one, so that another may have the same key
 
     @property
     def name(self) -> str:
@@ -42,9 +54,13 @@ class FileItem(NamedTuple):
             raise ReadError(f"{self.path}: {error}") from error
         return read_file(self.path, self.key, options)
 
-    def state(self, sample: Sample) -> dict[str, Any]:
-        """Say what tells whether the input has changed."""
-        return records.input_state(self.path)
+    def state(self, checksum: bool = False) -> dict[str, Any]:
+        """Say what tells whether the input has changed; raises ReadError."""
+        try:
+            found: dict[str, Any] = records.input_state(self.path)
+            return found | ({"sha256": records.digest_of_file(self.path)} if checksum else {})
+        except OSError as error:
+            raise ReadError(f"{self.path}: {error.strerror or error}") from error
 
     def heading(self) -> Heading:
         """Guess, without reading it, what its frame will be called."""
@@ -77,28 +93,83 @@ class LoadedItem(NamedTuple):
         """Return it."""
         return self.sample
 
-    def state(self, sample: Sample) -> dict[str, Any]:
+    @property
+    def may_repeat(self) -> bool:
+        """Whether another may have the same key."""
+        return bool(self.sample.frames)
+
+    @property
+    def key(self) -> str:
+        """Its source's, and what tells parts of one image apart that come one by one."""
+        marks = [
+            ".".join([frame.part, *Heading(frame.source, "", frame.history).tags])
+            for frame in self.sample.frames
+        ]
+        return "\0".join([self.sample.source.key, *marks])
+
+    def state(self, checksum: bool = False) -> dict[str, Any]:
         """Say what tells whether the input has changed: its content."""
-        return records.digest_of(sample.frames)
+        return records.digest_of(self.sample.frames)
+
+    def heading(self) -> Heading:
+        """Return what its first frame is called."""
+        for frame in self.sample.frames:
+            return Heading(frame.source, frame.part, frame.history)
+        return Heading(self.source, "", ())
 
 
 Item = FileItem | LoadedItem
 
 
-def resolve(arguments: Sequence[str], exclude: Path | None = None) -> list[str]:
+class Named(NamedTuple):
+    """What a person named: a file with its key, a folder with what goes before its keys, or `-`."""
+
+    path: str
+    key: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, to be read with all below it."""
+        return self.path != "-" and Path(self.path).is_dir()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How what is named becomes items.
+
+    Attributes
+    ----------
+    options : ReadOptions
+        For what a stream holds.
+    keep_folders : bool
+        Whether listed paths keep their folders in their keys.
+    exclude : Excluded
+        Where the results go.
+    dotted : bool
+        Whether one input may give several results, whose names go on after the key.
+    """
+
+    options: ReadOptions
+    keep_folders: bool = False
+    exclude: Excluded = NOTHING
+    dotted: bool = False
+
+
+def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named]:
     """Look, before any work, for what is named.
 
     Parameters
     ----------
     arguments : sequence of str
         Files, folders, globs, and `-`. What exists under its very name is no glob.
-    exclude : Path, optional
-        A folder that is not read: where the results go.
+    exclude : Excluded
+        Where the results go, which is not read.
 
     Returns
     -------
-    list of str
-        The same, each glob replaced by what it matches.
+    list of Named
+        A file has its stem for a key, what a glob matches its path below the glob's fixed folder.
+        The keys of a folder are paths below it; where more is named they begin with its name.
 
     Raises
     ------
@@ -106,78 +177,117 @@ def resolve(arguments: Sequence[str], exclude: Path | None = None) -> list[str]:
         Nothing is there, a folder holds no image, or one is where the results go.
     """
     found = [match for argument in arguments for match in _matches(argument)]
-    for folder in (Path(name) for name in found if Path(name).is_dir()):
-        if exclude and exclude.exists() and exclude.samefile(folder):
-            raise UsageError(f"-o {exclude}: the results cannot go into the input folder itself")
-        if next(_files_below(folder, "", exclude, ()), None) is None:
+    for folder in (Path(one.path) for one in found if one.is_folder):
+        if exclude.is_folder(folder):
+            raise UsageError(
+                f"-o {exclude.folder}: the results cannot go into the input folder itself"
+            )
+        if not holds_inputs(folder, exclude):
             raise UsageError(f"no images in the folder '{folder}' ({READABLE})")
-    return found
+    return _apart(found) if len(arguments) > 1 else found
 
 
-def _matches(argument: str) -> list[str]:
+def _matches(argument: str) -> list[Named]:
     if argument == "-" or os.path.lexists(argument):
-        return [argument]
+        is_file = argument != "-" and not Path(argument).is_dir()
+        return [Named(argument, key_of(Path(argument).name) if is_file else "")]
     found = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
     if not found:
         raise UsageError(f"no file {argument!r}")
-    return found
+    base = _fixed(argument)
+    return [_matched(Path(one), base) for one in found]
 
 
-def is_listed_in_full(arguments: Sequence[str]) -> bool:
+def _fixed(pattern: str) -> Path:
+    """Return the folder that is named before a glob's first sign."""
+    pieces = Path(pattern).parts
+    return Path(*takewhile(lambda piece: not glob.has_magic(piece), pieces))
+
+
+def _matched(path: Path, base: Path) -> Named:
+    if path.is_dir():
+        return Named(str(path), f"{path.relative_to(base).as_posix()}/")
+    above = path.parent.relative_to(base).as_posix()
+    last = key_among_siblings(path)
+    return Named(str(path), last if above == "." else f"{above}/{last}")
+
+
+def _apart(found: list[Named]) -> list[Named]:
+    """Put each folder's name before its keys; where two have one name, the whole path."""
+    names = {one.path: Path(one.path).resolve().name for one in found if one.is_folder}
+    counts = Counter(name.casefold() for name in names.values())
+
+    def prefix(one: Named) -> str:
+        if one.path not in names or one.key:
+            return one.key
+        name = names[one.path]
+        return f"{name if counts[name.casefold()] == 1 else Path(one.path).resolve().as_posix()}/"
+
+    return [one._replace(key=prefix(one).lstrip("/")) for one in found]
+
+
+def is_listed_in_full(named: Sequence[Named]) -> bool:
     """Say whether every input is a file of its own, so that all can be checked before any work."""
-    paths = [Path(one) for one in arguments if one != "-"]
-    named = len(paths) == len(arguments) > 0
-    return named and all(path.is_file() and not _is_tar(path) for path in paths)
+    paths = [Path(one.path) for one in named if one.path != "-"]
+    complete = len(paths) == len(named) > 0
+    return complete and all(path.is_file() and not _is_tar(path) for path in paths)
 
 
 def expand(
-    arguments: Sequence[str],
-    options: ReadOptions,
+    named: Sequence[Named],
+    way: Way,
     *,
     lists: Sequence[BinaryIO] = (),
     stdin: BinaryIO | None = None,
-    keep_folders: bool = False,
-    exclude: Path | None = None,
 ) -> Iterator[Item]:
-    """Turn arguments into items, in order.
+    """Turn what is named into items, in order.
 
     Parameters
     ----------
-    arguments : sequence of str
+    named : sequence of Named
         What `resolve` gives: files, folders, and `-` for `stdin`.
-    options : ReadOptions
-        For what a stream holds.
+    way : Way
     lists : sequence of binary file
         Lists of paths, separated by newlines or NUL.
     stdin : binary file, optional
         Read for `-`: a list of paths, a tar stream, one image or one array, by its bytes.
-    keep_folders : bool
-        Whether listed paths keep their folders in their keys.
-    exclude : Path, optional
-        A folder that is not read: where the results go.
     """
-    for argument in arguments:
-        if argument == "-":
-            if stdin is None:
-                raise UsageError("'-' needs something on standard input")
-            source = Source("stdin", "-")
-            yield from _from_stream(stdin, options, source, "standard input", keep_folders)
+    for one in named:
+        if one.path != "-":
+            yield from _from_named(one, way)
+        elif stdin is None:
+            raise UsageError("'-' needs something on standard input")
         else:
-            yield from _from_argument(argument, options, exclude)
-    for one in lists:
-        yield from _from_list(one, options, keep_folders)
+            yield from _from_stream(stdin, way, Source("stdin", "-"), "standard input")
+    for stream in lists:
+        yield from _from_list(stream, way)
 
 
-def _from_argument(argument: str, options: ReadOptions, exclude: Path | None) -> Iterator[Item]:
-    path = Path(argument)
-    if path.is_dir():
-        yield from _from_folder(path, exclude, options)
-    else:
-        yield from _from_path(path, key_of(path.name), options)
+def count(named: Sequence[Named], way: Way) -> int:
+    """Count the files that `expand` will find."""
+    folders = [Path(one.path) for one in named if one.is_folder]
+    below = (files_below(folder, "", way.exclude) for folder in folders)
+    return len(named) - len(folders) + sum(1 for _ in chain.from_iterable(below))
 
 
-def _from_path(path: Path, key: str, options: ReadOptions) -> Iterator[Item]:
+def _from_named(one: Named, way: Way) -> Iterator[Item]:
+    path = Path(one.path)
+    if not path.is_dir():
+        for item in _from_path(path, one.key, way):
+            yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item
+        return
+    for found, key in files_below(path, one.key, way.exclude, way.dotted):
+        if found.is_dir():
+            yield _failed(Source(key, str(found)), f"{found}: this folder cannot be read")
+        else:
+            yield from _from_path(found, key, way)
+
+
+def _from_path(path: Path, key: str, way: Way) -> Iterator[Item]:
     """Yield a file, or what a tar file holds; a pipe with a name is read as standard input is."""
+    if path.suffix.lower() in _PLAIN and not path.is_fifo():
+        yield FileItem(path, key)
+        return
     is_pipe = path.is_fifo() or path.is_char_device()
     if not is_pipe and not _is_tar(path):
         yield FileItem(path, key)
@@ -185,22 +295,17 @@ def _from_path(path: Path, key: str, options: ReadOptions) -> Iterator[Item]:
     source = Source(key, str(path))
     try:
         with path.open("rb") as stream:
-            yield from _from_stream(stream, options, source, str(path), keep_folders=False)
+            yield from _from_stream(stream, replace(way, keep_folders=False), source, str(path))
     except OSError as error:
         yield _failed(source, f"{path}: {error.strerror or error}")
 
 
+_PLAIN = SUFFIXES - {".tar"}
+
+
 def _is_tar(path: Path) -> bool:
     """Look into what may be a tar; what is called like a picture or an array is none."""
-    return path.suffix.lower() not in SUFFIXES - {".tar"} and _kind(path) == "tar"
-
-
-def _kind(path: Path) -> str | None:
-    try:
-        with path.open("rb") as stream:
-            return sniff(stream.read(HEAD))
-    except OSError:
-        return None
+    return path.suffix.lower() not in _PLAIN and kind_of(path) == "tar"
 
 
 def _failed(source: Source, error: str) -> LoadedItem:
@@ -218,62 +323,7 @@ def _from_tar(stream: Any, options: ReadOptions, name: str) -> Iterator[Item]:
         yield _failed(Source(file=name), f"{name}: {error}")
 
 
-def _from_folder(folder: Path, exclude: Path | None, options: ReadOptions) -> Iterator[Item]:
-    for path, key in _files_below(folder, "", exclude, ()):
-        if path.is_dir():
-            yield _failed(Source(key, str(path)), f"{path}: this folder cannot be read")
-        else:
-            yield from _from_path(path, key, options)
-
-
-def _files_below(
-    folder: Path, prefix: str, exclude: Path | None, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[Path, str]]:
-    """Yield path and key of the images below a folder, by name, one directory at a time.
-
-    A directory that cannot be read comes as itself.
-    """
-    try:
-        found = folder.stat()
-        with os.scandir(folder) as scan:
-            entries = sorted((entry.name, _is_folder(entry)) for entry in scan)
-    except OSError:
-        yield folder, prefix.rstrip("/") or folder.name
-        return
-    here = (found.st_dev, found.st_ino)
-    if here in above or (exclude and exclude.exists() and folder.samefile(exclude)):
-        return
-    names = {name for name, _ in entries}
-    for name, is_folder in entries:
-        if name.startswith("."):
-            continue
-        if is_folder:
-            yield from _files_below(folder / name, f"{prefix}{name}/", exclude, (*above, here))
-        elif _is_input(folder / name, names):
-            yield folder / name, key_of(prefix + name)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads to itself is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _is_input(path: Path, names: set[str]) -> bool:
-    """Say whether a file in a folder is one to read; a broken image is, and fails later."""
-    suffix = path.suffix.lower()
-    if suffix == ".png" and {f"{path.stem}.npy", f"{path.stem}.json"} <= names:
-        return False  # the picture that featcli drew of the array beside it
-    if path.exists() and not path.is_file():
-        return False  # a pipe or a device: to open it could wait for ever
-    return suffix in SUFFIXES or _kind(path) not in (None, "npz")  # .docx and .zip begin alike
-
-
-def _from_stream(
-    stream: BinaryIO, options: ReadOptions, source: Source, name: str, keep_folders: bool
-) -> Iterator[Item]:
+def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Iterator[Item]:
     """Recognise what comes in through a pipe by its first bytes."""
     head, is_list = first_bytes(stream)
     whole = Prefixed(head, stream)
@@ -281,13 +331,15 @@ def _from_stream(
     if not head:
         raise FeatError(f"nothing came in on {name}")
     if is_list:
-        yield from _from_list(whole.buffered(), options, keep_folders)
+        yield from _from_list(whole.buffered(), way)
     elif kind == "tar":
-        yield from _from_tar(whole, options, name)  # as it comes: a buffer would wait to be full
+        yield from _from_tar(
+            whole, way.options, name
+        )  # as it comes: a buffer would wait to be full
     elif kind is None:
         yield _failed(source, f"{name}: {_unknown(head)}")
     else:
-        yield LoadedItem(_one_from(whole.buffered(), source, name, options))
+        yield LoadedItem(_one_from(whole.buffered(), source, name, way.options))
 
 
 def _unknown(head: bytes) -> str:
@@ -304,24 +356,30 @@ def _one_from(stream: BinaryIO, source: Source, name: str, options: ReadOptions)
         return Sample(source, error=f"{name}: {error}")
 
 
-def _from_list(stream: BinaryIO, options: ReadOptions, keep_folders: bool) -> Iterator[Item]:
+def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
     """Yield the paths of a list as they arrive."""
     empty = True
     for name in names(stream):
         empty = False
         path = Path(name)
-        key = key_of(_listed_key(name) if keep_folders else path.name)
+        key = _listed_key(name, way.dotted) if way.keep_folders else key_of(path.name)
         if path.is_dir():
             error = f"{name}: a folder in a list of files: give it as an argument"
             yield _failed(Source(key, name), error)
-        elif path.exists() and not path.is_file():  # to open a pipe could wait for ever
+            continue
+        if path.exists() and not path.is_file():  # to open a pipe could wait for ever
             yield _failed(Source(key, name), f"{name}: no regular file")
-        else:
-            yield from _from_path(path, key, options)
+            continue
+        for item in _from_path(path, key, way):
+            yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item
     if empty:
         raise FeatError("the list of files is empty")
 
 
-def _listed_key(name: str) -> str:
+def _listed_key(name: str, dotted: bool) -> str:
     """Keep the folders of a listed path; one from the root is taken from there, as tar does."""
-    return os.path.normpath(name).lstrip("/") if ".." not in name.split("/") else name
+    if ".." in name.split("/"):
+        return key_of(name)  # refused when it is read
+    whole = os.path.normpath(name).lstrip("/")
+    folder, slash, _ = whole.rpartition("/")
+    return folder + slash + key_among_siblings(Path(name), dotted)

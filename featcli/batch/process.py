@@ -2,41 +2,86 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+from featcli import stage as stages
 from featcli.batch.inputs import FileItem, Item
-from featcli.errors import FeatError, StageError
-from featcli.frame import Frame, Sample, Source
+from featcli.batch.resume import Past
+from featcli.errors import DiskFull, FeatError, StageError
+from featcli.frame import Frame, Sample, Source, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.sinks import Sink, State, Written
-from featcli.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from featcli.pipeline import Pipeline, caption
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Job:
+    """What is done with every input; may be sent to another process.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+    sink : Sink
+    options : ReadOptions
+    checksum : bool
+        Whether the content of an input says if it has changed.
+    """
+
+    pipeline: Pipeline
+    sink: Sink
+    options: ReadOptions
+    checksum: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input, and what is known of earlier results."""
+
+    item: Item
+    past: Past = field(default_factory=Past)
+
+
+@dataclass(frozen=True)
+class Outcome:
     """What became of one input.
 
     Attributes
     ----------
+    source : Source
     status : str
-        `"done"`, `"unchanged"`, `"failed"`, or `"left out"` for what is no image in a stream.
+        `"done"`, `"unchanged"`, `"failed"`, `"left out"` for what is no image in a stream, or
+        `"passed over"` for what was not asked for.
+    past : Past
+        What was known of it.
+    written : sequence of Written
+    notes, lines : tuple of str
+        What a person should know; what was done, step by step, if that was asked for.
+    error : FeatError or None
+    state : mapping
+        What tells whether the input has changed since.
+    seconds : float
+    is_recorded : bool
+        Whether the row that is known of the input says it all.
     """
 
     source: Source
     status: str
+    past: Past = field(default_factory=Past)
     written: Sequence[Written] = ()
     notes: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     error: FeatError | None = None
+    state: State = field(default_factory=dict)
+    seconds: float = 0.0
+    is_recorded: bool = False
 
 
-def preflight(items: Iterable[FileItem], pipeline: Pipeline, sink: Sink) -> None:
+def preflight(
+    items: Iterable[FileItem], pipeline: Pipeline, sink: Sink, look: Callable[[Item], Past]
+) -> None:
     """Check every output's name before any work; raises UsageError.
 
     What splits into parts is named by its content, so that is checked when it has been read.
@@ -46,58 +91,67 @@ def preflight(items: Iterable[FileItem], pipeline: Pipeline, sink: Sink) -> None
         sink.protect(item.path)
     if not pipeline.splits:
         heads = [item.heading() for item in items]
-        sink.preflight([Heading(h.source, h.part, (*h.history, *pipeline.steps)) for h in heads])
+        wanted = [Heading(h.source, h.part, (*h.history, *pipeline.steps)) for h in heads]
+        sink.preflight(wanted, [look(item).memory() for item in items])
 
 
-def process(item: Item, pipeline: Pipeline, sink: Sink, options: ReadOptions) -> Outcome:
-    """Take one input all the way; an error becomes its outcome and stops nothing else."""
-    return complete(prepare(item, pipeline, sink, options), sink)
+def process(task: Task, job: Job) -> Outcome:
+    """Take one input all the way; an error becomes its outcome and stops nothing else.
 
-
-class Prepared(NamedTuple):
-    """An input on its way: what is there already, or the results that are to be written."""
-
-    item: Item
-    sample: Sample = Sample(Source())
-    state: State = MappingProxyType({})
-    present: Sequence[Written] | None = None
-    frames: tuple[Frame, ...] = ()
-    error: FeatError | None = None
-
-
-def prepare(
-    item: Item,
-    pipeline: Pipeline,
-    sink: Sink,
-    options: ReadOptions,
-    lock: contextlib.AbstractContextManager[Any] | None = None,
-) -> Prepared:
-    """Read one input, ask whether its results are there, and compute them if not.
-
-    Safe in a thread of its own, given a `lock` that keeps others from asking the sink meanwhile.
+    Raises
+    ------
+    DiskFull, OSError
+        What concerns all that follow: no room, a pipe that broke.
     """
+    return complete(prepare(task, job), job.sink)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An input on its way: its outcome so far, and the results that are to be written."""
+
+    outcome: Outcome
+    frames: tuple[Frame, ...] = ()
+
+
+def prepare(task: Task, job: Job) -> Prepared:
+    """Read one input, ask whether its results are there, and compute them if not."""
+    begin = time.perf_counter()
+    start = Outcome(task.item.source, "left out", task.past)
     try:
-        sample = item.load(options)
-        if sample.error:
-            raise FeatError(sample.error)
-        state = item.state(sample)
-        headings = [head for frame in sample.frames for head in _headings(frame, pipeline)]
-        with lock or contextlib.nullcontext():
-            if isinstance(item, FileItem):
-                sink.protect(item.path)
-            present = sink.settled(headings, state) if headings else None
-        if present:
-            return Prepared(item, sample, state, present)
-        frames = tuple(
-            result for frame in sample.frames for result in _run(pipeline, frame, item.name)
-        )
-        return Prepared(item, sample, state, None, frames)
+        start = replace(start, state=task.item.state(job.checksum))
+        found = _prepared(task, job, start)
     except FeatError as error:
-        return Prepared(item, error=error)
+        found = Prepared(replace(start, status="failed", error=error))
     except OSError:
         raise  # a pipe that broke, a disk that is gone: this concerns all that follow
     except Exception as error:  # a bug, but it shall not take the other inputs with it
-        return Prepared(item, error=_unforeseen(item, error))
+        found = Prepared(replace(start, status="failed", error=_unforeseen(task.item, error)))
+    return Prepared(replace(found.outcome, seconds=time.perf_counter() - begin), found.frames)
+
+
+def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
+    item, sink, state = task.item, job.sink, start.state
+    present = task.past.settled(state)
+    if present:
+        return Prepared(replace(start, status="unchanged", written=present, is_recorded=True))
+    sample = item.load(job.options)
+    if sample.error:
+        raise FeatError(sample.error)
+    known = replace(start, source=sample.source, notes=sample.notes)
+    if not sample.frames:
+        return Prepared(replace(known, source=item.source))
+    if isinstance(item, FileItem):
+        sink.protect(item.path)
+    sink.remember(task.past.memory())
+    headings = [head for frame in sample.frames for head in _headings(frame, job.pipeline)]
+    present = sink.settled(headings, state)
+    if present:
+        return Prepared(replace(known, status="unchanged", written=present))
+    frames = tuple(
+        result for frame in sample.frames for result in _run(job.pipeline, frame, item.name)
+    )
+    return Prepared(replace(known, status="done"), frames)
 
 
 def _unforeseen(item: Item, error: Exception) -> FeatError:
@@ -106,19 +160,20 @@ def _unforeseen(item: Item, error: Exception) -> FeatError:
 
 def complete(ready: Prepared, sink: Sink) -> Outcome:
     """Write what was computed, and say what became of the input."""
-    sample = ready.sample
+    begin, outcome = time.perf_counter(), ready.outcome
     try:
-        if ready.error:
-            raise ready.error
-        if ready.present:
-            return Outcome(sample.source, "unchanged", ready.present, sample.notes)
-        if not sample.frames:
-            return Outcome(ready.item.source, "left out", notes=sample.notes)
-        written = sink.write(Sample(sample.source, ready.frames), ready.state)
-        return Outcome(sample.source, "done", written, sample.notes)
+        if outcome.error:
+            raise outcome.error
+        if outcome.status != "done":
+            return outcome
+        written = sink.write(Sample(outcome.source, ready.frames), outcome.state)
+    except DiskFull:
+        raise
     except FeatError as error:
-        sink.fail(Sample(ready.item.source, error=str(error)))
-        return Outcome(ready.item.source, "failed", error=error)
+        sink.fail(Sample(outcome.source, error=str(error)))
+        return replace(outcome, status="failed", error=error)
+    seconds = outcome.seconds + time.perf_counter() - begin
+    return replace(outcome, written=written, seconds=seconds)
 
 
 def _headings(frame: Frame, pipeline: Pipeline) -> Iterator[Heading]:
@@ -133,31 +188,17 @@ def _run(pipeline: Pipeline, frame: Frame, name: str) -> list[Frame]:
         raise StageError(f"{name}: {error}") from error
 
 
-def process_all(
-    items: Iterable[Item], pipeline: Pipeline, sink: Sink, options: ReadOptions, jobs: int = 1
-) -> Iterator[Outcome]:
-    """Process items in their order, each outcome as soon as it is known.
+def describe_step(step: Step, frame: Frame, results: list[Frame]) -> Iterator[str]:
+    """Say what a step made of its frame and, where there is a choice, how."""
+    made = ", ".join(_shape(result) for result in results)
+    yield f"  {caption([step])}: {_shape(frame)} -> {made}"
+    explain = stages.get(step.stage).explain
+    for line in explain(frame.data, **dict(step.params)).splitlines() if explain else ():
+        yield f"    {line}"
 
-    With several jobs, so many threads read and compute; this one writes, in order. Only where the
-    time goes to BLAS and the decoders, which let other threads run, is that any quicker.
-    """
-    if jobs == 1:
-        for item in items:
-            yield process(item, pipeline, sink, options)
-        return
-    import threading
-    from concurrent.futures import ThreadPoolExecutor
 
-    lock = threading.Lock()
-    waiting: deque[Future[Prepared]] = deque()
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(prepare, item, pipeline, sink, options, lock))
-                if len(waiting) > 2 * jobs:
-                    yield complete(waiting.popleft().result(), sink)
-            while waiting:
-                yield complete(waiting.popleft().result(), sink)
-        finally:
-            for one in waiting:
-                one.cancel()
+def _shape(frame: Frame) -> str:
+    return f"{'x'.join(map(str, frame.data.shape))} {frame.data.dtype}"
+
+
+__all__ = ["Job", "Outcome", "Prepared", "Task", "complete", "describe_step", "prepare", "process"]

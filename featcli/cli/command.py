@@ -14,7 +14,7 @@ from featcli.errors import UsageError
 from featcli.pipeline import Pipeline, make_step, suggestion
 from featcli.stage import Param, Stage, sections
 
-_GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Other")
+_GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Batch", "Other")
 _COLUMN = 24
 
 

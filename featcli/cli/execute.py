@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from featcli import stage as stages
 from featcli.batch import inputs
-from featcli.batch.process import Outcome, preflight, process_all
+from featcli.batch.inputs import Named, Way
+from featcli.batch.process import Job, describe_step, preflight
+from featcli.batch.resume import Past
+from featcli.batch.running import Choices, run_all
+from featcli.batch.trees import NOTHING, Excluded
+from featcli.cli import places
 from featcli.cli.command import meant
-from featcli.cli.messages import emit, printable, say
+from featcli.cli.messages import printable
+from featcli.cli.places import Table
+from featcli.cli.reporting import Report, Tell, say_here
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import is_folder, open_sink, pipe_sink
-from featcli.io.sinks import OnlyOne, Sink, WriteOptions, Written
-from featcli.pipeline import Pipeline, caption
+from featcli.io.outputs import is_folder, is_pattern
+from featcli.io.sinks import OnlyOne, Sink, WriteOptions
+from featcli.pipeline import Pipeline
 from featcli.stage import Stage
 
 Settings = dict[str, Any]
@@ -37,8 +45,10 @@ def execute(
     stage: Stage | None = None,
     *,
     options: ReadOptions | None = None,
-    sink: Callable[[Settings], Sink] | None = None,
-    paths: bool = True,
+    writing: WriteOptions | None = None,
+    sink: Callable[[WriteOptions], Sink] | None = None,
+    table: Table | None = None,
+    tell: Tell | None = None,
 ) -> None:
     """Run a pipeline over the inputs of a command; ends with click's Exit if anything failed.
 
@@ -51,43 +61,53 @@ def execute(
         The command's own stage, which knows what a misplaced word was meant to be.
     options : ReadOptions, optional
         How inputs are read, where that is not what the options say.
+    writing : WriteOptions, optional
+        How results are written, where that is not what the options say.
     sink : callable, optional
-        `sink(settings)` opens the place for results, where that is not what -o says.
-    paths : bool
-        Print the path of every result.
+        `sink(writing)` opens the place for results, where that is not what -o says.
+    table : Table, optional
+        What a table of results holds, where that is not their vectors.
+    tell : callable, optional
+        Told of every result, instead of its path being printed.
     """
     if settings["verbose"]:
-        pipeline.watch = _tell
-    excluded = _output_folder(settings["output"])
+        pipeline.watch = _watch
     _check_output(settings)
-    sources = _sources(settings, excluded, stage)
-    options = options or reading_for(settings, pipeline)
+    excluded = _excluded(settings["output"])
+    named = _sources(settings, excluded, stage)
+    reading = options or reading_for(settings, pipeline)
+    dotted = pipeline.splits or reading.frames == "all"
+    way = Way(reading, settings["output"] is not None, excluded, dotted)
+    is_single = _is_single(named, settings)
+    place = places.Place(settings, pipeline, reading, writing, is_single)
     with contextlib.ExitStack() as stack:
-        items = inputs.expand(
-            sources,
-            options,
-            lists=[stack.enter_context(_open_list(name)) for name in settings["from_file"]],
-            stdin=sys.stdin.buffer if sys.stdin else None,
-            keep_folders=settings["output"] is not None,
-            exclude=excluded,
-        )
+        items = _items(named, way, settings, stack)
+        if settings["dry_run"]:
+            from featcli.cli.rehearsal import Rehearsal
+
+            leave(Rehearsal(settings, pipeline, place, table).all(items))
+            return
         with _undisturbed():
-            place = stack.enter_context((sink or usual_sink)(settings))
-        for one in sources:
-            if Path(one).is_file():
-                place.protect(Path(one))
-        if inputs.is_listed_in_full(sources):
-            known = list(items)
-            files = [item for item in known if isinstance(item, inputs.FileItem)]
-            if options.frames == "first":
-                preflight(files, pipeline, place)
-            items = iter(known)
-        elif isinstance(place, OnlyOne):
-            items = iter(_only_one(items, place))
-        outcomes = process_all(items, pipeline, place, options, settings.get("jobs", 1))
-        code = _report(outcomes, place, settings, paths)
+            target, memory = place.opened(stack, sink, table)
+        items = _checked(items, named, pipeline, target, way, memory.look)
+        job = Job(pipeline, target, reading, settings["checksum"])
+        counting = _counting(named, way, settings)
+        report = Report(settings, None if place.is_table else tell, memory, counting)
+        choices = _choices(settings, target, is_single)
+        outcomes = run_all(items, job, choices, memory.past, memory.record)
+        code = report.all(outcomes, target)
+    leave(code)
+
+
+def leave(code: int) -> None:
+    """End the command; raises click's Exit unless all went well."""
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _watch(step: Step, frame: Frame, results: list[Frame]) -> None:
+    for line in describe_step(step, frame, results):
+        say_here(line)
 
 
 def read_options(settings: Settings) -> ReadOptions:
@@ -115,19 +135,19 @@ def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
     return replace(options, reduced=pipeline.enough)
 
 
-def _sources(settings: Settings, excluded: Path | None, stage: Stage | None) -> list[str]:
+def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
     """Return the inputs, all of which are there; a piped standard input need not be named."""
-    named = list(settings["inputs"])
-    if not named and not settings["from_file"]:
+    words = list(settings["inputs"])
+    if not words and not settings["from_file"]:
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("no input: name files or folders, or pipe something in")
-        return ["-"]
+        return [Named("-")]
     try:
-        found = inputs.resolve(named, excluded)
+        found = inputs.resolve(words, excluded)
     except UsageError as error:
-        raise UsageError(f"{error}{meant(stage, named) if stage else ''}") from None
+        raise UsageError(f"{error}{meant(stage, words) if stage else ''}") from None
     nowhere = settings["output"] is None and not settings.get("no_files")
-    if nowhere and any(Path(one).is_dir() for one in found):
+    if nowhere and any(one.is_folder for one in found):
         raise UsageError("a folder as input needs -o: where shall the results go?")
     return found
 
@@ -143,14 +163,43 @@ def _check_output(settings: Settings) -> None:
         raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
 
 
-def _output_folder(output: str | None) -> Path | None:
-    return Path(output) if output not in (None, "-") and is_folder(str(output)) else None
+def _excluded(output: str | None) -> Excluded:
+    """Say which folder or file the results go to: it is no input."""
+    if output in (None, "-"):
+        return NOTHING
+    if is_folder(str(output)):
+        return Excluded(Path(str(output)))
+    if is_pattern(str(output)):
+        from featcli.io.shards import Pattern
+
+        return Excluded(files=Pattern(Path(str(output))).expression)
+    return Excluded(files=re.compile(re.escape(os.path.realpath(str(output)))))
+
+
+def _items(
+    named: Sequence[Named], way: Way, settings: Settings, stack: contextlib.ExitStack
+) -> Iterator[inputs.Item]:
+    lists = [stack.enter_context(_open_list(name)) for name in settings["from_file"]]
+    stdin = _standard_input() if sys.stdin else None
+    return inputs.expand(named, way, lists=lists, stdin=stdin)
+
+
+def _standard_input() -> BinaryIO:
+    """Return a stream of our own: Python cannot end while a thread waits for its `sys.stdin`.
+
+    It ends with the process: to close it would wait for that thread, too.
+    """
+    try:
+        descriptor = os.dup(sys.stdin.fileno())
+    except (OSError, ValueError):
+        return sys.stdin.buffer  # one that some program has put in its place
+    return os.fdopen(descriptor, "rb")
 
 
 @contextlib.contextmanager
 def _open_list(name: str) -> Iterator[BinaryIO]:
     if name == "-" and sys.stdin:
-        yield sys.stdin.buffer
+        yield _standard_input()
         return
     try:
         stream = Path(name).open("rb")  # noqa: SIM115
@@ -158,6 +207,27 @@ def _open_list(name: str) -> Iterator[BinaryIO]:
         raise UsageError(f"--from-file {name}: {error.strerror}") from error
     with stream:
         yield stream
+
+
+def _checked(
+    items: Iterator[inputs.Item],
+    named: Sequence[Named],
+    pipeline: Pipeline,
+    place: Sink,
+    way: Way,
+    look: Callable[[inputs.Item], Past],
+) -> Iterator[inputs.Item]:
+    """Check before any work what can be known before."""
+    for one in named:
+        if Path(one.path).is_file():
+            place.protect(Path(one.path))
+    if inputs.is_listed_in_full(named):
+        known = list(items)
+        files = [item for item in known if isinstance(item, inputs.FileItem)]
+        if way.options.frames == "first":
+            preflight(files, pipeline, place, look)
+        return iter(known)
+    return iter(_only_one(items, place)) if isinstance(place, OnlyOne) else items
 
 
 def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
@@ -170,6 +240,24 @@ def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
     if len(found) > 1:
         sink.preflight([Heading(item.source, "", ()) for item in found])
     return found
+
+
+def _counting(named: Sequence[Named], way: Way, settings: Settings) -> Callable[[], int] | None:
+    """Return what counts the inputs; None where they cannot be known beforehand."""
+    if settings["from_file"] or any(one.path == "-" for one in named):
+        return None
+    return partial(inputs.count, named, way)
+
+
+def _is_single(named: Sequence[Named], settings: Settings) -> bool:
+    """Say whether one file was named, and nothing else."""
+    return len(named) == 1 and not settings["from_file"] and inputs.is_listed_in_full(named)
+
+
+def _choices(settings: Settings, place: Sink, is_single: bool) -> Choices:
+    """Where there is one image, workers would only cost their start."""
+    jobs = 1 if is_single or isinstance(place, OnlyOne) else settings["jobs"]
+    return Choices(jobs, settings["timeout"], settings["retry_failed"])
 
 
 @contextlib.contextmanager
@@ -186,88 +274,4 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def write_options(settings: Settings) -> WriteOptions:
-    """Collect the options of `options.outputs`."""
-    return WriteOptions(
-        overwrite=settings["overwrite"],
-        sidecar=not settings["no_sidecar"],
-        view=settings["view"],
-        cmap=settings["cmap"],
-    )
-
-
-def usual_sink(settings: Settings, options: WriteOptions | None = None) -> Sink:
-    """Open what -o says."""
-    options = options or write_options(settings)
-    if settings["output"] == "-":
-        return pipe_sink(sys.stdout.buffer, settings["format"] or "tar", options)
-    return open_sink(settings["output"], options)
-
-
-def _report(outcomes: Iterator[Outcome], sink: Sink, settings: Settings, paths: bool) -> int:
-    """Print what became of each input, and return the exit code."""
-    errors: list[FeatError] = []
-    count = left_out = 0
-    for outcome in outcomes:
-        count += 1
-        left_out += outcome.status == "left out"
-        _report_one(outcome, settings, paths)
-        if outcome.error:
-            errors.append(outcome.error)
-    for written in sink.finish():
-        _print(written, settings)
-    if left_out == count:
-        _say("no image or array in the input")
-        return 1
-    if errors and count > 1:
-        _say(f"{len(errors)} of {count} inputs failed")
-    only_usage = bool(errors) and all(isinstance(error, UsageError) for error in errors)
-    return 0 if not errors else 2 if only_usage else 1
-
-
-def _report_one(outcome: Outcome, settings: Settings, paths: bool) -> None:
-    name = outcome.source.file or outcome.source.key
-    notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
-    for note in () if settings["quiet"] else notes:
-        _say(f"{name}: {note}")
-    if outcome.error:
-        _say(str(outcome.error))
-    elif settings["verbose"]:
-        _say(f"{name}: {outcome.status}")
-    for written in outcome.written if paths else ():
-        _print(written, settings)
-
-
-def _print(written: Written, settings: Settings) -> None:
-    if settings["output"] == "-":
-        return
-    if settings["as_json"]:
-        record = {"path": written.path, "status": written.status, "files": list(written.files)}
-        about = {key: written.about[key] for key in _ABOUT if key in written.about}
-        emit(json.dumps(record | about))
-    else:
-        emit(written.path, b"\0" if settings["null"] else b"\n")
-
-
-_ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
-
-
-def _tell(step: Step, frame: Frame, results: list[Frame]) -> None:
-    """Say what a step made of its frame and, where there is a choice, how."""
-    made = ", ".join(_shape(result) for result in results)
-    _say(f"  {caption([step])}: {_shape(frame)} -> {made}")
-    explain = stages.get(step.stage).explain
-    for line in explain(frame.data, **dict(step.params)).splitlines() if explain else ():
-        _say(f"    {line}")
-
-
-def _shape(frame: Frame) -> str:
-    return f"{'x'.join(map(str, frame.data.shape))} {frame.data.dtype}"
-
-
-def _say(text: str) -> None:
-    context = click.get_current_context(silent=True)
-    say(text, command=(context and context.info_name) or "")
-
-
-__all__ = ["execute", "printable", "read_options", "usual_sink", "write_options"]
+__all__ = ["execute", "printable", "read_options"]

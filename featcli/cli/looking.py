@@ -26,7 +26,7 @@ def samples(settings: dict[str, Any]) -> Iterator[tuple[inputs.Item, Sample]]:
             raise UsageError("no input: name files or folders, or pipe something in")
         sources = ["-"]
     options = read_options(settings)
-    for item in inputs.expand(inputs.resolve(sources), options, stdin=sys.stdin.buffer):
+    for item in inputs.expand(inputs.resolve(sources), inputs.Way(options), stdin=sys.stdin.buffer):
         try:
             yield item, item.load(options)
         except FeatError as error:
@@ -60,7 +60,8 @@ def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str,
     if name is None and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("no input: name a picture, or pipe one in")
     found = inputs.resolve([name or "-"])
-    items = list(islice(inputs.expand(found, options, stdin=sys.stdin.buffer), 2))
+    way = inputs.Way(options)
+    items = list(islice(inputs.expand(found, way, stdin=sys.stdin.buffer), 2))
     samples = [item.load(options) for item in items]
     for sample in samples:
         if sample.error:

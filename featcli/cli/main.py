@@ -72,7 +72,7 @@ def _stage_command(name: str) -> click.Command:
     from featcli.cli.command import stage_command
     from featcli.cli.execute import execute
 
-    shared = [*options.inputs(), *options.outputs()]
+    shared = [*options.inputs(), *options.outputs(), *options.batch()]
     shared += [options.quiet(), options.verbose(), options.debug()]
     return stage_command(stage.get(name), shared, execute)
 

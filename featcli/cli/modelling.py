@@ -8,7 +8,6 @@ import click
 
 from featcli.cli import options
 from featcli.cli.execute import Settings, read_options
-from featcli.engine.execute import usable_processors
 from featcli.errors import UsageError
 from featcli.io.options import ReadOptions
 from featcli.models.files import Description, ModelError
@@ -34,14 +33,7 @@ def model_options() -> list[click.Parameter]:
 def input_options() -> list[click.Parameter]:
     """How inputs are read; the model says in which range it takes pixels."""
     found = [one for one in options.inputs() if one.name not in ("unit", "decode")]
-    jobs = options.Grouped(
-        ["-j", "--jobs"],
-        type=click.IntRange(1, 256),
-        metavar="N",
-        group="Input",
-        help="How many images at once.  [default: the processors that there are]",
-    )
-    return [*found, options.decode("fast"), jobs]
+    return [*found, options.decode("fast")]
 
 
 def output_options(*without: str) -> list[click.Parameter]:
@@ -51,7 +43,6 @@ def output_options(*without: str) -> list[click.Parameter]:
 
 def opened(settings: Settings, option: str = "--model") -> Model:
     """Load the model and complete the settings; raises UsageError for one that is not there."""
-    settings["jobs"] = settings.get("jobs") or usable_processors()
     settings.setdefault("unit", False)
     try:
         return load_model(settings["model"])

@@ -146,6 +146,19 @@ def no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     return value
 
 
+def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no size."""
+    if value is None:
+        return None
+    from featcli.io.shards import size_of
+
+    try:
+        size_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
 def outputs() -> list[click.Parameter]:
     """Where results go."""
     return [
@@ -156,14 +169,23 @@ def outputs() -> list[click.Parameter]:
             metavar="PATH",
             type=click.Path(readable=False),
             callback=no_option,
-            help="A folder, a file (.npy .npz .png .tar), or - for a tar stream on stdout. "
-            "Without it, files in the current folder.",
+            help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
+            ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
+            "inputs), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in "
+            "the current folder.",
         ),
         _option(
             "Output",
             "--format",
             **choice(["tar", "npy", "png"]),
             help="With -o -: what goes to stdout; tar unless given.",
+        ),
+        _option(
+            "Output",
+            "--shard-size",
+            metavar="SIZE",
+            callback=_size,
+            help="With -o 'x-%05d.tar': several files, a new one after SIZE.  [default: 1GB]",
         ),
         _option("Output", "--overwrite", is_flag=True, help="Replace what is there."),
         _option("Output", "--no-sidecar", is_flag=True, help="Write no .json beside arrays."),
@@ -188,3 +210,44 @@ def debug() -> click.Parameter:
     return _option(
         "Other", "--debug", is_flag=True, expose_value=False, help="Show where an error comes from."
     )
+
+
+def batch() -> list[click.Parameter]:
+    """How many inputs at once, and what becomes of those that fail."""
+    return [
+        _option(
+            "Batch",
+            "-j",
+            "--jobs",
+            type=click.IntRange(1, 1024),
+            metavar="N",
+            help="Work on N images at once; results do not depend on it.  "
+            "[default: the processors, where there is enough to do]",
+        ),
+        _option(
+            "Batch",
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="Give up an image that takes longer.",
+        ),
+        _option("Batch", "--fail-fast", is_flag=True, help="Stop at the first image that fails."),
+        _option(
+            "Batch",
+            "--retry-failed",
+            is_flag=True,
+            help="Do only what the manifest knows as failed.",
+        ),
+        _option(
+            "Batch",
+            "--checksum",
+            is_flag=True,
+            help="Tell by the content (sha256) whether an image has changed, not by size and time.",
+        ),
+        _option(
+            "Batch",
+            "--dry-run",
+            is_flag=True,
+            help="Only print what would be read and written.",
+        ),
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -199,10 +198,3 @@ def _shared(waiting: Iterable[Tile], lock: threading.Lock) -> Iterable[Tile]:
         if tile is None:
             return
         yield tile
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

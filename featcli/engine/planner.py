@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featcli import cores
 from featcli.engine import factors, reference
-from featcli.engine.execute import Job, Task, usable_processors
+from featcli.engine.execute import Job, Task
 from featcli.engine.fourier import Fourier
 from featcli.engine.geometry import BORDERS, Axis, axis
 from featcli.engine.paths import Candidate, Situation, candidates, careful
@@ -80,7 +81,7 @@ class Plan(NamedTuple):
         out = np.empty(shape, np.float32)
         if out.size:
             for job in self.jobs:
-                job.run(x, out, usable_processors() if threads is None else threads)
+                job.run(x, out, cores.usable() if threads is None else threads)
             self._refer(x, out)
         return out
 

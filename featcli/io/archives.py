@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 from featcli import npy
 from featcli._version import __version__
 from featcli.errors import OutputExists, UsageError
-from featcli.frame import Frame, Sample
+from featcli.frame import Frame, Sample, Source
 from featcli.io import records
 from featcli.io.atomic import Transaction
 from featcli.io.naming import Heading
-from featcli.io.sinks import Sink, State, WriteOptions, Written
+from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
 from featcli.io.stream import TarWriter, stem_of
 
 
@@ -35,7 +35,7 @@ class ArchiveFile(Sink):
         if self._path and os.path.realpath(path) == os.path.realpath(self._path):
             raise UsageError(f"{self._path} is an input, too: choose another output")
 
-    def preflight(self, headings: Sequence[Heading]) -> None:
+    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
         """See `Sink.preflight`: parts of one image share its key, two images do not."""
         files: dict[str, str] = {}
         parts: set[tuple[str, str]] = set()
@@ -72,7 +72,13 @@ def _refuse_existing(path: Path) -> None:
 
 
 class TarSink(ArchiveFile):
-    """A tar stream; parts of one image that follow each other become one sample."""
+    """A tar stream; parts of one image that follow each other become one sample.
+
+    Attributes
+    ----------
+    last : Source or None
+        Of the sample that was written last.
+    """
 
     def __init__(
         self, path: Path | None, options: WriteOptions, stream: BinaryIO | None = None
@@ -80,10 +86,17 @@ class TarSink(ArchiveFile):
         super().__init__(path, options)
         self._writer = TarWriter(stream or self._files.open(path or Path()))
         self._held: Sample | None = None
+        self.last: Source | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are so far."""
+        return self._writer.size
 
     def write(self, sample: Sample, state: State) -> list[Written]:
         """See `Sink.write`."""
         self._is_empty = False
+        self.last = sample.source
         if self._held and self._held.source == sample.source:
             sample = Sample(sample.source, self._held.frames + sample.frames)
             self._held = None

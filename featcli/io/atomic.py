@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from featcli.errors import WriteError
+from featcli.errors import DiskFull, WriteError
 
 _LARGE = 1 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class _Sync:
@@ -58,6 +61,55 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+_PART = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}\.part", re.DOTALL)
+
+
+def _temporary(path: Path) -> Path:
+    """Name the file that will be `path`; the number tells whose it is."""
+    return path.with_name(f".{path.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.part")
+
+
+def sweep(folder: Path, process: int | None = None) -> None:
+    """Remove what a process that was killed has left half-written in a folder.
+
+    Of one `process`, which has ended; else of all that have.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as scan:
+        for entry in scan:
+            found = _PART.fullmatch(entry.name)
+            if found and (_is_left(entry.path) if process is None else int(found[1]) == process):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
+
+
+def sweep_below(folder: Path) -> None:
+    """Do so in a folder and all below it."""
+    for name, _, _ in os.walk(folder):
+        sweep(Path(name))
+
+
+def _is_left(path: str) -> bool:
+    """Say whether nobody holds a temporary file any more."""
+    try:
+        import fcntl
+
+        with open(path, "rb") as stream:  # noqa: PTH123
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return True  # where files have no locks, one that is open cannot be removed
+    except OSError:
+        return False
+    return True
+
+
+def _hold(stream: BinaryIO) -> None:
+    """Mark a temporary file as one that is being written."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let signals wait until what is begun here is finished, and then take their course.
@@ -94,19 +146,23 @@ class Transaction:
     def __init__(self) -> None:
         self._files: list[tuple[BinaryIO, Path, Path]] = []
         self._syncing: dict[int, _Sync] = {}
+        self._begun: Path | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def open(self, path: Path) -> BinaryIO:
         """Begin the file that will be `path`; creates its folders."""
-        temporary = path.with_name(f".{path.name[:40]}.{os.urandom(4).hex()}.part")
-        with _as_write_error(path):
+        temporary = _temporary(path)
+        with as_write_error(path):
             if path.exists() and not path.is_file():
                 raise WriteError(f"{path} is not a regular file")
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._begun = temporary  # a signal may come before the file is among the others
             stream = temporary.open("xb+")
+            _hold(stream)
         self._files.append((stream, temporary, path))
+        self._begun = None
         return stream
 
     def hasten(self, stream: BinaryIO) -> None:
@@ -115,22 +171,36 @@ class Transaction:
         if stream.tell() >= _LARGE:
             self._syncing[stream.fileno()] = _Sync(stream.fileno())
 
-    def commit(self) -> None:
-        """Flush everything to the disk, then move every file to its final name."""
-        for stream, _, path in self._files:
-            with _as_write_error(path):
-                stream.flush()
-                sync = self._syncing.pop(stream.fileno(), None) or _Sync(stream.fileno())
-                sync.finish()
-                stream.close()
+    def commit(self, check: Callable[[], object] | None = None) -> None:
+        """Flush everything to the disk, then move every file to its final name.
+
+        `check` is called when nobody else can come between it and the moves; it may raise.
+        """
         if not self._files:
             return
+        self._flush()
         with folder_lock(self._files[0][2].parent):
+            if check:
+                check()
             while self._files:
                 _, temporary, path = self._files[0]
-                with _as_write_error(path):
+                with as_write_error(path):
                     temporary.replace(path)
                 self._files.pop(0)
+
+    def _flush(self) -> None:
+        """Bring all files to the disk at once: it takes several nearly as fast as one."""
+        for stream, _, path in self._files[:-1]:
+            with as_write_error(path):
+                stream.flush()
+                if stream.fileno() not in self._syncing:
+                    self._syncing[stream.fileno()] = _Sync(stream.fileno())
+        for stream, _, path in reversed(self._files):
+            with as_write_error(path):
+                stream.flush()
+                sync = self._syncing.pop(stream.fileno(), None)
+                sync.finish() if sync else os.fsync(stream.fileno())
+                stream.close()
 
     def __exit__(
         self,
@@ -150,17 +220,30 @@ class Transaction:
             with contextlib.suppress(OSError):
                 temporary.unlink()
         self._files.clear()
+        if self._begun:
+            with contextlib.suppress(OSError):
+                self._begun.unlink()
         if isinstance(error, OSError) and last is not None:
-            raise _write_error(last, error) from error
+            raise write_error(last, error) from error
 
 
 @contextlib.contextmanager
-def _as_write_error(path: Path) -> Iterator[None]:
+def as_write_error(path: Path) -> Iterator[None]:
+    """Say of what the system refuses which file it was about."""
     try:
         yield
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
 
 
-def _write_error(path: Path, error: OSError) -> WriteError:
-    return WriteError(f"cannot write {path}: {error.strerror or error}")
+def write_error(path: Path, error: OSError) -> WriteError:
+    """Say which file could not be written and why."""
+    kind = DiskFull if error.errno in _FULL else WriteError
+    return kind(f"cannot write {path}: {error.strerror or error}")
+
+
+def flushed_state(stream: BinaryIO) -> dict[str, int]:
+    """Return what `records.state_of` will say of a file that is being written."""
+    stream.flush()
+    found = os.fstat(stream.fileno())
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,8 @@ from featcli.io.placing import BareSink, FilesSink, Places
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 
 FILES = (".npy", ".npz", ".png", ".tar")
+TABLES = (".csv", ".jsonl", ".parquet")
+MATRICES = (".npy", ".npz")
 
 
 def is_folder(output: str) -> bool:
@@ -19,6 +22,17 @@ def is_folder(output: str) -> bool:
     # Path.is_dir and Path.exists raise an error where a folder above may not be entered.
     is_there = os.path.isdir(output)  # noqa: PTH112
     return output.endswith(("/", os.sep)) or is_there or not Path(output).suffix
+
+
+def is_pattern(output: str) -> bool:
+    """Say whether `-o` names shards, as in `maps-%05d.tar`; raises UsageError for a wrong one."""
+    name = Path(output).name
+    if not name.lower().endswith(".tar") or "%" not in name:
+        return False
+    from featcli.io.shards import Pattern
+
+    Pattern.check(output)
+    return True
 
 
 def open_sink(output: str | None, options: WriteOptions) -> Sink:
@@ -42,15 +56,24 @@ def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
     return OnlyOne(BareSink(stream, format, options), f"--format {format}")
 
 
-def folder_sink(folder: Path, options: WriteOptions, flat: bool = False) -> Sink:
+@dataclass(frozen=True)
+class InFolder:
     """Every result as `KEY.PART.TAGS.npy`, `.png` and `.json` in a folder."""
 
-    def places(heading: Heading) -> Places:
-        base = stem(heading, flat)
-        sidecar = folder / f"{base}.json" if options.sidecar else None
-        return Places(folder / f"{base}.npy", folder / f"{base}.png", sidecar)
+    folder: Path
+    sidecar: bool
+    flat: bool
 
-    return FilesSink(places, options)
+    def __call__(self, heading: Heading) -> Places:
+        """Return the files of one result."""
+        base = stem(heading, self.flat)
+        sidecar = self.folder / f"{base}.json" if self.sidecar else None
+        return Places(self.folder / f"{base}.npy", self.folder / f"{base}.png", sidecar)
+
+
+def folder_sink(folder: Path, options: WriteOptions, flat: bool = False) -> Sink:
+    """Put every result into files of its own; `flat` drops the folders of the keys."""
+    return FilesSink(InFolder(folder, options.sidecar, flat), options)
 
 
 def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
@@ -59,7 +82,7 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     kind = path.suffix.lower()
     if kind not in FILES:
         raise UsageError(
-            f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES)}, "
+            f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES + TABLES)}, "
             "or a folder (ending in /)"
         )
     if kind in (".tar", ".npz"):

@@ -6,6 +6,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,9 +17,9 @@ from featcli import npy
 from featcli.errors import OutputExists, ReadError, UsageError
 from featcli.frame import Frame, Sample
 from featcli.io import records
-from featcli.io.atomic import Transaction, folder_lock
+from featcli.io.atomic import Transaction, flushed_state, folder_lock, sweep
 from featcli.io.naming import Heading
-from featcli.io.sinks import Sink, State, WriteOptions, Written
+from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
 
 RECIPE = "featcli-recipe"
 
@@ -47,24 +48,40 @@ class FilesSink(Sink):
     """Array, picture and sidecar of every result, each set in one transaction."""
 
     def __init__(self, places: Callable[[Heading], Places], options: WriteOptions) -> None:
-        self._places = places
+        self.places = places
         self._options = options
         self._taken: set[int] = set()
         self._inputs: set[int] = set()
+        self._memory = Memory()
+
+    def for_worker(self) -> Sink:
+        """See `Sink.for_worker`: every set of files stands for itself."""
+        return self
+
+    def remember(self, memory: Memory) -> None:
+        """See `Sink.remember`."""
+        self._memory = memory
+
+    def clear(self, heading: Heading, process: int) -> None:
+        """See `Sink.clear`."""
+        sweep(self.places(heading).main.parent, process)
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`; an array's sidecar belongs to it."""
         files = (path, path.with_suffix(".json")) if path.suffix == ".npy" else (path,)
         self._inputs.update(_identity(file) for file in files)
 
-    def preflight(self, headings: Sequence[Heading]) -> None:
+    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
         """See `Sink.preflight`."""
         wanted: set[Path] = set()
-        for heading in headings:
-            places = self._places(heading)
+        for heading, memory in zip_longest(headings, memories, fillvalue=Memory()):
+            assert isinstance(heading, Heading)
+            assert isinstance(memory, Memory)
+            places = self.places(heading)
             if places.main in wanted:
                 raise UsageError(_two_inputs(places.main))
             wanted.add(places.main)
+            self._memory = memory
             self._check_own(places, heading)
 
     def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
@@ -74,7 +91,7 @@ class FilesSink(Sink):
         return done if done and len(done) == len(found) else None
 
     def _settled_one(self, heading: Heading, state: State) -> Written | None:
-        places = self._places(heading)
+        places = self.places(heading)
         self._take(places.main)
         present, record = self._check_own(places, heading)
         wanted = 3 - places.count(None)
@@ -82,7 +99,9 @@ class FilesSink(Sink):
             return None
         if places.sidecar and not all(_has_state(p, record, "outputs") for p in places.data):
             return None
-        return Written(str(places.main), "unchanged", tuple(map(str, places.data)), record)
+        states = {str(path): records.state_of(path) for path in present}
+        files = tuple(map(str, places.data))
+        return Written(str(places.main), "unchanged", files, record, states=states)
 
     def _check_own(self, places: Places, heading: Heading) -> tuple[list[Path], dict[str, Any]]:
         """Return what is there of a result, and its record; refuse what is not featcli's own."""
@@ -98,7 +117,9 @@ class FilesSink(Sink):
         if not present or self._options.overwrite:
             return [], {}
         record = _record_at(places)
-        foreign = [path for path in present if not _is_own(path, record, places)]
+        foreign = [
+            path for path in present if not (_is_own(path, record, places) or self._remembers(path))
+        ]
         if foreign:
             raise OutputExists(
                 f"{foreign[0]} exists already and is not featcli's own, unmodified: "
@@ -106,6 +127,10 @@ class FilesSink(Sink):
             )
         _refuse_another_source(places.main, record, heading)
         return present, record
+
+    def _remembers(self, path: Path) -> bool:
+        known = self._memory.known.get(str(path), ())
+        return bool(known) and path.is_file() and records.state_of(path) in known
 
     def _take(self, path: Path) -> None:
         """Remember names by their hash: a million of them fit into memory."""
@@ -118,20 +143,28 @@ class FilesSink(Sink):
         return (
             record.get("history") == _as_json([step.to_json() for step in heading.history])
             and record.get("source") == records.describe_source(heading.source)
-            and record.get("input") == dict(state)
-            and record.get("picture") == self._options.picture
-            and bool(state)
+            and records.is_same_input(record.get("input"), state)
+            and record.get("picture") == _as_json(self._options.picture)
+            and records.is_same_version(record.get("featcli"))
         )
 
     def write(self, sample: Sample, state: State) -> list[Written]:
         """See `Sink.write`."""
         with Transaction() as files:
             written = [self._write_one(files, frame, state) for frame in sample.frames]
-            files.commit()
+            if self._memory.intend and not self._options.sidecar:
+                self._memory.intend({k: v for one in written for k, v in one.states.items()})
+            files.commit(lambda: self._check_again(sample))
         return written
 
+    def _check_again(self, sample: Sample) -> None:
+        """Another process may have written here since `settled` looked."""
+        for frame in sample.frames:
+            heading = Heading(frame.source, frame.part, frame.history)
+            self._check_present(self.places(heading), heading)
+
     def _write_one(self, files: Transaction, frame: Frame, state: State) -> Written:
-        places = self._places(Heading(frame.source, frame.part, frame.history))
+        places = self.places(Heading(frame.source, frame.part, frame.history))
         record = _record(frame) | {"picture": self._options.picture, "input": dict(state)}
         replaced = {path.name: records.state_of(path) for path in places.data if path.is_file()}
         # The sidecar moves into place first, and knows what it replaces: killed in between, the
@@ -146,11 +179,14 @@ class FilesSink(Sink):
         if places.picture:
             streams.append((places.picture, files.open(places.picture)))
             notes = save_picture(frame, streams[-1][1], self._options, record)
+        states = {str(path): flushed_state(stream) for path, stream in streams}
         if sidecar:
-            outputs = {path.name: _flushed_state(stream) for path, stream in streams}
+            outputs = {Path(path).name: state for path, state in states.items()}
             record |= {"outputs": outputs} | ({"replaces": replaced} if replaced else {})
             sidecar.write(records.dumps(records.sealed(record), indent=1))
-        return Written(str(places.main), "written", tuple(map(str, places.data)), record, notes)
+            states[str(places.sidecar)] = flushed_state(sidecar)
+        files_written = tuple(map(str, places.data))
+        return Written(str(places.main), "written", files_written, record, notes, states)
 
 
 def _refuse_another_source(path: Path, record: dict[str, Any], heading: Heading) -> None:
@@ -265,12 +301,6 @@ def _has_state(path: Path, record: dict[str, Any], which: str) -> bool:
 def _as_json(value: Any) -> Any:
     """Tuples become the lists that JSON gives back."""
     return json.loads(json.dumps(value))
-
-
-def _flushed_state(stream: BinaryIO) -> dict[str, int]:
-    stream.flush()
-    found = os.fstat(stream.fileno())
-    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
 
 
 class BareSink(Sink):

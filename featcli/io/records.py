@@ -156,3 +156,25 @@ def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:
         digest.update(dumps(describe(frame)))
         digest.update(frame.data.tobytes())
     return {"blake2b": digest.hexdigest()}
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the sha256 of a file's content."""
+    import hashlib
+
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_same_input(known: Any, now: Mapping[str, Any]) -> bool:
+    """Compare states of an input: by its content where that is known now, else by its looks."""
+    if not isinstance(known, dict) or not now:
+        return False
+    if "sha256" in now:
+        return bool(known.get("sha256") == now["sha256"])
+    return {name: value for name, value in known.items() if name != "sha256"} == dict(now)
+
+
+def is_same_version(version: Any) -> bool:
+    """Say whether results of that version may be kept: it has this one's major number."""
+    return str(version).partition(".")[0] == __version__.partition(".")[0]

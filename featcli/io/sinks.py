@@ -11,16 +11,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from featcli.errors import UsageError
-from featcli.frame import Frame, Sample
+from featcli.frame import Array, Frame, Sample
 from featcli.io.naming import Heading
 
 if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 State = Mapping[str, Any]
+
+
+class Drawing(Protocol):
+    """Makes the picture of a frame; may be sent to another process."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What decides how it looks."""
+
+    def __call__(self, frame: Frame) -> Picture:
+        """Draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +45,59 @@ class WriteOptions:
     sidecar: bool = True
     view: str = "auto"
     cmap: str | None = None
-    draw: Callable[[Frame], Picture] | None = None
+    draw: Drawing | None = None
 
     @property
     def picture(self) -> dict[str, Any]:
         """What decides how a picture looks."""
-        return {"view": self.view, "cmap": self.cmap}
+        return self.draw.about if self.draw else {"view": self.view, "cmap": self.cmap}
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One result that is in its place."""
+    """One result that is in its place.
+
+    Attributes
+    ----------
+    path : str
+        What is printed.
+    status : str
+        `"written"` or `"unchanged"`.
+    files : tuple of str
+        The array and the picture.
+    about : mapping
+        Its record.
+    notes : tuple of str
+        What a person should know.
+    states : mapping of str to State
+        Every file of it, with what tells whether it has been changed since.
+    data : ndarray, optional
+        Its numbers, for those that want to be told of them.
+    """
 
     path: str
     status: str
     files: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    states: Mapping[str, State] = field(default_factory=dict)
+    data: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a manifest knows of the results of one input.
+
+    Attributes
+    ----------
+    known : mapping of str to list of State
+        Files that featcli wrote, each with the states in which they are its own.
+    intend : callable, optional
+        Notes the files, with their states, that are about to appear.
+    """
+
+    known: Mapping[str, Sequence[State]] = field(default_factory=dict)
+    intend: Callable[[Mapping[str, State]], None] | None = None
 
 
 class Sink:
@@ -59,8 +106,18 @@ class Sink:
     def protect(self, path: Path) -> None:
         """Never replace this file, whatever is allowed: it is an input."""
 
-    def preflight(self, headings: Sequence[Heading]) -> None:
-        """Check, from names alone, that all these results can be written; raises UsageError."""
+    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
+        """Check, from names alone, that all these results can be written; raises UsageError.
+
+        `memories` says, result by result, what a manifest knows of it.
+        """
+
+    def for_worker(self) -> Sink | None:
+        """Return what a worker may write to by itself; None if all must come together here."""
+        return None
+
+    def remember(self, memory: Memory) -> None:
+        """Hear what is known of the next input's results."""
 
     def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
         """Return what is there already, all of it as wanted; None if there is work to do.
@@ -78,6 +135,9 @@ class Sink:
 
     def fail(self, sample: Sample) -> None:
         """Hear of an image that failed; only a stream has a place for it."""
+
+    def clear(self, heading: Heading, process: int) -> None:
+        """Take away what a worker that ended has left half-written of a result."""
 
     def finish(self) -> list[Written]:
         """Complete what only appears at the end."""
@@ -107,10 +167,10 @@ class OnlyOne(Sink):
         """See `Sink.protect`."""
         self._sink.protect(path)
 
-    def preflight(self, headings: Sequence[Heading]) -> None:
+    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
         """See `Sink.preflight`."""
         self._check(len(headings))
-        self._sink.preflight(headings)
+        self._sink.preflight(headings, memories)
 
     def _check(self, count: int) -> None:
         if count > 1:

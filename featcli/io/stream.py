@@ -50,13 +50,19 @@ class TarWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._counted = _Unseekable(stream)
         self._tar = tarfile.open(  # noqa: SIM115
-            fileobj=_Unseekable(stream),  # type: ignore[call-overload]
+            fileobj=self._counted,  # type: ignore[call-overload]
             mode="w",
             format=tarfile.PAX_FORMAT,
             encoding="utf-8",
             errors="surrogateescape",
         )
+
+    @property
+    def size(self) -> int:
+        """How many bytes have been written."""
+        return self._counted.tell()
 
     def write(self, sample: Sample) -> None:
         """Write one sample and push it on to the reader."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,9 @@ class Classification(Pipeline):
         self._images: dict[Source, Array] = {}
         super().__init__([Step.of("classify", model=self.model.reference)])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.model.reference, self._keep)
+
     def _run(self, frame: Frame) -> list[Frame]:
         if self._keep and frame.kind == "maps":
             self._images[frame.source] = small(frame.data)
@@ -131,6 +134,9 @@ class Extraction(Pipeline):
         self._steps = [Step.of("features", model=reference, layer=one) for one in self._layers]
         super().__init__(self._steps[:1])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._model.reference, self._layers)
+
     def _run(self, frame: Frame) -> list[Frame]:
         try:
             found = self._model.outputs(self._model.prepare(frame.data), self._layers)
@@ -140,6 +146,11 @@ class Extraction(Pipeline):
             frame.replace(data=flat(found[layer]), labels=(), part=part, history=history)
             for layer, (part, history) in zip(self._layers, self.outline(frame), strict=True)
         ]
+
+    @property
+    def recipe(self) -> tuple[Step, ...]:
+        """All that it does, as steps."""
+        return tuple(self._steps)
 
     @property
     def splits(self) -> bool:

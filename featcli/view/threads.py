@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
+
+from featcli import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,7 +15,7 @@ _MOST = 8
 
 def in_order(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield `work(item)` for every item, in order; a few are worked on at a time."""
-    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, _MOST)
+    threads = min(cores.usable(), _MOST)
     if len(items) < _FEWEST or threads == 1:
         yield from map(work, items)
         return

@@ -24,16 +24,15 @@ A whole folder as one table:
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import Settings, execute, usual_sink, write_options
+from featcli.cli.execute import execute
 from featcli.cli.messages import printable
 from featcli.cli.modelling import (
     input_options,
@@ -42,13 +41,17 @@ from featcli.cli.modelling import (
     output_options,
     reading,
 )
+from featcli.cli.places import Table, usual_sink, write_options
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample, Source
 from featcli.io.announcing import Announcing, Nowhere
-from featcli.io.sinks import Sink
-from featcli.io.tables import TABLES, Row, TableSink
+from featcli.io.outputs import is_folder
+from featcli.io.sinks import Sink, WriteOptions
 from featcli.models.model import Model
 from featcli.models.stages import Classification
+
+if TYPE_CHECKING:
+    from featcli.view.picture import Picture
 
 _BAR = 24
 
@@ -68,33 +71,40 @@ def _classify(top: int, no_files: bool, **settings: Any) -> None:
     if len(model.description.network.shape) != 1:
         raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
     output = settings["output"]
-    is_table = bool(output) and Path(output).suffix.lower() in TABLES
-    pipeline = Classification(settings["model"], keep=not no_files and not is_table)
+    draws = output is None or is_folder(output) or output.lower().endswith(".png")
+    pipeline = Classification(settings["model"], keep=draws and not no_files)
 
-    def picture(frame: Frame) -> Any:
-        return _picture(pipeline, frame, top)
+    def sink(writing: WriteOptions) -> Sink:
+        inner = Nowhere() if no_files else usual_sink(settings, writing)
+        return inner if output == "-" else Announcing(inner)
 
-    def sink(settings: Settings) -> Sink:
-        written = replace(write_options(settings), draw=picture)
-        if is_table:
-            return TableSink(Path(output), written, lambda sample: _row(model, sample, top))
-        inner = Nowhere() if no_files else usual_sink(settings, written)
-        if output == "-":
-            return inner
-        return Announcing(inner, _teller(model, top, settings["as_json"]))
-
-    about = reading(settings, model.description)
-    execute(pipeline, settings, options=about, sink=sink, paths=is_table)
+    execute(
+        pipeline,
+        settings,
+        options=reading(settings, model.description),
+        writing=replace(write_options(settings), draw=Pictured(pipeline, top)),
+        sink=sink,
+        table=Table(BestRow(pipeline, top), f"top {top}"),
+        tell=None if output == "-" else _teller(model, top, settings["as_json"]),
+    )
 
 
-def _row(model: Model, sample: Sample, top: int) -> Row:
-    """Return the columns of a table: label_1, probability_1, label_2 ..."""
-    if len(sample.frames) != 1:
-        raise UsageError("a table has one row for each image: leave out --frames all")
-    row: Row = {}
-    for place, (_, label, share) in enumerate(best(model, sample.frames[0].data, top), 1):
-        row |= {f"label_{place}": label, f"probability_{place}": share}
-    return row
+@dataclass(frozen=True)
+class BestRow:
+    """Gives the columns of a table: label_1, probability_1, label_2 ..."""
+
+    pipeline: Classification
+    top: int
+
+    def __call__(self, sample: Sample) -> dict[str, Any]:
+        """Return the row of an image."""
+        if len(sample.frames) != 1:
+            raise UsageError("a table has one row for each image: leave out --frames all")
+        row: dict[str, Any] = {}
+        found = best(self.pipeline.model, sample.frames[0].data, self.top)
+        for place, (_, label, share) in enumerate(found, 1):
+            row |= {f"label_{place}": label, f"probability_{place}": share}
+        return row
 
 
 def _teller(model: Model, top: int, as_json: bool) -> Any:
@@ -144,19 +154,31 @@ def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], 
         screen.print(Text(f"  {printable(path)}", style="bright_black"))
 
 
-def _picture(pipeline: Classification, frame: Frame, top: int) -> Any:
-    """Draw the image beside the bars of its best classes."""
-    from featcli.view.picture import draw
-    from featcli.view.scores import draw as draw_scores
+@dataclass(frozen=True)
+class Pictured:
+    """Draws the image beside the bars of its best classes."""
 
-    image = pipeline.image_of(frame)
-    pixels = None
-    if image is not None:
-        shown = image if image.shape[2] in (1, 3) else image[:, :, : image.shape[2] // 2 * 2 - 1]
-        view = "clip" if image.dtype.kind == "f" else "auto"
-        pixels = draw(shown, view=view).pixels
-    scores = [(label, share) for _, label, share in best(pipeline.model, frame.data, top)]
-    return draw_scores(scores, pixels, pipeline.model.name)
+    pipeline: Classification
+    top: int
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What decides how it looks."""
+        return {"top": self.top}
+
+    def __call__(self, frame: Frame) -> Picture:
+        """Draw."""
+        from featcli.view.picture import draw
+        from featcli.view.scores import draw as draw_scores
+
+        model, image, pixels = self.pipeline.model, self.pipeline.image_of(frame), None
+        if image is not None:
+            shown = (
+                image if image.shape[2] in (1, 3) else image[:, :, : image.shape[2] // 2 * 2 - 1]
+            )
+            pixels = draw(shown, view="clip" if image.dtype.kind == "f" else "auto").pixels
+        scores = [(label, share) for _, label, share in best(model, frame.data, self.top)]
+        return draw_scores(scores, pixels, model.name)
 
 
 command = Command(
@@ -182,12 +204,15 @@ command = Command(
             ["-o", "--output"],
             metavar="PATH",
             group="Output",
-            help="A folder, a file (.npy .npz .png .tar), one table of all images (.csv .jsonl "
-            ".parquet), or - for a tar stream on stdout. Without it, files in the current folder.",
+            help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
+            ".npz .png .tar), one table of all images (.csv .jsonl .parquet), shards "
+            "('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in the current "
+            "folder.",
         ),
         options.Grouped(
             ["--json", "as_json"], is_flag=True, group="Output", help="JSON lines, always."
         ),
+        *options.batch(),
         options.quiet(),
         options.verbose(),
         options.debug(),

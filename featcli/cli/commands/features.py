@@ -22,12 +22,11 @@ Two layers in one pass:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import Settings, execute, usual_sink, write_options
+from featcli.cli.execute import execute
 from featcli.cli.modelling import (
     input_options,
     model_options,
@@ -35,10 +34,8 @@ from featcli.cli.modelling import (
     output_options,
     reading,
 )
+from featcli.cli.places import Table
 from featcli.errors import UsageError
-from featcli.frame import Sample
-from featcli.io.sinks import Sink
-from featcli.io.tables import MATRICES, TABLES, MatrixSink, Row, TableSink
 from featcli.models.stages import Extraction
 
 
@@ -49,24 +46,8 @@ def _features(layer: tuple[str, ...], **settings: Any) -> None:
         pipeline = Extraction(settings["model"], layers)
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
-    kind = Path(settings["output"] or "").suffix.lower()
-    if kind == ".npy" and pipeline.splits:
-        raise UsageError(f"-o {settings['output']} holds one matrix: give .npz for several layers")
-
-    def sink(settings: Settings) -> Sink:
-        written = write_options(settings)
-        path = Path(settings["output"] or "")
-        if kind in TABLES:
-            return TableSink(path, written, _row)
-        if kind in MATRICES:
-            return MatrixSink(path, written)
-        return usual_sink(settings, written)
-
-    execute(pipeline, settings, options=reading(settings, model.description), sink=sink)
-
-
-def _row(sample: Sample) -> Row:
-    return {frame.part or "features": frame.data for frame in sample.frames}
+    about = reading(settings, model.description)
+    execute(pipeline, settings, options=about, table=Table(always=True))
 
 
 command = Command(
@@ -91,6 +72,7 @@ command = Command(
             "(.png .tar), or - for a tar stream on stdout. Without it, files in the current "
             "folder.",
         ),
+        *options.batch(),
         options.quiet(),
         options.verbose(),
         options.debug(),

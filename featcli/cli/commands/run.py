@@ -41,7 +41,8 @@ from featcli.pipeline import Pipeline, words
 def _shell(pipeline: Pipeline, settings: dict[str, Any]) -> str:
     """Write the pipeline as single commands, arrays flowing between them."""
     commands = [["featcli", *words(step), "-o", "-"] for step in pipeline.steps]
-    commands[-1] = [*commands[-1][:-2], *_given(options.outputs(), settings)]
+    last = _given([*options.outputs(), *options.batch()], settings)
+    commands[-1] = [*commands[-1][:-2], *last]
     commands[0] += _given(options.inputs()[1:], settings)
     names = settings["inputs"]
     commands[0] += ["--", *names] if any(name.startswith("-") for name in names) else names
@@ -116,7 +117,7 @@ def _run(pipeline: str, print_shell: bool, montage: str | None, **settings: Any)
         _check_montage(montage, settings)
         before = _state(montage)
         one = _One(parsed.steps)
-        execute(one, settings)
+        execute(one, settings | {"jobs": 1})  # the picture is kept in this process
         if _state(montage) != before:
             raise UsageError(f"--montage {montage}: a result has gone there: name another file")
         _montage(montage, one)
@@ -175,6 +176,7 @@ command = Command(
             group="Output",
             help="Draw all feature maps of every step on one sheet, too.",
         ),
+        *options.batch(),
         options.quiet(),
         options.verbose(),
         options.debug(),

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from featcli.engine.execute import usable_processors
+from featcli import cores
 from featcli.models.layers import Shape
 from featcli.models.learning.augmentation import Augmentation, Warp
 from featcli.models.learning.chain import Chain
@@ -105,7 +105,7 @@ class Batches:
         self._augmentation = augmentation
         self._block = math.inf if whole else block_of(nodes)
         self._chains = [Chain(nodes, weights) for _ in range(1 if whole else LANES)]
-        workers = min(usable_processors(), len(self._chains))
+        workers = min(cores.usable(), len(self._chains))
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def draw(self, random: np.random.Generator, count: int) -> Warp | None:

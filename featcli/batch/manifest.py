@@ -1,0 +1,116 @@
+"""The manifest of a batch: what became of every input, appended as it is known."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from featcli.batch.inputs import Item
+from featcli.batch.memory import NoManifest
+from featcli.batch.process import Outcome
+from featcli.batch.resume import Past, Recipe
+from featcli.io.atomic import sweep_below
+from featcli.io.locks import Presence
+from featcli.io.log import Log, Row, number_of
+from featcli.io.sinks import Written
+
+
+class Manifest(NoManifest):
+    """`DIR/manifest.jsonl`: a row an input, in the order of the inputs once a run is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Of the manifest; its folder is that of the results.
+    recipe : Recipe
+        What is wanted. Rows of recipes that give results other names stay as they are.
+    forget : bool
+        Take nothing for done, whatever the rows say.
+    """
+
+    is_kept = True
+
+    def __init__(self, path: Path, recipe: Recipe, forget: bool = False) -> None:
+        self.path = path
+        self._recipe = recipe
+        self._forget = forget
+        self._log = Log(path)
+        self._presence = Presence(path.with_name(f".{path.name}.lock"))
+        self._order = array("Q")
+
+    def __enter__(self) -> Self:
+        _ = self._log.index  # refuses a file that is another's
+        if self.path.parent.exists():
+            self._begin()
+        return self
+
+    def _begin(self) -> None:
+        if self._presence.enter():
+            sweep_below(self.path.parent)
+        self._presence.share()
+
+    def past(self, item: Item, again: bool = False) -> Past:
+        """Return what is known of an input, and remember its place in the order."""
+        past = self.look(item, again)
+        self._order.append(past.number)
+        return past
+
+    def look(self, item: Item, again: bool = False) -> Past:
+        """Return what is known of an input; `again` says that another one has its key."""
+        number = number_of(item.key, self._recipe.tags, *([item.source.file] if again else []))
+        row = self._log.find(number) or {}
+        wanted = None if self._forget else self._recipe
+        folder = self.path.parent
+        return Past(number, row, folder, wanted, self._recipe, item.source, item.key, self.path)
+
+    def record(self, outcome: Outcome) -> None:
+        """Add the row of an input, if there is anything new to say of it."""
+        if outcome.is_recorded or outcome.status in ("left out", "passed over"):
+            return
+        row = row_of(outcome, outcome.past)
+        if outcome.status == "unchanged" and is_known(row, outcome.past.row):
+            return
+        if not self._presence.is_held:
+            self._begin()
+        self._log.append(outcome.past.number, row)
+
+    def finish(self, is_complete: bool = True) -> list[Written]:
+        """Bring the rows into order, unless another run goes on: then that is left to it."""
+        if self._presence.is_held and self._presence.is_alone():
+            self._log.complete(self._order)
+        return []
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+        self._presence.leave()
+
+    def close(self) -> None:
+        """See `NoManifest.close`."""
+        self._log.close()
+
+
+def row_of(outcome: Outcome, past: Past, **more: Any) -> Row:
+    """Return the row that says what became of an input."""
+    status = "failed" if outcome.error else "done"
+    state = dict(outcome.state)
+    about: Row = {
+        "error": str(outcome.error) if outcome.error else None,
+        "seconds": round(outcome.seconds, 4),
+    }
+    sha256 = state.pop("sha256", None)
+    about |= {"input": state} | ({"sha256": sha256} if sha256 else {})
+    outputs = {path: one for result in outcome.written for path, one in result.states.items()}
+    return past.new_row(status, outputs, **about, **more)
+
+
+def is_known(row: Row, known: Row) -> bool:
+    """Say whether a row says nothing but what is known; how long it took is no news."""
+    new = {name: value for name, value in row.items() if name != "seconds"}
+    return new == {name: value for name, value in known.items() if name not in ("id", "seconds")}

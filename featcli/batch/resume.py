@@ -1,0 +1,215 @@
+"""What a manifest says of one input's earlier results, and whether they may stay."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from featcli._version import __version__
+from featcli.errors import FeatError
+from featcli.frame import Source
+from featcli.io import records
+from featcli.io.naming import tag_of
+from featcli.io.options import ReadOptions
+from featcli.io.sinks import Memory, State, WriteOptions, Written
+from featcli.pipeline import Pipeline, caption
+
+Row = dict[str, Any]
+_LONGEST_TEXT = 1000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what a result holds, but for the input.
+
+    Attributes
+    ----------
+    text : str
+        For people; a long one is cut.
+    digest : str
+        Equal for equal recipes. Kernels from files are part of it by value, models and weights by
+        their hash.
+    tags : str
+        What the recipe adds to names: recipes that do not share them may share a folder.
+    """
+
+    text: str
+    digest: str
+    tags: str
+
+    @classmethod
+    def of(
+        cls, pipeline: Pipeline, reading: ReadOptions, writing: WriteOptions, more: str = ""
+    ) -> Recipe:
+        """Take together what decides a result; `more` is the kind of output."""
+        import hashlib
+
+        steps = [*reading.history(), *pipeline.recipe]
+        whole = {
+            "steps": [step.to_json() for step in steps],
+            "picture": writing.picture,
+            "sidecar": writing.sidecar,
+            "more": more,
+        }
+        digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+        text = caption(steps)
+        shown = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+        return cls(shown, digest, ".".join(filter(None, map(tag_of, steps))))
+
+    def to_json(self) -> dict[str, str]:
+        """Return what a row says of it."""
+        return {"pipeline": self.text, "digest": self.digest}
+
+    def is_that_of(self, row: Row) -> bool:
+        """Say whether a row's results were made so, by a version whose results may be kept."""
+        recipe = row.get("recipe")
+        digest = recipe.get("digest") if isinstance(recipe, dict) else None
+        return digest == self.digest and records.is_same_version(row.get("featcli"))
+
+
+NO_RECIPE = Recipe("", "", "")
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of the earlier results of one input; by default nothing.
+
+    Attributes
+    ----------
+    number : int
+        Of the input's row in the manifest.
+    row : mapping
+        The row.
+    folder : Path
+        Which the row's outputs are relative to.
+    wanted : Recipe, optional
+        What is wanted now; None to take nothing for done.
+    recipe : Recipe
+        What is done now.
+    source : Source
+        The input.
+    key : str
+        The input's.
+    path : Path, optional
+        The manifest, to note in it what is about to appear.
+    is_final : bool
+        Whether one that failed is not tried again unless something has changed.
+    """
+
+    number: int = 0
+    row: Row = field(default_factory=dict)
+    folder: Path = Path()
+    wanted: Recipe | None = None
+    recipe: Recipe = NO_RECIPE
+    source: Source = field(default_factory=Source)
+    key: str = ""
+    path: Path | None = None
+    is_final: bool = False
+
+    def settled(self, state: State) -> list[Written] | None:
+        """Return the results if all are there as they were left, from this input by this recipe."""
+        if self.row.get("status") != "done" or not self._is_same(state):
+            return None
+        if "row" in self.row:
+            return [Written("", "unchanged")]  # a table's, in its journal
+        states = self._states("outputs")
+        if not states or not all(_is_in_state(Path(path), one) for path, one in states.items()):
+            return None
+        return [
+            Written(path, "unchanged", _data_of(path, states), states=states)
+            for path in _results(states)
+        ]
+
+    def _is_same(self, state: State) -> bool:
+        """Say whether the row speaks of this input and this recipe."""
+        return (
+            self.row.get("file") == self.source.file
+            and records.is_same_input(_input_of(self.row), state)
+            and bool(self.wanted and self.wanted.is_that_of(self.row))
+        )
+
+    def failed_before(self, state_of: Callable[[], State]) -> str:
+        """Return the error that is still to be expected; empty if it is worth a try."""
+        if not self.is_final or self.row.get("status") != "failed":
+            return ""
+        try:
+            is_same = self._is_same(state_of())
+        except FeatError:
+            return ""
+        return str(self.row.get("error")) if is_same else ""
+
+    def glance(self, state_of: Callable[[], State]) -> list[Written] | None:
+        """Do so, asking for the input's state only if there is a row to compare it with."""
+        try:
+            return self.settled(state_of()) if self.row.get("status") == "done" else None
+        except FeatError:
+            return None
+
+    def memory(self) -> Memory:
+        """Return what tells featcli's own files from those of others."""
+        known: dict[str, list[State]] = {}
+        is_same_file = os.path.realpath(str(self.row.get("file", ""))) == os.path.realpath(
+            self.source.file
+        )
+        for which in ("outputs", "replaces") if is_same_file and self.row else ():
+            for path, state in self._states(which).items():
+                known.setdefault(path, []).append(state)
+        return Memory(known, partial(self._intend) if self.path else None)
+
+    def _intend(self, states: Mapping[str, State]) -> None:
+        """Note in the manifest what will appear next: killed then, it is known to be featcli's."""
+        from featcli.io.log import Log
+
+        log = Log(self.path or Path())
+        log.append(self.number, self.new_row("begun", outputs=states))
+        log.close()
+
+    def new_row(self, status: str, outputs: Mapping[str, State] | None = None, **more: Any) -> Row:
+        """Write the input's row; what its old one owns and this one does not stays known."""
+        outputs = outputs or {}
+        names = {os.path.relpath(path, self.folder): dict(one) for path, one in outputs.items()}
+        replaces = {**_mapping(self.row, "replaces"), **_mapping(self.row, "outputs")}
+        row: Row = {"key": self.key, "file": self.source.file, "status": status, **more}
+        row |= {"outputs": names} | (
+            {"replaces": replaces} if replaces and status != "done" else {}
+        )
+        return row | {"recipe": self.recipe.to_json(), "featcli": __version__}
+
+    def _states(self, which: str) -> dict[str, State]:
+        return {str(self.folder / name): one for name, one in _mapping(self.row, which).items()}
+
+
+def _input_of(row: Row) -> State:
+    found = row.get("input")
+    state = found if isinstance(found, dict) else {}
+    return state | ({"sha256": row["sha256"]} if "sha256" in row else {})
+
+
+def _mapping(row: Row, name: str) -> dict[str, State]:
+    found = row.get(name)
+    return (
+        {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+    )
+
+
+def _is_in_state(path: Path, state: State) -> bool:
+    try:
+        return records.state_of(path) == state
+    except OSError:
+        return False
+
+
+def _results(states: Mapping[str, State]) -> list[str]:
+    """Return the files that stand for a result: its array, else its picture or the whole."""
+    arrays = [path for path in states if path.endswith(".npy")]
+    return arrays or [path for path in states if not path.endswith(".json")]
+
+
+def _data_of(path: str, states: Mapping[str, State]) -> tuple[str, ...]:
+    stem = path.removesuffix(".npy")
+    return tuple(one for one in (path, f"{stem}.png") if one in states)

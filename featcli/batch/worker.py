@@ -1,0 +1,132 @@
+"""A process that works on one input after the other, for the one that started it.
+
+It is told of inputs on its standard input and answers on its standard output; both end with the
+process that started it, and then it ends, too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any, BinaryIO, NoReturn
+
+from featcli import cores
+from featcli.batch import channel
+from featcli.batch.process import Job, Outcome, Prepared, Task, describe_step, prepare, process
+from featcli.errors import FeatError
+
+_PATIENCE = 1.5  # seconds for leaving nothing half-written
+
+
+class Start:
+    """The first message: how to work.
+
+    Parameters
+    ----------
+    job : Job
+        Its sink is the base, which keeps nothing, where results come together elsewhere.
+    writes : bool
+        Whether the worker writes the results itself.
+    share : int
+        How many processors there are for each worker.
+    watch : bool
+        Whether to say of each step what it did.
+    """
+
+    def __init__(self, job: Job, writes: bool, share: int, watch: bool) -> None:
+        self.job = job
+        self.writes = writes
+        self.share = share
+        self.watch = watch
+
+
+class Stop:
+    """An answer: an error that concerns all inputs that follow."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+READY = "ready"
+
+
+def main() -> NoReturn:
+    """Work until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    code = 0
+    try:
+        asked, answers = _streams()
+        _work(_listening(asked), answers)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except OSError:
+        code = 1  # nobody reads the answers
+    os._exit(code)
+
+
+def _end(number: int, _frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _streams() -> tuple[BinaryIO, BinaryIO]:
+    """Take both pipes for ourselves: what a library prints must not get between the answers."""
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return asked, answers
+
+
+def _listening(asked: BinaryIO) -> SimpleQueue[Any]:
+    """Read what is asked in a thread, which notices when the other end is gone."""
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_listen, args=(asked, inbox), daemon=True).start()
+    return inbox
+
+
+def _listen(asked: BinaryIO, inbox: SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            inbox.put(channel.receive(asked))
+    except (EOFError, OSError):
+        inbox.put(None)
+    time.sleep(0.1)  # an idle worker has ended by now
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PATIENCE)
+    os._exit(1)
+
+
+def _work(inbox: SimpleQueue[Any], answers: BinaryIO) -> None:
+    start = inbox.get()
+    if start is None:
+        return
+    cores.take_share(start.share)
+    channel.send(answers, READY)
+    while (task := inbox.get()) is not None:
+        channel.send(answers, _answer(task, start))
+
+
+def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
+    lines: list[str] = []
+    if start.watch:
+        start.job.pipeline.watch = lambda *step: lines.extend(describe_step(*step))
+    try:
+        if start.writes:
+            return replace(process(task, start.job), lines=tuple(lines))
+        ready = prepare(task, start.job)
+        return Prepared(replace(ready.outcome, lines=tuple(lines)), ready.frames)
+    except (FeatError, OSError) as error:
+        return Stop(error)
+
+
+if __name__ == "__main__":
+    sys.exit("this is started by featcli itself")

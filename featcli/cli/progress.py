@@ -1,0 +1,125 @@
+"""How far a batch is: a line that is drawn again and again on a terminal, else one now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+_FIRST, _BETWEEN, _SELDOM = 0.5, 0.1, 30.0  # seconds
+_WIDTH = 24
+_ERASE = "\r\x1b[2K"
+
+
+class Progress:
+    """Images, rate, failures and time left, on standard error.
+
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing.
+    verbose : bool
+        Say something without a terminal, too.
+    count : callable, optional
+        Counts the inputs, in a thread of its own.
+    say : callable
+        Writes a line.
+    """
+
+    def __init__(
+        self,
+        quiet: bool,
+        verbose: bool,
+        count: Callable[[], int] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._is_drawn = sys.stderr.isatty() and not quiet
+        self._is_said = verbose and not quiet and not self._is_drawn
+        self._count, self._say = count, say
+        self._total: int | None = None
+        self._began = time.monotonic()
+        self._next = self._began + (_FIRST if self._is_drawn else _SELDOM)
+        self._line = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._erase()
+        self._line = ""
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Make room for other lines on the same terminal."""
+        self._erase()
+        yield
+        self._show()
+
+    def update(self, done: int, failed: int) -> None:
+        """Show how far it is, if that is due."""
+        now = time.monotonic()
+        if now < self._next or not (self._is_drawn or self._is_said):
+            return
+        self._begin_to_count()
+        rate = done / (now - self._began)
+        self._next = now + (_BETWEEN if self._is_drawn else _SELDOM)
+        if self._is_said:
+            self._say(self._text(done, failed, rate))
+        else:
+            self._draw(done, self._text(done, failed, rate))
+
+    def _begin_to_count(self) -> None:
+        if self._count:
+            threading.Thread(target=self._find_total, args=(self._count,), daemon=True).start()
+            self._count = None
+
+    def _find_total(self, count: Callable[[], int]) -> None:
+        with contextlib.suppress(OSError):
+            self._total = count()
+
+    def _text(self, done: int, failed: int, rate: float) -> str:
+        total = self._total
+        parts = [f"{done}/{total} images" if total else f"{done} images", f"{rate:.1f}/s"]
+        parts += [f"{failed} failed"] if failed else []
+        parts += [f"{_duration((total - done) / rate)} left"] if total and total >= done else []
+        return ", ".join(parts)
+
+    def _draw(self, done: int, text: str) -> None:
+        from rich.console import Console
+        from rich.progress_bar import ProgressBar
+        from rich.segment import Segments
+        from rich.table import Table
+
+        console = Console(file=sys.stderr, highlight=False, markup=False)
+        grid = Table.grid(padding=(0, 1))
+        bar = ProgressBar(self._total or 1, done if self._total else 0, width=_WIDTH)
+        grid.add_row(bar, text)
+        with console.capture() as drawn:
+            console.print(Segments(console.render_lines(grid, pad=False)[0]), end="")
+        self._erase()
+        self._line = drawn.get()
+        self._show()
+
+    def _show(self) -> None:
+        sys.stderr.write(self._line)
+        sys.stderr.flush()
+
+    def _erase(self) -> None:
+        if self._line:
+            sys.stderr.write(_ERASE)
+            sys.stderr.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

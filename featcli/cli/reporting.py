@@ -1,0 +1,126 @@
+"""What a person and the next program get to know of each input, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featcli import npy
+from featcli.batch.memory import NoManifest
+from featcli.batch.process import Outcome
+from featcli.cli.messages import emit, say
+from featcli.cli.progress import Progress
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Array, Source
+from featcli.io import records
+from featcli.io.sinks import Sink, Written
+
+Tell = Callable[[Source, str, Array, str], None]
+_ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
+
+
+def say_here(text: str) -> None:
+    """Write one line for people, in the name of the command."""
+    context = click.get_current_context(silent=True)
+    say(text, command=(context and context.info_name) or "")
+
+
+class Report:
+    """Prints what became of each input, and at the end of all.
+
+    Parameters
+    ----------
+    settings : dict
+        The command's options.
+    tell : callable, optional
+        Told of every result, instead of its path being printed.
+    memory : NoManifest
+        Hears of every outcome; where it is kept, what was done is summed up in any case.
+    count : callable, optional
+        Counts the inputs, for the time that is left.
+    """
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        tell: Tell | None,
+        memory: NoManifest,
+        count: Callable[[], int] | None,
+    ) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._memory = memory
+        self._counts: Counter[str] = Counter()
+        self._only_usage = True
+        self._progress = Progress(settings["quiet"], settings["verbose"], count, say_here)
+
+    def all(self, outcomes: Iterable[Outcome], sink: Sink) -> int:
+        """Report every outcome, let the sink finish, sum up, and return the exit code."""
+        is_complete = True
+        with self._progress:
+            for found in outcomes:
+                outcome = self._memory.admit(found)
+                self._one(outcome)
+                if outcome.error and self._settings["fail_fast"]:
+                    is_complete = False
+                    break
+        for written in [*sink.finish(), *self._memory.finish(is_complete)]:
+            self._print(written)
+        return self._end()
+
+    def _one(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        self._only_usage &= not outcome.error or isinstance(outcome.error, UsageError)
+        with self._progress.aside():
+            self._say_notes(outcome)
+            for written in outcome.written:
+                self._announce(outcome.source, written)
+        self._progress.update(sum(self._counts.values()), self._counts["failed"])
+
+    def _say_notes(self, outcome: Outcome) -> None:
+        name = outcome.source.file or outcome.source.key
+        for line in outcome.lines:
+            say_here(line)
+        notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
+        for note in () if self._settings["quiet"] else notes:
+            say_here(f"{name}: {note}")
+        if outcome.error:
+            say_here(str(outcome.error))
+        elif self._settings["verbose"] and outcome.status != "passed over":
+            say_here(f"{name}: {outcome.status}")
+
+    def _announce(self, source: Source, written: Written) -> None:
+        if not self._tell:
+            self._print(written)
+            return
+        data = npy.load(written.path) if written.data is None else written.data
+        self._tell(source, str(written.about.get("part", "")), data, written.path)
+
+    def _print(self, written: Written) -> None:
+        if self._settings["output"] == "-" or not written.path:
+            return
+        if self._settings["as_json"]:
+            record = {"path": written.path, "status": written.status, "files": list(written.files)}
+            known = written.about or records.read_sidecar(Path(written.path)) or {}
+            emit(json.dumps(record | {key: known[key] for key in _ABOUT if key in known}))
+        else:
+            emit(written.path, b"\0" if self._settings["null"] else b"\n")
+
+    def _end(self) -> int:
+        counts = self._counts
+        if counts["left out"] == counts.total():
+            say_here("no image or array in the input")
+            return 1
+        skipped = counts["unchanged"] + counts["passed over"]
+        if (self._memory.is_kept or (counts["failed"] and counts.total() > 1)) and not (
+            self._settings["quiet"]
+        ):
+            say_here(f"{counts['done']} done, {skipped} skipped, {counts['failed']} failed")
+        if not counts["failed"]:
+            return 0
+        return 2 if self._only_usage else FeatError.exit_code

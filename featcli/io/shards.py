@@ -1,0 +1,150 @@
+"""Many results as several tar files, each of about one size: `maps-00000.tar`, `maps-00001.tar`.
+
+A shard appears under its name when it is complete; the next one begins where it has grown to its
+size, between two images.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Sample
+from featcli.io import records
+from featcli.io.archives import TarSink
+from featcli.io.options import ReadOptions
+from featcli.io.sinks import Sink, State, WriteOptions, Written
+from featcli.io.stream import read_tar
+
+_FIELD = re.compile(r"%(?:0(\d))?d")
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+Completed = Callable[[Path, State], None]
+
+
+class Pattern:
+    """The names of shards, such as `maps-%05d.tar`.
+
+    Parameters
+    ----------
+    path : Path
+        With one field for the number in its last piece.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path.parent
+        self._before, digits, self._after = _FIELD.split(path.name)
+        self._digits = int(digits or 1)
+        stem = self._before.rstrip("-_. ") or "shards"
+        self.manifest = self.folder / f"{stem}.manifest.jsonl"
+
+    @staticmethod
+    def check(output: str) -> None:
+        """Raise UsageError for a text that names no shards."""
+        name = Path(output).name
+        if len(_FIELD.findall(name)) != 1 or name.count("%") != 1:
+            raise UsageError(f"-o {output}: shards have one number in their names, as x-%05d.tar")
+
+    def path(self, number: int) -> Path:
+        """Return the shard of this number."""
+        return self.folder / f"{self._before}{number:0{self._digits}}{self._after}"
+
+    def number(self, name: str) -> int | None:
+        """Return the number of a shard's name; None for any other name."""
+        found = re.fullmatch(rf"{re.escape(self._before)}(\d+){re.escape(self._after)}", name)
+        is_ours = found and self.path(int(found[1])).name == name
+        return int(found[1]) if found and is_ours else None
+
+    @property
+    def expression(self) -> re.Pattern[str]:
+        """Match the paths of all shards."""
+        whole = self.folder.resolve() / "x"
+        head = re.escape(str(whole)[:-1] + self._before)
+        return re.compile(rf"{head}\d+{re.escape(self._after)}")
+
+
+def size_of(text: str) -> int:
+    """Read a size such as 500MB; raises ValueError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", text.strip().upper())
+    if not found:
+        raise ValueError(f"{text!r} is no size: write 500MB or 1GB")
+    unit = found[2] if not found[2] or found[2].endswith("B") else f"{found[2]}B"
+    size = int(float(found[1]) * _UNITS[unit])
+    if size < 1:
+        raise ValueError(f"{text!r} is no size: it must be at least 1B")
+    return size
+
+
+class ShardSink(Sink):
+    """Writes shard after shard.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    size : int
+        Bytes after which a shard is complete.
+    completed : callable
+        `completed(path, state)` hears of every shard that has appeared.
+
+    Attributes
+    ----------
+    number, place : int
+        Of the shard that is being written, and of the last image in it.
+    """
+
+    def __init__(self, pattern: Pattern, size: int, completed: Completed) -> None:
+        self._pattern, self._size, self._completed = pattern, size, completed
+        self._current: TarSink | None = None
+        self.number = 0
+        self.place = -1
+
+    def write(self, sample: Sample, state: State) -> list[Written]:
+        """See `Sink.write`."""
+        current = self._current
+        if current and current.last == sample.source:
+            name = sample.source.file or sample.source.key
+            raise FeatError(f"{name}: parts of one image that come one by one fit into no shards")
+        if current and current.size >= self._size:
+            self.complete()
+        self._opened().write(sample, state)
+        self.place += 1
+        return []
+
+    def _opened(self) -> TarSink:
+        if self._current is None:
+            path = self._pattern.path(self.number)
+            self._current = TarSink(path, WriteOptions(overwrite=True))
+        return self._current
+
+    def complete(self) -> None:
+        """Let the shard appear that is being written; the next one follows."""
+        current, self._current = self._current, None
+        if current is None:
+            return
+        with current:
+            current.finish()
+        path = self._pattern.path(self.number)
+        self.number, self.place = self.number + 1, -1
+        self._completed(path, records.state_of(path))
+
+    def begin(self, number: int, kept: int) -> None:
+        """Begin with this shard, of which the first `kept` samples stay."""
+        self.number = number
+        if not kept:
+            return
+        with self._pattern.path(number).open("rb") as stream:
+            for sample in islice(read_tar(stream, ReadOptions()), kept):
+                self._opened().write(sample, {})
+                self.place += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._current:
+            self._current.__exit__(kind, error, trace)
