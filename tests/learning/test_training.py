@@ -76,7 +76,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not():
 
 def test_the_number_of_processors_changes_nothing(monkeypatch):
     several = run(training(batch_size=80), 2)
-    monkeypatch.setattr(batches, "usable_processors", lambda: 1)
+    monkeypatch.setattr(batches.cores, "usable", lambda: 1)
     one = run(training(batch_size=80), 2)
     for name, array in several.weights.items():
         assert array.tobytes() == one.weights[name].tobytes()
