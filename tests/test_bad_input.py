@@ -279,7 +279,17 @@ def test_a_full_disk_leaves_nothing_behind(workspace: Path, output: str) -> None
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
         "from featcli.cli.main import main; main(sys.argv[1:])"
     )
-    command = [sys.executable, "-c", limited, "convolve", "photo.jpg", *K, "-o", output]
+    command = [
+        sys.executable,
+        "-B",
+        "-c",
+        limited,  # the limit is for .pyc files, too
+        "convolve",
+        "photo.jpg",
+        *K,
+        "-o",
+        output,
+    ]
     result = run_process(command)
     assert_refused(result, 1, "cannot write full", "File too large")
     assert listing(workspace) == before

@@ -200,7 +200,7 @@ def test_without_room_for_a_copy_it_is_one_line(tmp_path):
         "from featcli.cli.main import main; main(['train', 'bars.npz', '-o', 'm.npz'])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-B", "-c", script], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "featcli train: cannot keep a copy of the images: File too large\n"

@@ -60,6 +60,7 @@ def test_an_interrupt_in_the_first_epoch_leaves_a_model_too(desk, featcli):
         if "parameters" in line:
             break
     while not (desk / "m.checkpoint.npz").exists():
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)

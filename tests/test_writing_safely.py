@@ -87,7 +87,10 @@ def test_a_limit_on_file_sizes_leaves_nothing(tmp_path, suffix):
             print(error)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+        [sys.executable, "-B", "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.startswith(f"cannot write {tmp_path / 'x'}")
     assert done.stdout.count("\n") == 1

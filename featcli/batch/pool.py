@@ -28,6 +28,7 @@ from featcli.errors import FeatError
 
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from featcli.batch.worker import main; main()"
 _PATIENCE = 1.0  # seconds for a worker to end by itself
+_STARTS = 8  # times in a row that workers may die before one is ready
 _THREADS = ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM", "NUMEXPR", "BLIS")
 
 Answer = Outcome | Prepared
@@ -136,6 +137,7 @@ class Pool:
         self._waiting: deque[Slot] = deque()
         self._suspects: deque[Slot] = deque()
         self._inbox = feed.inbox
+        self._starts = 0
         self._workers = [Worker(self._start, self._inbox) for _ in range(jobs)]
 
     def answers(self) -> Iterator[Answer]:
@@ -174,7 +176,7 @@ class Pool:
         elif message is None:
             self._bury(sender)
         elif message == READY:
-            sender.is_ready = True
+            sender.is_ready, self._starts = True, 0
         elif isinstance(message, Stop):
             raise message.error
         else:
@@ -214,8 +216,9 @@ class Pool:
         if worker not in self._workers:
             return
         code = worker.process.wait()
-        if not worker.is_ready:
-            raise FeatError(f"a worker could not be started: it ended with {_reason(code)}")
+        self._starts += not worker.is_ready
+        if self._starts >= _STARTS:
+            raise FeatError(f"no worker could be started: the last one ended with {_reason(code)}")
         self._replace(worker)
         slot = worker.slot
         if slot is None:

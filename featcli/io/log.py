@@ -68,6 +68,8 @@ class Index:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.exists() and not path.is_file():  # to open a pipe could wait for ever
+            raise OutputExists(f"{path} is no regular file: choose another output")
         numbers, places = array("Q"), array("q")
         lines = 0
         with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:

@@ -141,10 +141,11 @@ def state_of(path: Path) -> dict[str, int]:
 def input_state(path: Path) -> dict[str, int]:
     """Say what tells whether an input has changed.
 
-    Copying and unpacking programs set the time of change as they like; nobody sets that of the
-    file's entry. (Of featcli's own results it is not asked: it changes when they get their name.)
+    Its size and time of change, as with `make`. What a tar stream of featcli's was unpacked to has
+    no such time (all entries of a stream are of 1970): there that of the directory's entry counts.
     """
-    return {**state_of(path), "ctime_ns": path.stat().st_ctime_ns}
+    state = state_of(path)
+    return state if state["mtime_ns"] else {**state, "ctime_ns": path.stat().st_ctime_ns}
 
 
 def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:

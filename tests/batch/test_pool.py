@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from batch_tools import arrays_in, children_of, is_alive, leftovers, rows_of, save_images, wait_for
-from conftest import assert_refused, run_process
+from conftest import assert_refused, environment, run_process
 from PIL import Image
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
@@ -142,3 +142,48 @@ def test_a_list_that_comes_slowly_is_worked_on_as_it_comes(workspace, shell):
         " done; test -e out/gray.relu.npy && echo second.png) | featcli relu -o out -j 2"
     )
     assert shell(script).stdout.splitlines() == ["out/gray.relu.npy", "out/second.relu.npy"]
+
+
+@LINUX
+def test_workers_that_die_while_they_start_are_started_again(workspace):
+    save_images(workspace / "in", 40)
+    # The first four processes that begin to import the worker's module end at once.
+    (workspace / "sitecustomize.py").write_text(DIES_AT_ITS_START)
+    (workspace / "deaths").write_text("4")
+    done = run_process(
+        [sys.executable, "-m", "featcli", "run", STAGES, "in", "-o", "out", "-j", "2"],
+        cwd=workspace,
+        env=environment(PYTHONPATH=str(workspace)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(rows_of("out/manifest.jsonl")) == 40
+    (workspace / "deaths").write_text("1000")
+    done = run_process(
+        [sys.executable, "-m", "featcli", "run", STAGES, "in", "-o", "none", "-j", "2"],
+        cwd=workspace,
+        env=environment(PYTHONPATH=str(workspace)),
+    )
+    assert done.returncode == 1
+    assert "no worker could be started" in done.stderr
+
+
+DIES_AT_ITS_START = """
+import fcntl, os, signal, sys
+if any("batch.worker" in word for word in sys.orig_argv):
+    with open(os.path.join(os.path.dirname(__file__), "deaths"), "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        left = int(file.read())
+        file.seek(0)
+        file.write(str(left - 1).ljust(8))
+        file.flush()
+    if left > 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_manifest_that_is_no_file_is_not_waited_for(workspace, inline):
+    save_images(workspace / "in", 2)
+    (workspace / "out").mkdir()
+    os.mkfifo("out/manifest.jsonl")
+    done = inline("run", STAGES, "in", "-o", "out")
+    assert_refused(done, 2, "manifest.jsonl is no regular file")
