@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -205,3 +206,22 @@ def test_without_room_for_a_copy_it_is_one_line(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "featcli train: cannot keep a copy of the images: File too large\n"
     assert [one.name for one in tmp_path.iterdir()] == ["bars.npz"]
+
+
+@pytest.mark.parametrize("place", [-6, -3])
+def test_a_checksum_of_idx_files_that_is_wrong_is_found(tmp_path, place):
+    save_idx(tmp_path, suffix=".gz")
+    for path in sorted(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=r"broken: (CRC check failed|Incorrect length)"):
+            opened(tmp_path)
+        path.write_bytes(whole)
+
+
+def test_a_pipe_in_a_class_folder_is_not_waited_for(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / name / "x.png")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    assert len(opened(tmp_path)) == 2

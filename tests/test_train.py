@@ -269,3 +269,29 @@ def test_a_terminal_sees_a_live_line(desk, shell):
     assert "epoch 30/30: loss" in done.stdout
     assert "images/s" in done.stdout
     assert "left" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-o", "bars.npz"],
+        ["-o", "m.npz", "--history", "m.npz"],
+        ["-o", "m.npz", "--history", "m.checkpoint.npz"],
+        ["-o", "m.npz", "--report", "r", "--history", "r/history.jsonl"],
+    ],
+)
+def test_outputs_that_write_each_other_or_the_data_over_are_refused(desk, inline, words):
+    before = (desk / "bars.npz").read_bytes()
+    done = inline("train", "bars.npz", *words, *QUICK, "--overwrite")
+    assert_refused(done, 2, "is an input, or another output, too")
+    assert (desk / "bars.npz").read_bytes() == before
+
+
+def test_data_that_lacks_a_class_can_be_measured_with(desk, inline):
+    assert inline("train", "bars.npz", "-o", "m.npz", *QUICK).returncode == 0
+    with np.load("bars.npz") as found:
+        kept = found["y"] != 1
+        np.savez("some.npz", x=found["x"][kept], y=found["y"][kept])
+    done = inline("evaluate", "m.npz", "some.npz", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == kept.sum()

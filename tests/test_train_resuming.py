@@ -142,14 +142,16 @@ def test_a_diverging_loss_keeps_the_last_good_epoch(desk, inline, monkeypatch):
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, "--epochs", 5)
     assert done.returncode == 1
     (last,) = [x for x in done.stderr.splitlines() if "no number" in x]
-    assert "epoch 3, step 1: try a smaller --lr than 0.01; m.npz holds epoch 2" in last
+    assert "epoch 3, step 1: begin anew with a smaller --lr than 0.01; m.npz holds epoch 2" in last
     assert np.isfinite(api.load_model("m.npz").weights["scores.weight"]).all()
     assert (desk / "m.checkpoint.npz").exists()
 
 
 def test_a_loss_that_diverges_at_once_leaves_nothing(desk, inline):
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK[:-1], 999, "--optimizer", "sgd", "-q")
-    assert_refused(done, 1, "no number any more, in epoch 1", "try a smaller --lr than 999")
+    assert_refused(
+        done, 1, "no number any more, in epoch 1", "begin anew with a smaller --lr than 999"
+    )
     assert not list(desk.glob("m.*"))
 
 

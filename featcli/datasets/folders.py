@@ -61,4 +61,9 @@ def images(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
         found += [Path(place, one) for one in sorted(files) if not one.startswith(".")]
-    return [one for one in found if one.suffix.lower() in _IMAGES]
+    # A pipe, say, is no picture: to open it could wait for ever. A broken link fails when read.
+    return [one for one in found if one.suffix.lower() in _IMAGES and not _is_strange(one)]
+
+
+def _is_strange(path: Path) -> bool:
+    return path.exists() and not path.is_file()

@@ -58,7 +58,12 @@ class Dataset:
 
 
 def gather(
-    source: Source, fit: Fit, *, strict: bool = False, folder: Path | None = None
+    source: Source,
+    fit: Fit,
+    *,
+    strict: bool = False,
+    folder: Path | None = None,
+    gaps: bool = False,
 ) -> Dataset:
     """Go through a data set once.
 
@@ -72,6 +77,8 @@ def gather(
         Refuse the data for one image that cannot be read, instead of leaving it out.
     folder : Path, optional
         Where the temporary file lies, which nobody else sees.
+    gaps : bool
+        Whether a class may have no image, as in data that is only measured with.
 
     Returns
     -------
@@ -84,12 +91,12 @@ def gather(
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            return _kept(source, fit, strict, file)
+            return _kept(source, fit, strict, file, gaps)
     except OSError as error:
         raise DataError(f"cannot keep a copy of the images: {error.strerror}") from error
 
 
-def _kept(source: Source, fit: Fit, strict: bool, file: IO[bytes]) -> Dataset:
+def _kept(source: Source, fit: Fit, strict: bool, file: IO[bytes], gaps: bool) -> Dataset:
     keeper = _Keeper(file)
     skipped: list[str] = []
     for item, found in _fitted(source, fit):
@@ -99,7 +106,7 @@ def _kept(source: Source, fit: Fit, strict: bool, file: IO[bytes]) -> Dataset:
             raise DataError(f"{found} (left out without --strict)")
         else:
             skipped.append(found)
-    return keeper.finish(source.names, tuple(skipped))
+    return keeper.finish(source.names, tuple(skipped), gaps)
 
 
 def _fitted(source: Source, fit: Fit) -> Iterator[tuple[Item, Array | str]]:
@@ -142,11 +149,11 @@ class _Keeper:
         self._file.write(data)
         self._labels.append(item.label)
 
-    def finish(self, names: tuple[str, ...], skipped: tuple[str, ...]) -> Dataset:
+    def finish(self, names: tuple[str, ...], skipped: tuple[str, ...], gaps: bool) -> Dataset:
         if self._first is None:
             raise DataError(skipped[0] if skipped else "the data holds no images")
         counts = np.bincount(self._labels, minlength=len(names))
-        if 0 in counts:
+        if 0 in counts and not gaps:
             raise DataError(_without_images(names, counts, skipped))
         classes = np.array(self._labels, np.intp)
         self._hash.update(classes.astype("<i8").data)

@@ -76,6 +76,7 @@ class Idx:
                 data = _exactly(stream, rows * cols, path)
                 image = np.frombuffer(data, np.uint8).reshape(rows, cols, 1)
                 yield Item(f"{path}, image {number}", int(label), partial(_itself, image))
+            _finished(stream, path)
 
 
 def _itself(image: Array) -> Array:
@@ -94,7 +95,9 @@ def _labels(path: Path) -> Array:
         (count,) = _header(stream, path, 1)
         if not count:
             raise DataError(f"{path}: holds no labels")
-        return np.frombuffer(_exactly(stream, count, path), np.uint8)
+        labels = np.frombuffer(_exactly(stream, count, path), np.uint8)
+        _finished(stream, path)
+        return labels
 
 
 def _header(stream: IO[bytes], path: Path, axes: int) -> tuple[int, ...]:
@@ -109,10 +112,20 @@ def _header(stream: IO[bytes], path: Path, axes: int) -> tuple[int, ...]:
 
 
 def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:
-    try:
-        data = stream.read(count)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: broken: {error}") from error
+    data = _some(stream, count, path)
     if len(data) < count:
         raise DataError(f"{path}: is truncated")
     return data
+
+
+def _finished(stream: IO[bytes], path: Path) -> None:
+    """Read on to the end, where gzip compares its checksum; there must be nothing."""
+    if _some(stream, 1, path):
+        raise DataError(f"{path}: holds more than its head says")
+
+
+def _some(stream: IO[bytes], count: int, path: Path) -> bytes:
+    try:
+        return stream.read(count)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: broken: {error}") from error

@@ -17,6 +17,8 @@ _LARGE = 1 << 20  # pixels above which the grid is coarser
 
 Region = tuple[float, float, float, float]
 
+_WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+
 
 def with_heats(trace: Trace, predict: Callable[[Array], Array]) -> Trace:
     """Return the trace with the places where its best classes were seen.
@@ -64,29 +66,36 @@ def _mapped(trace: Trace) -> tuple[Layer, Dense] | None:
 def _activation(trace: Trace, maps: Layer, dense: Dense, k: int) -> Heat:
     """Weigh the last maps as the class does: Zhou et al., Class activation mapping, 2016."""
     heat = maps.data.astype(np.float64) @ dense.weight[:, k].astype(np.float64)
+    before = " before softmax" if isinstance(trace.layers[-1].rule, Softmax) else ""
+    region = _region(trace)
+    dark = " What lies in the dark the network did not get to see."
     text = (
         f"Class activation maps: the {maps.channels} maps of {maps.name}, each times the weight "
         f"that its mean has for the class, summed. For {_label(trace, k)} their mean, "
-        f"{heat.mean():.4g}, plus the bias, {dense.bias[k]:.4g}, is the score before softmax. "
-        "What lies in the dark the network did not get to see."
+        f"{heat.mean():.4g}, plus the bias, {dense.bias[k]:.4g}, is its score{before}."
+        f"{dark if region != _WHOLE else ''}"
     )
-    return Heat(_label(trace, k), _share(trace, k), heat, _region(trace), text)
+    return Heat(_label(trace, k), _share(trace, k), heat, region, text)
 
 
 def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
     """Hide the picture patch by patch, and see what the class loses."""
     picture = trace.layers[0].data
     edges = _edges(picture.shape)
-    grey = picture.mean(axis=(0, 1), dtype=np.float64).astype(picture.dtype)
+    mean = picture.mean(axis=(0, 1), dtype=np.float64)
+    # Of the picture's own type, by which the model knows in which range its values are.
+    grey = (np.rint(mean) if picture.dtype.kind in "biu" else mean).astype(picture.dtype)
     share = _share(trace, k)
     heat = np.array([[share - _hidden(picture, predict, grey, rows, cols, k)
                       for cols in edges[1]] for rows in edges[0]])  # fmt: skip
     tall, wide = (max(b - a for a, b in spans) for spans in edges)
+    colour = ", ".join(f"{float(one):g}" for one in grey)
     text = (
-        f"Occlusion map: a patch of {tall}x{wide} pixels in the picture's mean colour hid each "
-        f"place in turn. The warmer, the more {_label(trace, k)} lost: at most {heat.max():.3g}."
+        f"Occlusion map: a patch of {tall}x{wide} pixels in the picture's mean colour, {colour}, "
+        f"hid each place in turn. The warmer, the more {_label(trace, k)} lost: at most "
+        f"{heat.max():.3g}."
     )
-    return Heat(_label(trace, k), share, heat, (0.0, 0.0, 1.0, 1.0), text)
+    return Heat(_label(trace, k), share, heat, _WHOLE, text)
 
 
 def _hidden(
@@ -132,7 +141,7 @@ def _share(trace: Trace, k: int) -> float:
 
 def _region(trace: Trace) -> Region:
     """Return what of the picture reaches the network, where parts were cut off at its edges."""
-    top, left, bottom, right = 0.0, 0.0, 1.0, 1.0
+    top, left, bottom, right = _WHOLE
     for layer in trace.layers[1:]:
         before = trace.layers[layer.inputs[0]].data
         if not isinstance(layer.rule, Pick) or before.ndim != 3:

@@ -46,6 +46,7 @@ class _Recorder:
         return len(self.layers) - 1
 
 
+@np.errstate(all="ignore")  # what overflows is shown as such
 def trace_pipeline(pipeline: Pipeline, frame: Frame) -> Trace:
     """Run a pipeline on a frame, step by step.
 
@@ -94,6 +95,7 @@ def _step(
     return ends
 
 
+@np.errstate(all="ignore")
 def trace_model(model: Model, frame: Frame) -> Trace:
     """Run a model on an image: its preprocessing, then every operation of its layers.
 
@@ -170,6 +172,11 @@ def _converted(record: _Recorder, before: Array, pixels: Array, number: int) -> 
     return record.add("pixels", title, Opaque(text), (number,), pixels, labels, "preprocessing")
 
 
+def _other(model: Model) -> str:
+    channels = model.description.network.input[-1]
+    return "it does not fit: make it gray first" if channels == 1 else "it does not fit"
+
+
 def _check_size(model: Model, frame: Frame, x: Array) -> None:
     wanted = model.description.network.input
     if x.shape == wanted:
@@ -179,7 +186,7 @@ def _check_size(model: Model, frame: Frame, x: Array) -> None:
         and x.ndim == 3
         and any(a < b for a, b in zip(x.shape, wanted, strict=True))
     )
-    remedy = f"give a picture of at least {wanted[0]}x{wanted[1]}" if small else "it does not fit"
+    remedy = f"give a picture of at least {wanted[0]}x{wanted[1]}" if small else _other(model)
     raise StageError(
         f"{_name(frame)}: it comes to {_shape(x.shape)}, and the network {model.name} takes "
         f"{_shape(wanted)}: {remedy}"

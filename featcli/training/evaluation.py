@@ -54,7 +54,7 @@ def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores
         scaled = image * np.float32(top / source.top) if image.dtype.kind == "f" else image
         return model.prepare(scaled)
 
-    data = gather(source, fit, strict=strict)
+    data = gather(source, fit, strict=strict, gaps=True)
     guessed = np.concatenate([_classes(one) for one in _results(model, data)])
     return score(names, numbers[data.classes], guessed), data.skipped
 

@@ -152,7 +152,7 @@ class Session:
             options = self.options.to_json()
             checkpoint.save(stream, self.training, options, self.dataset.digest)
             transaction.commit()
-        self._saved = self.training.epoch
+            self._saved = self.training.epoch
 
     def _save_unfinished(self) -> None:
         """Leave a model even of the first epoch; the checkpoint stays at its beginning."""

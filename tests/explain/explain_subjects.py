@@ -90,6 +90,9 @@ def subjects(folder: Path) -> dict[str, Subject]:
     trace = with_heats(trace_model(model, image), lambda data: model.run(model.prepare(data)))
     found["network"] = saved(folder / "network.html", trace)
     found["few maps"] = saved(folder / "few.html", trace, 1)
+    maps = "convolve sobel-x sobel-y | softmax"
+    trace = trace_pipeline(Pipeline(maps), picture())
+    found["few shares"] = saved(folder / "shares.html", trace, 2)
     one = featcli.load_model("zero-one")
     trace = trace_model(one, featcli.read(SAMPLES / "one.png", unit=True))
     found["zero-one"] = saved(folder / "zero-one.html", trace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import re
 import zlib
 
@@ -293,3 +294,13 @@ def test_large_pictures_show_every_layer_and_fit_their_text():
     strip = filmstrip.draw(trace)
     assert strip.pixels.shape[0] == 560
     assert 2 <= len(strip.info["layers"]) <= 5
+
+
+def test_what_does_not_print_is_replaced_in_the_data_of_the_page_too():
+    from featcli.view.explain.html import as_json
+
+    found = as_json({"labels": ["a\u202eb", "x\n\0y"], "n": [1, 2.5, None, True]})
+    assert json.loads(found) == {
+        "labels": ["a\ufffdb", "x\ufffd\ufffdy"],
+        "n": [1, 2.5, None, True],
+    }

@@ -14,7 +14,7 @@ from featcli.pipeline import Pipeline
 from featcli.trace import Dense, Layer, Opaque
 from featcli.view.explain.describing import weighted
 
-NAMES = [*PIPELINES, "network", "few maps", "zero-one"]
+NAMES = [*PIPELINES, "network", "few maps", "few shares", "zero-one"]
 
 
 @pytest.fixture(scope="module")

@@ -177,3 +177,16 @@ def test_gray_pictures_become_what_the_network_takes():
     colour = network("conv 1 1", (6, 8, 3))
     gray = replace(picture(), data=picture().data[:, :, :1], labels=("gray",))
     assert [layer.name for layer in trace_model(colour, gray).layers] == ["input", "pixels", "conv"]
+
+
+def test_a_picture_of_two_values_is_hidden_by_the_nearer_one(workspace):
+    weights = {"weight": np.eye(36, 2, dtype=np.float32) * 9, "bias": np.zeros(2, np.float32)}
+    np.savez("w.npz", **weights)
+    data = np.ones((6, 6), np.uint8)
+    data[5, 5] = 0
+    pipeline = Pipeline("flatten | dense w.npz | softmax")
+    trace = trace_pipeline(pipeline, Frame(data))
+    found = with_heats(trace, lambda picture: pipeline(Frame(picture)).data)
+    (heat,) = found.heats
+    assert "mean colour, 1," in heat.text
+    assert np.abs(heat.map).max() < 1e-6  # a patch of ones hides nothing of ones that matters

@@ -120,7 +120,9 @@ def test_arrays_of_another_network_are_refused():
 
 def test_a_loss_that_is_no_number_ends_it():
     one = training(lr=1e18, optimizer="sgd", epochs=3)
-    with pytest.raises(Diverged, match=r"epoch 1, step \d+: try a smaller --lr than 1e\+18"):
+    with pytest.raises(
+        Diverged, match=r"epoch 1, step \d+: begin anew with a smaller --lr than 1e\+18"
+    ):
         run(one)
 
 
@@ -220,3 +222,11 @@ def test_the_named_networks_are_those_of_their_papers():
 def test_a_network_that_cannot_be_trained_is_refused(arch, words):
     with pytest.raises(UsageError, match=words):
         build(arch, (12, 12, 1), 3)
+
+
+def test_an_epoch_whose_validation_overflows_does_not_count(monkeypatch):
+    found = run(training(), 1)
+    monkeypatch.setattr(found, "_validate", lambda: (float("nan"), 0.3))
+    with pytest.raises(Diverged, match="begin anew with a smaller --lr"):
+        found.run_epoch()
+    assert (found.epoch, len(found.history)) == (1, 1)

@@ -197,7 +197,17 @@ def _check_free(
         names = (reports.HISTORY, reports.CURVES, reports.FILTERS, *reports.CONFUSION)
         paths += [report / name for name in names]
     paths += [history] if history else []
+    _check_distinct(paths, [given["data"], given["base"]])
     reports.check_free(paths, given["overwrite"] or resumed)
+
+
+def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
+    """Refuse outputs that would write each other over, or what they are made from."""
+    taken = {Path(one).resolve() for one in inputs if one and Path(one).exists()}
+    for path in paths:
+        if path.resolve() in taken:
+            raise UsageError(f"{path} is an input, or another output, too: choose another name")
+        taken.add(path.resolve())
 
 
 command = Command(

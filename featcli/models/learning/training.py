@@ -180,10 +180,11 @@ class Training:
         loss, accuracy = self._learn(watch, observer)
         seconds = time.perf_counter() - begin
         speed = len(self.learned) / seconds
+        measured = self._validate()
+        if measured[0] is not None and not math.isfinite(measured[0]):
+            raise self._diverged(self.steps)
         self.epoch += 1
-        self.history.append(
-            Epoch(self.epoch, loss, accuracy, *self._validate(), rate, seconds, speed)
-        )
+        self.history.append(Epoch(self.epoch, loss, accuracy, *measured, rate, seconds, speed))
         return self.history[-1]
 
     def _learn(self, watch: Watch | None, observer: Observer | None) -> tuple[float, float]:
@@ -222,8 +223,8 @@ class Training:
 
     def _diverged(self, step: int) -> Diverged:
         return Diverged(
-            f"the loss is no number any more, in epoch {self.epoch + 1}, step {step}: try a "
-            f"smaller --lr than {self.recipe.lr:g}"
+            f"the loss is no number any more, in epoch {self.epoch + 1}, step {step}: begin anew "
+            f"with a smaller --lr than {self.recipe.lr:g}"
         )
 
     def _validate(self) -> tuple[float | None, float | None]:

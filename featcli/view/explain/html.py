@@ -15,8 +15,12 @@ class Markup(str):
 
 def escape(text: str) -> Markup:
     """Return text as HTML shows it: marks escaped, and what is no printable character replaced."""
-    plain = "".join(one if one.isprintable() else "\ufffd" for one in text)
-    return Markup(html.escape(plain, quote=True))
+    return Markup(html.escape(_plain(text), quote=True))
+
+
+def _plain(text: str) -> str:
+    """Replace what is no printable character: one of them turns the direction of writing."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def element(name: str, *children: str, **attributes: Any) -> Markup:
@@ -43,9 +47,17 @@ def joined(*children: str) -> Markup:
 
 
 def as_json(value: Any) -> Markup:
-    """Write data for a script element: no character in it can end the element."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    """Write data for a script element: no character in it can end the element, or hide."""
+    text = json.dumps(_printable(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, dict):
+        return {_plain(str(key)): _printable(one) for key, one in value.items()}
+    return [_printable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _attribute(key: str, value: Any) -> str:

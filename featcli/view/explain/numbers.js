@@ -113,7 +113,9 @@ const RULES = {
     const scores = at.layer.shape.length === 1
       ? Array.from(input.values)
       : input.layer.channels.map((_, i) => valueAt(input, i, row, col));
-    const index = at.layer.shape.length === 1 ? row * at.layer.wrap + col : place;
+    const index = at.layer.shape.length === 1
+      ? row * at.layer.wrap + col
+      : input.layer.channels.indexOf(at.layer.channels[place]); // each layer has its own order
     const top = extreme(scores, "max");
     const powers = scores.map((x) => Math.exp(x - top));
     const sum = total(powers);

@@ -146,7 +146,7 @@ const PANELS = {
 
   softmax(view) {
     const { index, scores, top, powers, sum } = view.found;
-    const names = view.at.layer.shape.length === 1 ? view.at.layer.names : view.at.layer.labels;
+    const names = view.at.layer.shape.length === 1 ? view.at.layer.names : view.at.inputs[0].layer.labels;
     const ranked = scores.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
     const shown = [...new Set([...ranked.slice(0, 7), index])];
     const rows = shown.map((i) => ({ chosen: i === index, value: powers[i],
