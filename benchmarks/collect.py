@@ -2,10 +2,12 @@
 
     python benchmarks/start.py > benchmarks/results/start.md
     python benchmarks/whole.py > benchmarks/results/whole.md
+    python benchmarks/whole_profile.py > benchmarks/results/whole-profile.md
     python benchmarks/decode.py > benchmarks/results/decode.md
     python benchmarks/engine.py
     python benchmarks/engine_scale.py
     python benchmarks/classify.py > benchmarks/results/classify.md
+    python benchmarks/classify_profile.py > benchmarks/results/classify-profile.md
     python benchmarks/batch.py > benchmarks/results/batch.md
     python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/train.py > benchmarks/results/train.md
@@ -24,11 +26,13 @@ FOLDER = Path(__file__).parent
 TITLES = {
     "start": "## Start",
     "whole": "## The whole command",
+    "whole-profile": "",
     "decode": "## Decoding at a part of the size",
     "engine": "",
     "engine-scale": "",
     "engine-paths": "",
     "classify": "",
+    "classify-profile": "",
     "batch": "## Folders",
     "explain": "## The page of explain: the ImageNet network on a sample",
     "train": "## Training",

@@ -295,3 +295,31 @@ def test_data_that_lacks_a_class_can_be_measured_with(desk, inline):
     done = inline("evaluate", "m.npz", "some.npz", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"] == kept.sum()
+
+
+@pytest.mark.parametrize(
+    "name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "a/h.jsonl"]
+)
+def test_nothing_is_written_among_the_data(desk, inline, name):
+    save_idx(desk / "d")
+    kept = {one.name: one.read_bytes() for one in (desk / "d").iterdir()}
+    words = ["-o", "m.npz", "--history", f"d/{name}", "--overwrite"]
+    assert_refused(inline("train", "d", *words, *QUICK), 2, "would lie among the data")
+    assert {one.name: one.read_bytes() for one in (desk / "d").iterdir()} == kept
+
+
+@pytest.mark.parametrize("option", ["--history", "--report"])
+def test_a_place_that_cannot_be_is_found_before_any_work(desk, inline, option):
+    place = "bars.npz/h.jsonl"
+    done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, option, place)
+    assert_refused(done, 2, "is a file, not a folder")
+    assert not (desk / "m.npz").exists()
+
+
+def test_what_cannot_be_used_is_said_plainly(desk, inline):
+    save_idx(desk / "d")
+    assert inline("train", "d", "-o", "m.npz", *QUICK).returncode == 0
+    assert_refused(inline("evaluate", "m.npz", "d"), 1, "has no test part")
+    with np.load("bars.npz") as found:
+        np.savez("f.npz", x=np.asfortranarray(found["x"]), y=found["y"])
+    assert_refused(inline("train", "f.npz", "-o", "n.npz", *QUICK), 1, "in Fortran's order")

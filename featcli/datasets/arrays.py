@@ -45,7 +45,9 @@ class Arrays:
         except (OSError, zipfile.BadZipFile, ReadError) as error:
             raise DataError(f"{path}: {error}") from error
         self._header = header
-        if len(header.shape) not in (3, 4) or 0 in header.shape or header.fortran:
+        if header.fortran:
+            raise DataError(f"{path}: {x} is in Fortran's order: save np.ascontiguousarray({x})")
+        if len(header.shape) not in (3, 4) or 0 in header.shape:
             raise DataError(f"{path}: {x} must be (n, rows, cols[, channels]), not {header.shape}")
         if len(self._labels) != header.shape[0]:
             raise DataError(f"{path}: {header.shape[0]} images, but {len(self._labels)} labels")

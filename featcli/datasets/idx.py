@@ -46,6 +46,12 @@ def pair_of(images: Path) -> Pair:
     raise DataError(f"{images}: its labels are missing: there is no {name} beside it")
 
 
+def is_name(name: str) -> bool:
+    """Say whether a file is called as idx files are."""
+    images = name.replace("labels", "images").replace("idx1", "idx3")
+    return bool(_NAME.fullmatch(images))
+
+
 def pair_in(folder: Path, part: str) -> Pair | None:
     """Find a part ("train" or "test") among the files of a folder; None where it is not."""
     for one in sorted(folder.iterdir()):

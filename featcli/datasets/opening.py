@@ -58,6 +58,10 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
 def _folder(path: Path, part: Part, options: ReadOptions) -> Source:
     try:
         pair = idx.pair_in(path, part)
+        if not pair and part == "test" and idx.pair_in(path, "train"):
+            raise DataError(
+                f"{path}: has no test part (t10k-images-idx3-ubyte): name the file of the images"
+            )
         return idx.Idx(pair) if pair else Folder(path, options)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error

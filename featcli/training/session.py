@@ -64,7 +64,11 @@ class Session:
         self.network = self._network(source, fit)
         self.dataset = gather(source, fit, strict=options.strict, folder=_near(output))
         self.notes = (*source.notes, *_skipped(self.dataset.skipped))
-        self.start = initial(self.network, options.recipe.seed)
+        try:
+            self.start = initial(self.network, options.recipe.seed)
+        except MemoryError:
+            count = f"{parameters(self.network):,}"
+            raise DataError(f"a network of {count} parameters does not fit into memory") from None
         weights = {name: array.copy() for name, array in self.start.items()}
         self.training = Training(self.network, weights, self.dataset, self._scale(), options.recipe)
 

@@ -49,6 +49,7 @@ from click.core import ParameterSource
 from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
+from featcli.datasets.idx import is_name
 from featcli.errors import UsageError
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
@@ -197,16 +198,28 @@ def _check_free(
         names = (reports.HISTORY, reports.CURVES, reports.FILTERS, *reports.CONFUSION)
         paths += [report / name for name in names]
     paths += [history] if history else []
+    for place in (history and history.parent, report):
+        if place:
+            check_folder(place)
     _check_distinct(paths, [given["data"], given["base"]])
     reports.check_free(paths, given["overwrite"] or resumed)
+
+
+def _is_data(path: Path, folder: Path) -> bool:
+    """Whether a file would be in a class folder, or is called as idx files are."""
+    inside = path.is_relative_to(folder)
+    return inside and (len(path.relative_to(folder).parts) > 1 or is_name(path.name))
 
 
 def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
     """Refuse outputs that would write each other over, or what they are made from."""
     taken = {Path(one).resolve() for one in inputs if one and Path(one).exists()}
+    folders = [one for one in taken if one.is_dir()]
     for path in paths:
         if path.resolve() in taken:
             raise UsageError(f"{path} is an input, or another output, too: choose another name")
+        if any(_is_data(path.resolve(), folder) for folder in folders):
+            raise UsageError(f"{path} would lie among the data: choose another place")
         taken.add(path.resolve())
 
 
