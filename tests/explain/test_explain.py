@@ -149,7 +149,10 @@ def test_a_page_over_the_limit_says_which_option_helps(workspace, inline):
         inline(*given, "--pipeline", "convolve vertical | relu"), 1,
         "photo.jpg", "more than the 1 MB of --max-size", "resize", "--max-size",
     )  # fmt: skip
-    assert_refused(inline(*given), 1, "1 MB of --max-size", "--channels 3", "--max-size")
+    assert_refused(inline(*given), 1, "1 MB of --max-size: allow more by --max-size")
+    tight = ("explain", "photo.jpg", "--max-size", "5")
+    (fewer,) = re.findall(r"--channels (\d+)", inline(*tight).stderr)
+    assert inline(*tight, "--channels", fewer, "-o", "-", binary=True).returncode == 0
     assert listing(workspace) == before
 
 

@@ -101,7 +101,7 @@ def _of_pipeline(settings: Settings) -> _Subject:
     def predict(frame: Frame, data: Array) -> Array:
         return pipeline(frame.replace(data=data)).data
 
-    remedy = "begin the pipeline with 'resize 256'"
+    remedy = "shrink the picture first ('resize' to fewer pixels), or "
     return _Subject(
         reading_for(settings, pipeline),
         pipeline.steps,
@@ -113,7 +113,6 @@ def _of_pipeline(settings: Settings) -> _Subject:
 
 def _of_model(settings: Settings) -> _Subject:
     from featcli.models.tracing import trace_model
-    from featcli.view.explain.selection import USUAL
 
     if settings["unit"]:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
@@ -125,13 +124,12 @@ def _of_model(settings: Settings) -> _Subject:
             f"--model {settings['model']}: an ONNX model does not say how its layers are computed; "
             "explain takes models of featcli's own (.npz)"
         )
-    fewer = max(1, (settings["channels"] or USUAL) // 2)
     return _Subject(
         reading(settings, model.description),
         (Step.of("classify", model=model.reference),),
         lambda frame: trace_model(model, frame),
         lambda _frame, data: model.run(model.prepare(data)),
-        f"keep fewer maps by --channels {fewer}",
+        "",
     )
 
 
@@ -190,11 +188,30 @@ def _page(subject: _Subject, trace: Trace, settings: Settings) -> bytes:
     try:
         content = reports.as_page(page(trace, settings["channels"], limit * _MEGA))
     except TooLarge as error:
+        fewer = _fewer(trace, settings["channels"], limit * _MEGA)
+        remedy = f"keep fewer maps by --channels {fewer}, or " if fewer else subject.remedy
         raise FeatError(
             f"{trace.picture}: the page takes more than the {limit} MB of --max-size: "
-            f"{subject.remedy}, or allow more by --max-size"
+            f"{remedy}allow more by --max-size"
         ) from error
     return content
+
+
+def _fewer(trace: Trace, channels: int | None, limit: int) -> int:
+    """Find how many maps a layer may keep for the page to fit; 0 if none does."""
+    from featcli.view.explain.packing import TooLarge
+    from featcli.view.explain.page import page
+    from featcli.view.explain.selection import USUAL
+
+    number = (channels or USUAL) // 2
+    while number:
+        try:
+            page(trace, number, limit)
+        except TooLarge:
+            number //= 2
+        else:
+            return number
+    return 0
 
 
 def _pictures(trace: Trace) -> dict[str, bytes]:
