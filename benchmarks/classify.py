@@ -255,11 +255,11 @@ def main() -> None:
         )
         print(f"{given.photos} photos of 500x375, two workers, whole process:\n")
         print(costs(found))
-        large = photos(folder, 10, 4000, 3000)
+        large = photos(folder, 20, 4000, 3000)
         found = processes(
             {
-                "featcli": featcli_command("-j", "2", "--no-files", *large * 2),
-                "Pillow and onnxruntime, 2 workers": ort(2, large * 2),
+                "featcli": featcli_command("-j", "2", "--no-files", *large),
+                "Pillow and onnxruntime, 2 workers": ort(2, large),
             },
             3,
         )
