@@ -9,8 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +45,7 @@ Shape = tuple[int, int]
 _ALIASES = {"lambda": "wavelength"}
 
 
-@dataclass(frozen=True)
-class Formula:
+class Formula(NamedTuple):
     """A kernel with parameters, declared by one function; its docstring is its description."""
 
     name: str

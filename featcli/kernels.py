@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,8 +74,7 @@ class Kernel:
         return hash((self.label, self.text))
 
 
-@dataclass(frozen=True, eq=False)
-class Description:
+class Description(NamedTuple):
     """A kernel as its source writes it: the kernel is `values / divisor`."""
 
     name: str
@@ -340,7 +339,7 @@ def _parsed(text: str, language: str) -> Any:
 
 def _fields(data: dict[str, Any]) -> dict[str, Any]:
     """Check the keys of a .toml or .json kernel."""
-    known = [field.name for field in fields(Description) if field.name != "name"]
+    known = [name for name in Description._fields if name != "name"]
     for key in data:
         if key not in known:
             raise ValueError(f"unknown key {quoted(key)}; a kernel has {', '.join(known)}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from featcli.cli.options import Described, Grouped
 from featcli.errors import UsageError
 from featcli.pipeline import Pipeline, make_step, suggestion
 from featcli.stage import Param, Stage, sections
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Batch", "Other")
 _COLUMN = 24
@@ -86,6 +88,8 @@ class Text(click.ParamType[Any]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the choices, else files."""
+        from click.shell_completion import CompletionItem
+
         if not self._param.choices:
             return [CompletionItem(incomplete, type="file")]
         return [CompletionItem(one) for one in self._param.choices if one.startswith(incomplete)]

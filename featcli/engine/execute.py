@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,22 +22,20 @@ _MARK = 2.0**50
 _THREAD = threading.local()
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One kernel of a job.
 
     `careful` computes in float64 tap by tap, for tiles where `quick` met NaN, infinity or
     overflow. `scale` is what whole-number taps were divided by.
     """
 
-    index: int
+    number: int
     quick: Pass
     careful: Pass
     scale: float
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """Kernels that see the same pixels and compute in the same type."""
 
     rows: Axis
@@ -80,7 +78,7 @@ class Job:
         return x.reshape(x.shape[0], -1) if ready and x.flags.aligned else None
 
     def _tile(self, tile: Tile, x: Array, flat: Array | None, out: Array, scratch: Scratch) -> None:
-        source = self._source(tile, x, flat, scratch)
+        source = self._window(tile, x, flat, scratch)
         width = ((tile.cols - 1) * self.cols.stride + 1) * self.channels
         for task in self.tasks:
             direct = self._direct(tile, task, out)
@@ -94,7 +92,7 @@ class Job:
                 continue
             self._store(result, tile, task, out)
 
-    def _source(self, tile: Tile, x: Array, flat: Array | None, scratch: Scratch) -> Window:
+    def _window(self, tile: Tile, x: Array, flat: Array | None, scratch: Scratch) -> Window:
         top, left = self.rows.first(tile.row), self.cols.first(tile.col)
         rows, cols = self.rows.span(tile.rows), self.cols.span(tile.cols)
         inside = min(top, left) >= 0 and top + rows <= x.shape[0] and left + cols <= x.shape[1]
@@ -127,7 +125,7 @@ class Job:
     def _store(self, result: Array, tile: Tile, task: Task, out: Array) -> None:
         """Round to float32, leaving out the columns that the stride skips."""
         pixels = result.reshape(tile.rows, -1, self.channels)[:, :: self.cols.stride]
-        first = task.index * self.channels
+        first = task.number * self.channels
         place = out[
             tile.row : tile.row + tile.rows,
             tile.col : tile.col + tile.cols,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,7 @@ import numpy.typing as npt
 BORDERS = ("reflect", "nearest", "mirror", "constant", "wrap")
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """One direction of a correlation.
 
     Output `n` is computed from the pixels `n * stride - before` and the `extent - 1` after it.
@@ -23,21 +21,21 @@ class Axis:
     extent: int
     before: int
     stride: int
-    count: int
+    results: int
 
     def first(self, output: int) -> int:
         """Return the first pixel (it may lie outside) that an output sees."""
         return output * self.stride - self.before
 
-    def span(self, outputs: int) -> int:
+    def span(self, results: int) -> int:
         """Return how many pixels that many neighbouring outputs see."""
-        return (outputs - 1) * self.stride + self.extent
+        return (results - 1) * self.stride + self.extent
 
     def interior(self) -> tuple[int, int]:
         """Return the range of outputs that see nothing outside the picture."""
-        start = min(max(0, -(-self.before // self.stride)), self.count)
+        start = min(max(0, -(-self.before // self.stride)), self.results)
         stop = (self.size - self.extent + self.before) // self.stride + 1
-        return start, max(start, min(stop, self.count))
+        return start, max(start, min(stop, self.results))
 
 
 def axis(
@@ -101,8 +99,8 @@ def tiles(rows: Axis, cols: Axis, shape: tuple[int, int], *, frame: bool) -> Ite
 def _ranges(along: Axis, frame: bool) -> list[tuple[int, int]]:
     start, stop = along.interior()
     if not frame or start == stop:
-        return [(0, along.count)]
-    return [(0, start), (start, stop), (stop, along.count)]
+        return [(0, along.results)]
+    return [(0, start), (start, stop), (stop, along.results)]
 
 
 def _grid(rows: tuple[int, int], cols: tuple[int, int], shape: tuple[int, int]) -> Iterator[Tile]:

@@ -141,6 +141,6 @@ def _fourier(taps: Array, at: Situation, work: DType, exact: bool) -> Pass:
     extent = at.rows.extent, at.cols.extent
     spread = np.zeros(extent)
     spread[:: at.dilation, :: at.dilation] = taps
-    half, cols = max(-(-at.rows.count // 2), 1), max(at.cols.count, 1)
+    half, cols = max(-(-at.rows.results // 2), 1), max(at.cols.results, 1)
     seen = at.rows.span(half), at.cols.span(cols)
     return Fourier(spread, transform_shape(extent, seen), at.rows.stride, work, exact)

@@ -77,7 +77,7 @@ class Plan(NamedTuple):
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}; it must be 1 or more")
         first = self.choices[0]
-        shape = first.rows.count, first.cols.count, len(self.kernels) * self.shape[2]
+        shape = first.rows.results, first.cols.results, len(self.kernels) * self.shape[2]
         out = np.empty(shape, np.float32)
         if out.size:
             for job in self.jobs:
@@ -137,7 +137,7 @@ def plan(
     if not arrays:
         raise ValueError("no kernel given; one or more are needed")
     choices = tuple(_choose(shape, kind, kernel, chosen, engine) for kernel in arrays)
-    if len({(choice.rows.count, choice.cols.count) for choice in choices}) > 1:
+    if len({(choice.rows.results, choice.cols.results) for choice in choices}) > 1:
         raise ValueError("kernels of different sizes cannot share one result with padding 'valid'")
     return Plan(shape, kind, arrays, chosen, choices, _jobs(shape, kind, choices, chosen))
 
@@ -225,7 +225,7 @@ def _tile(rows: Axis, cols: Axis, channels: int, tasks: Sequence[Task]) -> tuple
         return halves, (quick.tile[1] - 1) // cols.stride + 1
     channels = max(channels, 1)
     width = max(
-        min(cols.count, 2**14 // (channels * cols.stride)), 4 * cols.extent // cols.stride, 16
+        min(cols.results, 2**14 // (channels * cols.stride)), 4 * cols.extent // cols.stride, 16
     )
     height = 2**19 // (width * channels * cols.stride) // 8 * 8
     return min(max(height, 2 * rows.extent // rows.stride // 8 * 8, 16), 256), width

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -93,6 +92,6 @@ def _told(
     written: Iterable[Written], parts: Iterable[str], arrays: Iterable[Array]
 ) -> list[Written]:
     return [
-        replace(one, data=data, about={**one.about, "part": part})
+        one._replace(data=data, about={**one.about, "part": part})
         for one, part, data in zip(written, parts, arrays, strict=True)
     ]

@@ -8,10 +8,9 @@ appears at the end. Leaving the context after an error takes everything unfinish
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample
@@ -34,8 +33,7 @@ class Drawing(Protocol):
         """Draw."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
+class WriteOptions(NamedTuple):
     """Choices for writing.
 
     `draw` makes the picture of a frame where it is not the usual one of its numbers.
@@ -53,8 +51,7 @@ class WriteOptions:
         return self.draw.about if self.draw else {"view": self.view, "cmap": self.cmap}
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """One result that is in its place.
 
     Attributes
@@ -78,14 +75,13 @@ class Written:
     path: str
     status: str
     files: tuple[str, ...] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = {}
     notes: tuple[str, ...] = ()
-    states: Mapping[str, State] = field(default_factory=dict)
+    states: Mapping[str, State] = {}
     data: Array | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """What a manifest knows of the results of one input.
 
     Attributes
@@ -96,7 +92,7 @@ class Memory:
         Notes the files, with their states, that are about to appear.
     """
 
-    known: Mapping[str, Sequence[State]] = field(default_factory=dict)
+    known: Mapping[str, Sequence[State]] = {}
     intend: Callable[[Mapping[str, State]], None] | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping as JsonObject
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +57,7 @@ class Mapping:
             raise ValueError("a mapping needs view, lo and hi, the last two numbers") from error
 
 
-@dataclass(frozen=True)
-class Losses:
+class Losses(NamedTuple):
     """How many values a picture cannot show as they are.
 
     Attributes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +112,7 @@ def draw(
         "shape": list(x.shape),
     }
     record |= {"dtype": x.dtype.name, "labels": list(labels), "every": 1}
-    return Picture(pixels, mapping.to_json() | record | asdict(lost) | geometry)
+    return Picture(pixels, mapping.to_json() | record | lost._asdict() | geometry)
 
 
 def _drawable(data: Array) -> Array:

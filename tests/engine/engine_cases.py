@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -106,7 +105,7 @@ def plans(x, kernel, *, family="", **chosen) -> Iterator[tuple[str, Plan]]:
 
 def small_tiles(job):
     rows, cols = job.tile
-    return replace(job, tile=(min(rows, 11), min(cols, 9)))
+    return job._replace(tile=(min(rows, 11), min(cols, 9)))
 
 
 def definition(x, kernel, **chosen):

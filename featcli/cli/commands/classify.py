@@ -24,7 +24,7 @@ A whole folder as one table:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,7 +82,7 @@ def _classify(top: int, no_files: bool, **settings: Any) -> None:
         pipeline,
         settings,
         options=reading(settings, model.description),
-        writing=replace(write_options(settings), draw=Pictured(pipeline, top)),
+        writing=write_options(settings)._replace(draw=Pictured(pipeline, top)),
         sink=sink,
         table=Table(BestRow(pipeline, top), f"top {top}"),
         tell=None if output == "-" else _teller(model, top, settings["as_json"]),
