@@ -50,7 +50,7 @@ from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.datasets.idx import is_name
-from featcli.errors import UsageError
+from featcli.errors import FeatError, UsageError
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
@@ -67,17 +67,24 @@ _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 
 def _train(**given: Any) -> None:
+    from featcli.io.locks import alone
+
+    output = _checked_output(given)
+    with alone(output) as is_alone:
+        if not is_alone:
+            raise FeatError(f"{output} is in use by another training: wait, or choose another -o")
+        _train_alone(given, output)
+
+
+def _train_alone(given: dict[str, Any], output: Path) -> None:
     from featcli.training import reports
     from featcli.training.session import Session
 
-    output = _checked_output(given)
     found, going_on = _options(given, output)
     report = Path(given["report"]) if given["report"] else None
     history = Path(given["history"]) if given["history"] else None
     _check_free(given, output, history, report, going_on is not None)
-    session = Session(found, output)
-    if going_on:
-        session.resume(going_on)
+    session = Session(found, output, going_on)
     _check_step(given["trace_step"], session.training)
     if not given["quiet"]:
         for text in (*session.notes, *session.describe()):
@@ -146,9 +153,9 @@ def _options(given: dict[str, Any], output: Path) -> tuple[Options, checkpoint.C
         raise UsageError(f"--resume: there is no checkpoint {path}{finished}")
     found = checkpoint.load(path)
     try:
-        kept = Options.from_json(given["data"], dict(found.options))
-    except (TypeError, KeyError, ValueError) as error:
-        raise checkpoint.CheckpointError(f"{path}: no sound checkpoint: {error}") from error
+        kept = Options.from_json(given["data"], found.options)
+    except ValueError as error:
+        raise checkpoint.broken(path, error) from error
     _check_same(given, kept)
     return kept, found
 
