@@ -181,7 +181,8 @@ def test_an_archive_that_unpacks_to_more_than_it_is_is_not_unpacked(paused):
 
 VALUES = st.sampled_from(
     [-1, 0, 1, 2.5, HUGE, -HUGE, 1e308, 5e-324, float("nan"), float("inf"), True, None, "", " ",
-     "x\ny", "\udce9", "9" * 500, [], [[]], {}, {"a": 1}, [None] * 3, "cosine", "sgd", "none"]
+     "x\ny", "a\0b", "\udce9", "9" * 500, [], [[]], {}, {"a": 1}, [None] * 3, "cosine", "sgd",
+     "none"]
 )  # fmt: skip
 ARRAYS = st.sampled_from(
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -10,7 +11,6 @@ from featcli.models.learning.augmentation import parse_augmentation
 from featcli.models.learning.rules import Flag, Number, OneOf, Record, Rule, Text, Whole
 from featcli.models.learning.training import Recipe
 from featcli.models.network import preprocessing
-from featcli.ops.resizing import parse_size
 
 Channels = Literal["auto", "gray", "RGB"]
 
@@ -61,13 +61,13 @@ def size_steps(size: str) -> str:
     """Write --size as steps: N is the middle of the picture, RxC the whole of it."""
     if not size:
         return ""
-    return f"resize {size}" if "x" in size.lower() else f"resize {size} | crop {size}"
+    word = shlex.quote(size)
+    return f"resize {word}" if "x" in size.lower() else f"resize {word} | crop {word}"
 
 
 def check_size(size: str) -> None:
     """Raise ValueError for what is no size, or one larger than a network takes; empty is none."""
     if size:
-        parse_size(size)
         preprocessing(size_steps(size))
 
 

@@ -96,7 +96,7 @@ class Session:
         """Say of options that cannot be, and come from a checkpoint, that it says so."""
         try:
             yield
-        except UsageError as error:
+        except (UsageError, OSError) as error:
             if not found:
                 raise
             raise checkpoint.CheckpointError(f"{self.checkpoint}: {error}") from error

@@ -114,7 +114,7 @@ def test_what_goes_on_from_a_pause_is_the_same(pause, optimizer):
 
 def test_arrays_of_another_network_are_refused():
     other = training("flatten | dense 3 | softmax")
-    with pytest.raises(ValueError, match="weights/.* is missing"):
+    with pytest.raises(ValueError, match=r"weights/.* is missing"):
         training().restore(other.state(), 0, [])
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import click
 
-from featcli.cli import options
+from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.modelling import opened
@@ -124,12 +124,9 @@ command = Command(
         options.Described("model", "A model that ships with featcli, or a model file.",
                           metavar="MODEL"),
         options.Described("data", "Images with a class each; see above.", metavar="DATA"),
-        options.Grouped(["--strict"], is_flag=True, group="Input",
-                        help="Refuse the data for one image that cannot be read."),
-        options.Grouped(["--report"], metavar="DIR", group="Output",
-                        help="The confusion matrix as .csv and .png."),
-        options.Grouped(["--overwrite"], is_flag=True, group="Output",
-                        help="Replace what is there."),
+        learning.strict(),
+        learning.report("The confusion matrix as .csv and .png."),
+        learning.overwrite(),
         options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
         options.quiet(),
         options.debug(),

@@ -40,6 +40,8 @@ A classifier on the answers of fixed kernels:
 
 from __future__ import annotations
 
+import contextlib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.datasets.idx import is_name
+from featcli.datasets.opening import files_of
 from featcli.errors import FeatError, UsageError
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
@@ -209,6 +212,7 @@ def _check_free(
         if place:
             check_folder(place)
     _check_distinct(paths, [given["data"], given["base"]])
+    _check_no_data(paths, given)
     reports.check_free(paths, given["overwrite"] or resumed)
 
 
@@ -228,6 +232,19 @@ def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
         if any(_is_data(path.resolve(), folder) for folder in folders):
             raise UsageError(f"{path} would lie among the data: choose another place")
         taken.add(path.resolve())
+
+
+def _check_no_data(paths: list[Path], given: dict[str, Any]) -> None:
+    """Refuse outputs that are files of the data, or the model below, by another name."""
+    outputs = {(p.stat().st_dev, p.stat().st_ino): p for p in paths if p.exists()}
+    inputs = chain(files_of(given["data"]), [Path(given["base"])] if given["base"] else [])
+    for file in inputs if outputs else []:
+        with contextlib.suppress(OSError):
+            found = file.stat()
+            if path := outputs.get((found.st_dev, found.st_ino)):
+                raise UsageError(
+                    f"{path} is a file of the data, {file}, by another name: choose another name"
+                )
 
 
 command = Command(
