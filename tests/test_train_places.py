@@ -145,3 +145,37 @@ def test_labels_beside_the_images_that_are_named_are_not_written_over(desk, inli
     words = ("-o", "m.npz", "--history", labels, "--overwrite")
     assert_refused(inline("train", images, *words, *QUICK), 2, "is a file of the data")
     assert labels.read_bytes() == kept
+
+
+_SLOW = """
+import pathlib, time
+plain = pathlib.Path.open
+def slow(self, *arguments, **named):
+    if self.suffix == ".png":
+        with plain(pathlib.Path("read"), "a") as log:
+            log.write("x")
+        time.sleep(0.3)
+    return plain(self, *arguments, **named)
+pathlib.Path.open = slow
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_reading_of_images(desk, number, code):
+    place = save_folder(desk / "photos", count=300)
+    (desk / "slow").mkdir()
+    (desk / "slow" / "sitecustomize.py").write_text(_SLOW)
+    path = os.pathsep.join([str(desk / "slow"), *filter(None, [os.getenv("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "featcli", "train", str(place), "-o", "new/m.npz", *map(str, QUICK)],
+        stderr=subprocess.PIPE, env=environment(PYTHONPATH=path), text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    while not (desk / "read").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (code, "")
+    assert len((desk / "read").read_text()) < 64  # those that were on their way, not all 300
+    assert not (desk / "new").exists()

@@ -50,6 +50,8 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
         )
     if path.is_dir():
         return _folder(path, part, options or ReadOptions(as_bytes=True))
+    if not path.is_file():
+        raise DataError(f"{name}: is no file, but a pipe, a device or the like: not opened")
     if idx.is_idx(path):
         return idx.Idx(idx.pair_of(path))
     if path.suffix == ".npz":
