@@ -82,12 +82,12 @@ def test_a_traced_step_is_told(desk, inline):
     given = (*QUICK, "--epochs", 1, "--trace-step", 2, "--optimizer", "sgd", "--momentum", 0)
     told = inline("train", "bars.npz", "-o", "m.npz", *given).stderr
     step = told[told.index("step 2, a batch of 16 images") :].splitlines()
-    words = ["step", "guess", "loss", "weight", "gradient", "after", "new"]
-    assert [line.split()[0] for line in step[:7]] == words
+    words = ["step", "guess", "loss", "weight", "slope", "gradient", "after", "new"]
+    assert [line.split()[0] for line in step[:8]] == words
     before = float(step[3].rsplit(" ", 1)[1])
-    gradient = float(step[4].split(", ")[1].split()[0])
-    after = float(step[5].split("=")[1].split(",")[0])
-    rate = float(step[5].rsplit(" ", 1)[1])
+    gradient = float(step[5].split(", ")[1].split()[0])
+    after = float(step[6].split("=")[1].split(",")[0])
+    rate = float(step[6].rsplit(" ", 1)[1])
     assert after == pytest.approx(before - rate * gradient, abs=2e-6)
 
 
@@ -150,13 +150,25 @@ def test_floats_keep_their_range(desk, inline):
     assert shares["accuracy"] == bytes_["accuracy"] > 0.9
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_the_help_says_what_the_exit_codes_are(inline, command):
+    text = " ".join(inline(command, "--help").stdout.split())
+    for words in ("Exit codes: 0 all done;", "1 images were left out, though", "2 the command is",
+                  "130 (Ctrl-C) and 143 (SIGTERM)"):  # fmt: skip
+        assert words in text
+
+
 def test_a_broken_image_is_named_and_counted_and_the_exit_code_is_1(desk, inline):
     place = save_folder(desk / "folder")
     (place / "spot" / "broken.png").write_bytes(b"nothing")
     done = inline("train", place, "-o", "m.npz", *QUICK, "--epochs", 1)
     assert (done.returncode, done.stdout) == (1, "m.npz\n")
     assert "spot/broken.png: not an image" in done.stderr
-    assert "1 image could not be read and is left out" in done.stderr
+    count = "1 image could not be read and is left out"
+    assert count in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"m.npz is done, but {count}: exit code 1")
+    quiet = inline("train", place, "-o", "q.npz", *QUICK, "--epochs", 1, "-q")
+    assert (quiet.returncode, len(quiet.stderr.splitlines())) == (1, 3)
     refused = inline("train", place, "-o", "n.npz", *QUICK, "--strict")
     assert_refused(refused, 1, "broken.png", "left out without --strict")
 

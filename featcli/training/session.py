@@ -86,7 +86,7 @@ class Session:
             # Before all images are read, which may take long.
             self.network = self._network(source, fit)
         self.dataset = gather(source, fit, strict=options.strict, folder=_near(self.output))
-        self.notes = (*source.notes, *_skipped(self.dataset.skipped))
+        self.notes = source.notes
         self.start = initial(self.network, recipe.seed)
         weights = {name: array.copy() for name, array in self.start.items()}
         self.training = Training(self.network, weights, self.dataset, self._scale(), recipe)
@@ -264,12 +264,3 @@ class Session:
 def _near(output: Path) -> Path:
     """Return a folder with room: a temporary one may be a part of the memory."""
     return next(one for one in output.absolute().parents if one.is_dir())
-
-
-def _skipped(reasons: tuple[str, ...]) -> tuple[str, ...]:
-    """Name the images that are missing, and count them."""
-    if not reasons:
-        return ()
-    several = f"{len(reasons)} images could not be read and are left out"
-    one = "1 image could not be read and is left out"
-    return (*reasons, several if len(reasons) > 1 else one)

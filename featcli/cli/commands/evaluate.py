@@ -4,6 +4,11 @@ DATA is what 'featcli train' takes; of digits, and of a folder with idx files, t
 used, which was not trained on. Each image is prepared as by 'featcli classify'. The confusion
 matrix says what was taken for what; it is printed for up to 20 classes, and always with --json.
 
+An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
+--strict refuses the data. Exit codes: 0 all done; 1 images were left out, though all others were
+measured, or the data or the model cannot be used; 2 the command is wrong; 130 (Ctrl-C) and 143
+(SIGTERM) it was stopped.
+
 Examples
 --------
 The model that reads digits, on those that it has never seen:
@@ -28,6 +33,7 @@ from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.modelling import opened
+from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.options import ReadOptions
 from featcli.models.learning.scoring import Scores
@@ -49,9 +55,9 @@ def _evaluate(
     reduced = found.description.reduced_decoding
     source = open_source(data, "test", ReadOptions(as_bytes=True, reduced=reduced))
     scores, skipped = evaluate(found, source, strict)
-    if not given["quiet"]:
-        for text in (*source.notes, *skipped):
-            say(text, command="evaluate")
+    notes = () if given["quiet"] else source.notes
+    for text in (*notes, *left_out(skipped)):
+        say(text, command="evaluate")
     if folder:
         title = f"{found.name} on {Path(data).name}: {scores.right:,} of {scores.count:,} right"
         reports.write_confusion(folder, scores, title)

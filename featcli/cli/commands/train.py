@@ -11,6 +11,11 @@ comes of it is a file for classify, features, info and evaluate. After every epo
 with a checkpoint beside it: Ctrl-C leaves the model of the last epoch, and --resume goes on to
 the very bytes that an uninterrupted run would have given. Equal seeds give equal models.
 
+An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
+--strict refuses the data. Exit codes: 0 all done; 1 images were left out, though the model of all
+others is whole, or the training failed; 2 the command is wrong, and nothing was begun; 130 (Ctrl-C)
+and 143 (SIGTERM) it was stopped.
+
 With few images of your own, let the network that ships see for you and learn the last layer
 alone: --from imagenet --head-only. With --kernels, fixed filters see for it.
 
@@ -51,6 +56,7 @@ from click.core import ParameterSource
 from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
+from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
 from featcli.errors import FeatError, UsageError
@@ -89,14 +95,16 @@ def _train_alone(given: dict[str, Any], output: Path) -> None:
     _check_free(given, output, history, report, going_on is not None)
     session = Session(found, output, going_on)
     _check_step(given["trace_step"], session.training)
-    if not given["quiet"]:
-        for text in (*session.notes, *session.describe()):
-            say(text, command="train")
+    missing = left_out(session.dataset.skipped)
+    notes = [] if given["quiet"] else [*session.notes, *session.describe()]
+    for text in (*missing, *notes):
+        say(text, command="train")
     _run(session, given, history)
     if report:
         reports.write_training(report, session)
     emit(str(output))
-    if session.dataset.skipped:
+    if missing:
+        say(f"{output} is done, but {missing[-1]}: exit code 1", command="train")
         raise click.exceptions.Exit(1)
 
 
