@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import assert_refused, environment, listing
+from conftest import assert_refused, environment, listing, run_process
 from patterns import ARCH, QUICK, save_folder, save_idx, save_npz
 
 import featcli as api
@@ -179,3 +179,27 @@ def test_a_signal_ends_the_reading_of_images(desk, number, code):
     assert (process.returncode, said) == (code, "")
     assert len((desk / "read").read_text()) < 64  # those that were on their way, not all 300
     assert not (desk / "new").exists()
+
+
+_LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+from featcli.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arch", "batch"),
+    [
+        ("flatten | dense 3000000 | relu | dense 3 | softmax", 64),
+        ("conv 64 3 | batch_norm | relu | conv 64 3 | relu | flatten | dense 3 | softmax", 65536),
+    ],
+)
+def test_what_is_too_large_for_the_memory_is_one_line(desk, arch, batch):
+    save_npz(desk / "many.npz", count=3000, side=40)
+    before = listing(desk)
+    words = ["train", "many.npz", "-o", "m.npz", "-q", "--arch", arch, "--batch-size", str(batch)]
+    done = run_process([sys.executable, "-c", _LIMITED, *words])
+    assert_refused(done, 1, "the memory does not suffice", f"lower --batch-size ({batch})")
+    assert listing(desk) == before

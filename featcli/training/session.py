@@ -146,8 +146,8 @@ class Session:
 
         Raises
         ------
-        Diverged
-            The message says what was kept.
+        Diverged, DataError
+            The loss is no number, or the memory does not suffice; the message says what was kept.
         """
         try:
             self._save(with_model=self._saved > 0)
@@ -156,10 +156,10 @@ class Session:
                     epoch = self.training.run_epoch(watch, observer)
                 told(epoch)
                 self._save()
-        except Diverged as error:
+        except (Diverged, DataError) as error:
             if not self._saved:
                 self.checkpoint.unlink(missing_ok=True)
-            raise Diverged(f"{error}; {self.kept()}") from error
+            raise type(error)(f"{error}; {self.kept()}") from error
         except (KeyboardInterrupt, SystemExit):
             self._save_unfinished()
             raise
