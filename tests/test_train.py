@@ -201,6 +201,8 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--augment", "shift=2,shift=3"), 2, "shift is given twice"),
     (("bars.npz", "-o", "m.npz", "--augment", "flip, flip"), 2, "flip is given twice"),
     (("bars.npz", "-o", "m.npz", "--augment", ""), 2, "'--augment': is empty"),
+    (("bars.npz", "-o", "m.npz", "--lr", "fast"), 2, "'--lr': 'fast' is not a valid number"),
+    (("bars.npz", "-o", "m.npz", "--history", "/dev/full"), 2, "is not a regular file"),
     (("bars.npz", "-o", "m.npz", "--lr", "0"), 2, "'--lr'"),
     (("bars.npz", "-o", "m.npz", "--lr", "nan"), 2, "'--lr'"),
     (("bars.npz", "-o", "m.npz", "--val-split", "1"), 2, "'--val-split'"),
@@ -345,8 +347,11 @@ def test_nothing_is_written_among_the_data(desk, inline, name):
 def test_a_place_that_cannot_be_is_found_before_any_work(desk, inline, option):
     place = "bars.npz/h.jsonl"
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, option, place)
-    assert_refused(done, 2, "is a file, not a folder")
+    assert_refused(done, 2, f"{option} bars.npz", "is a file, not a folder")
     assert not (desk / "m.npz").exists()
+    if option == "--report":
+        done = inline("evaluate", "digits", "digits", option, place)
+        assert_refused(done, 2, f"{option} bars.npz", "is a file, not a folder")
 
 
 def test_what_cannot_be_used_is_said_plainly(desk, inline):

@@ -43,6 +43,8 @@ class _Whole(click.IntRange):
 class _Number(click.FloatRange):
     """A number in the range of a rule."""
 
+    name = "number"
+
     def __init__(self, rule: Number) -> None:
         super().__init__(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
 

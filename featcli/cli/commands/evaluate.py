@@ -36,6 +36,7 @@ from featcli.cli.modelling import opened
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.options import ReadOptions
+from featcli.io.outputs import check_folder
 from featcli.models.learning.scoring import Scores
 
 _FEW = 20  # classes, up to which a terminal has room for the confusion matrix
@@ -51,6 +52,7 @@ def _evaluate(
     found = opened({"model": model}, "MODEL")
     folder = Path(report) if report else None
     if folder:
+        check_folder(folder, "--report")
         reports.check_free([folder / name for name in reports.CONFUSION], overwrite)
     reduced = found.description.reduced_decoding
     source = open_source(data, "test", ReadOptions(as_bytes=True, reduced=reduced))

@@ -216,9 +216,9 @@ def _check_free(
         names = (reports.HISTORY, reports.CURVES, reports.FILTERS, *reports.CONFUSION)
         paths += [report / name for name in names]
     paths += [history] if history else []
-    for place in (history and history.parent, report):
+    for option, place in (("--history", history and history.parent), ("--report", report)):
         if place:
-            check_folder(place)
+            check_folder(place, option)
     _check_distinct(paths, [given["data"], given["base"]])
     _check_no_data(paths, given)
     reports.check_free(paths, given["overwrite"] or resumed)
