@@ -278,6 +278,22 @@ def test_a_class_may_have_a_name_that_is_no_text(desk, featcli):
     assert r"caf\xe9\n[bold]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("side", "more", "words"),
+    [
+        (4100, (), "resize to more than 4096 pixels: give --size N or RxC"),
+        (2900, ("--kernels", "sobel-x,sobel-y"), "--kernels: step 1 (conv) has the shape"),
+    ],
+)
+def test_photos_that_are_too_large_need_a_size(desk, inline, side, more, words):
+    for name in ("a", "b"):
+        (desk / "photos" / name).mkdir(parents=True)
+        Image.new("L", (side, side)).save(desk / "photos" / name / "x.png")
+    assert_refused(inline("train", "photos", "-o", "m.npz", *more), 1, words, "give --size N")
+    done = inline("train", "photos", "-o", "m.npz", *more, "--size", 32, "--epochs", 1)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_class_only_is_refused(desk, inline):
     place = save_folder(desk / "folder", names=("lying",))
     assert_refused(inline("train", place, "-o", "m.npz"), 1, "one class only, 'lying'")
