@@ -14,7 +14,8 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -191,13 +192,27 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
 
 
 class ArchiveWriter:
-    """Writes an uncompressed .npz array by array; fixed dates make equal arrays equal bytes."""
+    """Writes an uncompressed .npz array by array; fixed dates make equal arrays equal bytes.
+
+    In a `with` block it is closed at the end, or abandoned where an error ends it.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         import zipfile
 
         self._entry = zipfile.ZipInfo
         self._zip = zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abandon() if error else self.close()
 
     def write(self, name: str, array: Array) -> None:
         """Add one array under its name."""

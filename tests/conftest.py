@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -200,6 +201,25 @@ def started(workspace: Path) -> Iterator[Callable[..., subprocess.Popen]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a disk of a size, such as `disk("300k")`; skips where that is not possible."""
+    folder, mount = tmp_path / "disk", shutil.which("mount")
+    folder.mkdir()
+    mounted = []
+
+    def make(size: str) -> Path:
+        command = [mount or "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if os.geteuid() or not mount or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("a tmpfs cannot be mounted here")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for one in mounted:
+        subprocess.run(["umount", "-l", str(one)], check=True)
 
 
 def listing(folder: Path) -> dict[str, int]:

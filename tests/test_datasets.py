@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -219,9 +221,106 @@ def test_a_checksum_of_idx_files_that_is_wrong_is_found(tmp_path, place):
         path.write_bytes(whole)
 
 
-def test_a_pipe_in_a_class_folder_is_not_waited_for(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        Image.new("L", (4, 4)).save(tmp_path / name / "x.png")
-    os.mkfifo(tmp_path / "a" / "pipe.png")
-    assert len(opened(tmp_path)) == 2
+def special(kind, path):
+    """Something in a folder that is no file."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(os.path.relpath(path))  # a whole path may be too long for a socket
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_not_opened_but_counted(tmp_path, kind):
+    place = save_folder(tmp_path / "bars", count=12)
+    path = special(kind, place / "spot" / "odd.png")
+    found = opened(place)
+    assert len(found) == 12
+    assert found.skipped == (f"{path}: is no file, but a pipe, a device or the like: not opened",)
+    with pytest.raises(DataError, match="not opened"):
+        opened(place, strict=True)
+
+
+def test_a_folder_with_the_name_of_an_image_is_a_folder(tmp_path):
+    place = save_folder(tmp_path / "bars", count=12)
+    special("folder", place / "spot" / "odd.png")
+    assert (len(opened(place)), opened(place).skipped) == (12, ())
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+@pytest.mark.parametrize("name", ["x.npz", "train-images-idx3-ubyte", "photo.png"])
+def test_data_that_is_no_file_is_not_opened(tmp_path, kind, name):
+    with pytest.raises(DataError, match="not opened"):
+        opened(special(kind, tmp_path / name))
+
+
+def test_idx_files_that_are_no_files_are_not_opened(tmp_path):
+    special("pipe", tmp_path / "train-images-idx3-ubyte")
+    save_idx(tmp_path, part="t10k", count=12)
+    with pytest.raises(DataError, match="has no subfolders"):
+        opened(tmp_path)
+    images = tmp_path / "t10k-images-idx3-ubyte"
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    special("pipe", tmp_path / "t10k-labels-idx1-ubyte")
+    with pytest.raises(DataError, match="its labels are missing"):
+        opened(images)
+
+
+def lengths(*axes):
+    return b"".join(np.array([one], ">u4").tobytes() for one in axes)
+
+
+MANY = 2**32 - 1
+HEADS = {
+    "more images": ("images", lambda d: d + b"\0", "holds more than its head says"),
+    "fewer images": ("images", lambda d: d[:-1], "is truncated"),
+    "no images": ("images", lambda d: b"", "is truncated"),
+    "half a head": ("images", lambda d: d[:9], "is truncated"),
+    "magic": ("images", lambda d: b"\0\0\x08\x01" + d[4:], "no idx file of bytes with 3 axes"),
+    "floats": ("images", lambda d: b"\0\0\x0d\x03" + d[4:], "no idx file of bytes with 3 axes"),
+    "count": ("images", lambda d: d[:4] + lengths(MANY) + d[8:], f"{MANY} images, but 120 labels"),
+    "sides": ("images", lambda d: d[:8] + lengths(MANY, MANY) + d[16:], "declares images of"),
+    "thin": ("images", lambda d: d[:8] + lengths(0, 12) + d[16:], "declares images of 0x12"),
+    "large": ("images", lambda d: d[:8] + lengths(2**14, 2**14) + d[16:], "is truncated"),
+    "more labels": ("labels", lambda d: d + b"\0", "holds more than its head says"),
+    "fewer labels": ("labels", lambda d: d[:-1], "is truncated"),
+    "other count": ("labels", lambda d: d[:4] + lengths(119) + d[8:-1], "120 images, but 119"),
+    "no labels": ("labels", lambda d: d[:4] + lengths(0), "declares 0 labels"),
+    "label magic": ("labels", lambda d: b"\0\0\x08\x03" + d[4:], "no idx file of bytes with 1"),
+    "many labels": ("labels", lambda d: d[:4] + lengths(MANY) + d[8:], f"declares {MANY} labels"),
+    "most labels": ("labels", lambda d: d[:4] + lengths(2**28) + d[8:], "is truncated"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_idx_files_that_lie_are_refused_before_memory_is_taken(tmp_path, kind, suffix):
+    which, change, words = HEADS[kind]
+    save_idx(tmp_path, suffix=suffix)
+    place = next(tmp_path.glob(f"train-{which}*"))
+    unpack, pack = (gzip.decompress, gzip.compress) if suffix else (bytes, bytes)
+    place.write_bytes(pack(change(unpack(place.read_bytes()))))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=words) as error:
+            opened(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert str(place) in str(error.value) or which == "labels"
+    assert peak < 10_000_000  # of up to 2**64 bytes that are declared
+
+
+@pytest.mark.parametrize("data", [np.full((12, 12, 1), np.nan), np.arange(4), np.ones((12, 12))])
+def test_an_array_that_is_called_an_image_is_left_out(tmp_path, data):
+    place = save_folder(tmp_path / "bars", count=12)
+    with (place / "spot" / "odd.png").open("wb") as stream:
+        np.save(stream, data)
+    found = opened(place)
+    assert len(found) == 12
+    assert [f"holds {data.dtype} of shape" in one for one in found.skipped] == [True]

@@ -78,6 +78,8 @@ def test_a_broken_image_is_named_and_the_exit_code_is_1(desk, inline):
     done = inline("evaluate", "m.npz", "folder")
     assert done.returncode == 1
     assert "broken.png" in done.stderr
+    assert "1 image could not be read and is left out" in done.stderr
+    assert inline("evaluate", "m.npz", "folder", "-q").stderr == done.stderr
     assert "of 120 images right" in done.stdout
     assert_refused(inline("evaluate", "m.npz", "folder", "--strict"), 1, "broken.png")
 

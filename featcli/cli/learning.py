@@ -9,19 +9,24 @@ import click
 
 from featcli.cli import options
 from featcli.models.learning.architectures import DEFAULT, NAMED
-from featcli.models.learning.augmentation import parse_augmentation
+from featcli.models.learning.rules import Number, OneOf, Rule, Text, Whole
+from featcli.models.learning.training import Recipe
 from featcli.ops.resizing import parse_size
+from featcli.training.options import RECIPE, check_size
 
 Callback = Callable[[click.Context, click.Parameter, str | None], str | None]
 
 
-def _parsed(parse: Callable[[str], Any]) -> Callback:
-    """Check a text by the function that will read it."""
+def _parsed(*checks: Callable[[str], object]) -> Callback:
+    """Check a text by the functions that will read it; one without a word is never meant."""
 
     def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
         if value is not None:
+            if not value.strip():
+                raise click.BadParameter("is empty: leave the option out, or give it a value")
             try:
-                parse(value)
+                for check in checks:
+                    check(value)
             except ValueError as error:
                 raise click.BadParameter(str(error)) from error
         return value
@@ -29,11 +34,19 @@ def _parsed(parse: Callable[[str], Any]) -> Callback:
     return callback
 
 
-class _Number(click.FloatRange):
-    """A number from `low` on, or above it, and below `high`."""
+class _Whole(click.IntRange):
+    """A whole number in a range."""
 
-    def __init__(self, low: float, high: float, above: bool = False) -> None:
-        super().__init__(low, high, min_open=above, max_open=True)
+    name = "whole number"
+
+
+class _Number(click.FloatRange):
+    """A number in the range of a rule."""
+
+    name = "number"
+
+    def __init__(self, rule: Number) -> None:
+        super().__init__(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse what is not a number, which lies in every range."""
@@ -43,94 +56,69 @@ class _Number(click.FloatRange):
         return found
 
 
+def _settings(rule: Rule) -> dict[str, Any]:
+    """What Click needs to hold an option to a rule."""
+    match rule:
+        case Whole(low, high):
+            return {"type": _Whole(low, high), "metavar": "N"}
+        case Number():
+            return {"type": _Number(rule), "metavar": "X"}
+        case OneOf(values):
+            return options.choice(values)
+        case Text(parse):
+            return {"callback": _parsed(parse), "metavar": "TEXT"}
+    raise TypeError(f"no option for {rule!r}")
+
+
+def _chosen(name: str, text: str, **settings: Any) -> click.Parameter:
+    """An option of `Recipe`, which knows its default, and what it may be."""
+    default = {"default": getattr(Recipe, name), "show_default": True}
+    given = default | _settings(RECIPE[name]) | settings
+    return options.Grouped([f"--{name.replace('_', '-')}"], help=text, **given)
+
+
 def recipe() -> list[click.Parameter]:
     """What is trained, and how."""
-    grouped = options.Grouped
+    unset = {"default": None, "show_default": False}
     return [
-        grouped(
+        options.Grouped(
             ["--arch"],
             metavar="TEXT|NAME",
+            callback=_parsed(),
             help=f"The network: {', '.join(NAMED)}, or its text.  [default: {DEFAULT}]",
         ),
-        grouped(
-            ["--epochs"],
-            type=click.IntRange(1, 100_000),
-            metavar="N",
-            default=10,
-            show_default=True,
-            help="How often every image is learned from.",
+        _chosen("epochs", "How often every image is learned from."),
+        _chosen("batch_size", "Images in each step."),
+        _chosen(
+            "lr",
+            "The learning rate at the beginning.  [default: 0.002 for adam, 0.05 for sgd]",
+            **unset,
         ),
-        grouped(
-            ["--batch-size"],
-            type=click.IntRange(1, 65536),
-            metavar="N",
-            default=64,
-            show_default=True,
-            help="Images in each step.",
+        _chosen("optimizer", "How gradients become steps."),
+        _chosen("momentum", "Of sgd: how much of the last step goes on."),
+        _chosen("weight_decay", "How strongly weights are drawn to zero."),
+        _chosen(
+            "schedule",
+            "The rate in time: down along half a wave, to a tenth after each third, or the same.",
         ),
-        grouped(
-            ["--lr"],
-            type=_Number(0, 1000, True),
-            metavar="X",
-            help="The learning rate at the beginning.  [default: 0.002 for adam, 0.05 for sgd]",
-        ),
-        grouped(
-            ["--optimizer"],
-            **options.choice(["adam", "sgd"]),
-            default="adam",
-            show_default=True,
-            help="How gradients become steps.",
-        ),
-        grouped(
-            ["--momentum"],
-            type=_Number(0, 1),
-            metavar="X",
-            default=0.9,
-            show_default=True,
-            help="Of sgd: how much of the last step goes on.",
-        ),
-        grouped(
-            ["--weight-decay"],
-            type=_Number(0, 10),
-            metavar="X",
-            default=0.0,
-            show_default=True,
-            help="How strongly weights are drawn to zero.",
-        ),
-        grouped(
-            ["--schedule"],
-            **options.choice(["cosine", "step", "constant"]),
-            default="cosine",
-            show_default=True,
-            help="The rate in time: down along half a wave, to a tenth after each third, or "
-            "the same.",
-        ),
-        grouped(
-            ["--seed"],
-            type=click.IntRange(0, 2**32 - 1),
-            metavar="N",
-            default=0,
-            show_default=True,
-            help="Of all that is random.",
-        ),
-        grouped(
-            ["--val-split"],
-            type=_Number(0, 1),
-            metavar="X",
-            default=0.1,
-            show_default=True,
-            help="The share of each class that is measured with, not learned from.",
-        ),
-        grouped(
-            ["--augment"],
-            metavar="TEXT",
-            default="none",
-            show_default=True,
-            callback=_parsed(parse_augmentation),
-            help="Change images at random: shift=PIXELS, rotate=DEGREES, scale=SHARE, flip, "
+        _chosen("seed", "Of all that is random."),
+        _chosen("val_split", "The share of each class that is measured with, not learned from."),
+        _chosen(
+            "augment",
+            "Change images at random: shift=PIXELS, rotate=DEGREES, scale=SHARE, flip, "
             "separated by commas.",
         ),
     ]
+
+
+def strict() -> click.Parameter:
+    """What becomes of data with an image that cannot be read."""
+    return options.Grouped(
+        ["--strict"],
+        is_flag=True,
+        group="Input",
+        help="Refuse the data for one image that cannot be read.",
+    )
 
 
 def data() -> list[click.Parameter]:
@@ -141,7 +129,7 @@ def data() -> list[click.Parameter]:
             ["--size"],
             metavar="N|RxC",
             group="Input",
-            callback=_parsed(parse_size),
+            callback=_parsed(parse_size, check_size),
             help="Bring images to a size: N is the middle, RxC the whole of the picture.",
         ),
         grouped(
@@ -152,16 +140,12 @@ def data() -> list[click.Parameter]:
             group="Input",
             help="auto: as the first image has them.",
         ),
-        grouped(
-            ["--strict"],
-            is_flag=True,
-            group="Input",
-            help="Refuse the data for one image that cannot be read.",
-        ),
+        strict(),
         grouped(
             ["--from", "base"],
             metavar="MODEL",
             group="Model",
+            callback=_parsed(),
             help="Take the layers before the last dense one from a model.",
         ),
         grouped(
@@ -174,9 +158,24 @@ def data() -> list[click.Parameter]:
             ["--kernels"],
             metavar="bank|NAME,...",
             group="Model",
+            callback=_parsed(),
             help="Learn from the answers of fixed kernels: bank, or names of 'featcli kernels'.",
         ),
     ]
+
+
+def report(text: str) -> click.Parameter:
+    """Where pictures and tables go."""
+    return options.Grouped(
+        ["--report"], metavar="DIR", group="Output", callback=options.no_option, help=text
+    )
+
+
+def overwrite() -> click.Parameter:
+    """Whether what is there may go."""
+    return options.Grouped(
+        ["--overwrite"], is_flag=True, group="Output", help="Replace what is there."
+    )
 
 
 def outputs() -> list[click.Parameter]:
@@ -188,21 +187,22 @@ def outputs() -> list[click.Parameter]:
             metavar="FILE.npz",
             required=True,
             group="Output",
+            callback=options.no_option,
             help="The model's file.",
         ),
         grouped(
-            ["--history"], metavar="FILE", group="Output", help="A line of JSON for every epoch."
-        ),
-        grouped(
-            ["--report"],
-            metavar="DIR",
+            ["--history"],
+            metavar="FILE",
             group="Output",
-            help="History, curves, the first layer's filters before and after, and the "
-            "confusion matrix.",
+            callback=options.no_option,
+            help="A line of JSON for every epoch.",
+        ),
+        report(
+            "History, curves, the first layer's filters before and after, and the confusion matrix."
         ),
         grouped(
             ["--trace-step"],
-            type=click.IntRange(1),
+            type=_Whole(1),
             metavar="N",
             group="Output",
             help="Tell what one step does, in numbers.",
@@ -213,5 +213,5 @@ def outputs() -> list[click.Parameter]:
             group="Output",
             help="Go on from the checkpoint beside the model.",
         ),
-        grouped(["--overwrite"], is_flag=True, group="Output", help="Replace what is there."),
+        overwrite(),
     ]

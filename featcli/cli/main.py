@@ -174,6 +174,8 @@ def _explain(error: Exception, arguments: list[str]) -> int:
         code, text = error.exit_code, f"{text[:1].lower()}{text[1:]}"
     elif isinstance(error, FeatError):
         code, text = error.exit_code, str(error)
+    elif isinstance(error, MemoryError):
+        code, text = 1, "the memory does not suffice for this"
     elif isinstance(error, OSError) and error.strerror:
         code, text = 1, f"{error.filename or 'standard input or output'}: {error.strerror}"
     else:

@@ -66,8 +66,9 @@ class Live(Lines):
         speed = (done - self._first) * progress.count / max(seconds, 1e-9)
         left = seconds / max(done - self._first, 1e-9) * (self._epochs - done)
         state = (
-            f"epoch {progress.epoch}/{self._epochs}  loss {progress.loss:.4f}  "
-            f"accuracy {progress.accuracy:.2%}  {speed:,.0f} images/s  {_clock(left)} left"
+            # What a narrow terminal cuts off is what matters the least.
+            f"epoch {progress.epoch}/{self._epochs}  {_clock(left)} left  "
+            f"loss {progress.loss:.4f}  accuracy {progress.accuracy:.2%}  {speed:,.0f} images/s"
         )
         self._display.update(self._task, completed=done, state=state)
 

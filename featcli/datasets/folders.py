@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from featcli.datasets.items import Array, DataError, Item
+from featcli.errors import ReadError
 from featcli.io.files import SUFFIXES, read_file
 from featcli.io.options import ReadOptions
 
@@ -52,7 +55,14 @@ class Folder:
             yield Item(str(file), label, partial(self._read, file))
 
     def _read(self, file: Path) -> Array:
-        return read_file(file, file.stem, self._options).frames[0].data
+        if _is_strange(file):
+            raise ReadError(f"{file}: is no file, but a pipe, a device or the like: not opened")
+        data = read_file(file, file.stem, self._options).frames[0].data
+        if data.dtype != np.uint8 or data.ndim != 3:
+            raise ReadError(
+                f"{file}: holds {data.dtype} of shape {data.shape}, no picture of bytes"
+            )
+        return data
 
 
 def images(folder: Path) -> list[Path]:
@@ -61,9 +71,9 @@ def images(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
         found += [Path(place, one) for one in sorted(files) if not one.startswith(".")]
-    # A pipe, say, is no picture: to open it could wait for ever. A broken link fails when read.
-    return [one for one in found if one.suffix.lower() in _IMAGES and not _is_strange(one)]
+    return [one for one in found if one.suffix.lower() in _IMAGES]
 
 
 def _is_strange(path: Path) -> bool:
+    """Say whether it would be wrong to open it: a pipe could wait for ever."""
     return path.exists() and not path.is_file()

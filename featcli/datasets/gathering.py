@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -55,6 +55,13 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+
+def left_out(skipped: Sequence[str]) -> list[str]:
+    """Name the images that are missing, and count them, in lines for a person."""
+    one = len(skipped) == 1
+    count = f"{len(skipped)} {'image' if one else 'images'} could not be read and "
+    return [*skipped, f"{count}{'is' if one else 'are'} left out"] if skipped else []
 
 
 def gather(

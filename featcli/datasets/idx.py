@@ -19,7 +19,8 @@ import numpy as np
 from featcli.datasets.items import Array, DataError, Item
 
 _BYTES = 8  # of the types of idx, the one that images have
-_MOST = 1 << 28  # pixels of one image
+_MOST = 1 << 28  # pixels of one image, or labels
+_CHUNK = 1 << 20  # bytes that are asked for at once, whatever a head declares
 _PARTS = {"train": ("train",), "test": ("t10k", "test")}
 _NAME = re.compile(r"(?P<part>.*?)-?images[.-]idx3-ubyte(?P<gz>\.gz)?")
 
@@ -56,7 +57,7 @@ def pair_in(folder: Path, part: str) -> Pair | None:
     """Find a part ("train" or "test") among the files of a folder; None where it is not."""
     for one in sorted(folder.iterdir()):
         found = _NAME.fullmatch(one.name)
-        if found and found["part"] in _PARTS[part]:
+        if found and found["part"] in _PARTS[part] and one.is_file():
             return pair_of(one)
     return None
 
@@ -99,8 +100,8 @@ def _opened(path: Path) -> IO[bytes]:
 def _labels(path: Path) -> Array:
     with _opened(path) as stream:
         (count,) = _header(stream, path, 1)
-        if not count:
-            raise DataError(f"{path}: holds no labels")
+        if not 0 < count <= _MOST:
+            raise DataError(f"{path}: declares {count} labels")
         labels = np.frombuffer(_exactly(stream, count, path), np.uint8)
         _finished(stream, path)
         return labels
@@ -118,10 +119,14 @@ def _header(stream: IO[bytes], path: Path, axes: int) -> tuple[int, ...]:
 
 
 def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:
-    data = _some(stream, count, path)
-    if len(data) < count:
-        raise DataError(f"{path}: is truncated")
-    return data
+    """Read so many bytes, taking memory only for those that come."""
+    data = bytearray()
+    while len(data) < count:
+        piece = _some(stream, min(count - len(data), _CHUNK), path)
+        if not piece:
+            raise DataError(f"{path}: is truncated")
+        data += piece
+    return bytes(data)
 
 
 def _finished(stream: IO[bytes], path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -41,18 +43,34 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
     if name == DIGITS:
         return Arrays(SHIPPED, *_ARRAYS[part])
     path = Path(name)
-    if not path.exists():
+    if not name or not path.exists():
         raise UsageError(
             f"no data {name!r}: give a folder with a subfolder a class, idx images, an .npz with "
             f"x and y, or {DIGITS}"
         )
     if path.is_dir():
         return _folder(path, part, options or ReadOptions(as_bytes=True))
+    if not path.is_file():
+        raise DataError(f"{name}: is no file, but a pipe, a device or the like: not opened")
     if idx.is_idx(path):
         return idx.Idx(idx.pair_of(path))
     if path.suffix == ".npz":
         return Arrays(path)
     raise DataError(f"{name}: neither a folder, nor idx images (...-images-idx3-ubyte), nor .npz")
+
+
+def files_of(name: str) -> Iterator[Path]:
+    """Yield every file that a data set may consist of; none for one that ships."""
+    path = Path(name)
+    if name == DIGITS:
+        return
+    if path.is_dir():
+        for place, _, files in os.walk(path):
+            yield from (Path(place, one) for one in files)
+    elif idx.is_idx(path):
+        yield from idx.pair_of(path)
+    else:
+        yield path
 
 
 def _folder(path: Path, part: Part, options: ReadOptions) -> Source:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from featcli.io.atomic import as_write_error
 
 
 class Presence:
@@ -36,6 +39,19 @@ class Presence:
                 return is_alone and was_there
             os.close(self._descriptor)  # the last run took the file away meanwhile
 
+    def enter_alone(self) -> bool:
+        """Begin, unless another run is going on; return whether that is so."""
+        while True:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            is_alone = self.is_alone()
+            if is_alone and self._is_current():
+                return True
+            os.close(self._descriptor)
+            self._descriptor = -1
+            if not is_alone:
+                return False
+
     def _is_current(self) -> bool:
         try:
             return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
@@ -59,6 +75,25 @@ class Presence:
                 self._path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Be the only run that works on a file: yields whether this one is.
+
+    Folders that had to be made for that go away again if nothing has been put into them.
+    """
+    made = [one for one in path.parents if not one.exists()]
+    presence = Presence(path.with_name(f".{path.name}.lock"))
+    try:
+        with as_write_error(path):
+            is_alone = presence.enter_alone()
+        yield is_alone
+    finally:
+        presence.leave()
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _lock(descriptor: int, *kinds: str) -> bool:

@@ -95,10 +95,12 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     return OnlyOne(FilesSink(lambda _: found, options), str(path))
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse, before any work, a folder that cannot be written to."""
+def check_folder(folder: Path, option: str = "-o") -> None:
+    """Refuse, before any work, a folder that cannot be written to, which an option names."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
     if not nearest.is_dir():
-        raise UsageError(f"-o {folder}: {nearest} is a file, not a folder")
+        raise UsageError(f"{option} {folder}: {nearest} is a file, not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"no permission to write to {nearest.absolute()}: choose a folder by -o")
+        raise UsageError(
+            f"no permission to write to {nearest.absolute()}: choose a folder by {option}"
+        )

@@ -104,11 +104,10 @@ def save(stream: BinaryIO, record: Mapping[str, Any], weights: Mapping[str, Arra
     if {name: array.shape for name, array in arrays.items()} != wanted:
         raise ValueError("the weights do not fit the network's layers")
     text = json.dumps(whole, indent=1, ensure_ascii=True).encode() + b"\n"
-    writer = npy.ArchiveWriter(stream)
-    writer.write_text(RECORD, text)
-    for name, array in arrays.items():
-        writer.write(name, array)
-    writer.close()
+    with npy.ArchiveWriter(stream) as writer:
+        writer.write_text(RECORD, text)
+        for name, array in arrays.items():
+            writer.write(name, array)
 
 
 def digest(weights: Mapping[str, Array]) -> str:

@@ -1,11 +1,16 @@
-"""What a person can choose when a network is trained."""
+"""What a person can choose when a network is trained, and what each choice may be."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar
+import shlex
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
+from featcli.models.learning import descent
+from featcli.models.learning.augmentation import parse_augmentation
+from featcli.models.learning.rules import Flag, Number, OneOf, Record, Rule, Text, Whole
 from featcli.models.learning.training import Recipe
+from featcli.models.network import preprocessing
 
 Channels = Literal["auto", "gray", "RGB"]
 
@@ -47,18 +52,45 @@ class Options:
 
     @classmethod
     def from_json(cls, data: str, record: dict[str, Any]) -> Options:
-        """Read what `to_json` wrote; raises ValueError or TypeError."""
-        recipe = _like(Recipe(""), record.pop("recipe"))
-        return _like(cls(data, recipe), record)
+        """Read what `to_json` wrote; raises ValueError, which names the entry, for all else."""
+        OPTIONS.check(record, "options")
+        return cls(data, **(record | {"recipe": Recipe(**record["recipe"])}))
 
 
-Kept = TypeVar("Kept", Recipe, Options)
+def size_steps(size: str) -> str:
+    """Write --size as steps: N is the middle of the picture, RxC the whole of it."""
+    if not size:
+        return ""
+    word = shlex.quote(size)
+    return f"resize {word}" if "x" in size.lower() else f"resize {word} | crop {word}"
 
 
-def _like(kept: Kept, values: dict[str, Any]) -> Kept:
-    """Replace fields by values of the same type; raises TypeError for others."""
-    for name, value in values.items():
-        wanted = type(getattr(kept, name, None))
-        if not isinstance(value, wanted):
-            raise TypeError(f"{name} is {value!r}, no {wanted.__name__}")
-    return replace(kept, **values)
+def check_size(size: str) -> None:
+    """Raise ValueError for what is no size, or one larger than a network takes; empty is none."""
+    if size:
+        preprocessing(size_steps(size))
+
+
+RECIPE: dict[str, Rule] = {
+    "arch": Text(),
+    "epochs": Whole(1, 100_000),
+    "batch_size": Whole(1, 65_536),
+    "lr": Number(0, 1000, above=True),
+    "optimizer": OneOf(get_args(descent.Name)),
+    "momentum": Number(0, 1),
+    "weight_decay": Number(0, 10),
+    "schedule": OneOf(get_args(descent.Schedule)),
+    "seed": Whole(0, 2**32 - 1),
+    "val_split": Number(0, 1),
+    "augment": Text(parse_augmentation),
+}
+OPTIONS = Record(
+    {
+        "recipe": Record(RECIPE),
+        "size": Text(check_size),
+        "channels": OneOf(get_args(Channels)),
+        "base": Text(),
+        "kernels": Text(),
+        "strict": Flag(),
+    }
+)

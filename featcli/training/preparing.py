@@ -13,7 +13,7 @@ from featcli.errors import ReadError
 from featcli.models.learning.product import Preparation
 from featcli.models.model import with_channels
 from featcli.models.network import preprocessing
-from featcli.training.options import Options
+from featcli.training.options import Options, size_steps
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,10 @@ def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
     if channels == "auto":
         channels = "RGB" if image.shape[2] > 2 else "gray"
     steps = size_steps(options.size) or "resize {}x{}".format(*image.shape[:2])
-    resized = preprocessing(steps)
+    try:
+        resized = preprocessing(steps)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}: give --size N or RxC") from error
 
     def fit(one: Array) -> Array:
         if options.channels == "auto" and channels == "gray" and one.shape[2] > 2:
@@ -62,10 +65,3 @@ def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
         return np.ascontiguousarray(resized(maps).data)
 
     return Preparation(steps, channels, source.top), fit
-
-
-def size_steps(size: str) -> str:
-    """Write --size as steps: N is the middle of the picture, RxC the whole of it."""
-    if not size:
-        return ""
-    return f"resize {size}" if "x" in size.lower() else f"resize {size} | crop {size}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from featcli.errors import OutputExists
+from featcli.errors import OutputExists, UsageError
 from featcli.io.atomic import Transaction, uninterrupted
 from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
@@ -27,9 +27,11 @@ CONFUSION = ("confusion.csv", "confusion.png")
 
 
 def check_free(paths: list[Path], overwrite: bool) -> None:
-    """Raise OutputExists, before any work, for what is there already."""
-    for path in paths if not overwrite else []:
-        if path.exists():
+    """Raise UsageError, before any work, for what is there already or can never be replaced."""
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is not a regular file: choose another output")
+        if path.exists() and not overwrite:
             raise OutputExists(f"{path} exists already: --overwrite replaces it")
 
 

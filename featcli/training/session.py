@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from featcli.models.learning.training import (
     split,
 )
 from featcli.models.network import Network
-from featcli.training import trunks
+from featcli.training import memory, trunks
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
 
@@ -44,6 +45,8 @@ class Session:
     options : Options
     output : Path
         The model's file; the checkpoint lies beside it until the model is finished.
+    found : Checkpoint, optional
+        Where to go on, with the options that it was made with.
 
     Attributes
     ----------
@@ -51,26 +54,52 @@ class Session:
         What a person should know of the data.
     start : dict of str to ndarray
         The weights that it began with.
+
+    Raises
+    ------
+    UsageError, DataError
+        Options that cannot be, or data that cannot be learned from or does not fit into memory.
+    CheckpointError
+        A checkpoint of something else.
     """
 
-    def __init__(self, options: Options, output: Path) -> None:
+    def __init__(
+        self, options: Options, output: Path, found: checkpoint.Checkpoint | None = None
+    ) -> None:
         self.options, self.output = options, output
         self.checkpoint = checkpoint.path_beside(output)
         self._saved = 0
         self._trunk: trunks.Trunk | None = None
-        source = _source(options)
-        self.preparation, fit = self._prepared(source)
-        # Before all images are read, which may take long.
-        self.network = self._network(source, fit)
-        self.dataset = gather(source, fit, strict=options.strict, folder=_near(output))
-        self.notes = (*source.notes, *_skipped(self.dataset.skipped))
-        try:
-            self.start = initial(self.network, options.recipe.seed)
-        except MemoryError:
-            count = f"{parameters(self.network):,}"
-            raise DataError(f"a network of {count} parameters does not fit into memory") from None
+        with memory.bounded(options.recipe.batch_size):
+            self._prepare(found)
+        if found:
+            self._resume(found)
+
+    def _prepare(self, found: checkpoint.Checkpoint | None) -> None:
+        """Read the data and lay the network out."""
+        options, recipe = self.options, self.options.recipe
+        with self._blaming(found):
+            reduced = trunks.of_model(options.base).preparation.reduced if options.base else 0
+        source = open_source(options.data, "train", ReadOptions(as_bytes=True, reduced=reduced))
+        with self._blaming(found):
+            self.preparation, fit = self._prepared(source)
+            # Before all images are read, which may take long.
+            self.network = self._network(source, fit)
+        self.dataset = gather(source, fit, strict=options.strict, folder=_near(self.output))
+        self.notes = source.notes
+        self.start = initial(self.network, recipe.seed)
         weights = {name: array.copy() for name, array in self.start.items()}
-        self.training = Training(self.network, weights, self.dataset, self._scale(), options.recipe)
+        self.training = Training(self.network, weights, self.dataset, self._scale(), recipe)
+
+    @contextlib.contextmanager
+    def _blaming(self, found: checkpoint.Checkpoint | None) -> Iterator[None]:
+        """Say of options that cannot be, and come from a checkpoint, that it says so."""
+        try:
+            yield
+        except (UsageError, OSError) as error:
+            if not found:
+                raise
+            raise checkpoint.CheckpointError(f"{self.checkpoint}: {error}") from error
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,16 +121,8 @@ class Session:
         learned, _ = split(self.dataset.classes, recipe.val_split, recipe.seed)
         return scale_of(self.dataset, learned, self.preparation.top)
 
-    def resume(self, found: checkpoint.Checkpoint) -> None:
-        """Go on where a checkpoint was made.
-
-        Raises
-        ------
-        DataError
-            The data is not what it was made with.
-        CheckpointError
-            It is that of another network.
-        """
+    def _resume(self, found: checkpoint.Checkpoint) -> None:
+        """Go on where a checkpoint was made."""
         if found.digest != self.dataset.digest:
             raise DataError(
                 f"{self.options.data} has changed since {self.checkpoint} was made: bring the "
@@ -110,7 +131,7 @@ class Session:
         try:
             self.training.restore(found.arrays, found.steps, found.history)
         except ValueError as error:
-            raise checkpoint.CheckpointError(f"{self.checkpoint}: {error}") from error
+            raise checkpoint.broken(self.checkpoint, error) from error
         self._saved = self.training.epoch
 
     def run(self, told: Told, watch: Watch | None = None, observer: Observer | None = None) -> None:
@@ -125,18 +146,20 @@ class Session:
 
         Raises
         ------
-        Diverged
-            The message says what was kept.
+        Diverged, DataError
+            The loss is no number, or the memory does not suffice; the message says what was kept.
         """
         try:
             self._save(with_model=self._saved > 0)
             while self.training.epoch < self.options.recipe.epochs:
-                told(self.training.run_epoch(watch, observer))
+                with memory.bounded(self.options.recipe.batch_size):
+                    epoch = self.training.run_epoch(watch, observer)
+                told(epoch)
                 self._save()
-        except Diverged as error:
+        except (Diverged, DataError) as error:
             if not self._saved:
                 self.checkpoint.unlink(missing_ok=True)
-            raise Diverged(f"{error}; {self.kept()}") from error
+            raise type(error)(f"{error}; {self.kept()}") from error
         except (KeyboardInterrupt, SystemExit):
             self._save_unfinished()
             raise
@@ -241,19 +264,3 @@ class Session:
 def _near(output: Path) -> Path:
     """Return a folder with room: a temporary one may be a part of the memory."""
     return next(one for one in output.absolute().parents if one.is_dir())
-
-
-def _skipped(reasons: tuple[str, ...]) -> tuple[str, ...]:
-    """Name the images that are missing, and count them."""
-    if not reasons:
-        return ()
-    several = f"{len(reasons)} images could not be read and are left out"
-    one = "1 image could not be read and is left out"
-    return (*reasons, several if len(reasons) > 1 else one)
-
-
-def _source(options: Options) -> Source:
-    reduced = 0
-    if options.base:
-        reduced = trunks.of_model(options.base).preparation.reduced
-    return open_source(options.data, "train", ReadOptions(as_bytes=True, reduced=reduced))

@@ -131,7 +131,10 @@ def of_kernels(source: Source, options: Options) -> tuple[Trunk, Fit]:
         "channels": "gray",
         "range": prepared.top,
     }
-    about = described(record, Network(text, (*first[:2], 1)), "")
+    try:
+        about = described(record, Network(text, (*first[:2], 1)), "")
+    except ValueError as error:
+        raise DataError(f"--kernels: {error}: give --size N or RxC") from error
     trunk = Trunk(text, Model(about, {"bank.weight": weight}), "features")
     features = trunk.fit(source.top)
 

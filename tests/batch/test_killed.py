@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -114,16 +112,9 @@ def test_a_table_or_shards_killed_are_completed_to_the_same_bytes(
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(disk):
     """A disk of 300 kilobytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    if os.geteuid() or not mount or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("a tmpfs cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    return disk("300k")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

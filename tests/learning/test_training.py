@@ -114,7 +114,7 @@ def test_what_goes_on_from_a_pause_is_the_same(pause, optimizer):
 
 def test_arrays_of_another_network_are_refused():
     other = training("flatten | dense 3 | softmax")
-    with pytest.raises(ValueError, match="not those of this network"):
+    with pytest.raises(ValueError, match=r"weights/.* is missing"):
         training().restore(other.state(), 0, [])
 
 
@@ -182,6 +182,83 @@ def test_a_traced_step_is_the_step(optimizer):
     text = "\n".join(lines(step, ("lying", "standing", "spot"), optimizer))
     for word in ("guess", "loss", "dL/dw = dL/dz * dz/dw", "after", "new loss", "last.weight["):
         assert word in text
+
+
+class ByHand:
+    """What a step of plain descent on one dense layer comes to, in float64."""
+
+    def __init__(self, units, end):
+        self.units, self.end = units, end
+
+    def before(self, one, step, batch, _warp):
+        if step != 3:
+            return
+        pixels = one.examples.take(batch).reshape(len(batch), -1).astype(np.float64)
+        self.x = (pixels - one.scale.mean[0]) / one.scale.std[0]
+        self.wanted = one.examples.classes[batch]
+        weights = [one.weights[f"last.{part}"].astype(np.float64) for part in ("weight", "bias")]
+        self.loss, p, slopes = self.look(*weights)
+        gradients = self.x.T @ slopes / len(batch), slopes.mean(axis=0)
+        stepped = [w - one._rate(2) * g for w, g in zip(weights, gradients, strict=True)]
+        self.p, self.slopes, self.gradients, self.after_weights = (
+            p,
+            slopes,
+            gradients[0],
+            stepped[0],
+        )
+        self.new_loss = self.look(*stepped)[0]
+
+    def look(self, weight, bias):
+        z = self.x @ weight + bias
+        right = np.arange(self.units) == self.wanted[:, np.newaxis]
+        if self.units == 1:
+            right = self.wanted[:, np.newaxis] == 1
+        if self.end == "softmax":
+            p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+            return -np.log(p[right]).mean(), p, p - right
+        p = 1 / (1 + np.exp(-z))
+        return -np.log(np.where(right, p, 1 - p)).mean(), p, (p - right) / self.units
+
+    def after(self, one):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("units", "end", "words"),
+    [
+        (1, "sigmoid", "p - y = {p:.6f} - {y} = {slope:.6f}"),
+        (3, "sigmoid", "(p - y) / 3 = ({p:.6f} - {y}) / 3 = {slope:.6f}"),
+        (3, "softmax", "p - y = {p:.6f} - {y} = {slope:.6f}"),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1, 2])  # the first image of the batch is of either class
+def test_a_told_step_is_what_one_computes_by_hand(units, end, words, seed):
+    examples, told, hand = Examples(), [], ByHand(units, end)
+    if units == 1:
+        kept = examples.classes < 2
+        examples.pixels, examples.classes = examples.pixels[kept], examples.classes[kept]
+    arch = f"flatten | dense {units} --name last | {end}"
+    how = {"optimizer": "sgd", "momentum": 0.0, "seed": seed}
+    training(arch, examples, max(units, 2), **how).run_epoch(observer=Tracer(3, told.append))
+    training(arch, examples, max(units, 2), **how).run_epoch(observer=hand)
+    (step,) = told
+    row, unit = step.place
+    assert unit == (0 if units == 1 else hand.wanted[0])
+    expected = {
+        "loss": hand.loss, "new_loss": hand.new_loss, "slope": hand.slopes[0, unit],
+        "value": hand.x[0, row], "gradient": hand.gradients[row, unit],
+        "after": hand.after_weights[row, unit],
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert getattr(step, name) == pytest.approx(value, rel=2e-4, abs=2e-6), name
+    np.testing.assert_allclose(step.probabilities, hand.p[0], rtol=2e-4)
+    shown = "\n".join(lines(step, ("lying", "standing", "spot"), "sgd"))
+    y = hand.wanted[0] if units == 1 else 1
+    p = step.probabilities[unit]
+    assert "dL/dz = " + words.format(p=p, y=y, slope=step.slope) in shown
+    kind = "binary cross-entropy after sigmoid" if end == "sigmoid" else ", cross-entropy after"
+    assert kind in shown
+    assert ("softmax" in shown) == (end == "softmax")
 
 
 def test_the_gradient_of_a_traced_step_is_the_mean_over_its_batch():

@@ -4,6 +4,11 @@ DATA is what 'featcli train' takes; of digits, and of a folder with idx files, t
 used, which was not trained on. Each image is prepared as by 'featcli classify'. The confusion
 matrix says what was taken for what; it is printed for up to 20 classes, and always with --json.
 
+An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
+--strict refuses the data. Exit codes: 0 all done; 1 images were left out, though all others were
+measured, or the data or the model cannot be used; 2 the command is wrong; 130 (Ctrl-C) and 143
+(SIGTERM) it was stopped.
+
 Examples
 --------
 The model that reads digits, on those that it has never seen:
@@ -24,12 +29,14 @@ from typing import Any
 
 import click
 
-from featcli.cli import options
+from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.modelling import opened
+from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.options import ReadOptions
+from featcli.io.outputs import check_folder
 from featcli.models.learning.scoring import Scores
 
 _FEW = 20  # classes, up to which a terminal has room for the confusion matrix
@@ -45,13 +52,14 @@ def _evaluate(
     found = opened({"model": model}, "MODEL")
     folder = Path(report) if report else None
     if folder:
+        check_folder(folder, "--report")
         reports.check_free([folder / name for name in reports.CONFUSION], overwrite)
     reduced = found.description.reduced_decoding
     source = open_source(data, "test", ReadOptions(as_bytes=True, reduced=reduced))
     scores, skipped = evaluate(found, source, strict)
-    if not given["quiet"]:
-        for text in (*source.notes, *skipped):
-            say(text, command="evaluate")
+    notes = () if given["quiet"] else source.notes
+    for text in (*notes, *left_out(skipped)):
+        say(text, command="evaluate")
     if folder:
         title = f"{found.name} on {Path(data).name}: {scores.right:,} of {scores.count:,} right"
         reports.write_confusion(folder, scores, title)
@@ -124,12 +132,9 @@ command = Command(
         options.Described("model", "A model that ships with featcli, or a model file.",
                           metavar="MODEL"),
         options.Described("data", "Images with a class each; see above.", metavar="DATA"),
-        options.Grouped(["--strict"], is_flag=True, group="Input",
-                        help="Refuse the data for one image that cannot be read."),
-        options.Grouped(["--report"], metavar="DIR", group="Output",
-                        help="The confusion matrix as .csv and .png."),
-        options.Grouped(["--overwrite"], is_flag=True, group="Output",
-                        help="Replace what is there."),
+        learning.strict(),
+        learning.report("The confusion matrix as .csv and .png."),
+        learning.overwrite(),
         options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
         options.quiet(),
         options.debug(),

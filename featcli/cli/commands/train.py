@@ -11,6 +11,11 @@ comes of it is a file for classify, features, info and evaluate. After every epo
 with a checkpoint beside it: Ctrl-C leaves the model of the last epoch, and --resume goes on to
 the very bytes that an uninterrupted run would have given. Equal seeds give equal models.
 
+An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
+--strict refuses the data. Exit codes: 0 all done; 1 images were left out, though the model of all
+others is whole, or the training failed; 2 the command is wrong, and nothing was begun; 130 (Ctrl-C)
+and 143 (SIGTERM) it was stopped.
+
 With few images of your own, let the network that ships see for you and learn the last layer
 alone: --from imagenet --head-only. With --kernels, fixed filters see for it.
 
@@ -40,6 +45,8 @@ A classifier on the answers of fixed kernels:
 
 from __future__ import annotations
 
+import contextlib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +56,10 @@ from click.core import ParameterSource
 from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
+from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
-from featcli.errors import UsageError
+from featcli.datasets.opening import files_of
+from featcli.errors import FeatError, UsageError
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
@@ -67,26 +76,35 @@ _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 
 def _train(**given: Any) -> None:
+    from featcli.io.locks import alone
+
+    output = _checked_output(given)
+    with alone(output) as is_alone:
+        if not is_alone:
+            raise FeatError(f"{output} is in use by another training: wait, or choose another -o")
+        _train_alone(given, output)
+
+
+def _train_alone(given: dict[str, Any], output: Path) -> None:
     from featcli.training import reports
     from featcli.training.session import Session
 
-    output = _checked_output(given)
     found, going_on = _options(given, output)
     report = Path(given["report"]) if given["report"] else None
     history = Path(given["history"]) if given["history"] else None
     _check_free(given, output, history, report, going_on is not None)
-    session = Session(found, output)
-    if going_on:
-        session.resume(going_on)
+    session = Session(found, output, going_on)
     _check_step(given["trace_step"], session.training)
-    if not given["quiet"]:
-        for text in (*session.notes, *session.describe()):
-            say(text, command="train")
+    missing = left_out(session.dataset.skipped)
+    notes = [] if given["quiet"] else [*session.notes, *session.describe()]
+    for text in (*missing, *notes):
+        say(text, command="train")
     _run(session, given, history)
     if report:
         reports.write_training(report, session)
     emit(str(output))
-    if session.dataset.skipped:
+    if missing:
+        say(f"{output} is done, but {missing[-1]}: exit code 1", command="train")
         raise click.exceptions.Exit(1)
 
 
@@ -146,9 +164,9 @@ def _options(given: dict[str, Any], output: Path) -> tuple[Options, checkpoint.C
         raise UsageError(f"--resume: there is no checkpoint {path}{finished}")
     found = checkpoint.load(path)
     try:
-        kept = Options.from_json(given["data"], dict(found.options))
-    except (TypeError, KeyError, ValueError) as error:
-        raise checkpoint.CheckpointError(f"{path}: no sound checkpoint: {error}") from error
+        kept = Options.from_json(given["data"], found.options)
+    except ValueError as error:
+        raise checkpoint.broken(path, error) from error
     _check_same(given, kept)
     return kept, found
 
@@ -198,10 +216,11 @@ def _check_free(
         names = (reports.HISTORY, reports.CURVES, reports.FILTERS, *reports.CONFUSION)
         paths += [report / name for name in names]
     paths += [history] if history else []
-    for place in (history and history.parent, report):
+    for option, place in (("--history", history and history.parent), ("--report", report)):
         if place:
-            check_folder(place)
+            check_folder(place, option)
     _check_distinct(paths, [given["data"], given["base"]])
+    _check_no_data(paths, given)
     reports.check_free(paths, given["overwrite"] or resumed)
 
 
@@ -221,6 +240,19 @@ def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
         if any(_is_data(path.resolve(), folder) for folder in folders):
             raise UsageError(f"{path} would lie among the data: choose another place")
         taken.add(path.resolve())
+
+
+def _check_no_data(paths: list[Path], given: dict[str, Any]) -> None:
+    """Refuse outputs that are files of the data, or the model below, by another name."""
+    outputs = {(p.stat().st_dev, p.stat().st_ino): p for p in paths if p.exists()}
+    inputs = chain(files_of(given["data"]), [Path(given["base"])] if given["base"] else [])
+    for file in inputs if outputs else []:
+        with contextlib.suppress(OSError):
+            found = file.stat()
+            if path := outputs.get((found.st_dev, found.st_ino)):
+                raise UsageError(
+                    f"{path} is a file of the data, {file}, by another name: choose another name"
+                )
 
 
 command = Command(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -115,9 +115,11 @@ def parse_augmentation(text: str) -> Augmentation:
     """
     if text == "none":
         return Augmentation()
-    given: dict[str, float | bool] = {}
+    given: dict[str, Any] = {}
     for piece in text.split(","):
         name, equals, value = piece.strip().partition("=")
+        if name in given:
+            raise ValueError(f"{name} is given twice")
         if name == "flip" and not equals:
             given[name] = True
         elif name in _LARGEST and equals:
@@ -125,7 +127,7 @@ def parse_augmentation(text: str) -> Augmentation:
         else:
             near = nearest(name, [*_LARGEST, "flip"])
             raise ValueError(f"{piece!r} is none of shift=N, rotate=N, scale=N, flip{near}")
-    return Augmentation(**given)  # type: ignore[arg-type]
+    return Augmentation(**given)
 
 
 def _checked(name: str, value: float) -> float:

@@ -10,8 +10,8 @@ import numpy as np
 
 from featcli.models.learning.layer import Array
 
-Name = Literal["sgd", "adam"]
-Schedule = Literal["constant", "cosine", "step"]
+Name = Literal["adam", "sgd"]
+Schedule = Literal["cosine", "step", "constant"]
 RATES: dict[str, float] = {"sgd": 0.05, "adam": 0.002}
 _STEPS, _DROP = 3, 0.1  # "step": after each third of the run, to a tenth
 

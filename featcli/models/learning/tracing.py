@@ -12,6 +12,11 @@ from featcli.models.learning.chain import Chain
 from featcli.models.learning.layer import Array
 from featcli.models.learning.training import Training
 
+_LOSSES = {
+    "softmax": "cross-entropy after softmax",
+    "sigmoid": "binary cross-entropy after sigmoid",
+}
+
 
 @dataclass(frozen=True)
 class Told:
@@ -21,8 +26,10 @@ class Told:
     ----------
     step, images : int
         Which step, and how many images its batch has.
+    end : {"softmax", "sigmoid"}
+        What makes probabilities of the scores; it decides the loss.
     probabilities : ndarray, (classes,)
-        The guess for the first image of the batch.
+        The guess for the first image of the batch; (1,) for that of the second of two classes.
     wanted : int
         The right class of that image.
     loss, new_loss : float
@@ -40,6 +47,7 @@ class Told:
 
     step: int
     images: int
+    end: str
     probabilities: Array
     wanted: int
     loss: float
@@ -52,6 +60,12 @@ class Told:
     value: float
     gradient: float
     rate: float
+
+    @property
+    def answer(self) -> int:
+        """What would have been the right probability where the weight leads to."""
+        alone = len(self.probabilities) == 1
+        return self.wanted if alone else int(self.wanted == self.place[1])
 
 
 class Tracer:
@@ -103,6 +117,7 @@ class _Half:
         return Told(
             step=self._step,
             images=self._count,
+            end=training.network.nodes[-1].step.stage,
             probabilities=_probabilities(training, self._scores),
             wanted=int(self._wanted[0]),
             loss=self._loss / self._count,
@@ -149,13 +164,23 @@ def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
     return [
         f"step {told.step}, a batch of {told.images} images",
         f"  guess     of the first image: {guess}; it is {right}",
-        f"  loss      {told.loss:.6f}, the mean of the batch",
+        f"  loss      {told.loss:.6f}, {_LOSSES[told.end]}, the mean of the batch",
         f"  weight    w = {told.weight}[{row}, {unit}] = {told.before:.6f}",
+        f"  slope     {_slope(told)}",
         f"  gradient  dL/dw = dL/dz * dz/dw = {told.slope:.6f} * {told.value:.6f} = "
         f"{told.slope * told.value:.6f} for the first image, {told.gradient:.6f} as the mean",
         f"  after     w = {told.after:.6f}, by {how} with a rate of {told.rate:g}",
         f"  new loss  {told.new_loss:.6f}",
     ]
+
+
+def _slope(told: Told) -> str:
+    """Write dL/dz, the gradient of a score, as probability minus right answer."""
+    count = len(told.probabilities)
+    shared = told.end == "sigmoid" and count > 1  # the loss is the mean over the scores
+    rule = f"(p - y) / {count}" if shared else "p - y"
+    shown = f"{told.probabilities[told.place[1]]:.6f} - {told.answer}"
+    return f"dL/dz = {rule} = {f'({shown}) / {count}' if shared else shown} = {told.slope:.6f}"
 
 
 def _guess(told: Told, names: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from featcli.models.learning.batches import Batches, Examples, Result, Scale
 from featcli.models.learning.chain import is_normalised
 from featcli.models.learning.layer import Array
 from featcli.models.learning.loss import LOSSES, guesses
+from featcli.models.learning.rules import Like, Record
 from featcli.models.learning.scoring import Scores, score
 from featcli.models.network import Network
 
@@ -254,10 +255,16 @@ class Training:
         return kept | {f"state/{name}": array for name, array in self.optimizer.state.items()}
 
     def restore(self, arrays: Mapping[str, Array], steps: int, history: Sequence[Epoch]) -> None:
-        """Go on where `state` was taken; raises ValueError for arrays of another network."""
+        """Go on where `state` was taken; raises ValueError for what is not of this training."""
         own = self.state()
-        if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in arrays.items()}:
-            raise ValueError("its arrays are not those of this network")
+        rules = {name: Like(one, signed=not _is_square(name)) for name, one in own.items()}
+        Record(rules).check(arrays, "")
+        if len(history) > self.recipe.epochs:
+            raise ValueError(f"history has more than the {self.recipe.epochs} epochs of the run")
+        if steps != len(history) * self.steps:
+            raise ValueError(
+                f"steps must be {len(history) * self.steps}, as of history, not {steps}"
+            )
         for name, array in own.items():
             array[...] = arrays[name]
         self.optimizer.steps, self.epoch, self.history = steps, len(history), list(history)
@@ -265,6 +272,10 @@ class Training:
 
 def _is_statistic(name: str) -> bool:
     return name.endswith((".mean", ".variance"))
+
+
+def _is_square(name: str) -> bool:
+    return name.endswith(".variance") or name.startswith("state/square/")
 
 
 def split(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
