@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from featcli.batch.inputs import Item
 from featcli.batch.process import Outcome
@@ -19,12 +18,7 @@ class NoManifest:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         """Nothing was begun."""
 
     def look(self, item: Item, again: bool = False) -> Past:

@@ -12,7 +12,6 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from featcli._version import __version__
@@ -21,10 +20,10 @@ from featcli.batch.manifest import is_known, row_of
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
-from featcli.errors import FeatError, OutputExists, UsageError
+from featcli.errors import FeatError, OutputExists
 from featcli.io import records, tables
 from featcli.io.atomic import Transaction, flushed_state, sweep
-from featcli.io.locks import Presence
+from featcli.io.locks import Claim
 from featcli.io.log import Log, Row, line_of, number_of
 from featcli.io.sinks import State, Written
 
@@ -58,30 +57,23 @@ class Tabling(NoManifest):
         self._sidecar = path.with_suffix(".json") if has_sidecar else None
         self._manifest = Log(path.with_name(f"{path.name}.manifest.jsonl"))
         self._journal = Log(path.with_name(f"{path.name}.journal"))
-        self._presence = Presence(path.with_name(f".{path.name}.lock"))
+        self._claim = Claim(path.with_name(f".{path.name}.lock"), str(path))
         self._source: Log | None = None
         self._order = array("Q")
         self._about: dict[str, Any] = {}
         self._columns: int | None = None
 
     def __enter__(self) -> Self:
-        if self.path.parent.exists():
-            self._begin()
         try:
+            if self._claim.enter():
+                sweep(self.path.parent)
             self.check()
             if self._overwrite:
                 self._journal.path.unlink(missing_ok=True)
         except BaseException:
-            self._presence.leave()
+            self._claim.leave()
             raise
         return self
-
-    def _begin(self) -> None:
-        if self._presence.enter():
-            sweep(self.path.parent)
-        elif not self._presence.is_alone():
-            self._presence.leave()
-            raise UsageError(f"another featcli is writing {self.path}: wait for it")
 
     def check(self) -> None:
         """Refuse what is not featcli's own, or forget all if it may be replaced."""
@@ -154,8 +146,6 @@ class Tabling(NoManifest):
         """Begin a journal; where the table is there, with its rows."""
         if self._journal.is_changed or self._has_journal:
             return
-        if not self._presence.is_held:
-            self._begin()
         self._journal.append(_ABOUT, {"key": None, "outputs": self._states()})
         if self._overwrite or not self.path.exists():
             return
@@ -223,16 +213,11 @@ class Tabling(NoManifest):
                 outputs = states if row["status"] == "done" else {}
                 stream.write(line_of(number, {**row, "outputs": outputs}))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         self.close()
         if not self.is_kept:
             self._journal.path.unlink(missing_ok=True)
-        self._presence.leave()
+        self._claim.leave()
 
     def close(self) -> None:
         """See `NoManifest.close`."""

@@ -164,7 +164,14 @@ class Place:
         from featcli.batch.manifest import Manifest
 
         recipe = self._recipe(self._writing)
-        return Manifest(self._path / NAME, recipe, forget=self._writing.overwrite)
+        forget = self._writing.overwrite
+        return Manifest(self._path / NAME, recipe, forget, self._is_piped)
+
+    @property
+    def _is_piped(self) -> bool:
+        """Whether standard input says what is read, or is it."""
+        inputs, lists = self._settings["inputs"], self._settings["from_file"]
+        return not (inputs or lists) or "-" in inputs or "-" in lists
 
     def _check_retry(self) -> None:
         """Refuse --retry-failed where there is no manifest."""

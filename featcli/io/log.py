@@ -168,7 +168,8 @@ class Log:
         wanted = np.frombuffer(order, np.uint64) if order else np.empty(0, np.uint64)
         with contextlib.closing(Log(self.path)) as fresh:
             others = ~np.isin(fresh.index.numbers, wanted)
-            kept = [*fresh.index.numbers[others].tolist(), *dict.fromkeys(wanted.tolist())]
+            there = wanted[np.isin(wanted, fresh.index.numbers)]
+            kept = [*fresh.index.numbers[others].tolist(), *dict.fromkeys(there.tolist())]
             if not (fresh.index.is_tidy and np.array_equal(fresh.index.numbers, kept)):
                 _rewrite(self.path, fresh, kept)
 
