@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from featcli.batch.inputs import Item
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
+from featcli.errors import OutputExists
 from featcli.io.atomic import sweep_below
 from featcli.io.locks import Claim, InUse, Presence
 from featcli.io.log import Log, Row, number_of
@@ -77,16 +79,25 @@ class Manifest(NoManifest):
         number = number_of(item.key, self._recipe.tags, *([item.source.file] if again else []))
         row = self._log.find(number) or {}
         wanted = None if self._forget else self._recipe
-        folder = self.path.parent
-        return Past(number, row, folder, wanted, self._recipe, item.source, item.key, self.path)
+        folder, recipe = self.path.parent, self._recipe
+        past = Past(number, row, folder, wanted, recipe, item.source, item.key, self.path)
+        if wanted and past.is_another:
+            raise OutputExists(
+                f"{self.path}: {item.key} was made from {row.get('file')}, not from {item.name}: "
+                "choose another output, or --overwrite replaces it"
+            )
+        return past
 
     def record(self, outcome: Outcome) -> None:
         """Add the row of an input, if there is anything new to say of it."""
+        past = outcome.past
         if outcome.is_recorded or outcome.status in ("left out", "passed over"):
             return
         row = row_of(outcome, outcome.past)
-        if outcome.status == "unchanged" and is_known(row, outcome.past.row):
-            return
+        if outcome.status == "unchanged":
+            row |= {name: past.row[name] for name in ("seconds",) if name in past.row}
+            if is_known(row, past.row):
+                return
         self._log.append(outcome.past.number, row)
 
     def finish(self, is_complete: bool = True) -> list[Written]:
@@ -103,6 +114,10 @@ class Manifest(NoManifest):
         self._presence.leave()
         self._claim.leave()
 
+    def notes(self) -> Iterable[str]:
+        """See `NoManifest.notes`."""
+        return self._log.notes()
+
     def close(self) -> None:
         """See `NoManifest.close`."""
         self._log.close()
@@ -116,7 +131,8 @@ def row_of(outcome: Outcome, past: Past, **more: Any) -> Row:
         "error": str(outcome.error) if outcome.error else None,
         "seconds": round(outcome.seconds, 4),
     }
-    sha256 = state.pop("sha256", None)
+    sha256 = past.digest(state)
+    state.pop("sha256", None)
     about |= {"input": state} | ({"sha256": sha256} if sha256 else {})
     outputs = {path: one for result in outcome.written for path, one in result.states.items()}
     return past.new_row(status, outputs, **about, **more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 from featcli.batch.inputs import Item
@@ -39,6 +40,10 @@ class NoManifest:
     def finish(self, is_complete: bool = True) -> list[Written]:
         """Bring everything into its final form; `is_complete` says that no input is missing."""
         return []
+
+    def notes(self) -> Iterable[str]:
+        """Say what a person should know of what is remembered."""
+        return ()
 
     def close(self) -> None:
         """Let go of what was opened to be read."""

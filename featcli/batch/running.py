@@ -97,7 +97,9 @@ class _Planner:
         is_quick = isinstance(item, FileItem) and not self._job.checksum
         present = past.glance(item.state) if is_quick else None
         if present:
-            return Outcome(item.source, "unchanged", past, present, is_recorded=True)
+            written, now = present
+            is_said = past.says(now)
+            return Outcome(item.source, "unchanged", past, written, state=now, is_recorded=is_said)
         return Task(item, past)
 
     def _is_taken(self, item: Item) -> bool:

@@ -11,7 +11,7 @@ import json
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,7 @@ class Sharding(NoManifest):
             return True
         if not past.glance(state):
             return False
-        (number,) = map(self._pattern.number, past.row["outputs"])
+        (number,) = map(self._pattern.number, past.row["outputs"])  # in one shard, as written
         place = past.row.get("place")
         if place == 0 and number == self._shard + 1 and self._is_whole:
             self._shard, self._last = number, array("Q")
@@ -151,6 +151,8 @@ class Sharding(NoManifest):
             self._keep(outcome.past.number, {**row, "place": self.sink.place})
         elif outcome.status == "failed" and not is_known(row, outcome.past.row):
             self._log.append(outcome.past.number, row)
+        elif outcome.status == "unchanged" and not outcome.is_recorded:
+            self._log.append(outcome.past.number, outcome.past.renewed(outcome.state))
         return replace(outcome, written=())
 
     def _keep(self, number: int, row: Mapping[str, Any]) -> None:
@@ -192,6 +194,10 @@ class Sharding(NoManifest):
                 self._rows.close()
             self.close()
             self._claim.leave()
+
+    def notes(self) -> Iterable[str]:
+        """See `NoManifest.notes`."""
+        return self._log.notes()
 
     def close(self) -> None:
         """See `NoManifest.close`."""

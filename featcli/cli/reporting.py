@@ -71,6 +71,8 @@ class Report:
                     break
         for written in [*sink.finish(), *self._memory.finish(is_complete)]:
             self._print(written)
+        for note in () if self._settings["quiet"] else self._memory.notes():
+            say_here(note)
         return self._end()
 
     def _one(self, outcome: Outcome) -> None:

@@ -12,6 +12,8 @@ from batch_tools import arrays_in, rows_of, save_images
 from conftest import assert_refused, listing
 from PIL import Image
 
+from featcli.io.log import line_of
+
 BROKEN = b"\x89PNG\r\n\x1a\n broken"
 
 
@@ -143,8 +145,9 @@ def test_an_output_that_is_gone_is_made_again_and_an_edited_one_refused(images, 
 
 def test_results_of_another_major_version_are_made_again(images, workspace, inline):
     inline("relu", "in", "-o", "out", "--no-sidecar")
-    text = Path("out/manifest.jsonl").read_text()
-    Path("out/manifest.jsonl").write_text(text.replace('"featcli": "0.', '"featcli": "7.'))
+    rows = rows_of("out/manifest.jsonl")
+    lines = [line_of(int(row.pop("id"), 16), row | {"featcli": "7.0.0"}) for row in rows]
+    Path("out/manifest.jsonl").write_bytes(b"".join(lines))
     done = inline("relu", "in", "-o", "out", "--no-sidecar")
     assert summary(done) == "6 done, 0 skipped, 0 failed"
 
