@@ -25,6 +25,7 @@ from featcli.errors import OutputExists
 from featcli.io.atomic import Transaction, write_error
 
 Row = dict[str, Any]
+MANIFEST = "manifest.jsonl"
 _HEAD = b'{"id": "'
 _DIGITS = 16
 _END = b"}\n"
@@ -53,6 +54,17 @@ def _number_in(line: bytes) -> int | None:
         return int(line[len(_HEAD) : len(_HEAD) + _DIGITS], 16)
     except ValueError:
         return None
+
+
+def is_log(path: Path) -> bool:
+    """Say whether a file holds such rows."""
+    try:
+        if not path.is_file():  # to open a pipe could wait for ever
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(_HEAD)) == _HEAD
+    except OSError:
+        return False
 
 
 class Index:

@@ -209,6 +209,25 @@ def test_results_inside_the_input_folder_are_not_read(output, images, workspace,
         assert (done.returncode, summary(done)) == (0, expected)
 
 
+def test_earlier_results_inside_the_input_folder_are_not_read_and_that_is_said(
+    images, workspace, inline
+):
+    earlier = ["in/one", "in/deep/two", "in/t.csv", "in/t.npz", "in/t.npy", "in/x-%d.tar"]
+    (images / "deep").mkdir()
+    for output in earlier:
+        done = inline("flatten", "in", "-o", output)
+        assert (done.returncode, summary(done)) == (0, "6 done, 0 skipped, 0 failed")
+    done = inline("flatten", "in", "-o", "out")
+    assert summary(done) == "6 done, 0 skipped, 0 failed"
+    assert "in/deep/two and 5 others: results of featcli, not read unless named" in done.stderr
+    assert sorted(row["key"] for row in rows_of("out/manifest.jsonl"))[-1] == "0005"
+    assert "not read" in inline("flatten", "in", "-o", "x", "--dry-run").stderr
+    assert "not read" not in inline("flatten", "in", "-o", "out", "-q").stderr
+    assert summary(inline("abs", "in/one", "-o", "named")) == "6 done, 0 skipped, 0 failed"
+    (images / "one" / "manifest.jsonl").write_text("mine\n")
+    assert summary(inline("flatten", "in", "-o", "out")) == "0 done, 6 skipped, 6 failed"  # flat
+
+
 def test_dry_run_writes_nothing_and_says_what_would_be(images, workspace, inline):
     before = listing(workspace)
     done = inline("relu", "in", "-o", "out", "--dry-run")
