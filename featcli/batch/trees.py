@@ -182,9 +182,10 @@ def _results(folder: Path, names: Iterable[str]) -> list[str]:
     manifests = [name for name in names if name.endswith(end) and is_log(folder / name)]
     if not manifests:
         return []
-    stems = [re.escape(name.removesuffix(end)) for name in manifests]
-    shards = [rf"{stem}[-_. ]*\d+.*\.tar" for stem in stems]
-    ours = re.compile("|".join([*stems, *shards]), re.IGNORECASE | re.DOTALL)
+    stems = [name.removesuffix(end) for name in manifests]
+    tables = [re.escape(stem) for stem in stems if Path(stem).suffix]
+    shards = [rf"{re.escape(stem)}[-_. ]*\d+.*\.(?i:tar)" for stem in stems]
+    ours = re.compile("|".join([*tables, *shards]), re.DOTALL)
     return [name for name in names if ours.fullmatch(name)]
 
 

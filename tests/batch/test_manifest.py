@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_tools import rows_of, save_images
+from batch_tools import rows_of, save_images, summary
 from conftest import assert_refused, listing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,10 +22,6 @@ OUTPUTS = ["out", "t.csv", "t.npz", "t.npy", "x-%d.tar"]
 def images(workspace):
     save_images(workspace / "in", 6)
     return workspace / "in"
-
-
-def summary(done):
-    return done.stderr.splitlines()[-1].partition(": ")[2]
 
 
 def manifest_of(output):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_tools import arrays_in, rows_of, save_images
+from batch_tools import arrays_in, rows_of, save_images, summary
 from conftest import assert_refused, listing
 from PIL import Image
 
@@ -21,10 +21,6 @@ BROKEN = b"\x89PNG\r\n\x1a\n broken"
 def images(workspace):
     save_images(workspace / "in", 6)
     return workspace / "in"
-
-
-def summary(done):
-    return done.stderr.splitlines()[-1].partition(": ")[2]
 
 
 def test_a_thousand_images_of_which_fifty_are_broken(workspace, inline):
