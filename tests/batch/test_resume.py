@@ -224,6 +224,13 @@ def test_earlier_results_inside_the_input_folder_are_not_read_and_that_is_said(
     assert summary(inline("flatten", "in", "-o", "out")) == "0 done, 6 skipped, 6 failed"  # flat
 
 
+def test_only_what_has_its_own_manifest_passes_for_earlier_results(images, workspace, inline):
+    inline("flatten", "in", "-o", "in/x-%d.tar")
+    for name in ("x", "x.png", "x-a.png", "y-0.png"):
+        (images / name).write_bytes((images / "0000.png").read_bytes())
+    assert summary(inline("relu", "in", "-o", "out")) == "10 done, 0 skipped, 0 failed"
+
+
 def test_dry_run_writes_nothing_and_says_what_would_be(images, workspace, inline):
     before = listing(workspace)
     done = inline("relu", "in", "-o", "out", "--dry-run")
