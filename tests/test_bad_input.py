@@ -84,7 +84,6 @@ USAGE = {
     "a folder as a list": (["relu", "--from-file", "empty"], "--from-file empty: Is a directory"),
     "no colour": (["relu", "gray.png", "--background", "nocolour"], "'nocolour' is no colour"),
     "--max-pixels 0": (["relu", "gray.png", "--max-pixels", "0"], "--max-pixels"),
-    "one file twice": (["relu", "gray.png", "./gray.png"], "two inputs would write gray.relu.npy"),
     "two for one .npy": (["relu", "gray.png", "one.png", "-o", "x.npy"], "holds one result"),
     "parts for one .npy": (["split-channels", "small.png", "-o", "x.npy"], "holds one result"),
     "an unknown kernel to show": (["kernels", "vertikal"], "did you mean vertical?"),

@@ -75,7 +75,7 @@ def test_the_second_training_on_an_output_touches_nothing(desk, inline, running,
     os.kill(running.pid, signal.SIGSTOP)
     before = listing(desk)
     done = inline("train", "many.npz", "-o", "new/m.npz", *more)
-    assert_refused(done, 1, "new/m.npz is in use by another training")
+    assert_refused(done, 1, "is writing new/m.npz")
     assert listing(desk) == before
     done = inline("train", "bars.npz", "-o", "new/other.npz", *QUICK, "--epochs", 1)
     assert done.returncode == 0, done.stderr

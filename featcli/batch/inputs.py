@@ -6,7 +6,7 @@ import glob
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from pathlib import Path
@@ -169,14 +169,15 @@ def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named
     -------
     list of Named
         A file has its stem for a key, what a glob matches its path below the glob's fixed folder.
-        The keys of a folder are paths below it; where more is named they begin with its name.
+        The keys of a folder are paths below it; where more is named they begin with its name. What
+        is named twice comes once.
 
     Raises
     ------
     UsageError
         Nothing is there, a folder holds no image, or one is where the results go.
     """
-    found = [match for argument in arguments for match in _matches(argument)]
+    found = _once(match for argument in arguments for match in _matches(argument))
     for folder in (Path(one.path) for one in found if one.is_folder):
         if exclude.is_folder(folder):
             raise UsageError(
@@ -184,7 +185,12 @@ def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named
             )
         if not holds_inputs(folder, exclude):
             raise UsageError(f"no images in the folder '{folder}' ({READABLE})")
-    return _apart(found) if len(arguments) > 1 else found
+    return _apart(found) if len(found) > 1 else found
+
+
+def _once(found: Iterable[Named]) -> list[Named]:
+    """Leave out what is named again: the same place under the same key."""
+    return list({(os.path.abspath(one.path), one.key): one for one in found}.values())  # noqa: PTH100
 
 
 def _matches(argument: str) -> list[Named]:

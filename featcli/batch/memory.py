@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable
+from typing import Any, Self
 
 from featcli.batch.inputs import Item
 from featcli.batch.process import Outcome
@@ -19,12 +19,7 @@ class NoManifest:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         """Nothing was begun."""
 
     def look(self, item: Item, again: bool = False) -> Past:
@@ -45,6 +40,10 @@ class NoManifest:
     def finish(self, is_complete: bool = True) -> list[Written]:
         """Bring everything into its final form; `is_complete` says that no input is missing."""
         return []
+
+    def notes(self) -> Iterable[str]:
+        """Say what a person should know of what is remembered."""
+        return ()
 
     def close(self) -> None:
         """Let go of what was opened to be read."""

@@ -134,7 +134,10 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     item, sink, state = task.item, job.sink, start.state
     present = task.past.settled(state)
     if present:
-        return Prepared(replace(start, status="unchanged", written=present, is_recorded=True))
+        is_recorded = task.past.says(state)
+        return Prepared(
+            replace(start, status="unchanged", written=present, is_recorded=is_recorded)
+        )
     sample = item.load(job.options)
     if sample.error:
         raise FeatError(sample.error)

@@ -111,6 +111,36 @@ class Past:
     path: Path | None = None
     is_final: bool = False
 
+    @property
+    def is_another(self) -> bool:
+        """Whether the row speaks of another input that is still there, and of its results."""
+        has_results = any(self.row.get(which) for which in ("outputs", "replaces"))
+        return bool(has_results) and not self._is_of_input
+
+    @property
+    def _is_of_input(self) -> bool:
+        """Whether the row speaks of this input: of its key, and of no other file.
+
+        One that is no longer where it was has been moved, or was named from another folder.
+        """
+        return bool(self.row) and _is_same_or_gone(str(self.row.get("file")), self.source.file)
+
+    def says(self, state: State) -> bool:
+        """Say whether the row names the input where it is and as it is now."""
+        now = {name: value for name, value in state.items() if name != "sha256"}
+        return bool(self.row.get("file") == self.source.file and self.row.get("input") == now)
+
+    def renewed(self, state: State) -> Row:
+        """Return the row of an input that is known by its content, or was moved."""
+        row = {name: value for name, value in self.row.items() if name != "id"}
+        now = {name: value for name, value in state.items() if name != "sha256"}
+        return {**row, "file": self.source.file, "input": now}
+
+    def digest(self, state: State) -> str | None:
+        """Return the sha256 of the input's content, if it is known."""
+        found = state.get("sha256") or (self.row.get("sha256") if self.says(state) else None)
+        return str(found) if found else None
+
     def settled(self, state: State) -> list[Written] | None:
         """Return the results if all are there as they were left, from this input by this recipe."""
         if self.row.get("status") != "done" or not self._is_same(state):
@@ -128,7 +158,7 @@ class Past:
     def _is_same(self, state: State) -> bool:
         """Say whether the row speaks of this input and this recipe."""
         return (
-            self.row.get("file") == self.source.file
+            self._is_of_input
             and records.is_same_input(_input_of(self.row), state)
             and bool(self.wanted and self.wanted.is_that_of(self.row))
         )
@@ -143,20 +173,21 @@ class Past:
             return ""
         return str(self.row.get("error")) if is_same else ""
 
-    def glance(self, state_of: Callable[[], State]) -> list[Written] | None:
-        """Do so, asking for the input's state only if there is a row to compare it with."""
+    def glance(self, state_of: Callable[[], State]) -> tuple[list[Written], State] | None:
+        """Return settled results and the state, asking for it only if there is a row to compare."""
+        if self.row.get("status") != "done":
+            return None
         try:
-            return self.settled(state_of()) if self.row.get("status") == "done" else None
+            state = state_of()
         except FeatError:
             return None
+        found = self.settled(state)
+        return (found, state) if found else None
 
     def memory(self) -> Memory:
         """Return what tells featcli's own files from those of others."""
         known: dict[str, list[State]] = {}
-        is_same_file = os.path.realpath(str(self.row.get("file", ""))) == os.path.realpath(
-            self.source.file
-        )
-        for which in ("outputs", "replaces") if is_same_file and self.row else ():
+        for which in ("outputs", "replaces") if self._is_of_input else ():
             for path, state in self._states(which).items():
                 known.setdefault(path, []).append(state)
         return Memory(known, partial(self._intend) if self.path else None)
@@ -182,6 +213,16 @@ class Past:
 
     def _states(self, which: str) -> dict[str, State]:
         return {str(self.folder / name): one for name, one in _mapping(self.row, which).items()}
+
+
+def _is_same_or_gone(known: str, now: str) -> bool:
+    """Say whether two paths are one file, or nothing is at the first any more."""
+    if known == now:
+        return True
+    try:
+        return os.path.samefile(known, now)  # noqa: PTH121
+    except OSError:
+        return not os.path.exists(known)  # noqa: PTH110
 
 
 def _input_of(row: Row) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -80,10 +81,12 @@ class _Planner:
 
     def __init__(self, job: Job, choices: Choices, know: Know) -> None:
         self._job, self._choices, self._know = job, choices, know
-        self._keys: set[int] = set()
+        self._keys: dict[int, int | None] = {}
 
     def __call__(self, item: Item) -> Task | Outcome:
-        is_taken = self._is_taken(item)
+        is_taken, is_again = self._seen(item)
+        if is_again:
+            return Outcome(item.source, "passed over")
         past = self._know(item, is_taken)
         if self._choices.only_failed and past.row.get("status") != "failed":
             return Outcome(item.source, "passed over", past)
@@ -97,17 +100,23 @@ class _Planner:
         is_quick = isinstance(item, FileItem) and not self._job.checksum
         present = past.glance(item.state) if is_quick else None
         if present:
-            return Outcome(item.source, "unchanged", past, present, is_recorded=True)
+            written, now = present
+            is_said = past.says(now)
+            return Outcome(item.source, "unchanged", past, written, state=now, is_recorded=is_said)
         return Task(item, past)
 
-    def _is_taken(self, item: Item) -> bool:
-        """Refuse a second input of one key; those of a folder are distinct by their rule."""
+    def _seen(self, item: Item) -> tuple[bool, bool]:
+        """Say whether there was another input of this key, or this very file.
+
+        Those of a folder need not be looked for: they are distinct by their rule.
+        """
         if not item.may_repeat:
-            return False
+            return False, False
+        file = hash(os.path.abspath(item.path)) if isinstance(item, FileItem) else None  # noqa: PTH100
         number = hash(item.key)
-        is_taken = number in self._keys
-        self._keys.add(number)
-        return is_taken
+        is_known, known = number in self._keys, self._keys.setdefault(number, file)
+        is_again = is_known and file is not None and known == file
+        return is_known and not is_again, is_again
 
 
 def _here(items: Iterable[Item], job: Job, plan: _Planner, arrived: Arrived) -> Iterator[Outcome]:

@@ -11,11 +11,10 @@ import json
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from featcli.batch.inputs import Item
@@ -23,10 +22,10 @@ from featcli.batch.manifest import is_known, row_of
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
-from featcli.errors import OutputExists, UsageError
+from featcli.errors import OutputExists
 from featcli.io import records
 from featcli.io.atomic import as_write_error, sweep
-from featcli.io.locks import Presence
+from featcli.io.locks import Claim
 from featcli.io.log import Log, number_of
 from featcli.io.shards import Pattern, ShardSink
 from featcli.io.sinks import State, Written
@@ -54,7 +53,8 @@ class Sharding(NoManifest):
         self._overwrite, self._checksum = overwrite, checksum
         self.sink = ShardSink(pattern, size, self._completed)
         self._log = Log(pattern.manifest)
-        self._presence = Presence(pattern.folder / f".{pattern.manifest.name}.lock")
+        lock = pattern.folder / f".{pattern.manifest.name}.lock"
+        self._claim = Claim(lock, str(pattern.path(0)))
         self._order = array("Q")
         self._shard, self._last = -1, array("Q")  # the last shard so far, the inputs in it
         self._is_going_on = True
@@ -63,15 +63,15 @@ class Sharding(NoManifest):
         self._written: list[Path] = []
 
     def __enter__(self) -> Self:
-        self.check()
-        self._pattern.folder.mkdir(parents=True, exist_ok=True)
-        if self._presence.enter():
-            sweep(self._pattern.folder)
-        elif not self._presence.is_alone():
-            self._presence.leave()
-            raise UsageError(f"another featcli is writing {self._pattern.path(0)}: wait for it")
-        # Not buffered: what is held back could not be written to a full disk at the end.
-        self._rows = tempfile.TemporaryFile(buffering=0, dir=self._pattern.folder)
+        try:
+            if self._claim.enter():
+                sweep(self._pattern.folder)
+            self.check()
+            # Not buffered: what is held back could not be written to a full disk at the end.
+            self._rows = tempfile.TemporaryFile(buffering=0, dir=self._pattern.folder)
+        except BaseException:
+            self._claim.leave()
+            raise
         return self
 
     def check(self) -> None:
@@ -119,7 +119,7 @@ class Sharding(NoManifest):
             return True
         if not past.glance(state):
             return False
-        (number,) = map(self._pattern.number, past.row["outputs"])
+        (number,) = map(self._pattern.number, past.row["outputs"])  # in one shard, as written
         place = past.row.get("place")
         if place == 0 and number == self._shard + 1 and self._is_whole:
             self._shard, self._last = number, array("Q")
@@ -151,6 +151,8 @@ class Sharding(NoManifest):
             self._keep(outcome.past.number, {**row, "place": self.sink.place})
         elif outcome.status == "failed" and not is_known(row, outcome.past.row):
             self._log.append(outcome.past.number, row)
+        elif outcome.status == "unchanged" and not outcome.is_recorded:
+            self._log.append(outcome.past.number, outcome.past.renewed(outcome.state))
         return replace(outcome, written=())
 
     def _keep(self, number: int, row: Mapping[str, Any]) -> None:
@@ -184,19 +186,18 @@ class Sharding(NoManifest):
         self._log.complete(self._order)
         return [Written(str(path), "written", (str(path),)) for path in self._written]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         try:
-            self.sink.__exit__(kind, error, trace)
+            self.sink.__exit__(*reason)
         finally:
             if self._rows:
                 self._rows.close()
             self.close()
-            self._presence.leave()
+            self._claim.leave()
+
+    def notes(self) -> Iterable[str]:
+        """See `NoManifest.notes`."""
+        return self._log.notes()
 
     def close(self) -> None:
         """See `NoManifest.close`."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from featcli._version import __version__
@@ -21,10 +20,10 @@ from featcli.batch.manifest import is_known, row_of
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
-from featcli.errors import FeatError, OutputExists, UsageError
+from featcli.errors import FeatError, OutputExists
 from featcli.io import records, tables
 from featcli.io.atomic import Transaction, flushed_state, sweep
-from featcli.io.locks import Presence
+from featcli.io.locks import Claim
 from featcli.io.log import Log, Row, line_of, number_of
 from featcli.io.sinks import State, Written
 
@@ -58,30 +57,24 @@ class Tabling(NoManifest):
         self._sidecar = path.with_suffix(".json") if has_sidecar else None
         self._manifest = Log(path.with_name(f"{path.name}.manifest.jsonl"))
         self._journal = Log(path.with_name(f"{path.name}.journal"))
-        self._presence = Presence(path.with_name(f".{path.name}.lock"))
+        self._claim = Claim(path.with_name(f".{path.name}.lock"), str(path))
         self._source: Log | None = None
         self._order = array("Q")
         self._about: dict[str, Any] = {}
+        self._renewed: dict[int, Row] = {}
         self._columns: int | None = None
 
     def __enter__(self) -> Self:
-        if self.path.parent.exists():
-            self._begin()
         try:
+            if self._claim.enter():
+                sweep(self.path.parent)
             self.check()
             if self._overwrite:
                 self._journal.path.unlink(missing_ok=True)
         except BaseException:
-            self._presence.leave()
+            self._claim.leave()
             raise
         return self
-
-    def _begin(self) -> None:
-        if self._presence.enter():
-            sweep(self.path.parent)
-        elif not self._presence.is_alone():
-            self._presence.leave()
-            raise UsageError(f"another featcli is writing {self.path}: wait for it")
 
     def check(self) -> None:
         """Refuse what is not featcli's own, or forget all if it may be replaced."""
@@ -140,9 +133,11 @@ class Tabling(NoManifest):
 
     def _keep(self, outcome: Outcome, columns: int | None, about: Any) -> None:
         more = {} if outcome.error else {"columns": columns, "row": about.get("row")}
-        plain = replace(outcome, written=())
-        row = row_of(plain, outcome.past, **more)
-        if outcome.status == "unchanged" or is_known(row, outcome.past.row):
+        if outcome.status == "unchanged":
+            self._note_moved(outcome)
+            return
+        row = row_of(replace(outcome, written=()), outcome.past, **more)
+        if is_known(row, outcome.past.row):
             return
         self._reopen()
         if not self._about and about:
@@ -150,21 +145,32 @@ class Tabling(NoManifest):
             self._journal.append(_ABOUT, self._about)
         self._journal.append(outcome.past.number, row)
 
+    def _note_moved(self, outcome: Outcome) -> None:
+        """Remember what is to be said of an input whose row stays, but for where or as of when."""
+        if not outcome.is_recorded:
+            renewed = outcome.past.renewed(outcome.state)
+            self._renewed[outcome.past.number] = {one: renewed[one] for one in ("file", "input")}
+
     def _reopen(self) -> None:
         """Begin a journal; where the table is there, with its rows."""
         if self._journal.is_changed or self._has_journal:
             return
-        if not self._presence.is_held:
-            self._begin()
         self._journal.append(_ABOUT, {"key": None, "outputs": self._states()})
         if self._overwrite or not self.path.exists():
             return
         done = (row for row in self._manifest.rows() if row.get("status") == "done")
-        for row, values in zip(done, tables.read_table(self.path), strict=True):
-            packed = {name: tables.pack(value) for name, value in values.items()}
-            number = int(row.pop("id"), 16)
-            packed["key"] = row["key"]
-            self._journal.append(number, {**row, "outputs": {}, "row": packed})
+        row = next(done, {})
+        for place, values in enumerate(tables.read_table(self.path)):
+            if row.get("place") == place:
+                packed = {name: tables.pack(value) for name, value in values.items()}
+                packed["key"] = row["key"]
+                number = int(row["id"], 16)
+                self._journal.append(number, {**_plain(row), "outputs": {}, "row": packed})
+                row = next(done, {})
+        if row:
+            raise FeatError(
+                f"{self._manifest.path} does not fit {self.path}: --overwrite makes them again"
+            )
 
     def _states(self) -> dict[str, State]:
         files = [path for path in (self.path, self._sidecar) if path and path.exists()]
@@ -176,6 +182,8 @@ class Tabling(NoManifest):
         if not is_complete:
             return []
         if not self._has_journal and not self._is_other_order():
+            if self._renewed:
+                self._write_manifest_again()
             return [Written(str(self.path), "unchanged")] if self.path.exists() else []
         self._reopen()
         self._journal.close()
@@ -215,24 +223,34 @@ class Tabling(NoManifest):
         self, files: Transaction, journal: Log, numbers: list[int], states: dict[str, State]
     ) -> None:
         stream = files.open(self._manifest.path)
+        place = 0
         for number in numbers:
             row = journal.find(number)
             if row:
-                row.pop("row", None)
-                row.pop("id")
-                outputs = states if row["status"] == "done" else {}
-                stream.write(line_of(number, {**row, "outputs": outputs}))
+                is_done = row["status"] == "done"
+                more = {"outputs": states, "place": place} if is_done else {"outputs": {}}
+                row = _plain(row) | self._renewed.get(number, {}) | more
+                stream.write(line_of(number, row))
+                place += is_done
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _write_manifest_again(self) -> None:
+        """Say of inputs where and as of when they are now."""
+        with Transaction() as files:
+            stream = files.open(self._manifest.path)
+            for row in self._manifest.rows():
+                number = int(row.pop("id"), 16)
+                stream.write(line_of(number, row | self._renewed.get(number, {})))
+            files.commit()
+
+    def __exit__(self, *reason: Any) -> None:
         self.close()
         if not self.is_kept:
             self._journal.path.unlink(missing_ok=True)
-        self._presence.leave()
+        self._claim.leave()
+
+    def notes(self) -> Iterable[str]:
+        """See `NoManifest.notes`."""
+        return [*self._manifest.notes(), *self._journal.notes()]
 
     def close(self) -> None:
         """See `NoManifest.close`."""
@@ -246,6 +264,11 @@ def _rows(journal: Log, numbers: list[int]) -> Iterator[Row]:
         row = journal.find(number) or {}
         if row.get("status") == "done" and row.get("row"):
             yield {name: tables.unpack(value) for name, value in row["row"].items()}
+
+
+def _plain(row: Row) -> Row:
+    """Return what the manifest says of an input, without what only the journal does."""
+    return {name: value for name, value in row.items() if name not in ("id", "row", "place")}
 
 
 def _refused(outcome: Outcome) -> Outcome:

@@ -4,6 +4,9 @@ A file's key is its path below the folder without the suffix of its name. Where 
 directory would get the same, both keep their suffix (`a.png` and `a.jpg` give `a.png` and `a.jpg`);
 where they then still differ only in capital letters, as do two folders, a hash of the exact name
 is added. A directory's own inputs decide this, not their order nor what lies elsewhere.
+
+Earlier results of featcli's that lie in a folder are no inputs: folders, tables and shards that
+have their manifest in or beside them. Who wants them read names them.
 """
 
 from __future__ import annotations
@@ -12,22 +15,40 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from featcli.io.files import HEAD, SUFFIXES, sniff
+from featcli.io.log import MANIFEST, is_log
 from featcli.io.naming import key_of
 
 _PLAIN, _FULL, _HASHED = range(3)
+_ARRAYS = {".npy", ".npz", ".tar"}
+_PICTURES = frozenset(
+    case(suffix) for suffix in SUFFIXES - _ARRAYS if len(suffix) == 4 for case in (str, str.upper)
+)
 
 
-class Excluded(NamedTuple):
-    """Where the results go, which is not read: a folder, or files by the pattern of their paths."""
+@dataclass(frozen=True)
+class Excluded:
+    """What is not read.
+
+    Attributes
+    ----------
+    folder : Path, optional
+        Where the results go.
+    files : Pattern, optional
+        The same, by the pattern of their paths.
+    earlier : set of str
+        Gets the paths of earlier results that are met.
+    """
 
     folder: Path | None = None
     files: re.Pattern[str] | None = None
+    earlier: set[str] = field(default_factory=set)
 
     def is_folder(self, path: Path) -> bool:
         """Say whether this is the folder."""
@@ -37,15 +58,45 @@ class Excluded(NamedTuple):
         """Say whether this is one of the files."""
         return bool(self.files and self.files.fullmatch(os.path.realpath(path)))
 
+    def note(self, path: Path) -> None:
+        """Remember earlier results."""
+        if not self.is_file(path):
+            self.earlier.add(str(path))
+
+    def notes(self) -> Iterator[str]:
+        """Say what a person should know."""
+        found = sorted(self.earlier)
+        if found:
+            others = f" and {len(found) - 1} others" if len(found) > 1 else ""
+            yield f"{found[0]}{others}: results of featcli, not read unless named"
+
 
 NOTHING = Excluded()
 
 
 class Contents(NamedTuple):
-    """The inputs of one directory and the folders in it, by name, each with its piece of a key."""
+    """What one directory holds; there may be a million files.
 
-    files: dict[str, str]
+    Attributes
+    ----------
+    files : list of str
+        The names of its inputs, in order.
+    special : dict
+        The pieces of keys of those whose stem is not distinct.
+    folders : dict
+        Names of folders, each with its piece of a key.
+    earlier : list of str
+        Names of files that are earlier results.
+    """
+
+    files: list[str]
+    special: dict[str, str]
     folders: dict[str, str]
+    earlier: list[str]
+
+    def piece(self, name: str) -> str:
+        """Return a file's piece of a key."""
+        return self.special.get(name) or key_of(name)
 
 
 def files_below(
@@ -69,20 +120,25 @@ def files_below(
     here = (found.st_dev, found.st_ino)
     if here in above or exclude.is_folder(folder):
         return
+    if above and is_log(folder / MANIFEST):
+        exclude.note(folder)
+        return
+    for name in inside.earlier:
+        exclude.note(folder / name)
     for name in sorted([*inside.files, *inside.folders]):
         path = folder / name
         if name in inside.folders:
             below = f"{prefix}{inside.folders[name]}/"
             yield from files_below(path, below, exclude, dotted, (*above, here))
         elif not exclude.is_file(path):
-            yield path, prefix + inside.files[name]
+            yield path, prefix + inside.piece(name)
 
 
 def holds_inputs(folder: Path, exclude: Excluded) -> bool:
     """Say whether there is any input below a folder, from its first image if it has one."""
     with contextlib.suppress(OSError), os.scandir(folder) as scan:
         for entry in scan:
-            is_image = Path(entry.name).suffix.lower() in SUFFIXES and entry.name[:1] != "."
+            is_image = entry.name[-4:] in _PICTURES and entry.name[:1] != "."
             if is_image and entry.is_file() and not exclude.is_file(Path(entry)):
                 return True
     return next(files_below(folder, "", exclude), None) is not None
@@ -90,18 +146,53 @@ def holds_inputs(folder: Path, exclude: Excluded) -> bool:
 
 def contents(folder: Path, dotted: bool = False) -> Contents:
     """List a directory; raises OSError."""
+    names, folders = _listed(folder)
+    earlier = _results(folder, names)
+    files = _inputs(folder, set(names) - set(earlier) if earlier else names)
+    files.sort()
+    return Contents(files, _special(files, dotted), _distinct_folders(folders), earlier)
+
+
+def _listed(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the files and of the folders in a directory; others are left out."""
+    names, others = [], []
     with os.scandir(folder) as scan:
-        kinds = {entry.name: _kind(entry) for entry in scan if not entry.name.startswith(".")}
-    files = [
-        name for name, kind in kinds.items() if kind == "file" and _is_input(folder, name, kinds)
-    ]
-    folders = [name for name, kind in kinds.items() if kind == "folder"]
-    return Contents(distinct(files, dotted), _distinct_folders(folders))
+        for entry in scan:
+            if entry.name[0] == ".":
+                continue
+            if entry.is_file(follow_symlinks=False):  # known without asking the system again
+                names.append(entry.name)
+            else:
+                others.append((entry.name, _kind(entry)))
+    names += [name for name, kind in others if kind == "file"]
+    return names, [name for name, kind in others if kind == "folder"]
+
+
+def _inputs(folder: Path, names: Collection[str]) -> list[str]:
+    """Return the names of what is to be read; most are known by their suffix alone."""
+    has_arrays = any(name.endswith(".npy") for name in names)
+    known = _PICTURES - {".png", ".PNG"} if has_arrays else _PICTURES
+    among = frozenset(names) if has_arrays else frozenset()
+    return [name for name in names if name[-4:] in known or _is_input(folder, name, among)]
+
+
+def _results(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the names of tables and shards that have their manifest beside them."""
+    end = f".{MANIFEST}"
+    manifests = [name for name in names if name.endswith(end) and is_log(folder / name)]
+    if not manifests:
+        return []
+    stems = [name.removesuffix(end) for name in manifests]
+    tables = [re.escape(stem) for stem in stems if Path(stem).suffix]
+    shards = [rf"{re.escape(stem)}[-_. ]*\d+.*\.(?i:tar)" for stem in stems]
+    ours = re.compile("|".join([*tables, *shards]), re.DOTALL)
+    return [name for name in names if ours.fullmatch(name)]
 
 
 @lru_cache(maxsize=64)
 def _known(folder: str, _device: int, _inode: int, _changed: int, dotted: bool) -> dict[str, str]:
-    return contents(Path(folder), dotted).files
+    inside = contents(Path(folder), dotted)
+    return {name: inside.piece(name) for name in inside.files}
 
 
 def key_among_siblings(path: Path, dotted: bool = False) -> str:
@@ -127,7 +218,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
         return "file"
 
 
-def _is_input(folder: Path, name: str, names: Mapping[str, str]) -> bool:
+def _is_input(folder: Path, name: str, names: Collection[str]) -> bool:
     """Say whether a file in a folder is one to read; a broken image is, and fails later."""
     stem, _, suffix = name.rpartition(".")
     suffix = f".{suffix.lower()}" if stem else ""
@@ -151,6 +242,27 @@ def distinct(names: Iterable[str], dotted: bool = False) -> dict[str, str]:
 
     With `dotted`, no piece is another one followed by a dot: a part's name could follow there.
     """
+    listed = list(names)
+    special = _special(listed, dotted)
+    return {name: special.get(name) or key_of(name) for name in listed}
+
+
+def _special(names: Collection[str], dotted: bool) -> dict[str, str]:
+    """Return the pieces of those names whose stem alone will not do."""
+    if not dotted and _are_distinct(names):
+        return {}
+    pieces = _pieces(names, dotted)
+    return {name: piece for name, piece in pieces.items() if piece != key_of(name)}
+
+
+def _are_distinct(names: Collection[str]) -> bool:
+    """Say whether all stems differ: a million of them are folded as one text."""
+    folded = _folded("\0".join(names)).split("\0")
+    stems = {name[:-4] if name[-4:] in _PICTURES else key_of(name) for name in folded}
+    return len(stems) == len(names)
+
+
+def _pieces(names: Iterable[str], dotted: bool) -> dict[str, str]:
     levels = dict.fromkeys(names, _PLAIN)
     while True:
         keys = {name: _piece(name, level) for name, level in levels.items()}

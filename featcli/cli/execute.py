@@ -21,7 +21,7 @@ from featcli.batch.inputs import Named, Way
 from featcli.batch.process import Job, describe_step, preflight
 from featcli.batch.resume import Past
 from featcli.batch.running import Choices, run_all
-from featcli.batch.trees import NOTHING, Excluded
+from featcli.batch.trees import Excluded
 from featcli.cli import places
 from featcli.cli.command import meant
 from featcli.cli.messages import printable
@@ -85,14 +85,16 @@ def execute(
         if settings["dry_run"]:
             from featcli.cli.rehearsal import Rehearsal
 
-            leave(Rehearsal(settings, pipeline, place, table).all(items))
+            leave(Rehearsal(settings, pipeline, place, table).all(items, excluded.notes))
             return
         with _undisturbed():
             target, memory = place.opened(stack, sink, table)
         items = _checked(items, named, pipeline, target, way, memory.look)
         job = Job(pipeline, target, reading, settings["checksum"])
         counting = _counting(named, way, settings)
-        report = Report(settings, None if place.is_table else tell, memory, counting)
+        report = Report(
+            settings, None if place.is_table else tell, memory, counting, excluded.notes
+        )
         choices = _choices(settings, target, is_single)
         outcomes = run_all(items, job, choices, memory.past, memory.record)
         code = report.all(outcomes, target)
@@ -166,7 +168,7 @@ def _check_output(settings: Settings) -> None:
 def _excluded(output: str | None) -> Excluded:
     """Say which folder or file the results go to: it is no input."""
     if output in (None, "-"):
-        return NOTHING
+        return Excluded()
     if is_folder(str(output)):
         return Excluded(Path(str(output)))
     if is_pattern(str(output)):

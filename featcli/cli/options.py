@@ -97,8 +97,8 @@ def arguments() -> Described:
     return Described(
         "inputs",
         "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM), arrays (.npy, .npz), a .tar of these, "
-        "folders or globs. Without any, or for -, standard input: an image, an array, a tar "
-        "stream, or a list of paths.",
+        "folders or globs; what is named twice is done once. Without any, or for -, standard "
+        "input: an image, an array, a tar stream, or a list of paths.",
         nargs=-1,
         metavar="[INPUT]...",
         type=click.Path(readable=False),

@@ -13,13 +13,13 @@ from featcli.batch.memory import NoManifest
 from featcli.batch.resume import Recipe
 from featcli.errors import UsageError
 from featcli.frame import Sample
+from featcli.io.log import MANIFEST
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import MATRICES, TABLES, is_folder, is_pattern, open_sink, pipe_sink
 from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
 
 DEFAULT_SIZE = "1GB"
-NAME = "manifest.jsonl"
 
 if TYPE_CHECKING:
     from featcli.batch.sharding import Sharding
@@ -164,7 +164,14 @@ class Place:
         from featcli.batch.manifest import Manifest
 
         recipe = self._recipe(self._writing)
-        return Manifest(self._path / NAME, recipe, forget=self._writing.overwrite)
+        forget = self._writing.overwrite
+        return Manifest(self._path / MANIFEST, recipe, forget, self._is_piped)
+
+    @property
+    def _is_piped(self) -> bool:
+        """Whether standard input says what is read, or is it."""
+        inputs, lists = self._settings["inputs"], self._settings["from_file"]
+        return not (inputs or lists) or "-" in inputs or "-" in lists
 
     def _check_retry(self) -> None:
         """Refuse --retry-failed where there is no manifest."""
@@ -174,8 +181,8 @@ class Place:
             raise UsageError(
                 "--retry-failed needs the manifest of several inputs in a folder or a table (-o)"
             )
-        name = NAME if self._is_folder else f"{self._path.name}.manifest.jsonl"
-        path = self._path / NAME if self._is_folder else self._path.with_name(name)
+        name = MANIFEST if self._is_folder else f"{self._path.name}.manifest.jsonl"
+        path = self._path / MANIFEST if self._is_folder else self._path.with_name(name)
         if not path.exists() and not self._path.with_name(f"{self._path.name}.journal").exists():
             raise UsageError(f"--retry-failed: there is no {path}")
 

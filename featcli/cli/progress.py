@@ -7,8 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 _FIRST, _BETWEEN, _SELDOM = 0.5, 0.1, 30.0  # seconds
 _WIDTH = 24
@@ -48,12 +47,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         self._erase()
         self._line = ""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from featcli.batch.inputs import FileItem, Item
 from featcli.batch.memory import NoManifest
 from featcli.cli.messages import emit
 from featcli.cli.places import Place, Table
-from featcli.cli.reporting import say_here
+from featcli.cli.reporting import say_all, say_here
 from featcli.errors import UsageError
 from featcli.io.naming import Heading
 from featcli.io.placing import FilesSink
@@ -41,13 +41,14 @@ class Rehearsal:
         self._place, self._table = place, table
         self._counts = {"to do": 0, "there already": 0, "refused": 0}
 
-    def all(self, items: Iterable[Item]) -> int:
-        """Print what would become of every input; return the exit code."""
+    def all(self, items: Iterable[Item], notes: Callable[[], Iterable[str]]) -> int:
+        """Print what would become of every input, and at the end `notes`; return the exit code."""
         sink, memory = self._place.rehearsed(self._table)
         with contextlib.closing(memory):
             for item in items:
                 self._one(item, sink, memory)
         if not self._settings["quiet"]:
+            say_all([*memory.notes(), *notes()])
             say_here(", ".join(f"{count} {name}" for name, count in self._counts.items()))
         return UsageError.exit_code if self._counts["refused"] else 0
 

@@ -30,6 +30,12 @@ def say_here(text: str) -> None:
     say(text, command=(context and context.info_name) or "")
 
 
+def say_all(notes: Iterable[str]) -> None:
+    """Write a line for each."""
+    for note in notes:
+        say_here(note)
+
+
 class Report:
     """Prints what became of each input, and at the end of all.
 
@@ -43,6 +49,8 @@ class Report:
         Hears of every outcome; where it is kept, what was done is summed up in any case.
     count : callable, optional
         Counts the inputs, for the time that is left.
+    notes : callable
+        Says at the end what a person should know of the inputs.
     """
 
     def __init__(
@@ -51,10 +59,11 @@ class Report:
         tell: Tell | None,
         memory: NoManifest,
         count: Callable[[], int] | None,
+        notes: Callable[[], Iterable[str]],
     ) -> None:
         self._settings = settings
         self._tell = tell
-        self._memory = memory
+        self._memory, self._notes = memory, notes
         self._counts: Counter[str] = Counter()
         self._only_usage = True
         self._progress = Progress(settings["quiet"], settings["verbose"], count, say_here)
@@ -71,6 +80,8 @@ class Report:
                     break
         for written in [*sink.finish(), *self._memory.finish(is_complete)]:
             self._print(written)
+        if not self._settings["quiet"]:
+            say_all([*self._memory.notes(), *self._notes()])
         return self._end()
 
     def _one(self, outcome: Outcome) -> None:

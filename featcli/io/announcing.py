@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from featcli import npy
 from featcli.errors import FeatError
@@ -79,13 +79,8 @@ class Announcing(Sink):
         self._sink.finish()
         return []
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._sink.__exit__(kind, error, trace)
+    def __exit__(self, *reason: Any) -> None:
+        self._sink.__exit__(*reason)
 
 
 def _told(

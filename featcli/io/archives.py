@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 from featcli import npy
@@ -50,13 +49,8 @@ class ArchiveFile(Sink):
             raise UsageError(f"two inputs would be called {name}")
         self._names.add(hash(name))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._files.__exit__(kind, error, trace)
+    def __exit__(self, *reason: Any) -> None:
+        self._files.__exit__(*reason)
 
     def finish(self) -> list[Written]:
         """See `Sink.finish`."""
@@ -157,14 +151,9 @@ class NpzSink(ArchiveFile):
             self._files.open(self._sidecar).write(records.dumps(record, indent=1))
         return super().finish()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         self._archive.abandon()
-        super().__exit__(kind, error, trace)
+        super().__exit__(*reason)
 
 
 def _described(frame: Frame) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""A file that is there while something is going on, and is left behind only by who is killed."""
+"""Files that are there while something is going on, and are left behind only by who is killed.
+
+What counts is the lock on such a file, which ends with its process, however that ends; not that
+the file is there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from featcli.errors import FeatError
 from featcli.io.atomic import as_write_error
 
 
@@ -20,37 +25,27 @@ class Presence:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = -1
-
-    @property
-    def is_held(self) -> bool:
-        """Whether this run has said so."""
-        return self._descriptor >= 0
+        self._made: list[Path] = []
 
     def enter(self) -> bool:
         """Begin; return whether a run before was killed, and no other is going on."""
         while True:
-            was_there = self._path.exists()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            was_there = self._opened()
             is_alone = self.is_alone()
-            if not is_alone:
-                _lock(self._descriptor, "LOCK_SH")
+            self.share()
             if self._is_current():
                 return is_alone and was_there
             os.close(self._descriptor)  # the last run took the file away meanwhile
 
-    def enter_alone(self) -> bool:
-        """Begin, unless another run is going on; return whether that is so."""
-        while True:
+    def _opened(self) -> bool:
+        """Open the file; return whether it was there. Folders that are made here are remembered."""
+        folders = (self._path.parent, *self._path.parent.parents)
+        self._made += [folder for folder in folders if not folder.exists()]
+        was_there = self._path.exists()
+        with as_write_error(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            is_alone = self.is_alone()
-            if is_alone and self._is_current():
-                return True
-            os.close(self._descriptor)
-            self._descriptor = -1
-            if not is_alone:
-                return False
+        return was_there
 
     def _is_current(self) -> bool:
         try:
@@ -67,33 +62,89 @@ class Presence:
         _lock(self._descriptor, "LOCK_SH")
 
     def leave(self) -> None:
-        """End; the last one takes the file away."""
-        if not self.is_held:
+        """End; the last one takes the file away, and the folders if nothing came into them."""
+        if self._descriptor < 0:
             return
         if self.is_alone():
             with contextlib.suppress(OSError):
                 self._path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
+        self._made.clear()
+
+
+class Claim(Presence):
+    """Says to others that a run has something to itself.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, in which the run's process is named.
+    what : str
+        For people: what is claimed.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path)
+        self._what = what
+
+    def enter(self) -> bool:
+        """Begin; return whether a run before was killed. Raises FeatError if one is going on."""
+        while True:
+            was_there = self._opened()
+            if not self.is_alone():
+                holder = self.holder
+                os.close(self._descriptor)
+                self._descriptor = -1
+                raise InUse(self._what, holder)
+            if self._is_current():
+                self._sign()
+                return was_there
+            os.close(self._descriptor)
+
+    def _sign(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk; the lock is what counts
+            os.truncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+
+    @property
+    def holder(self) -> int | None:
+        """The process that has it."""
+        try:
+            return int(os.pread(self._descriptor, 32, 0))
+        except (OSError, ValueError):
+            return None
+
+
+class InUse(FeatError):
+    """Another run is writing what this one wants to write."""
+
+    def __init__(self, what: str, holder: int | None) -> None:
+        by = f" (process {holder})" if holder else ""
+        super().__init__(f"another featcli{by} is writing {what}: wait until it has ended")
+        self._holder = holder
+
+    @property
+    def is_of_this_job(self) -> bool:
+        """Whether the other one was started by the same line of a shell, as parts of a pipe are."""
+        try:
+            return bool(self._holder) and os.getpgid(self._holder or 0) == os.getpgrp()
+        except (OSError, AttributeError):
+            return False
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[bool]:
-    """Be the only run that works on a file: yields whether this one is.
-
-    Folders that had to be made for that go away again if nothing has been put into them.
-    """
-    made = [one for one in path.parents if not one.exists()]
-    presence = Presence(path.with_name(f".{path.name}.lock"))
+def alone(path: Path) -> Iterator[None]:
+    """Be the only run that writes a file; raises FeatError if another one does."""
+    claim = Claim(path.with_name(f".{path.name}.lock"), str(path))
+    claim.enter()
     try:
-        with as_write_error(path):
-            is_alone = presence.enter_alone()
-        yield is_alone
+        yield
     finally:
-        presence.leave()
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        claim.leave()
 
 
 def _lock(descriptor: int, *kinds: str) -> bool:

@@ -1,8 +1,9 @@
 """Rows of JSON, one a line, that are appended as they come; of each name the last row counts.
 
 It is the manifest of a batch and the journal of a table. Every line begins with the number of its
-row, so that a million of them are indexed without being parsed, in 16 bytes each. Whoever is
-killed while writing leaves a torn last line, which counts for nothing.
+row, so that a million of them are indexed without being parsed, in 16 bytes each, and ends with a
+checksum. Whoever is killed while writing leaves a torn last line; it counts for nothing, nor does
+one that somebody has edited.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,9 +25,11 @@ from featcli.errors import OutputExists
 from featcli.io.atomic import Transaction, write_error
 
 Row = dict[str, Any]
+MANIFEST = "manifest.jsonl"
 _HEAD = b'{"id": "'
 _DIGITS = 16
 _END = b"}\n"
+_SEAL = b', "seal": '
 
 
 def number_of(*words: str) -> int:
@@ -38,7 +42,8 @@ def number_of(*words: str) -> int:
 
 def line_of(number: int, row: Mapping[str, Any]) -> bytes:
     """Write a row as a line."""
-    return json.dumps({"id": f"{number:0{_DIGITS}x}", **row}, allow_nan=False).encode() + b"\n"
+    text = json.dumps({"id": f"{number:0{_DIGITS}x}", **row}, allow_nan=False).encode()
+    return b"%s%s%d}\n" % (text[:-1], _SEAL, zlib.crc32(text[:-1]))
 
 
 def _number_in(line: bytes) -> int | None:
@@ -49,6 +54,17 @@ def _number_in(line: bytes) -> int | None:
         return int(line[len(_HEAD) : len(_HEAD) + _DIGITS], 16)
     except ValueError:
         return None
+
+
+def is_log(path: Path) -> bool:
+    """Say whether a file holds such rows."""
+    try:
+        if not path.is_file():  # to open a pipe could wait for ever
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(_HEAD)) == _HEAD
+    except OSError:
+        return False
 
 
 class Index:
@@ -117,6 +133,8 @@ class Log:
     ----------
     is_changed : bool
         Whether a row has been added through this object.
+    edited : set of int
+        Where lines begin that were looked at and are not as they were written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,6 +143,7 @@ class Log:
         self._reader: BinaryIO | None = None
         self._descriptor = -1
         self.is_changed = False
+        self.edited: set[int] = set()
 
     @property
     def index(self) -> Index:
@@ -136,7 +155,19 @@ class Log:
     def find(self, number: int) -> Row | None:
         """Return the row of this number as it was at the start; None if there was none."""
         place = self.index.place(number)
-        return None if place is None else _parsed(self.line_at(place))
+        return None if place is None else self._row_at(place)
+
+    def _row_at(self, place: int) -> Row | None:
+        row = _parsed(self.line_at(place))
+        if row is None:
+            self.edited.add(place)
+        return row
+
+    def notes(self) -> Iterator[str]:
+        """Say what a person should know of the file."""
+        if self.edited:
+            lines = "1 line" if len(self.edited) == 1 else f"{len(self.edited)} lines"
+            yield f"{self.path}: {lines} edited since, which counts for nothing"
 
     def line_at(self, place: int) -> bytes:
         """Return the line that begins there."""
@@ -168,14 +199,15 @@ class Log:
         wanted = np.frombuffer(order, np.uint64) if order else np.empty(0, np.uint64)
         with contextlib.closing(Log(self.path)) as fresh:
             others = ~np.isin(fresh.index.numbers, wanted)
-            kept = [*fresh.index.numbers[others].tolist(), *dict.fromkeys(wanted.tolist())]
+            there = wanted[np.isin(wanted, fresh.index.numbers)]
+            kept = [*fresh.index.numbers[others].tolist(), *dict.fromkeys(there.tolist())]
             if not (fresh.index.is_tidy and np.array_equal(fresh.index.numbers, kept)):
                 _rewrite(self.path, fresh, kept)
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows that count, in the order of the file."""
         for place in self.index.places.tolist():
-            row = _parsed(self.line_at(place))
+            row = self._row_at(place)
             if row is not None:
                 yield row
 
@@ -211,8 +243,9 @@ def _opened_at_end(path: Path) -> int:
 
 
 def _parsed(line: bytes) -> Row | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
+    """Return a row that is as it was written."""
+    text, _, seal = line.rpartition(_SEAL)
+    if seal != b"%d}\n" % zlib.crc32(text):
         return None
-    return row if isinstance(row, dict) else None
+    row: Row = json.loads(text + b"}")
+    return row

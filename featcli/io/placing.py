@@ -125,7 +125,8 @@ class FilesSink(Sink):
                 f"{foreign[0]} exists already and is not featcli's own, unmodified: "
                 "--overwrite replaces it"
             )
-        _refuse_another_source(places.main, record, heading)
+        if not all(map(self._remembers, present)):
+            _refuse_another_source(places.main, record, heading)
         return present, record
 
     def _remembers(self, path: Path) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Sample
@@ -140,11 +140,6 @@ class ShardSink(Sink):
                 self._opened().write(sample, {})
                 self.place += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: Any) -> None:
         if self._current:
-            self._current.__exit__(kind, error, trace)
+            self._current.__exit__(*reason)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,11 @@ def save_images(folder: Path, count: int, side: int = 8, seed: int = 0) -> None:
 
 def rows_of(path: Path | str) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def summary(done: CompletedProcess) -> str:
+    """The last line on stderr: so many done, skipped, failed."""
+    return done.stderr.splitlines()[-1].partition(": ")[2]
 
 
 def arrays_in(folder: Path) -> dict[str, bytes]:

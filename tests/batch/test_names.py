@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,34 @@ def test_of_several_folders_each_has_its_name_before_its_keys(workspace, inline)
     assert again[0] == f"out2{workspace}/q/a.relu.npy"
 
 
-def test_one_path_twice_in_a_list_is_an_error_of_the_second(workspace, inline):
-    done = inline("relu", "--from-file", "-", "-o", "out", stdin="gray.png\n./gray.png\none.png\n")
-    assert (done.returncode, done.stdout.split()) == (2, ["out/gray.relu.npy", "out/one.relu.npy"])
-    assert "two inputs would be called gray" in done.stderr
-    assert [row["status"] for row in rows_of("out/manifest.jsonl")] == ["done", "failed", "done"]
+@pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_path_that_is_listed_twice_is_done_once(jobs, output, workspace, inline):
+    listed = "gray.png\n./gray.png\none.png\n.//gray.png\ngray.png\n"
+    words = ["--from-file", "-", "-o", output, "-j", jobs]
+    done = inline("run", "resize 4x4 | flatten", *words, stdin=listed)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("2 done, 3 skipped, 0 failed\n")
+    manifest = {"out": "out/manifest.jsonl", "t.csv": "t.csv.manifest.jsonl"}.get(output)
+    rows = rows_of(manifest or "x.manifest.jsonl")
+    assert [(row["key"], row["status"]) for row in rows] == [("gray", "done"), ("one", "done")]
+
+
+def test_two_images_of_one_key_in_a_stream_are_an_error_of_the_second(workspace, inline):
+    with tarfile.open("two.tar", "w") as tar:
+        tar.add("gray.png", "k.png")
+        tar.add("small.png", "k.png")
+    done = inline("relu", "two.tar", "-o", "out")
+    assert done.returncode == 2
+    assert "two inputs would be called k" in done.stderr
+
+
+def test_what_is_named_or_matched_twice_is_done_once(workspace, inline):
+    put("in/a.png", "in/b.png")
+    words = ["in/*.png", "in/a*", "in/a.png", "./in/a.png"]
+    assert made(inline("relu", *words, "-o", "out")) == ["out/a.relu.npy", "out/b.relu.npy"]
+    assert made(inline("relu", "in", "in/", "-o", "two")) == ["two/a.relu.npy", "two/b.relu.npy"]
+    assert made(inline("relu", "gray.png", "gray.png")) == ["gray.relu.npy"]
 
 
 def test_files_named_one_by_one_must_differ(workspace, inline):

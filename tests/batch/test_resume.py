@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_tools import arrays_in, rows_of, save_images
+from batch_tools import arrays_in, rows_of, save_images, summary
 from conftest import assert_refused, listing
 from PIL import Image
+
+from featcli.io.log import line_of
 
 BROKEN = b"\x89PNG\r\n\x1a\n broken"
 
@@ -19,10 +21,6 @@ BROKEN = b"\x89PNG\r\n\x1a\n broken"
 def images(workspace):
     save_images(workspace / "in", 6)
     return workspace / "in"
-
-
-def summary(done):
-    return done.stderr.splitlines()[-1].partition(": ")[2]
 
 
 def test_a_thousand_images_of_which_fifty_are_broken(workspace, inline):
@@ -143,8 +141,9 @@ def test_an_output_that_is_gone_is_made_again_and_an_edited_one_refused(images, 
 
 def test_results_of_another_major_version_are_made_again(images, workspace, inline):
     inline("relu", "in", "-o", "out", "--no-sidecar")
-    text = Path("out/manifest.jsonl").read_text()
-    Path("out/manifest.jsonl").write_text(text.replace('"featcli": "0.', '"featcli": "7.'))
+    rows = rows_of("out/manifest.jsonl")
+    lines = [line_of(int(row.pop("id"), 16), row | {"featcli": "7.0.0"}) for row in rows]
+    Path("out/manifest.jsonl").write_bytes(b"".join(lines))
     done = inline("relu", "in", "-o", "out", "--no-sidecar")
     assert summary(done) == "6 done, 0 skipped, 0 failed"
 
@@ -204,6 +203,32 @@ def test_results_inside_the_input_folder_are_not_read(output, images, workspace,
     for expected in ("6 done, 0 skipped, 0 failed", "0 done, 6 skipped, 0 failed"):
         done = inline("run", "pool 2 | flatten", "in", "-o", output)
         assert (done.returncode, summary(done)) == (0, expected)
+
+
+def test_earlier_results_inside_the_input_folder_are_not_read_and_that_is_said(
+    images, workspace, inline
+):
+    earlier = ["in/one", "in/deep/two", "in/t.csv", "in/t.npz", "in/t.npy", "in/x-%d.tar"]
+    (images / "deep").mkdir()
+    for output in earlier:
+        done = inline("flatten", "in", "-o", output)
+        assert (done.returncode, summary(done)) == (0, "6 done, 0 skipped, 0 failed")
+    done = inline("flatten", "in", "-o", "out")
+    assert summary(done) == "6 done, 0 skipped, 0 failed"
+    assert "in/deep/two and 5 others: results of featcli, not read unless named" in done.stderr
+    assert sorted(row["key"] for row in rows_of("out/manifest.jsonl"))[-1] == "0005"
+    assert "not read" in inline("flatten", "in", "-o", "x", "--dry-run").stderr
+    assert "not read" not in inline("flatten", "in", "-o", "out", "-q").stderr
+    assert summary(inline("abs", "in/one", "-o", "named")) == "6 done, 0 skipped, 0 failed"
+    (images / "one" / "manifest.jsonl").write_text("mine\n")
+    assert summary(inline("flatten", "in", "-o", "out")) == "0 done, 6 skipped, 6 failed"  # flat
+
+
+def test_only_what_has_its_own_manifest_passes_for_earlier_results(images, workspace, inline):
+    inline("flatten", "in", "-o", "in/x-%d.tar")
+    for name in ("x", "x.png", "x-a.png", "y-0.png"):
+        (images / name).write_bytes((images / "0000.png").read_bytes())
+    assert summary(inline("relu", "in", "-o", "out")) == "10 done, 0 skipped, 0 failed"
 
 
 def test_dry_run_writes_nothing_and_says_what_would_be(images, workspace, inline):

@@ -52,6 +52,47 @@ def test_every_kind_of_table_holds_the_vectors(images, workspace, inline):
     assert json.loads(Path("t.json").read_text())["keys"] == keys
 
 
+def test_a_parquet_table_is_made_gone_on_with_and_changed(images, workspace, inline):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
+    command = ["run", FLAT, "in", "-o", "t.parquet"]
+    assert inline(*command).stdout == "t.parquet\n"
+    table = parquet.read_table("t.parquet")
+    assert table["key"].to_pylist() == [path.stem for path in sorted(images.iterdir())]
+    assert np.array_equal(table["features"].to_pylist(), wanted(images))
+    before = Path("t.parquet").read_bytes()
+    assert inline(*command).stderr.endswith("0 done, 7 skipped, 0 failed\n")
+    (images / "0003.png").touch()
+    assert inline(*command, "-j", "2").stderr.endswith("1 done, 6 skipped, 0 failed\n")
+    assert Path("t.parquet").read_bytes() == before
+    (images / "0001.png").unlink()
+    assert inline(*command).stderr.endswith("0 done, 6 skipped, 0 failed\n")
+    assert np.array_equal(parquet.read_table("t.parquet")["features"].to_pylist(), wanted(images))
+
+
+def test_a_parquet_table_that_was_cut_short_is_completed(images, workspace, inline):
+    pytest.importorskip("pyarrow", reason="needs the extra parquet")
+    command = ["run", FLAT, "in", "-j", "1", "-o"]
+    inline(*command, "clean.parquet")
+    good = (images / "0004.png").read_bytes()
+    (images / "0004.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    assert inline(*command, "t.parquet", "--fail-fast").returncode == 1
+    assert Path("t.parquet.journal").exists()
+    assert not Path("t.parquet").exists()
+    (images / "0004.png").write_bytes(good)
+    assert inline(*command, "t.parquet").stderr.endswith("3 done, 4 skipped, 0 failed\n")
+    assert Path("t.parquet").read_bytes() == Path("clean.parquet").read_bytes()
+
+
+def test_classes_in_a_parquet_table_are_columns(images, workspace, inline):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
+    assert inline("run", "classify imagenet", "in", "-o", "t.parquet").returncode == 0
+    inline("run", "classify imagenet", "in", "-o", "t.jsonl")
+    lines = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
+    table = parquet.read_table("t.parquet")
+    assert len(table.column_names) == 1001
+    assert table["tiger cat"].to_pylist() == [line["tiger cat"] for line in lines]
+
+
 def test_no_column_hides_another_of_the_same_name():
     frame = Frame(np.arange(3, dtype=np.float32), ("a", "b", "a"), Source("k", "f"))
     (written,) = RowSink(vectors).write(Sample(frame.source, (frame,)), {})

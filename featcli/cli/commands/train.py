@@ -59,7 +59,7 @@ from featcli.cli.messages import emit, printable, say
 from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
-from featcli.errors import FeatError, UsageError
+from featcli.errors import UsageError
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
@@ -79,9 +79,7 @@ def _train(**given: Any) -> None:
     from featcli.io.locks import alone
 
     output = _checked_output(given)
-    with alone(output) as is_alone:
-        if not is_alone:
-            raise FeatError(f"{output} is in use by another training: wait, or choose another -o")
+    with alone(output):
         _train_alone(given, output)
 
 
