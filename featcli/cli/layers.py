@@ -43,7 +43,7 @@ def about(path: Path) -> dict[str, Any]:
                 "shape": list(row.shape),
                 "parameters": row.parameters,
                 "multiply_adds": row.macs,
-                "memory_bytes": _BYTES * math.prod(row.shape),
+                "memory_bytes": _BYTES * math.prod(row.shape) if row.shape else 0,
             }
             for row in rows
         ],
@@ -52,16 +52,16 @@ def about(path: Path) -> dict[str, Any]:
 
 def table(record: dict[str, Any]) -> str:
     """Write what `about` found as lines of text."""
-    shape = "x".join(map(str, record["input"]))
+    shape = "x".join(str(n or "?") for n in record["input"])
     lines = [
-        f"{record['name']}: {record['title']}",
+        f"{record['name']}: {record['title'] or 'without a title'}",
         f"  input          {shape}, {record['channels']} 0..{record['range']}",
         f"  preprocessing  {record['preprocessing'] or 'none'}",
-        f"  classes        {record['classes']}",
+        f"  classes        {record['classes'] or 'without names'}",
         f"  parameters     {record['parameters']:,} ({_size(record['memory_bytes'])})",
         f"  multiply-adds  {record['multiply_adds']:,} an image",
-        f"  source         {record['source']}",
-        f"  licence        {record['licence']}",
+        f"  source         {record['source'] or 'not said'}",
+        f"  licence        {record['licence'] or 'not said'}",
         f"  sha256         {record['sha256']}",
         "",
     ]
@@ -76,7 +76,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def _cells(layer: dict[str, Any]) -> tuple[str, ...]:
-    shape = "x".join(map(str, layer["shape"]))
+    shape = "x".join(map(str, layer["shape"])) or "?"
     counts = (f"{layer['parameters']:,}", f"{layer['multiply_adds']:,}")
     return (layer["name"], layer["kind"], shape, *counts, _size(layer["memory_bytes"]))
 

@@ -6,6 +6,9 @@ as a JSON line. The probabilities of all classes are left on disk like the resul
 EfficientNet-Lite0 and knows the 1000 classes of ImageNet. It knows nothing else: the picture of
 something that is none of them gets the name of whatever looks most like it.
 
+A model of another maker (--model theirs.onnx) often names no classes and does not say what becomes
+of an image before it: --labels and --preprocessing say it. They replace what any model says, too.
+
 Examples
 --------
 What is in this photo?
@@ -19,6 +22,10 @@ Only print, and only the best three:
 A whole folder as one table:
 
     featcli classify photos/ -o labels.csv
+
+The whole photo, pressed into a square, instead of its middle:
+
+    featcli classify photo.jpg --preprocessing "resize 224x224 | normalize 127 128"
 """
 
 from __future__ import annotations
@@ -72,7 +79,10 @@ def _classify(top: int, no_files: bool, **settings: Any) -> None:
         raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
     output = settings["output"]
     draws = output is None or is_folder(output) or output.lower().endswith(".png")
-    pipeline = Classification(settings["model"], keep=draws and not no_files)
+    given = model.params
+    pipeline = Classification(
+        settings["model"], draws and not no_files, given["labels"], given["preprocessing"]
+    )
 
     def sink(writing: WriteOptions) -> Sink:
         inner = Nowhere() if no_files else usual_sink(settings, writing)
