@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from featcli.cli.messages import printable
 from featcli.models.files import describe, is_model
 from featcli.models.model import load_model, path_of, shipped
 
@@ -72,7 +73,7 @@ def table(record: dict[str, Any]) -> str:
         left = (text.ljust(n) for text, n in zip(row[:3], wide[:3], strict=True))
         right = (text.rjust(n) for text, n in zip(row[3:], wide[3:], strict=True))
         lines.append("  " + "  ".join([*left, *right]))
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _cells(layer: dict[str, Any]) -> tuple[str, ...]:

@@ -231,7 +231,7 @@ def completed(
 
 
 def _shape(given: Any) -> tuple[int, ...]:
-    if not isinstance(given, list) or not all(isinstance(one, int) for one in given):
+    if not isinstance(given, list) or not all(type(one) is int for one in given):
         raise ValueError("input must be the shape of what goes in: a list of whole numbers")
     return tuple(given)
 
@@ -286,7 +286,9 @@ def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
         header, length = npy.read_header(stream)
     except ReadError as error:
         raise ModelError(f"{name}: {error}") from error
-    if header.shape != shape or header.fortran:
+    if header.fortran:
+        raise ModelError(f"{name} is stored in Fortran's order: write it with ascontiguousarray")
+    if header.shape != shape:
         raise ModelError(f"{name} has the shape {header.shape}, and its layer needs {shape}")
     if header.dtype not in (np.float16, np.float32) or not header.dtype.isnative:
         raise ModelError(f"{name} is of type {header.dtype}, not float16 or float32")

@@ -124,12 +124,21 @@ class Model:
         Raises
         ------
         ValueError
-            An array that is neither.
+            An array that is neither, or that holds NaN.
         """
         whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
         step = Step.of("classify", **self.params)
-        data = self.run(self.prepare(whole.data))
+        data = self.shares(whole.data)
         return whole.replace(data=data, labels=self.labels, history=(*whole.history, step))
+
+    def shares(self, data: npt.ArrayLike) -> Array:
+        """Return the class probabilities of an image as plain numbers; see `model(frame)`."""
+        found = self.run(self.prepare(data)).reshape(-1)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                "no probabilities come of it: its values are NaN, infinite or too large"
+            )
+        return found
 
     def prepare(self, data: npt.ArrayLike) -> Array:
         """Turn an image into what the network takes.
@@ -288,7 +297,7 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             known = shipped()
             near = nearest(text, known) or f": there are {', '.join(known)}"
-            raise ValueError(f"no model {text!r}{near}, or the path of a model file (.npz, .onnx)")
+            raise ValueError(f"no model {text!r}{near} (or give the path of an .npz or .onnx file)")
     elif not path.is_file():
         raise ValueError(f"no model file {text!r}")
     return path
@@ -330,7 +339,9 @@ def with_channels(array: Array, wanted: str) -> Array:
     if maps.shape[2] in (2, 4):
         maps = maps[:, :, :-1]
     if maps.shape[2] not in (1, 3):
-        raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}")
+        first = maps.shape[0] <= 4
+        hint = "; if its channels come first, read it with --layout chw" if first else ""
+        raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}{hint}")
     if wanted == "RGB":
         return maps if maps.shape[2] == 3 else np.repeat(maps, 3, axis=2)
     return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 _BAR = 24
+_USUAL = 5
 
 
 def best(model: Model, data: Array, top: int) -> list[tuple[int, str, float]]:
@@ -70,13 +71,22 @@ def best(model: Model, data: Array, top: int) -> list[tuple[int, str, float]]:
     return [(int(i), labels[i], float(str(data[i]))) for i in order]
 
 
-def _classify(top: int, no_files: bool, **settings: Any) -> None:
+def _top(given: int | None, model: Model) -> int:
+    """Return how many classes to name; raises UsageError for more than there are."""
+    (known,) = model.description.network.shape
+    if given is not None and given > known:
+        raise UsageError(f"--top {given}: the model {model.name} knows {known} classes")
+    return given or min(_USUAL, known)
+
+
+def _classify(top: int | None, no_files: bool, **settings: Any) -> None:
     settings["no_files"] = no_files
     if no_files and settings["output"]:
         raise UsageError("--no-files writes nothing: leave out -o, or --no-files")
     model = opened(settings)
     if len(model.description.network.shape) != 1:
         raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
+    top = _top(top, model)
     output = settings["output"]
     draws = output is None or is_folder(output) or output.lower().endswith(".png")
     given = model.params
@@ -199,12 +209,10 @@ command = Command(
         *model_options(),
         options.Grouped(
             ["--top"],
-            type=click.IntRange(1, 1000),
+            type=click.IntRange(1),
             metavar="N",
-            default=5,
-            show_default=True,
             group="Output",
-            help="How many classes to name.",
+            help="How many classes to name.  [default: 5, or all of fewer]",
         ),
         options.Grouped(
             ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."
