@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from conftest import assert_refused, listing
 from PIL import Image
+from rich.cells import cell_len
 
 import featcli as api
 
@@ -343,6 +345,34 @@ def test_a_terminal_sees_bars(workspace, shell):
     assert "█" in done.stdout
     assert "tiger cat" in done.stdout
     assert "37.8%" in done.stdout
+
+
+def test_a_narrow_terminal_gets_a_line_for_each_class(workspace, shell):
+    names = ["a class with a long name that fits into no narrow terminal", "日本語のラベル" * 4]
+    (workspace / "names.txt").write_text("\n".join([*names, *"23456789"]), encoding="utf-8")
+    command = "featcli classify zero.png --model digits --labels names.txt --no-files --top 10"
+    for columns in (24, 40, 80):
+        done = shell(f"script -qec '{command}' /dev/null", {"COLUMNS": str(columns)})
+        title, *bars = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
+        assert title == "zero.png"
+        assert len(bars) == 10, done.stdout
+        assert max(cell_len(line) for line in bars) <= columns
+        assert all(re.match(r" +[0-9.]+%  [█░]+  \S", line) for line in bars)
+    assert "a class with a long name" in done.stdout
+
+
+def test_a_picture_keeps_the_shape_of_the_image(workspace, inline):
+    with Image.open("photo.jpg") as photo:
+        photo.resize((3000, 10)).save("strip.png")
+        photo.resize((5, 3000)).save("tall.png")
+        photo.crop((0, 0, 100, 200)).save("portrait.png")
+    for name, wide in {"strip": 672, "tall": 14, "portrait": 112, "one": 224}.items():
+        assert inline("classify", f"{name}.png").returncode == 0
+        with Image.open(f"{name}.imagenet.png") as picture:
+            assert picture.width == wide + 220 + 36, name
+    with Image.open("one.imagenet.png") as picture:
+        digit = np.asarray(picture)[12:236, 12:236]
+    assert set(np.unique(digit)) == {0, 255}
 
 
 def test_verbose_changes_no_result(workspace, featcli):

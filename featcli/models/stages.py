@@ -11,7 +11,7 @@ import numpy.typing as npt
 from featcli.errors import StageError
 from featcli.frame import Array, Frame, Source, Step
 from featcli.models.labels import labels_reference
-from featcli.models.model import load_model, name_of
+from featcli.models.model import central, load_model, name_of
 from featcli.models.network import preprocessing as parse_preprocessing
 from featcli.ops.resizing import resize
 from featcli.pipeline import Pipeline
@@ -131,11 +131,15 @@ class Classification(Pipeline):
 
 
 def small(data: Array, rows: int = 224) -> Array:
-    """Reduce maps to about so many rows, at most three times as wide."""
-    step = max(1, data.shape[0] // (2 * rows))
-    taken = data[::step, ::step]
-    cols = min(3 * rows, max(1, round(rows * taken.shape[1] / taken.shape[0])))
-    return resize(taken, (rows, cols))
+    """Fit maps into so many rows and three times as many columns; single pixels stay sharp.
+
+    Of a strip more than 16 times as long as wide the middle is shown, which the model sees.
+    """
+    whole = central(data)
+    scale = min(rows / whole.shape[0], 3 * rows / whole.shape[1])
+    taken = whole[:: max(1, int(0.5 / scale)), :: max(1, int(0.5 / scale))]
+    height, width = (max(1, round(n * scale)) for n in whole.shape[:2])
+    return resize(taken, (height, width), filter="nearest" if scale > 2 else "bicubic")
 
 
 class Extraction(Pipeline):

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 _BAR = 24
+_AROUND_BAR = 12  # columns of the share, and of the gaps
 _USUAL = 5
 
 
@@ -165,13 +166,23 @@ def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], 
     screen = console()
     name = ".".join(filter(None, (source.file or source.key, part)))
     screen.print(Text(printable(name), style="bold"))
-    for _, label, share in found:
-        full = round(_BAR * share)
+    labels = [Text(printable(label)) for _, label, _ in found]
+    bar, wide = _columns(screen.width, max(label.cell_len for label in labels))
+    for label, (_, _, share) in zip(labels, found, strict=True):
+        full = round(bar * share)
         line = Text(f"  {share:6.1%}  ")
-        line.append("█" * full, style="cyan").append("░" * (_BAR - full), style="bright_black")
-        screen.print(line.append(f"  {printable(label)}"))
+        line.append("█" * full, style="cyan").append("░" * (bar - full), style="bright_black")
+        label.truncate(wide, overflow="ellipsis")
+        screen.print(line.append("  ").append(label))
     if path:
         screen.print(Text(f"  {printable(path)}", style="bright_black"))
+
+
+def _columns(width: int, longest: int) -> tuple[int, int]:
+    """Share a terminal's columns between a bar and its label: each line stays one."""
+    free = width - _AROUND_BAR
+    bar = min(_BAR, max(free - longest, free // 3, 1))
+    return bar, max(free - bar, 1)
 
 
 @dataclass(frozen=True)
