@@ -352,7 +352,8 @@ def test_a_narrow_terminal_gets_a_line_for_each_class(workspace, shell):
     (workspace / "names.txt").write_text("\n".join([*names, *"23456789"]), encoding="utf-8")
     command = "featcli classify zero.png --model digits --labels names.txt --no-files --top 10"
     for columns in (24, 40, 80):
-        done = shell(f"script -qec '{command}' /dev/null", {"COLUMNS": str(columns)})
+        env = {"TERM": "xterm", "COLUMNS": str(columns)}
+        done = shell(f"script -qec '{command}' /dev/null", env)
         title, *bars = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
         assert title == "zero.png"
         assert len(bars) == 10, done.stdout
