@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from conftest import assert_refused, listing
 from PIL import Image
+from rich.cells import cell_len
 
 import featcli as api
 
@@ -158,6 +160,95 @@ def test_a_large_photo_is_decoded_at_a_part_of_its_size(workspace, inline):
     assert dict(history[0]["params"])["reduced"] > 0
 
 
+def test_an_image_of_any_kind_is_classified(workspace, inline):
+    with Image.open("photo.jpg") as photo:
+        photo.convert("RGBA").save("rgba.png")
+        photo.convert("LA").save("la.png")
+        photo.convert("P").save("palette.png")
+        photo.convert("CMYK").save("cmyk.tif")
+        photo.convert("F").save("float.tif")
+        photo.save("moving.gif", save_all=True, append_images=[photo.rotate(180)])
+        photo.resize((3000, 10)).save("strip.png")
+        np.save("array.npy", np.asarray(photo))
+    cats = ["rgba.png", "la.png", "palette.png", "cmyk.tif", "float.tif", "moving.gif", "array.npy"]
+    done = inline("classify", *cats, "strip.png", "--no-files", "--top", "3")
+    *found, strip = lines(done)
+    for name, line in zip(cats, found, strict=True):
+        assert line["file"] == name
+        assert line["top"][0]["label"] in ("tiger cat", "Egyptian cat", "tabby"), name
+    assert 0 < strip["top"][0]["probability"] < 1
+    assert "moving.gif: has several frames" in done.stderr
+    frames = lines(inline("classify", "moving.gif", "--frames", "all", "--no-files"))
+    assert [line["part"] for line in frames] == ["0", "1"]
+
+
+def test_numbers_that_are_none_have_no_class(workspace, inline):
+    np.save("nan.npy", np.full((30, 30, 3), np.nan))
+    np.save("inf.npy", np.full((30, 30, 3), np.inf))
+    for name in ("nan.npy", "inf.npy"):
+        done = inline("classify", name, "--no-files")
+        assert_refused(done, 1, name, "no probabilities")
+
+
+def test_channels_that_come_first_are_told_how_to_be_read(workspace, inline):
+    with Image.open("photo.jpg") as photo:
+        np.save("chw.npy", np.moveaxis(np.asarray(photo), 2, 0))
+    assert_refused(inline("classify", "chw.npy", "--no-files"), 1, "chw.npy", "--layout chw")
+    (line,) = lines(inline("classify", "chw.npy", "--no-files", "--layout", "chw"))
+    assert line["top"][0]["label"] == "tiger cat"
+
+
+def test_top_names_as_many_classes_as_there_are(workspace, inline):
+    def count(*words):
+        (line,) = lines(inline("classify", "one.png", "--no-files", *words))
+        return len(line["top"])
+
+    assert count("--top", "1000") == 1000
+    assert count("--model", "zero-one") == 2
+    assert count("--model", "digits") == 5
+    assert count("--model", "digits", "--top", "10") == 10
+    done = inline("classify", "one.png", "--model", "digits", "--top", "11")
+    assert_refused(done, 2, "--top 11", "digits", "10 classes")
+    assert_refused(inline("classify", "one.png", "--top", "2000"), 2, "--top 2000", "1000 classes")
+
+
+def test_a_vector_goes_to_a_model_of_dense_layers(workspace, inline):
+    np.save("nine.npy", np.array([0, 1, 0, 0, 1, 0, 0, 1, 0.0]))
+    np.save("eight.npy", np.zeros(8))
+    (line,) = lines(inline("classify", "nine.npy", "--model", "zero-one"))
+    assert line["top"][0]["label"] == "1"
+    piped = (workspace / "nine.npy").read_bytes()
+    (line,) = lines(inline("classify", "--model", "zero-one", "--no-files", stdin=piped))
+    assert line["top"][0]["label"] == "1"
+    assert (
+        inline("features", "nine.npy", "--model", "zero-one", "--layer", "hidden").returncode == 0
+    )
+    assert np.load("nine.zero-one-hidden.npy").shape == (4,)
+    done = inline("classify", "eight.npy", "--model", "zero-one")
+    assert_refused(done, 1, "eight.npy", "a vector of 9 values")
+    done = inline("classify", "nine.npy", "--no-files")
+    assert_refused(done, 1, "nine.npy", "takes an image")
+
+
+def test_images_in_a_tar_and_an_array_come_through_a_pipe(workspace, inline):
+    import tarfile
+
+    with tarfile.open("photos.tar", "w") as tar:
+        tar.add("photo.jpg")
+        tar.add("samples/coffee.jpg", "coffee.jpg")
+    whole = (workspace / "photos.tar").read_bytes()
+    found = lines(inline("classify", "--no-files", "--top", "1", stdin=whole))
+    assert [line["top"][0]["label"] for line in found] == ["tiger cat", "espresso"]
+    with Image.open("photo.jpg") as photo:
+        np.save("array.npy", np.asarray(photo))
+    array = (workspace / "array.npy").read_bytes()
+    (line,) = lines(inline("classify", "--no-files", "--top", "1", stdin=array))
+    assert line["top"][0]["label"] == "tiger cat"
+    done = inline("classify", "--no-files", stdin=whole[:3000])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_wrong_words_are_one_line(workspace, inline):
     assert_refused(inline("classify", "photo.jpg", "--top", "0"), 2, "--top")
     assert_refused(inline("classify", "nothing.jpg"), 2, "no file 'nothing.jpg'")
@@ -254,6 +345,35 @@ def test_a_terminal_sees_bars(workspace, shell):
     assert "█" in done.stdout
     assert "tiger cat" in done.stdout
     assert "37.8%" in done.stdout
+
+
+def test_a_narrow_terminal_gets_a_line_for_each_class(workspace, shell):
+    names = ["a class with a long name that fits into no narrow terminal", "日本語のラベル" * 4]
+    (workspace / "names.txt").write_text("\n".join([*names, *"23456789"]), encoding="utf-8")
+    command = "featcli classify zero.png --model digits --labels names.txt --no-files --top 10"
+    for columns in (24, 40, 80):
+        env = {"TERM": "xterm", "COLUMNS": str(columns)}
+        done = shell(f"script -qec '{command}' /dev/null", env)
+        title, *bars = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
+        assert title == "zero.png"
+        assert len(bars) == 10, done.stdout
+        assert max(cell_len(line) for line in bars) <= columns
+        assert all(re.match(r" +[0-9.]+%  [█░]+  \S", line) for line in bars)
+    assert "a class with a long name" in done.stdout
+
+
+def test_a_picture_keeps_the_shape_of_the_image(workspace, inline):
+    with Image.open("photo.jpg") as photo:
+        photo.resize((3000, 10)).save("strip.png")
+        photo.resize((5, 3000)).save("tall.png")
+        photo.crop((0, 0, 100, 200)).save("portrait.png")
+    for name, wide in {"strip": 672, "tall": 14, "portrait": 112, "one": 224}.items():
+        assert inline("classify", f"{name}.png").returncode == 0
+        with Image.open(f"{name}.imagenet.png") as picture:
+            assert picture.width == wide + 220 + 36, name
+    with Image.open("one.imagenet.png") as picture:
+        digit = np.asarray(picture)[12:236, 12:236]
+    assert set(np.unique(digit)) == {0, 255}
 
 
 def test_verbose_changes_no_result(workspace, featcli):

@@ -204,3 +204,9 @@ def test_labels_that_cannot_be_printed_still_give_a_sheet():
     labels = ["two\nlines", "tab\t", "\udc80", "", "日本", "\x1b[31m", "x" * 5000]
     assert clean(labels[0]) == "two?lines"
     assert draw(np.zeros((4, 4, 7)), labels).info["layout"] == "tiles"
+
+
+def test_a_letter_that_the_font_lacks_is_drawn_as_one_that_it_has():
+    assert clean("Zürich, Ünïcödé, ñ") == "Zurich, Unicode, n"
+    assert clean("日本 cat") == "?? cat"
+    assert clean("plain <&> text") == "plain <&> text"

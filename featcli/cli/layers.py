@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from featcli.cli.messages import printable
 from featcli.models.files import describe, is_model
 from featcli.models.model import load_model, path_of, shipped
 
@@ -43,7 +44,7 @@ def about(path: Path) -> dict[str, Any]:
                 "shape": list(row.shape),
                 "parameters": row.parameters,
                 "multiply_adds": row.macs,
-                "memory_bytes": _BYTES * math.prod(row.shape),
+                "memory_bytes": _BYTES * math.prod(row.shape) if row.shape else 0,
             }
             for row in rows
         ],
@@ -52,16 +53,16 @@ def about(path: Path) -> dict[str, Any]:
 
 def table(record: dict[str, Any]) -> str:
     """Write what `about` found as lines of text."""
-    shape = "x".join(map(str, record["input"]))
+    shape = "x".join(str(n or "?") for n in record["input"])
     lines = [
-        f"{record['name']}: {record['title']}",
+        f"{record['name']}: {record['title'] or 'without a title'}",
         f"  input          {shape}, {record['channels']} 0..{record['range']}",
         f"  preprocessing  {record['preprocessing'] or 'none'}",
-        f"  classes        {record['classes']}",
+        f"  classes        {record['classes'] or 'without names'}",
         f"  parameters     {record['parameters']:,} ({_size(record['memory_bytes'])})",
         f"  multiply-adds  {record['multiply_adds']:,} an image",
-        f"  source         {record['source']}",
-        f"  licence        {record['licence']}",
+        f"  source         {record['source'] or 'not said'}",
+        f"  licence        {record['licence'] or 'not said'}",
         f"  sha256         {record['sha256']}",
         "",
     ]
@@ -72,11 +73,11 @@ def table(record: dict[str, Any]) -> str:
         left = (text.ljust(n) for text, n in zip(row[:3], wide[:3], strict=True))
         right = (text.rjust(n) for text, n in zip(row[3:], wide[3:], strict=True))
         lines.append("  " + "  ".join([*left, *right]))
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _cells(layer: dict[str, Any]) -> tuple[str, ...]:
-    shape = "x".join(map(str, layer["shape"]))
+    shape = "x".join(map(str, layer["shape"])) or "?"
     counts = (f"{layer['parameters']:,}", f"{layer['multiply_adds']:,}")
     return (layer["name"], layer["kind"], shape, *counts, _size(layer["memory_bytes"]))
 

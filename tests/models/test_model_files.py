@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import struct
 import tracemalloc
 import zipfile
 
@@ -32,8 +34,8 @@ def weights(seed=0):
     return {name: random.normal(size=s).astype(np.float32) for name, s in shapes.items()}
 
 
-def write(path, record=None, arrays=None, sign=True, compression=zipfile.ZIP_STORED):
-    """Write a model's file without any check."""
+def write(path, record=None, arrays=None, sign=True, compression=zipfile.ZIP_STORED, raw=None):
+    """Write a model's file without any check; `raw` replaces the bytes of some arrays."""
     record, arrays = dict(record or RECORD), weights() if arrays is None else arrays
     if sign:
         record["sha256"] = files.digest(arrays)
@@ -42,8 +44,14 @@ def write(path, record=None, arrays=None, sign=True, compression=zipfile.ZIP_STO
         for name, array in arrays.items():
             data = io.BytesIO()
             np.save(data, array)
-            archive.writestr(f"{name}.npy", data.getvalue())
+            archive.writestr(f"{name}.npy", (raw or {}).get(name, data.getvalue()))
     return path
+
+
+def npy(array):
+    data = io.BytesIO()
+    np.save(data, array, allow_pickle=True)
+    return data.getvalue()
 
 
 def test_a_model_that_was_saved_loads_again(tmp_path):
@@ -109,6 +117,23 @@ BROKEN = {
         {"record": changed(pipeline="dense 16000000 --name a | dense 2 --name b")},
         "its layer needs",
     ),
+    "numbers column by column": (
+        {"raw": {"a.weight": npy(np.asfortranarray(weights()["a.weight"]))}},
+        "a.weight is stored in Fortran's order",
+    ),
+    "numbers of another machine": (
+        {"raw": {"a.weight": npy(weights()["a.weight"].astype(">f4"))}},
+        "a.weight is of type >f4",
+    ),
+    "an array of objects": (
+        {"raw": {"a.bias": npy(np.array([{}, {}, {}], object))}},
+        "a.bias: its elements are of type object",
+    ),
+    "a pickle": ({"raw": {"a.bias": pickle.dumps(weights()["a.bias"])}}, "a.bias: not a .npy file"),
+    "an array that ends early": ({"raw": {"a.bias": npy(np.zeros(3, "<f4"))[:-1]}}, "truncated"),
+    "a truth for a number": ({"record": changed(input=[True])}, "input must be the shape"),
+    "a record without end": ({"record": changed(citation="x" * (5 << 20))}, "longer than any"),
+    "a deep record": ({"record": None, "raw": {}}, "model.json"),
     "no shape": ({"record": changed(input="4")}, "input must be the shape"),
     "labels for another result": ({"record": changed(labels=["one"])}, "1 labels for a result"),
     "a strange range": ({"record": changed(range=7)}, "range must be 1 or 255"),
@@ -121,9 +146,9 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_model_is_one_line_and_exit_1(kind, workspace, inline):
     how, words = BROKEN[kind]
-    if isinstance(how.get("record"), list):
+    if "record" in how and not isinstance(how["record"], dict):
         with zipfile.ZipFile("m.npz", "w") as archive:
-            archive.writestr("model.json", "[1]")
+            archive.writestr("model.json", "[" * 100_000 if how["record"] is None else "[1]")
     else:
         write("m.npz", **how)
     done = inline("classify", "photo.jpg", "--model", "m.npz", "--no-files")
@@ -166,6 +191,38 @@ def test_a_header_that_declares_gigabytes_allocates_nothing(tmp_path):
         files.load(path)
     assert tracemalloc.get_traced_memory()[1] < 2_000_000
     tracemalloc.stop()
+
+
+def test_sizes_that_lie_allocate_nothing(tmp_path):
+    path = write(tmp_path / "m.npz")
+    whole = bytearray(path.read_bytes())
+    entry = whole.rfind(b"PK\1\2")
+    whole[entry + 20 : entry + 28] = struct.pack("<II", 0xFFFFFF00, 0xFFFFFF00)
+    path.write_bytes(whole)
+    tracemalloc.start()
+    with pytest.raises(ModelError, match=r"truncated: b\.bias\.npy declares"):
+        files.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path):
+    path = tmp_path / "m.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.json", json.dumps(RECORD))
+        archive.writestr("a.weight.npy", bytes(100 << 20))
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="compressed"):
+        files.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_a_name_in_a_file_drives_no_terminal(workspace, shell):
+    write("m.npz", changed(title="\x1b[31mred", source="a\nb"))
+    done = shell("script -qec 'featcli info m.npz' /dev/null")
+    assert "red" in done.stdout
+    assert "\x1b[31m" not in done.stdout
 
 
 def test_a_model_that_is_not_there_is_a_mistake_of_usage(workspace, inline):

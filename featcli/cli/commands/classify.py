@@ -6,6 +6,9 @@ as a JSON line. The probabilities of all classes are left on disk like the resul
 EfficientNet-Lite0 and knows the 1000 classes of ImageNet. It knows nothing else: the picture of
 something that is none of them gets the name of whatever looks most like it.
 
+A model of another maker (--model theirs.onnx) often names no classes and does not say what becomes
+of an image before it: --labels and --preprocessing say it. They replace what any model says, too.
+
 Examples
 --------
 What is in this photo?
@@ -19,6 +22,10 @@ Only print, and only the best three:
 A whole folder as one table:
 
     featcli classify photos/ -o labels.csv
+
+The whole photo, pressed into a square, instead of its middle:
+
+    featcli classify photo.jpg --preprocessing "resize 224x224 | normalize 127 128"
 """
 
 from __future__ import annotations
@@ -54,6 +61,8 @@ if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 _BAR = 24
+_AROUND_BAR = 12  # columns of the share, and of the gaps
+_USUAL = 5
 
 
 def best(model: Model, data: Array, top: int) -> list[tuple[int, str, float]]:
@@ -63,16 +72,28 @@ def best(model: Model, data: Array, top: int) -> list[tuple[int, str, float]]:
     return [(int(i), labels[i], float(str(data[i]))) for i in order]
 
 
-def _classify(top: int, no_files: bool, **settings: Any) -> None:
+def _top(given: int | None, model: Model) -> int:
+    """Return how many classes to name; raises UsageError for more than there are."""
+    (known,) = model.description.network.shape
+    if given is not None and given > known:
+        raise UsageError(f"--top {given}: the model {model.name} knows {known} classes")
+    return given or min(_USUAL, known)
+
+
+def _classify(top: int | None, no_files: bool, **settings: Any) -> None:
     settings["no_files"] = no_files
     if no_files and settings["output"]:
         raise UsageError("--no-files writes nothing: leave out -o, or --no-files")
     model = opened(settings)
     if len(model.description.network.shape) != 1:
         raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
+    top = _top(top, model)
     output = settings["output"]
     draws = output is None or is_folder(output) or output.lower().endswith(".png")
-    pipeline = Classification(settings["model"], keep=draws and not no_files)
+    given = model.params
+    pipeline = Classification(
+        settings["model"], draws and not no_files, given["labels"], given["preprocessing"]
+    )
 
     def sink(writing: WriteOptions) -> Sink:
         inner = Nowhere() if no_files else usual_sink(settings, writing)
@@ -145,13 +166,23 @@ def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], 
     screen = console()
     name = ".".join(filter(None, (source.file or source.key, part)))
     screen.print(Text(printable(name), style="bold"))
-    for _, label, share in found:
-        full = round(_BAR * share)
+    labels = [Text(printable(label)) for _, label, _ in found]
+    bar, wide = _columns(screen.width, max(label.cell_len for label in labels))
+    for label, (_, _, share) in zip(labels, found, strict=True):
+        full = round(bar * share)
         line = Text(f"  {share:6.1%}  ")
-        line.append("█" * full, style="cyan").append("░" * (_BAR - full), style="bright_black")
-        screen.print(line.append(f"  {printable(label)}"))
+        line.append("█" * full, style="cyan").append("░" * (bar - full), style="bright_black")
+        label.truncate(wide, overflow="ellipsis")
+        screen.print(line.append("  ").append(label))
     if path:
         screen.print(Text(f"  {printable(path)}", style="bright_black"))
+
+
+def _columns(width: int, longest: int) -> tuple[int, int]:
+    """Share a terminal's columns between a bar and its label: each line stays one."""
+    free = width - _AROUND_BAR
+    bar = min(_BAR, max(free - longest, free // 3, 1))
+    return bar, max(free - bar, 1)
 
 
 @dataclass(frozen=True)
@@ -189,12 +220,10 @@ command = Command(
         *model_options(),
         options.Grouped(
             ["--top"],
-            type=click.IntRange(1, 1000),
+            type=click.IntRange(1),
             metavar="N",
-            default=5,
-            show_default=True,
             group="Output",
-            help="How many classes to name.",
+            help="How many classes to name.  [default: 5, or all of fewer]",
         ),
         options.Grouped(
             ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."

@@ -38,7 +38,7 @@ from featcli.cli.command import Command
 from featcli.cli.execute import Settings, reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import opened, reading
+from featcli.cli.modelling import completing, opened, reading
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
 from featcli.io.naming import Heading, stem
@@ -67,6 +67,9 @@ class _Subject(NamedTuple):
 def _explain(image: str | None, **settings: Any) -> None:
     if settings["model"] is not None and settings["pipeline"] is not None:
         raise UsageError("--model and --pipeline: give one of them")
+    for name in ("labels", "preprocessing"):
+        if settings[name] is not None and settings["pipeline"] is not None:
+            raise UsageError(f"--{name} and --pipeline: --{name} completes a model")
     _check_names(settings)
     settings |= {"frames": "first"}
     is_fixed = settings["pipeline"] is not None
@@ -126,7 +129,7 @@ def _of_model(settings: Settings) -> _Subject:
         )
     return _Subject(
         reading(settings, model.description),
-        (Step.of("classify", model=model.reference),),
+        (Step.of("classify", **model.params),),
         lambda frame: trace_model(model, frame),
         lambda _frame, data: model.run(model.prepare(data)),
         "",
@@ -248,6 +251,7 @@ def _options() -> list[click.Parameter]:
             group="Model",
             help=f"A model that ships with featcli, or a model file (.npz).  [default: {DEFAULT}]",
         ),
+        *completing(),
         grouped(
             ["--pipeline"],
             metavar="PIPELINE",

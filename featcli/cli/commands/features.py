@@ -43,7 +43,7 @@ def _features(layer: tuple[str, ...], **settings: Any) -> None:
     model = opened(settings)
     layers = layer or (("pool",) if "pool" in model.names else (model.names[-1],))
     try:
-        pipeline = Extraction(settings["model"], layers)
+        pipeline = Extraction(settings["model"], layers, model.params["preprocessing"])
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
     about = reading(settings, model.description)
@@ -55,7 +55,7 @@ command = Command(
     __doc__,
     [
         *input_options(),
-        *model_options(),
+        *model_options("labels"),
         options.Grouped(
             ["--layer"],
             multiple=True,
