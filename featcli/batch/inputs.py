@@ -7,7 +7,6 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -133,8 +132,7 @@ class Named(NamedTuple):
         return self.path != "-" and Path(self.path).is_dir()
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """How what is named becomes items.
 
     Attributes
@@ -301,7 +299,7 @@ def _from_path(path: Path, key: str, way: Way) -> Iterator[Item]:
     source = Source(key, str(path))
     try:
         with path.open("rb") as stream:
-            yield from _from_stream(stream, replace(way, keep_folders=False), source, str(path))
+            yield from _from_stream(stream, way._replace(keep_folders=False), source, str(path))
     except OSError as error:
         yield _failed(source, f"{path}: {error.strerror or error}")
 

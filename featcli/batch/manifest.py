@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -138,7 +138,7 @@ def row_of(outcome: Outcome, past: Past, **more: Any) -> Row:
     return past.new_row(status, outputs, **about, **more)
 
 
-def is_known(row: Row, known: Row) -> bool:
+def is_known(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Say whether a row says nothing but what is known; how long it took is no news."""
     new = {name: value for name, value in row.items() if name != "seconds"}
     return new == {name: value for name, value in known.items() if name not in ("id", "seconds")}

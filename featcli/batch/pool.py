@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
@@ -207,7 +206,7 @@ class Pool:
         error = FeatError(f"{item.name}: {text}")
         outcome = Outcome(item.source, "failed", slot.task.past, error=error)
         with contextlib.suppress(FeatError, OSError):
-            outcome = replace(outcome, state=item.state())
+            outcome = outcome._replace(state=item.state())
         slot.answer = outcome
         self._arrived(outcome)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from featcli import stage as stages
 from featcli.batch.inputs import FileItem, Item
@@ -13,12 +13,11 @@ from featcli.errors import DiskFull, FeatError, StageError
 from featcli.frame import Frame, Sample, Source, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
-from featcli.io.sinks import Sink, State, Written
+from featcli.io.sinks import Sink, Written
 from featcli.pipeline import Pipeline, caption
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """What is done with every input; may be sent to another process.
 
     Attributes
@@ -36,16 +35,14 @@ class Job:
     checksum: bool = False
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One input, and what is known of earlier results."""
 
     item: Item
-    past: Past = field(default_factory=Past)
+    past: Past = Past()
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one input.
 
     Attributes
@@ -69,12 +66,12 @@ class Outcome:
 
     source: Source
     status: str
-    past: Past = field(default_factory=Past)
+    past: Past = Past()
     written: Sequence[Written] = ()
     notes: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     error: FeatError | None = None
-    state: State = field(default_factory=dict)
+    state: Mapping[str, Any] = {}
     seconds: float = 0.0
     is_recorded: bool = False
 
@@ -106,8 +103,7 @@ def process(task: Task, job: Job) -> Outcome:
     return complete(prepare(task, job), job.sink)
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An input on its way: its outcome so far, and the results that are to be written."""
 
     outcome: Outcome
@@ -119,15 +115,15 @@ def prepare(task: Task, job: Job) -> Prepared:
     begin = time.perf_counter()
     start = Outcome(task.item.source, "left out", task.past)
     try:
-        start = replace(start, state=task.item.state(job.checksum))
+        start = start._replace(state=task.item.state(job.checksum))
         found = _prepared(task, job, start)
     except FeatError as error:
-        found = Prepared(replace(start, status="failed", error=error))
+        found = Prepared(start._replace(status="failed", error=error))
     except OSError:
         raise  # a pipe that broke, a disk that is gone: this concerns all that follow
     except Exception as error:  # a bug, but it shall not take the other inputs with it
-        found = Prepared(replace(start, status="failed", error=_unforeseen(task.item, error)))
-    return Prepared(replace(found.outcome, seconds=time.perf_counter() - begin), found.frames)
+        found = Prepared(start._replace(status="failed", error=_unforeseen(task.item, error)))
+    return Prepared(found.outcome._replace(seconds=time.perf_counter() - begin), found.frames)
 
 
 def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
@@ -136,25 +132,25 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     if present:
         is_recorded = task.past.says(state)
         return Prepared(
-            replace(start, status="unchanged", written=present, is_recorded=is_recorded)
+            start._replace(status="unchanged", written=present, is_recorded=is_recorded)
         )
     sample = item.load(job.options)
     if sample.error:
         raise FeatError(sample.error)
-    known = replace(start, source=sample.source, notes=sample.notes)
+    known = start._replace(source=sample.source, notes=sample.notes)
     if not sample.frames:
-        return Prepared(replace(known, source=item.source))
+        return Prepared(known._replace(source=item.source))
     if isinstance(item, FileItem):
         sink.protect(item.path)
     sink.remember(task.past.memory())
     headings = [head for frame in sample.frames for head in _headings(frame, job.pipeline)]
     present = sink.settled(headings, state)
     if present:
-        return Prepared(replace(known, status="unchanged", written=present))
+        return Prepared(known._replace(status="unchanged", written=present))
     frames = tuple(
         result for frame in sample.frames for result in _run(job.pipeline, frame, item.name)
     )
-    return Prepared(replace(known, status="done"), frames)
+    return Prepared(known._replace(status="done"), frames)
 
 
 def _unforeseen(item: Item, error: Exception) -> FeatError:
@@ -174,9 +170,9 @@ def complete(ready: Prepared, sink: Sink) -> Outcome:
         raise
     except FeatError as error:
         sink.fail(Sample(outcome.source, error=str(error)))
-        return replace(outcome, status="failed", error=error)
+        return outcome._replace(status="failed", error=error)
     seconds = outcome.seconds + time.perf_counter() - begin
-    return replace(outcome, written=written, seconds=seconds)
+    return outcome._replace(written=written, seconds=seconds)
 
 
 def _headings(frame: Frame, pipeline: Pipeline) -> Iterator[Heading]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from featcli._version import __version__
 from featcli.errors import FeatError
@@ -23,8 +22,7 @@ Row = dict[str, Any]
 _LONGEST_TEXT = 1000
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(NamedTuple):
     """All that decides what a result holds, but for the input.
 
     Attributes
@@ -65,7 +63,7 @@ class Recipe:
         """Return what a row says of it."""
         return {"pipeline": self.text, "digest": self.digest}
 
-    def is_that_of(self, row: Row) -> bool:
+    def is_that_of(self, row: Mapping[str, Any]) -> bool:
         """Say whether a row's results were made so, by a version whose results may be kept."""
         recipe = row.get("recipe")
         digest = recipe.get("digest") if isinstance(recipe, dict) else None
@@ -75,8 +73,7 @@ class Recipe:
 NO_RECIPE = Recipe("", "", "")
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(NamedTuple):
     """What is known of the earlier results of one input; by default nothing.
 
     Attributes
@@ -102,11 +99,11 @@ class Past:
     """
 
     number: int = 0
-    row: Row = field(default_factory=dict)
+    row: Mapping[str, Any] = {}
     folder: Path = Path()
     wanted: Recipe | None = None
     recipe: Recipe = NO_RECIPE
-    source: Source = field(default_factory=Source)
+    source: Source = Source()
     key: str = ""
     path: Path | None = None
     is_final: bool = False
@@ -225,13 +222,13 @@ def _is_same_or_gone(known: str, now: str) -> bool:
         return not os.path.exists(known)  # noqa: PTH110
 
 
-def _input_of(row: Row) -> State:
+def _input_of(row: Mapping[str, Any]) -> State:
     found = row.get("input")
     state = found if isinstance(found, dict) else {}
     return state | ({"sha256": row["sha256"]} if "sha256" in row else {})
 
 
-def _mapping(row: Row, name: str) -> dict[str, State]:
+def _mapping(row: Mapping[str, Any], name: str) -> dict[str, State]:
     found = row.get(name)
     return (
         {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}

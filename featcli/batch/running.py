@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from featcli import cores
 from featcli.batch.inputs import FileItem, Item
@@ -23,8 +22,7 @@ _AHEAD_OF_FILES = 256  # outcomes are small
 _AHEAD_OF_ARRAYS = 4  # for each worker: results wait here to be written
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(NamedTuple):
     """How a batch is run.
 
     Attributes
@@ -141,7 +139,7 @@ def _pooled(
     pipeline = copy.copy(job.pipeline)
     pipeline.watch = None
     start = Start(
-        replace(job, sink=mine or Sink(), pipeline=pipeline),
+        job._replace(sink=mine or Sink(), pipeline=pipeline),
         writes=mine is not None,
         share=cores.allowed() // jobs,
         watch=job.pipeline.watch is not None,

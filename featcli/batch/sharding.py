@@ -12,7 +12,6 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -49,7 +48,7 @@ class Sharding(NoManifest):
     def __init__(
         self, pattern: Pattern, size: int, recipe: Recipe, overwrite: bool, checksum: bool
     ) -> None:
-        self._pattern, self._recipe = pattern, replace(recipe, tags="")
+        self._pattern, self._recipe = pattern, recipe._replace(tags="")
         self._overwrite, self._checksum = overwrite, checksum
         self.sink = ShardSink(pattern, size, self._completed)
         self._log = Log(pattern.manifest)
@@ -102,7 +101,7 @@ class Sharding(NoManifest):
         row = (self._log.find(number) if not self._overwrite else None) or {}
         folder, recipe = self._pattern.folder, self._recipe
         past = Past(number, row, folder, recipe, recipe, item.source, item.key)
-        return replace(past, is_final=True)
+        return past._replace(is_final=True)
 
     def past(self, item: Item, again: bool = False) -> Past:
         """Return what is known of an input; after the first that is to be done, all are."""
@@ -110,7 +109,7 @@ class Sharding(NoManifest):
         self._order.append(past.number)
         if self._is_going_on and not self._stays(past, item):
             self._begin()
-        return past if self._is_going_on else replace(past, row={}, wanted=None)
+        return past if self._is_going_on else past._replace(row={}, wanted=None)
 
     def _stays(self, past: Past, item: Item) -> bool:
         """Say whether an input is where it should be: behind those so far."""
@@ -146,14 +145,14 @@ class Sharding(NoManifest):
 
     def admit(self, outcome: Outcome) -> Outcome:
         """Keep the row of an input until its shard is there."""
-        row = row_of(replace(outcome, written=()), outcome.past)
+        row = row_of(outcome._replace(written=()), outcome.past)
         if outcome.status == "done":
             self._keep(outcome.past.number, {**row, "place": self.sink.place})
         elif outcome.status == "failed" and not is_known(row, outcome.past.row):
             self._log.append(outcome.past.number, row)
         elif outcome.status == "unchanged" and not outcome.is_recorded:
             self._log.append(outcome.past.number, outcome.past.renewed(outcome.state))
-        return replace(outcome, written=())
+        return outcome._replace(written=())
 
     def _keep(self, number: int, row: Mapping[str, Any]) -> None:
         assert self._rows is not None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -129,14 +128,14 @@ class Tabling(NoManifest):
         elif columns is not None:
             self._columns = columns
         self._keep(outcome, columns, about)
-        return replace(outcome, written=())
+        return outcome._replace(written=())
 
     def _keep(self, outcome: Outcome, columns: int | None, about: Any) -> None:
         more = {} if outcome.error else {"columns": columns, "row": about.get("row")}
         if outcome.status == "unchanged":
             self._note_moved(outcome)
             return
-        row = row_of(replace(outcome, written=()), outcome.past, **more)
+        row = row_of(outcome._replace(written=()), outcome.past, **more)
         if is_known(row, outcome.past.row):
             return
         self._reopen()
@@ -274,4 +273,4 @@ def _plain(row: Row) -> Row:
 def _refused(outcome: Outcome) -> Outcome:
     name = outcome.source.file or outcome.source.key
     error = FeatError(f"{name}: gives other columns than the inputs before it (resize first?)")
-    return replace(outcome, status="failed", error=error, written=())
+    return outcome._replace(status="failed", error=error, written=())

@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, BinaryIO, NoReturn
 
@@ -121,9 +120,9 @@ def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
         start.job.pipeline.watch = lambda *step: lines.extend(describe_step(*step))
     try:
         if start.writes:
-            return replace(process(task, start.job), lines=tuple(lines))
+            return process(task, start.job)._replace(lines=tuple(lines))
         ready = prepare(task, start.job)
-        return Prepared(replace(ready.outcome, lines=tuple(lines)), ready.frames)
+        return Prepared(ready.outcome._replace(lines=tuple(lines)), ready.frames)
     except (FeatError, OSError) as error:
         return Stop(error)
 

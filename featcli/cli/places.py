@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -139,7 +138,7 @@ class Place:
             raise UsageError(f"-o {path} holds one matrix: give .npz for several vectors")
         about = f"{kind} {table.about if row is not vectors else ''}"
         writing = WriteOptions(sidecar=self._writing.sidecar)
-        recipe = replace(self._recipe(writing, about), tags="")
+        recipe = self._recipe(writing, about)._replace(tags="")
         options = self._writing
         memory = Tabling(path, recipe, options.overwrite, options.sidecar, not self._is_single)
         return RowSink(row), memory
