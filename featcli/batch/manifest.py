@@ -43,9 +43,9 @@ class Manifest(NoManifest):
         self._forget = forget
         self._log = Log(path)
         self._is_piped = is_piped
-        self._presence = Presence(path.with_name(f".{path.name}.lock"))
+        self._presence = Presence(path.with_name(f".{path.name}.lock"), path)
         which = f"{number_of(recipe.tags, *['-'] * is_piped):016x}"
-        self._claim = Claim(path.with_name(f".{path.name}-{which}.lock"), str(path.parent))
+        self._claim = Claim(path.with_name(f".{path.name}-{which}.lock"), path.parent)
         self._order = array("Q")
 
     def __enter__(self) -> Self:

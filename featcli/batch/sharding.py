@@ -53,7 +53,7 @@ class Sharding(NoManifest):
         self.sink = ShardSink(pattern, size, self._completed)
         self._log = Log(pattern.manifest)
         lock = pattern.folder / f".{pattern.manifest.name}.lock"
-        self._claim = Claim(lock, str(pattern.path(0)))
+        self._claim = Claim(lock, pattern.path(0))
         self._order = array("Q")
         self._shard, self._last = -1, array("Q")  # the last shard so far, the inputs in it
         self._is_going_on = True

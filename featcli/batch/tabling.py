@@ -56,7 +56,7 @@ class Tabling(NoManifest):
         self._sidecar = path.with_suffix(".json") if has_sidecar else None
         self._manifest = Log(path.with_name(f"{path.name}.manifest.jsonl"))
         self._journal = Log(path.with_name(f"{path.name}.journal"))
-        self._claim = Claim(path.with_name(f".{path.name}.lock"), str(path))
+        self._claim = Claim(path.with_name(f".{path.name}.lock"), path)
         self._source: Log | None = None
         self._order = array("Q")
         self._about: dict[str, Any] = {}

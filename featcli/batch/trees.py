@@ -258,7 +258,7 @@ def _special(names: Collection[str], dotted: bool) -> dict[str, str]:
 def _are_distinct(names: Collection[str]) -> bool:
     """Say whether all stems differ: a million of them are folded as one text."""
     folded = _folded("\0".join(names)).split("\0")
-    stems = {name[:-4] if name[-4:] in _PICTURES else key_of(name) for name in folded}
+    stems = {(name[-4:] in _PICTURES and name[:-4]) or key_of(name) for name in folded}
     return len(stems) == len(names)
 
 

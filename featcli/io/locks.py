@@ -20,10 +20,17 @@ class Presence:
 
     Where there are no locks (Windows, some network drives) every run takes itself for the only
     one.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    target : Path
+        For people: what the runs write.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, target: Path) -> None:
+        self._path, self._target = path, target
         self._descriptor = -1
         self._made: list[Path] = []
 
@@ -42,7 +49,7 @@ class Presence:
         folders = (self._path.parent, *self._path.parent.parents)
         self._made += [folder for folder in folders if not folder.exists()]
         was_there = self._path.exists()
-        with as_write_error(self._path):
+        with as_write_error(self._target):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         return was_there
@@ -79,17 +86,8 @@ class Presence:
 class Claim(Presence):
     """Says to others that a run has something to itself.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file, in which the run's process is named.
-    what : str
-        For people: what is claimed.
+    The file names the run's process.
     """
-
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(path)
-        self._what = what
 
     def enter(self) -> bool:
         """Begin; return whether a run before was killed. Raises FeatError if one is going on."""
@@ -99,7 +97,7 @@ class Claim(Presence):
                 holder = self.holder
                 os.close(self._descriptor)
                 self._descriptor = -1
-                raise InUse(self._what, holder)
+                raise InUse(self._target, holder)
             if self._is_current():
                 self._sign()
                 return was_there
@@ -122,9 +120,9 @@ class Claim(Presence):
 class InUse(FeatError):
     """Another run is writing what this one wants to write."""
 
-    def __init__(self, what: str, holder: int | None) -> None:
+    def __init__(self, target: Path, holder: int | None) -> None:
         by = f" (process {holder})" if holder else ""
-        super().__init__(f"another featcli{by} is writing {what}: wait until it has ended")
+        super().__init__(f"another featcli{by} is writing {target}: wait until it has ended")
         self._holder = holder
 
     @property
@@ -139,7 +137,7 @@ class InUse(FeatError):
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Be the only run that writes a file; raises FeatError if another one does."""
-    claim = Claim(path.with_name(f".{path.name}.lock"), str(path))
+    claim = Claim(path.with_name(f".{path.name}.lock"), path)
     claim.enter()
     try:
         yield
