@@ -140,7 +140,7 @@ def photos(folder: Path, count: int, cols: int, rows: int) -> list[str]:
             left, top = random.integers(0, 40, 2)
             box = (left, top, image.width - random.integers(0, 40), image.height)
             cut = image.convert("RGB").resize((cols, rows), Image.Resampling.BICUBIC, box)
-        noise = random.normal(0, 3, (rows, cols, 3)) if count > 20 else 0
+        noise = random.normal(0, 3, (rows, cols, 3)) if cols < 1000 else 0
         pixels = np.clip(np.asarray(cut) + noise, 0, 255).astype(np.uint8)
         names.append(str(folder / f"{number:04}.jpg"))
         Image.fromarray(pixels).save(names[-1], quality=90)
@@ -191,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--photos", type=int, default=500)
+    parser.add_argument("--large", type=int, default=100, help="photos of 12 megapixels")
     given = parser.parse_args()
     import onnxruntime
     import torch
@@ -255,7 +256,7 @@ def main() -> None:
         )
         print(f"{given.photos} photos of 500x375, two workers, whole process:\n")
         print(costs(found))
-        large = photos(folder, 20, 4000, 3000)
+        large = photos(folder, given.large, 4000, 3000)
         found = processes(
             {
                 "featcli": featcli_command("-j", "2", "--no-files", *large),
@@ -263,7 +264,7 @@ def main() -> None:
             },
             3,
         )
-        print("20 JPEG photos of 12 megapixels, decoded at a part of their size, whole process:\n")
+        print(f"{given.large} JPEG photos of 12 megapixels, read at a part of their size:\n")
         print(costs(found))
         print(f"The best class is that of the full size for {same_labels(large)} of {len(large)}.")
 

@@ -120,6 +120,20 @@ def digest(weights: Mapping[str, Array]) -> str:
     return found.hexdigest()
 
 
+def identity(found: Description) -> str:
+    """Return a sha256 of all that decides what a model gives: its weights, and its words."""
+    words = [
+        found.sha256,
+        found.network.text,
+        list(found.network.input),
+        str(found.preprocessing or ""),
+        found.channels,
+        found.range,
+        list(found.labels),
+    ]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
 def describe(path: str | os.PathLike[str]) -> Description:
     """Read what a model's file says, without its numbers; raises ModelError."""
     with _opened(path) as archive:

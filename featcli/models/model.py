@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from featcli import stage
 from featcli.frame import Frame, Step
-from featcli.models.files import Description, ModelError, completed, load
+from featcli.models.files import Description, ModelError, completed, identity, load
 from featcli.models.labels import labels_reference, read_labels
 from featcli.models.network import Row
 from featcli.models.network import preprocessing as parse_preprocessing
@@ -43,7 +43,8 @@ class Model:
     weights : dict of str to ndarray of float32
         By layer and part; see `featcli.models.files.load`.
     reference : str
-        What the history calls it: its name or path, and the beginning of its sha256.
+        What the history calls it: its name or path, and the beginning of a sha256 of all that
+        decides what it gives.
     runner : object with a method `run(x, names)`, optional
         Runs the network where featcli's own engine does not.
     labels, preprocessing : str, optional
@@ -62,7 +63,7 @@ class Model:
     ) -> None:
         self.description = description
         self._given = {"labels": labels, "preprocessing": preprocessing}
-        self.reference = reference or f"{description.name}#{description.sha256[:16]}"
+        self.reference = reference or f"{description.name}#{identity(description)[:16]}"
         self.weights = weights
         self._runner = runner or Runner(description.network, weights)
 
@@ -230,8 +231,8 @@ def load_model(
     ----------
     name_or_path : str or path
         A name has no slash and no suffix; .onnx needs the extra `onnx`. `NAME#SHA256`, as a
-        history has it, with the first 16 digits of the sha256 of the weights (of an .onnx: of
-        the file with the .json beside it), loads those weights or none.
+        history has it, with the first 16 digits of the sha256 of all that decides what it gives
+        (of an .onnx: of the file with the .json beside it), loads that model or none.
     labels : str or path, optional
         A file with the names of the results, instead of the model's own: text with a name a
         line, or a JSON list (.json).
@@ -248,14 +249,16 @@ def load_model(
     ModelError
         A file that is broken, or says what cannot be.
     ValueError
-        No such model ships, it has other weights than those named, or labels or preprocessing
-        that cannot be.
+        No such model ships, it is another than the one named, or labels or preprocessing that
+        cannot be.
     """
     name, expected = parted(os.fspath(name_or_path))
     path = path_of(name)
     model = _loaded(str(path), name, _states(path))
     if expected and not model.reference.endswith(f"#{expected}"):
-        raise ValueError(f"the model {name} has other weights than those of {expected}")
+        raise ValueError(
+            f"the model {name} has other weights, labels or preprocessing than that of {expected}"
+        )
     names = labels_reference(labels) if labels else ""
     return _completed(model, names, preprocessing)
 
@@ -285,7 +288,7 @@ def _loaded(path: str, name: str, _states: tuple[tuple[int, int], ...]) -> Model
         description, runner = onnx.load(Path(path))
         return Model(description, {}, f"{name}#{onnx.identity(Path(path))[:16]}", runner)
     description, weights = load(path)
-    return Model(description, weights, f"{name}#{description.sha256[:16]}")
+    return Model(description, weights, f"{name}#{identity(description)[:16]}")
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:

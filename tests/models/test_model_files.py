@@ -241,6 +241,26 @@ def test_a_history_loads_the_weights_that_it_names_or_none(tmp_path):
         api.load_model(reference)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"labels": ["nein", "ja"]}, {"preprocessing": "resize 4x4 | pool 2 | flatten"}, {"range": 1}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_model_that_says_something_else_is_another_model(changes, workspace, inline):
+    write("m.npz")
+    command = ("classify", "photo.jpg", "--model", "m.npz", "-v")
+    assert inline(*command).returncode == 0
+    assert "unchanged" in inline(*command).stderr
+    reference = api.load_model("m.npz").reference
+    write("m.npz", changed(**changes))
+    done = inline(*command)
+    assert (done.returncode, "unchanged" in done.stderr) == (0, False)
+    with pytest.raises(ValueError, match="other weights, labels or preprocessing"):
+        api.load_model(reference)
+    write("m.npz", changed(title="other words, the same answers"))
+    assert api.load_model(reference).labels == ("no", "yes")
+
+
 def test_an_npz_that_is_no_model_says_so(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.ones(3))
     with pytest.raises(FeatError, match="no model"):
