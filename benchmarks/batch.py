@@ -177,7 +177,7 @@ def memory(folder: Path, given: argparse.Namespace) -> Iterator[str]:
         peaks.append(peak / 1024)
         yield f"| {count} | {seconds:.0f} | {peak / 1024:.1f} MB | {files} |"
     yield ""
-    yield f"Difference: {peaks[1] - peaks[0]:.1f} MB (to reach: under 30 MB)."
+    yield f"Difference: {peaks[1] - peaks[0]:.1f} MB (to reach with 50,000: under 30 MB)."
     again = featcli("gray", folder / f"tiny{given.many}", "-o", folder / f"o{given.many}", "-q")
     yield f"The second run of the {given.many}: {once(again)[0]:.1f} s, nothing done."
 
