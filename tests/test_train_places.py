@@ -52,8 +52,14 @@ def test_a_full_disk_for_what_is_told_is_one_line(desk, featcli, disk, option):
     done = featcli(*train("--arch", ARCH, "--epochs", 2), "-o", "m.npz", option, place)
     assert_refused(done, 1, f"cannot write {place}", "No space left on device")
     assert [name for name in listing(place.parent) if name != "filling"] == []
-    # What is told of the training is missing, the model of an epoch, or where it began, is not.
-    assert (desk / ("m.npz" if option == "--report" else "m.checkpoint.npz")).exists()
+    # What is told of the training is missing, the model and the way on are not.
+    assert (desk / "m.npz").exists()
+    assert (desk / "m.checkpoint.npz").exists()
+    assert "m.npz holds epoch" in done.stderr
+    done = featcli("train", "bars.npz", "-q", "-o", "m.npz", "--resume", option, "told")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (desk / "told").exists()
+    assert not (desk / "m.checkpoint.npz").exists()
 
 
 @pytest.fixture
@@ -203,3 +209,49 @@ def test_what_is_too_large_for_the_memory_is_one_line(desk, arch, batch):
     done = run_process([sys.executable, "-c", _LIMITED, *words])
     assert_refused(done, 1, "the memory does not suffice", f"lower --batch-size ({batch})")
     assert listing(desk) == before
+
+
+def test_going_on_replaces_what_is_told_of_this_training_and_nothing_else(desk, inline):
+    words = ("bars.npz", "-o", "m.npz", *QUICK, "--epochs", 3)
+    leave_checkpoint(desk, *words, "--history", "h", "--report", "r")
+    told = listing(desk / "r")
+    whole = (desk / "h").read_text()
+    (desk / "notes.txt").write_text("mine")
+    (desk / "d").mkdir()
+    (desk / "d" / "confusion.csv").write_text("mine")
+    for option, place, file in [
+        ("--history", "notes.txt", ""),
+        ("--report", "d", "/confusion.csv"),
+    ]:
+        done = inline("train", "bars.npz", "-o", "m.npz", "--resume", option, place)
+        assert_refused(done, 2, f"{place}{file} exists already")
+    (desk / "h").write_text(whole.splitlines(keepends=True)[0])
+    done = inline("train", "bars.npz", "-o", "m.npz", "--resume", "--history", "h", "--report", "r")
+    assert done.returncode == 0, done.stderr
+    assert (desk / "h").read_text().count("\n") == 3
+    assert sorted(listing(desk / "r")) == sorted(told)
+
+
+def leave_checkpoint(desk, *words):
+    """Train to the end, as one that is killed just before it takes its checkpoint away."""
+    script = "import sys\nfrom featcli.training import session\n"
+    script += "session.Session.finish = lambda self: None\n"
+    script += "from featcli.cli.main import main\nmain()\n"
+    command = [sys.executable, "-c", script, "train", *map(str, words)]
+    assert subprocess.run(command, env=environment(), check=False).returncode == 0
+    assert (desk / "m.checkpoint.npz").exists()
+
+
+def test_the_checkpoint_of_one_training_is_no_output_of_another(desk, inline, running):
+    os.kill(running.pid, signal.SIGSTOP)
+    done = inline("train", "bars.npz", "-o", "new/m.checkpoint.npz", *QUICK)
+    assert_refused(done, 1, "is writing new/m.checkpoint.npz")
+
+
+def test_what_two_trainings_would_tell_in_one_file_is_refused(desk, inline):
+    from featcli.io.locks import alone
+
+    with alone(desk / "h"):
+        done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, "--history", "h")
+    assert_refused(done, 1, "is writing h")
+    assert not (desk / "m.npz").exists()

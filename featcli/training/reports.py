@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from featcli.view.png import save_png
 Array = npt.NDArray[Any]
 HISTORY, CURVES, FILTERS = "history.jsonl", "curves.png", "filters.png"
 CONFUSION = ("confusion.csv", "confusion.png")
+NAMES = (HISTORY, CURVES, FILTERS, *CONFUSION)
 
 
 def check_free(paths: list[Path], overwrite: bool) -> None:
@@ -35,6 +38,19 @@ def check_free(paths: list[Path], overwrite: bool) -> None:
             raise OutputExists(f"{path} exists already: --overwrite replaces it")
 
 
+def is_of(path: Path, history: Sequence[Epoch]) -> bool:
+    """Say whether a file is the history of a training, as far as both go."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(lines) and all(map(eq, lines, map(_line, history)))
+
+
+def _line(epoch: Epoch) -> str:
+    return json.dumps(asdict(epoch))
+
+
 def write_history(path: Path, history: list[Epoch]) -> None:
     """Write a line of JSON for every epoch."""
     with uninterrupted(), Transaction() as transaction:
@@ -43,7 +59,7 @@ def write_history(path: Path, history: list[Epoch]) -> None:
 
 
 def _put_history(transaction: Transaction, path: Path, history: list[Epoch]) -> None:
-    text = "".join(json.dumps(asdict(one)) + "\n" for one in history)
+    text = "".join(_line(one) + "\n" for one in history)
     transaction.open(path).write(text.encode())
 
 

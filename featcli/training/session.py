@@ -11,7 +11,7 @@ import numpy as np
 from featcli.datasets.gathering import Fit, gather
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.opening import open_source
-from featcli.errors import UsageError
+from featcli.errors import UsageError, WriteError
 from featcli.io.atomic import Transaction, uninterrupted
 from featcli.io.options import ReadOptions
 from featcli.models import files
@@ -137,32 +137,38 @@ class Session:
     def run(self, told: Told, watch: Watch | None = None, observer: Observer | None = None) -> None:
         """Train to the end; after every epoch the model and the checkpoint are written.
 
+        The checkpoint stays until `finish`.
+
         Parameters
         ----------
         told : callable
-            Called after every epoch, before anything is written.
+            Called after every epoch, when model and checkpoint have been written.
         watch, observer
             See `Training.run_epoch`.
 
         Raises
         ------
-        Diverged, DataError
-            The loss is no number, or the memory does not suffice; the message says what was kept.
+        Diverged, DataError, WriteError
+            The loss is no number, the memory does not suffice, or an output cannot be written; the
+            message says what was kept.
         """
         try:
             self._save(with_model=self._saved > 0)
             while self.training.epoch < self.options.recipe.epochs:
                 with memory.bounded(self.options.recipe.batch_size):
                     epoch = self.training.run_epoch(watch, observer)
-                told(epoch)
                 self._save()
-        except (Diverged, DataError) as error:
-            if not self._saved:
+                told(epoch)
+        except (Diverged, DataError, WriteError) as error:
+            if not self._saved and not isinstance(error, WriteError):
                 self.checkpoint.unlink(missing_ok=True)
             raise type(error)(f"{error}; {self.kept()}") from error
         except (KeyboardInterrupt, SystemExit):
             self._save_unfinished()
             raise
+
+    def finish(self) -> None:
+        """Take the checkpoint away: nothing is left to be made from it."""
         self.checkpoint.unlink(missing_ok=True)
 
     def kept(self) -> str:

@@ -82,9 +82,10 @@ def test_the_number_of_processors_changes_nothing(monkeypatch):
         assert array.tobytes() == one.weights[name].tobytes()
 
 
+@pytest.mark.parametrize("count", [25, 50])
 @pytest.mark.parametrize("block", [1, 2, 7, 25])
-def test_blocks_add_up_to_the_batch(monkeypatch, block):
-    indices = np.arange(50)
+def test_blocks_add_up_to_the_batch(monkeypatch, block, count):
+    indices = np.arange(count)
     whole = training(batch_size=50).batches.gradients(indices)
     monkeypatch.setattr(batches, "BLOCK", block)
     parts = training(batch_size=50)

@@ -48,7 +48,7 @@ from __future__ import annotations
 import contextlib
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -59,7 +59,8 @@ from featcli.cli.messages import emit, printable, say
 from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
-from featcli.errors import UsageError
+from featcli.errors import UsageError, WriteError
+from featcli.io.locks import alone
 from featcli.io.outputs import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
@@ -67,6 +68,9 @@ from featcli.models.learning.descent import RATES
 from featcli.models.learning.tracing import Told, Tracer, lines
 from featcli.models.learning.training import Recipe, Training
 from featcli.training.options import Options
+
+if TYPE_CHECKING:
+    from featcli.training.session import Session
 
 _RECIPE = (
     "arch", "epochs", "batch_size", "lr", "optimizer", "momentum", "weight_decay", "schedule",
@@ -76,10 +80,9 @@ _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 
 def _train(**given: Any) -> None:
-    from featcli.io.locks import alone
-
     output = _checked_output(given)
-    with alone(output):
+    # The checkpoint's place may be another training's output.
+    with alone(output), alone(checkpoint.path_beside(output)):
         _train_alone(given, output)
 
 
@@ -90,16 +93,25 @@ def _train_alone(given: dict[str, Any], output: Path) -> None:
     found, going_on = _options(given, output)
     report = Path(given["report"]) if given["report"] else None
     history = Path(given["history"]) if given["history"] else None
-    _check_free(given, output, history, report, going_on is not None)
-    session = Session(found, output, going_on)
+    _check_free(given, output, history, report, going_on)
+    with contextlib.ExitStack() as held:
+        for path in (history, report and report / reports.HISTORY):
+            if path:
+                held.enter_context(alone(path))
+        _learn(given, Session(found, output, going_on), history, report)
+
+
+def _learn(
+    given: dict[str, Any], session: Session, history: Path | None, report: Path | None
+) -> None:
+    """Train, and write what is asked for."""
+    output = session.output
     _check_step(given["trace_step"], session.training)
     missing = left_out(session.dataset.skipped)
     notes = [] if given["quiet"] else [*session.notes, *session.describe()]
     for text in (*missing, *notes):
         say(text, command="train")
-    _run(session, given, history)
-    if report:
-        reports.write_training(report, session)
+    _run(session, given, history, report)
     emit(str(output))
     if missing:
         say(f"{output} is done, but {missing[-1]}: exit code 1", command="train")
@@ -112,7 +124,9 @@ def _check_step(step: int | None, training: Training) -> None:
         raise UsageError(f"--trace-step {step}: the steps are {first + 1} to {last}")
 
 
-def _run(session: Any, given: dict[str, Any], history: Path | None) -> None:
+def _run(
+    session: Session, given: dict[str, Any], history: Path | None, report: Path | None
+) -> None:
     """Train with what a person sees of it."""
     from featcli.cli.watching import watching
     from featcli.training import reports
@@ -128,14 +142,28 @@ def _run(session: Any, given: dict[str, Any], history: Path | None) -> None:
             if history:
                 reports.write_history(history, session.training.history)
 
+        if history and session.training.history:  # the run before may have ended just before it
+            reports.write_history(history, session.training.history)
         tracer = Tracer(given["trace_step"], told) if given["trace_step"] else None
         try:
             session.run(after, screen.watch, tracer)
+            if report:
+                _write_report(report, session)
+            session.finish()
         except (KeyboardInterrupt, SystemExit):
             screen.stop()
             kept = f"stopped: {session.kept()}; --resume goes on"
             say(kept, command="train")
             raise
+
+
+def _write_report(report: Path, session: Session) -> None:
+    from featcli.training import reports
+
+    try:
+        reports.write_training(report, session)
+    except WriteError as error:
+        raise type(error)(f"{error}; {session.kept()}; --resume writes it again") from error
 
 
 def _checked_output(given: dict[str, Any]) -> Path:
@@ -205,21 +233,28 @@ def _check_same(given: dict[str, Any], kept: Options) -> None:
 
 
 def _check_free(
-    given: dict[str, Any], output: Path, history: Path | None, report: Path | None, resumed: bool
+    given: dict[str, Any],
+    output: Path,
+    history: Path | None,
+    report: Path | None,
+    going_on: checkpoint.Checkpoint | None,
 ) -> None:
     from featcli.training import reports
 
-    paths = [output, checkpoint.path_beside(output)]
-    if report:
-        names = (reports.HISTORY, reports.CURVES, reports.FILTERS, *reports.CONFUSION)
-        paths += [report / name for name in names]
-    paths += [history] if history else []
+    own = [output, checkpoint.path_beside(output)]
+    told = [report / name for name in reports.NAMES] if report else []
+    paths = [*own, *told, *([history] if history else [])]
     for option, place in (("--history", history and history.parent), ("--report", report)):
         if place:
             check_folder(place, option)
     _check_distinct(paths, [given["data"], given["base"]])
     _check_no_data(paths, given)
-    reports.check_free(paths, given["overwrite"] or resumed)
+    resumed = going_on.history if going_on else None
+    reports.check_free(own, given["overwrite"] or going_on is not None)
+    for some, record in ((told, report and report / reports.HISTORY), ([history], history)):
+        if record:
+            is_ours = resumed is not None and reports.is_of(record, resumed)
+            reports.check_free([one for one in some if one], given["overwrite"] or is_ours)
 
 
 def _is_data(path: Path, folder: Path) -> bool:

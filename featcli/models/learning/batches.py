@@ -147,7 +147,8 @@ class Batches:
 
     def _cut(self, count: int) -> list[slice]:
         pieces = 1 if count <= self._block else math.ceil(count / self._block)
-        pieces += pieces % 2 if pieces > 1 else 0  # as much for one processor as for another
+        if pieces > 1:
+            pieces = min(pieces + pieces % 2, count)  # as much for one processor as for another
         edges = [round(k * count / pieces) for k in range(pieces + 1)]
         return [slice(*pair) for pair in pairwise(edges)]
 
