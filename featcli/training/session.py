@@ -125,14 +125,18 @@ class Session:
         """Go on where a checkpoint was made."""
         if found.digest != self.dataset.digest:
             raise DataError(
-                f"{self.options.data} has changed since {self.checkpoint} was made: bring the "
-                "data back, or begin anew with --overwrite"
+                f"{self._sources()} changed since {self.checkpoint} was made: bring back what was "
+                "there, or begin anew with --overwrite"
             )
         try:
             self.training.restore(found.arrays, found.steps, found.history)
         except ValueError as error:
             raise checkpoint.broken(self.checkpoint, error) from error
         self._saved = self.training.epoch
+
+    def _sources(self) -> str:
+        base = self.options.base
+        return f"{self.options.data} or {base} have" if base else f"{self.options.data} has"
 
     def run(self, told: Told, watch: Watch | None = None, observer: Observer | None = None) -> None:
         """Train to the end; after every epoch the model and the checkpoint are written.

@@ -262,6 +262,14 @@ def test_a_told_step_is_what_one_computes_by_hand(units, end, words, seed):
     assert ("softmax" in shown) == (end == "softmax")
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_told_weight_is_one_that_the_first_image_reaches(seed):
+    told = []
+    one = training("flatten | dense 9 | relu | dense 3 | softmax", seed=seed)
+    one.run_epoch(observer=Tracer(1, told.append))
+    assert told[0].value != 0
+
+
 def test_the_gradient_of_a_traced_step_is_the_mean_over_its_batch():
     told = []
     one = training(batch_size=1, val_split=0.0)

@@ -105,9 +105,12 @@ class _Half:
         self._values, self._scores = _forward(training, self._x)
         self._loss, self._slopes = training.loss(self._scores, self._wanted)
         self._gradients = self._values @ self._slopes.T / self._count
-        # The score of the right class, and the weight on which it depends the most.
+        # The score of the right class, and of the weights that the first image reaches that on
+        # which it depends the most: behind a relu many values are 0, and so would be the factors.
         unit = int(self._wanted[0]) if len(self._scores) > 1 else 0
-        self._place = (int(np.abs(self._gradients[:, unit]).argmax()), unit)
+        reached = self._values[:, 0] != 0
+        most = np.abs(self._gradients[:, unit]) * (reached if reached.any() else 1)
+        self._place = (int(most.argmax()), unit)
         self._name = f"{training.nodes[-1].name}.weight"
         self._before = float(training.weights[self._name][self._place])
 
