@@ -170,7 +170,9 @@ def test_an_image_of_any_kind_is_classified(workspace, inline):
         photo.save("moving.gif", save_all=True, append_images=[photo.rotate(180)])
         photo.resize((3000, 10)).save("strip.png")
         np.save("array.npy", np.asarray(photo))
-    cats = ["rgba.png", "la.png", "palette.png", "cmyk.tif", "float.tif", "moving.gif", "array.npy"]
+        np.save("whole.npy", np.asarray(photo).astype(np.int64))
+    cats = ["rgba.png", "la.png", "palette.png", "cmyk.tif", "float.tif", "moving.gif"]
+    cats += ["array.npy", "whole.npy"]
     done = inline("classify", *cats, "strip.png", "--no-files", "--top", "3")
     *found, strip = lines(done)
     for name, line in zip(cats, found, strict=True):
@@ -383,3 +385,9 @@ def test_verbose_changes_no_result(workspace, featcli):
     assert (quiet.returncode, loud.returncode) == (0, 0), loud.stderr
     assert (workspace / "quiet.npz").read_bytes() == (workspace / "loud.npz").read_bytes()
     assert "photo.jpg: done" in loud.stderr
+
+
+@pytest.mark.parametrize("name", ["key", "keys"])
+def test_a_layer_called_as_the_column_of_names_is_refused(name, inline):
+    done = inline("features", "photo.jpg", "--layer", name, "-o", "x.csv")
+    assert_refused(done, 2, f"--layer {name}")

@@ -11,7 +11,6 @@ from featcli.batch.inputs import Item
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past, Recipe
-from featcli.errors import OutputExists
 from featcli.io.atomic import sweep_below
 from featcli.io.locks import Claim, InUse, Presence
 from featcli.io.log import Log, Row, number_of
@@ -81,11 +80,8 @@ class Manifest(NoManifest):
         wanted = None if self._forget else self._recipe
         folder, recipe = self.path.parent, self._recipe
         past = Past(number, row, folder, wanted, recipe, item.source, item.key, self.path)
-        if wanted and past.is_another:
-            raise OutputExists(
-                f"{self.path}: {item.key} was made from {row.get('file')}, not from {item.name}: "
-                "choose another output, or --overwrite replaces it"
-            )
+        if wanted:
+            past.check_input(self.path)
         return past
 
     def record(self, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featcli._version import __version__
-from featcli.errors import FeatError
+from featcli.errors import FeatError, OutputExists
 from featcli.frame import Source
 from featcli.io import records
 from featcli.io.naming import tag_of
@@ -113,6 +113,14 @@ class Past(NamedTuple):
         """Whether the row speaks of another input that is still there, and of its results."""
         has_results = any(self.row.get(which) for which in ("outputs", "replaces"))
         return bool(has_results) and not self._is_of_input
+
+    def check_input(self, manifest: Path) -> None:
+        """Raise OutputExists if the row speaks of another input."""
+        if self.is_another:
+            raise OutputExists(
+                f"{manifest}: {self.key} was made from {self.row.get('file')}, not from "
+                f"{self.source.file}: choose another output, or --overwrite replaces it"
+            )
 
     @property
     def _is_of_input(self) -> bool:

@@ -101,6 +101,7 @@ class Sharding(NoManifest):
         row = (self._log.find(number) if not self._overwrite else None) or {}
         folder, recipe = self._pattern.folder, self._recipe
         past = Past(number, row, folder, recipe, recipe, item.source, item.key)
+        past.check_input(self._pattern.manifest)
         return past._replace(is_final=True)
 
     def past(self, item: Item, again: bool = False) -> Past:

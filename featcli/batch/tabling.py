@@ -115,7 +115,9 @@ class Tabling(NoManifest):
         row = (self._source.find(number) if self._source else None) or {}
         known = {**row, "row": True} if "row" in row else row
         folder, recipe = self.path.parent, self._recipe
-        return Past(number, known, folder, recipe, recipe, item.source, item.key)
+        past = Past(number, known, folder, recipe, recipe, item.source, item.key)
+        past.check_input(self._manifest.path)
+        return past
 
     def admit(self, outcome: Outcome) -> Outcome:
         """Keep a row; the first one says which columns all must have."""

@@ -40,20 +40,11 @@ class _Whole(click.IntRange):
     name = "whole number"
 
 
-class _Number(click.FloatRange):
+class _Number(options.Range):
     """A number in the range of a rule."""
-
-    name = "number"
 
     def __init__(self, rule: Number) -> None:
         super().__init__(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is not a number, which lies in every range."""
-        found = super().convert(value, param, ctx)
-        if found != found:
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return found
 
 
 def _settings(rule: Rule) -> dict[str, Any]:

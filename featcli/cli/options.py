@@ -26,6 +26,19 @@ class Described(click.Argument):
         self.explanation = explanation
 
 
+class Range(click.FloatRange):
+    """A number in a range; what is not a number lies in none."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse NaN, which every comparison lets pass."""
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return found
+
+
 def choice(values: Sequence[str]) -> dict[str, Any]:
     """Settings of an option that takes one of `values`, written as a stage's are."""
     return {"type": click.Choice(values), "metavar": "|".join(values)}
@@ -35,6 +48,7 @@ def _option(group: str, *names: str, **settings: Any) -> Grouped:
     return Grouped(names, group=group, **settings)
 
 
+_YEAR = 366 * 24 * 3600
 VIEWS = ("auto", "minmax", "abs", "signed", "clip")
 CMAPS = ("gray", "viridis", "magma", "coolwarm")
 
@@ -227,9 +241,9 @@ def batch() -> list[click.Parameter]:
         _option(
             "Batch",
             "--timeout",
-            type=click.FloatRange(0, min_open=True),
+            type=Range(0, _YEAR, min_open=True),
             metavar="SECONDS",
-            help="Give up an image that takes longer.",
+            help="Give up an image that takes longer; not what waits for a pipe.",
         ),
         _option("Batch", "--fail-fast", is_flag=True, help="Stop at the first image that fails."),
         _option(

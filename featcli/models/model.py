@@ -326,7 +326,13 @@ def central(array: Array) -> Array:
 
 
 def _ranged(array: Array, top: int) -> Array:
-    """Bring integers to the model's range; floats are taken to be in it."""
+    """Bring integers to the model's range; floats are taken to be in it.
+
+    So are integers of more than 16 bits, NumPy's usual type of whole numbers: no picture is that
+    deep, and divided by their largest value all pixels would be black.
+    """
+    if array.dtype.kind in "iu" and array.dtype.itemsize > 2:
+        return array.astype(np.float64)
     if array.dtype.kind == "f" or (array.dtype == np.uint8 and top == 255):
         return array
     if array.dtype.kind not in "biu":

@@ -209,6 +209,8 @@ def _read(path: Path, about: Mapping[str, Any]) -> tuple[Any, OnnxNetwork, OnnxR
     onnx = extra("onnx", "onnx")
     extra("onnxruntime", "onnx")
     model = onnx.load(str(path), load_external_data=False)
+    if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
+        raise ValueError("its weights lie in other files: save it as one file with onnx.save")
     onnx.checker.check_model(model)
     known = onnx.shape_inference.infer_shapes(model)
     given = _first(model.graph)
@@ -217,6 +219,8 @@ def _read(path: Path, about: Mapping[str, Any]) -> tuple[Any, OnnxNetwork, OnnxR
     softmax = about.get("softmax", not _gives_shares(model.graph))
     runner = OnnxRunner(model, network, chw, softmax)
     network.result = runner.result()
+    if softmax and math.prod(network.result) == 1:
+        raise ValueError("it gives one value that is no probability: end it in a sigmoid")
     if 0 in network.result:
         raise ValueError("the size of its result is open: say 'input' in the .json beside it")
     return model, network, runner

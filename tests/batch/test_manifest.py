@@ -89,6 +89,17 @@ def test_a_copy_of_an_input_is_another_one(images, workspace, inline):
     assert_refused(done, 2, "choose another output")
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_other_images_of_the_same_keys_replace_nothing(output, images, workspace, inline):
+    assert inline("flatten", "in", "-o", output).returncode == 0
+    shutil.copytree("in", "copy")
+    before = listing(workspace)
+    done = inline("flatten", "copy", "-o", output)
+    assert_refused(done, 2, "was made from in/", "not from copy/", "choose another output")
+    assert listing(workspace) == before
+    assert inline("flatten", "copy", "-o", output, "--overwrite").returncode == 0
+
+
 # --- What a checksum finds
 
 

@@ -130,7 +130,16 @@ def test_fail_fast_stops_and_the_next_run_goes_on(workspace, inline):
     assert inline("relu", "in", "-o", "out").stderr.endswith("5 done, 4 skipped, 1 failed\n")
 
 
-@pytest.mark.parametrize("words", [["-j", "0"], ["--timeout", "0"], ["-j", "two"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-j", "0"],
+        ["-j", "two"],
+        ["--timeout", "0"],
+        ["--timeout", "nan"],
+        ["--timeout", "1e300"],
+    ],
+)
 def test_wrong_numbers_are_refused(words, workspace, inline):
     assert_refused(inline("relu", "gray.png", *words), 2, words[0])
 

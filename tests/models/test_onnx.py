@@ -214,3 +214,26 @@ def test_what_takes_no_image_is_refused(make, inline):
     assert_refused(inline("info", "whole.onnx"), 1, "whole.onnx", "no sound ONNX model")
     make("video.onnx", shape=(1, 3, 8, 8, 8))
     assert_refused(inline("info", "video.onnx"), 1, "video.onnx", "no image's")
+
+
+def test_weights_in_other_files_are_refused(tiny, inline):
+    onnx = pytest.importorskip("onnx")
+    onnx.save(onnx.load("tiny.onnx"), "apart.onnx", save_as_external_data=True, size_threshold=0)
+    done = inline("info", "apart.onnx")
+    assert_refused(done, 1, "apart.onnx", "its weights lie in other files")
+
+
+def test_one_value_is_no_share_of_classes(make, inline):
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper
+
+    make("tiny.onnx")
+    model = onnx.load("tiny.onnx")
+    best = helper.make_node("ArgMax", ["y"], ["best"], name="best", axis=1)
+    model.graph.node.append(best)
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("best", onnx.TensorProto.INT64, [1, 1])
+    )
+    onnx.save(model, "best.onnx")
+    done = inline("classify", "photo.jpg", "--model", "best.onnx", "--preprocessing", BEFORE)
+    assert_refused(done, 1, "one value that is no probability")

@@ -42,6 +42,11 @@ from featcli.models.stages import Extraction
 def _features(layer: tuple[str, ...], **settings: Any) -> None:
     model = opened(settings)
     layers = layer or (("pool",) if "pool" in model.names else (model.names[-1],))
+    for name in ("key", "keys"):
+        if name in layers:
+            raise UsageError(
+                f"--layer {name}: the names of the images stand under {name!r} in tables"
+            )
     try:
         pipeline = Extraction(settings["model"], layers, model.params["preprocessing"])
     except ValueError as error:
