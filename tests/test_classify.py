@@ -349,6 +349,18 @@ def test_a_terminal_sees_bars(workspace, shell):
     assert "37.8%" in done.stdout
 
 
+def test_a_terminal_that_knows_few_letters_gets_what_it_can_print(workspace, shell):
+    names = "Käse 日本 " + "long " * 30
+    (workspace / "names.txt").write_text("\n".join([names, *"123456789"]), encoding="utf-8")
+    command = "featcli classify zero.png --model digits --labels names.txt --no-files --top 10"
+    done = shell(
+        f"script -qec '{command}' /dev/null", {"TERM": "xterm", "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 0, done.stdout
+    assert "#" in done.stdout
+    assert r"K\xe4se \u65e5\u672c" in done.stdout
+
+
 def test_a_narrow_terminal_gets_a_line_for_each_class(workspace, shell):
     names = ["a class with a long name that fits into no narrow terminal", "日本語のラベル" * 4]
     (workspace / "names.txt").write_text("\n".join([*names, *"23456789"]), encoding="utf-8")

@@ -234,13 +234,13 @@ def completed(
     """Put other labels and another preprocessing in; raises ValueError for labels that misfit.
 
     What a JPEG may be reduced to was said of the preprocessing that is replaced: of another one
-    only its first stage can say it.
+    nothing is said, and it is read whole.
     """
     given = {"labels": list(found.labels if labels is None else labels)}
     changed = replace(found, labels=_names(given, "labels", found.network))
     if before is None:
         return changed
-    return replace(changed, preprocessing=before, reduced_decoding=before.enough)
+    return replace(changed, preprocessing=before, reduced_decoding=0)
 
 
 def _shape(given: Any) -> tuple[int, ...]:

@@ -31,6 +31,7 @@ The whole photo, pressed into a square, instead of its middle:
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -165,17 +166,29 @@ def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], 
 
     screen = console()
     name = ".".join(filter(None, (source.file or source.key, part)))
-    screen.print(Text(printable(name), style="bold"))
-    labels = [Text(printable(label)) for _, label, _ in found]
+    screen.print(Text(_written(printable(name)), style="bold"))
+    signs = "█░" if _can_print("█░…") else "#-"
+    labels = [Text(_written(printable(label))) for _, label, _ in found]
     bar, wide = _columns(screen.width, max(label.cell_len for label in labels))
     for label, (_, _, share) in zip(labels, found, strict=True):
         full = round(bar * share)
         line = Text(f"  {share:6.1%}  ")
-        line.append("█" * full, style="cyan").append("░" * (bar - full), style="bright_black")
-        label.truncate(wide, overflow="ellipsis")
+        line.append(signs[0] * full, style="cyan")
+        line.append(signs[1] * (bar - full), style="bright_black")
+        label.truncate(wide, overflow="ellipsis" if signs == "█░" else "crop")
         screen.print(line.append("  ").append(label))
     if path:
-        screen.print(Text(f"  {printable(path)}", style="bright_black"))
+        screen.print(Text(f"  {_written(printable(path))}", style="bright_black"))
+
+
+def _written(text: str) -> str:
+    """Escape what the terminal's encoding does not have."""
+    code = sys.stdout.encoding or "ascii"
+    return text.encode(code, "backslashreplace").decode(code)
+
+
+def _can_print(text: str) -> bool:
+    return _written(text) == text
 
 
 def _columns(width: int, longest: int) -> tuple[int, int]:
