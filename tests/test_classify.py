@@ -397,9 +397,3 @@ def test_verbose_changes_no_result(workspace, featcli):
     assert (quiet.returncode, loud.returncode) == (0, 0), loud.stderr
     assert (workspace / "quiet.npz").read_bytes() == (workspace / "loud.npz").read_bytes()
     assert "photo.jpg: done" in loud.stderr
-
-
-@pytest.mark.parametrize("name", ["key", "keys"])
-def test_a_layer_called_as_the_column_of_names_is_refused(name, inline):
-    done = inline("features", "photo.jpg", "--layer", name, "-o", "x.csv")
-    assert_refused(done, 2, f"--layer {name}")

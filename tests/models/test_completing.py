@@ -158,3 +158,9 @@ def test_a_preprocessing_that_gives_another_shape_says_so(workspace, inline):
 def test_lines_end_as_any_system_ends_them(workspace):
     (workspace / "crlf.txt").write_bytes("\ufeffcat\r\ndog, big\r\n".encode())
     assert read_labels("crlf.txt") == ("cat", "dog, big")
+
+
+@pytest.mark.parametrize("name", ["key", "keys"])
+def test_a_layer_called_as_the_column_of_names_is_refused(name, inline):
+    done = inline("features", "photo.jpg", "--layer", name, "-o", "x.csv")
+    assert_refused(done, 2, f"--layer {name}")
