@@ -145,7 +145,8 @@ def make_step(stage: Stage, given: dict[str, Any]) -> Step:
     for param in stage.params:
         if param.required and param.name not in given:
             raise ValueError(f"needs {param.option} {param.converter.metavar}")
-    return Step.of(stage.name, **{p.name: given.get(p.name, p.default) for p in stage.params})
+    params = {p.name: given.get(p.name, p.default) for p in stage.params}
+    return Step.of(stage.name, **(stage.settle(**params) if stage.settle else params))
 
 
 def _arguments(stage: Stage, tokens: Sequence[str]) -> dict[str, Any]:

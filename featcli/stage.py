@@ -157,6 +157,7 @@ class Stage:
     dtype: str | Callable[..., Any]
     explain: Callable[..., str] | None = None
     enough: Callable[..., int] | None = None
+    settle: Callable[..., Mapping[str, Any]] | None = None
     learned: bool = False
 
     @property
@@ -226,6 +227,7 @@ def stage(
     dtype: str | Callable[..., Any] = "float32",
     explain: Callable[..., str] | None = None,
     enough: Callable[..., int] | None = None,
+    settle: Callable[..., Mapping[str, Any]] | None = None,
     learned: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
@@ -249,6 +251,9 @@ def stage(
     enough : callable, optional
         `enough(**params)` says how many rows and columns of a picture are enough for the stage,
         so that a larger one may be decoded at a part of its size.
+    settle : callable, optional
+        `settle(**params)` returns what they are in a history: what one of them leaves open and
+        another decides. Raises ValueError for what cannot be.
     learned : bool
         A layer of a network, whose numbers come from its model: part of the pipeline grammar
         inside a model, no command. Its function takes the shape that reaches it.
@@ -258,7 +263,9 @@ def stage(
         name = function.__name__ if learned else function.__name__.replace("_", "-")
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
-        table[name] = Stage(function, takes, gives, labels, form, dtype, explain, enough, learned)
+        table[name] = Stage(
+            function, takes, gives, labels, form, dtype, explain, enough, settle, learned
+        )
         return function
 
     return register

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from featcli.cli.messages import printable
-from featcli.models.files import describe, is_model
-from featcli.models.model import load_model, path_of, shipped
+from featcli.models.files import is_model
+from featcli.models.model import is_onnx, load_model, path_of, shipped
 
 _BYTES = 4  # of a number in memory
 
@@ -18,13 +18,13 @@ def model_path(name: str) -> Path | None:
     path = Path(name)
     if not path.exists():
         return path_of(name) if name in shipped() else None
-    is_one = path.suffix == ".onnx" or (path.suffix == ".npz" and is_model(path))
+    is_one = is_onnx(path) or (path.suffix == ".npz" and is_model(path))
     return path if is_one and path.is_file() else None
 
 
 def about(path: Path) -> dict[str, Any]:
     """Describe a model by what JSON can hold; raises ModelError."""
-    found = load_model(path).description if path.suffix == ".onnx" else describe(path)
+    found = load_model(path).description
     rows = found.network.rows
     texts = ("name", "title", "source", "licence", "citation", "sha256", "channels", "range")
     return {

@@ -22,11 +22,13 @@ import numpy.typing as npt
 
 from featcli import npy
 from featcli.errors import FeatError, ReadError
-from featcli.models.network import Network, preprocessing
+from featcli.models.labels import is_text
+from featcli.models.network import Network, check_fits, preprocessing
 from featcli.pipeline import Pipeline
 
 Array = npt.NDArray[Any]
 RECORD = "model.json"
+_MODELS = " (a model is an .npz that 'featcli train' wrote, or an .onnx)"
 _LONGEST_RECORD = 1 << 22
 _MOST_ENTRIES = 10_000
 TEXTS = ("name", "title", "pipeline", "preprocessing", "channels", "source", "licence", "citation")
@@ -134,12 +136,6 @@ def identity(found: Description) -> str:
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
-def describe(path: str | os.PathLike[str]) -> Description:
-    """Read what a model's file says, without its numbers; raises ModelError."""
-    with _opened(path) as archive:
-        return _description(archive)
-
-
 def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
     """Read a model's file.
 
@@ -171,7 +167,7 @@ class _opened:
         except OSError as error:
             raise ModelError(f"{self._path}: {error.strerror or error}") from error
         except zipfile.BadZipFile as error:
-            raise ModelError(f"{self._path}: no sound model file: {error}") from error
+            raise ModelError(f"{self._path}: no sound model file: {error}{_MODELS}") from error
         return self._archive
 
     def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
@@ -185,7 +181,7 @@ class _opened:
 def _description(archive: zipfile.ZipFile) -> Description:
     entries = archive.infolist()
     if RECORD not in archive.namelist():
-        raise ModelError(f"no model: it holds no {RECORD}")
+        raise ModelError(f"no model: it holds no {RECORD}{_MODELS}")
     if len(entries) > _MOST_ENTRIES or archive.getinfo(RECORD).file_size > _LONGEST_RECORD:
         raise ModelError(f"its {RECORD} or its list of arrays is longer than any model's")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
@@ -231,16 +227,19 @@ def described(record: Mapping[str, Any], network: Network, sha256: str) -> Descr
 def completed(
     found: Description, labels: Sequence[str] | None, before: Pipeline | None
 ) -> Description:
-    """Put other labels and another preprocessing in; raises ValueError for labels that misfit.
+    """Put other labels and another preprocessing in; raises ValueError for what misfits.
 
+    Whatever the ids were of, they are not those of other labels.
     What a JPEG may be reduced to was said of the preprocessing that is replaced: of another one
     nothing is said, and it is read whole.
     """
-    given = {"labels": list(found.labels if labels is None else labels)}
-    changed = replace(found, labels=_names(given, "labels", found.network))
-    if before is None:
-        return changed
-    return replace(changed, preprocessing=before, reduced_decoding=0)
+    if labels is not None:
+        given = {"labels": list(labels)}
+        found = replace(found, labels=_names(given, "labels", found.network), ids=())
+    if before is not None:
+        check_fits(before, found.network, 3 if found.channels == "RGB" else 1)
+        found = replace(found, preprocessing=before, reduced_decoding=0)
+    return found
 
 
 def _shape(given: Any) -> tuple[int, ...]:
@@ -274,6 +273,9 @@ def _names(record: Mapping[str, Any], name: str, network: Network) -> tuple[str,
     given = record.get(name, [])
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise ValueError(f"{name} must be a list of texts")
+    for number, one in enumerate(given, 1):
+        if not is_text(one):
+            raise ValueError(f"{name}: number {number} is no text: {one!r}")
     if given and (len(network.shape) != 1 or len(given) != network.shape[0]):
         raise ValueError(f"{len(given)} {name} for a result of shape {network.shape}")
     return tuple(given)

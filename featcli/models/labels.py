@@ -43,6 +43,15 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return labels
 
 
+def is_text(name: str) -> bool:
+    """Say whether a name can be written: as letters, or as the bytes of a folder's name."""
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def labels_reference(path: str | os.PathLike[str]) -> str:
     """Return what a history calls a file of names: its path, and the beginning of their sha256."""
     return f"{parted(os.fspath(path))[0]}#{_digest(read_labels(path))}"
@@ -64,7 +73,7 @@ def _read(path: str, _mtime: int, size: int) -> tuple[str, ...]:
     if not names:
         raise ValueError("holds no names")
     for number, name in enumerate(names, 1):
-        if not name or any(ord(letter) < 32 for letter in name):
+        if not name or not is_text(name) or any(ord(letter) < 32 for letter in name):
             raise ValueError(f"name {number} is {name!r}: give one name a line")
     return names
 
@@ -84,4 +93,4 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-__all__ = ["labels_reference", "read_labels"]
+__all__ = ["is_text", "labels_reference", "read_labels"]

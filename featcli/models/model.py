@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from featcli import stage
 from featcli.frame import Frame, Step
 from featcli.models.files import Description, ModelError, completed, identity, load
 from featcli.models.labels import labels_reference, read_labels
 from featcli.models.network import Row
 from featcli.models.network import preprocessing as parse_preprocessing
+from featcli.models.pixels import central, check_range, ranged, with_channels
 from featcli.models.references import parted
 from featcli.models.running import Runner
 from featcli.stage import nearest
@@ -24,7 +24,7 @@ from featcli.stage import nearest
 Array = npt.NDArray[Any]
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
 DEFAULT = "imagenet"
-_LONGEST_STRIP = 16  # times as long as wide
+_SLACK = 1e-3  # that a sum of shares in float16 may be off
 
 
 class Runs(Protocol):
@@ -94,7 +94,8 @@ class Model:
         try:
             found = completed(self.description, names, before)
         except ValueError as error:
-            raise ValueError(f"{parted(labels)[0]}: {error}") from None
+            where = f"{parted(labels)[0]}: " if labels else ""
+            raise ValueError(f"{where}{error}") from None
         return Model(
             found,
             self.weights,
@@ -112,7 +113,12 @@ class Model:
     @property
     def last(self) -> str:
         """The name of the last layer."""
-        return self.description.network.names[-1]
+        return self.description.network.last
+
+    @property
+    def embedding(self) -> str:
+        """The name of the layer before the last learned one: its values describe the image."""
+        return self.description.network.embedding
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,7 +131,8 @@ class Model:
         Raises
         ------
         ValueError
-            An array that is neither, or that holds NaN.
+            An array that is neither, or that holds NaN; floats of 0..1 for a model of 0..255; a
+            model that gives no probabilities.
         """
         whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
         step = Step.of("classify", **self.params)
@@ -138,6 +145,11 @@ class Model:
         if not np.isfinite(found).all():
             raise ValueError(
                 "no probabilities come of it: its values are NaN, infinite or too large"
+            )
+        if found.min() < -_SLACK or found.max() > 1 + _SLACK:
+            raise ValueError(
+                f"no probabilities come of it, but {found.min():.4g} to {found.max():.4g}: the "
+                f"model {self.name} does not end in a softmax or sigmoid"
             )
         return found
 
@@ -173,8 +185,11 @@ class Model:
 
         Of a strip more than 16 times as long as wide the far ends are cut off.
         """
-        pixels = _ranged(central(image), self.description.range)
-        return with_channels(pixels, self.description.channels)
+        top = self.description.range
+        pixels = with_channels(ranged(central(image), top), self.description.channels)
+        if self.description.preprocessing and top > 1:
+            check_range(image, top)
+        return pixels
 
     def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
         """Run the network on what `prepare` gives, to its end or to a named layer.
@@ -275,14 +290,14 @@ def name_of(reference: str) -> str:
 
 def _states(path: Path) -> tuple[tuple[int, int], ...]:
     """Return what changes when the file does, or the one beside an .onnx file."""
-    files = [path, path.with_suffix(".json")] if path.suffix == ".onnx" else [path]
+    files = [path, path.with_suffix(".json")] if is_onnx(path) else [path]
     found = [file.stat() for file in files if file.is_file()]
     return tuple((one.st_mtime_ns, one.st_size) for one in found)
 
 
 @lru_cache(maxsize=4)
 def _loaded(path: str, name: str, _states: tuple[tuple[int, int], ...]) -> Model:
-    if path.endswith(".onnx"):
+    if is_onnx(path):
         from featcli.models import onnx
 
         description, runner = onnx.load(Path(path))
@@ -296,14 +311,21 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
     text = os.fspath(name_or_path)
     path = Path(text)
     if path.suffix == "" and "/" not in text and os.sep not in text:
-        path = SHIPPED / f"{text}.npz"
+        own, path = path, SHIPPED / f"{text}.npz"
         if not path.is_file():
+            if own.is_file():
+                return own
             known = shipped()
             near = nearest(text, known) or f": there are {', '.join(known)}"
             raise ValueError(f"no model {text!r}{near} (or give the path of an .npz or .onnx file)")
     elif not path.is_file():
         raise ValueError(f"no model file {text!r}")
     return path
+
+
+def is_onnx(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is a model of another maker, by its name."""
+    return os.fspath(path).lower().endswith(".onnx")
 
 
 def shipped() -> list[str]:
@@ -317,52 +339,13 @@ def _misfit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return f"the model {name} takes an image, not an array of shape {shape}"
 
 
-def central(array: Array) -> Array:
-    """Cut the far ends off a strip: resized by its short side it would fill the memory."""
-    longest = _LONGEST_STRIP * min(array.shape[:2])
-    rows, cols = (slice(max(0, (n - longest) // 2), n - max(0, (n - longest) // 2))
-                  for n in array.shape[:2])  # fmt: skip
-    return array[rows, cols]
-
-
-def _ranged(array: Array, top: int) -> Array:
-    """Bring integers to the model's range; floats are taken to be in it.
-
-    So are integers of more than 16 bits, NumPy's usual type of whole numbers: no picture is that
-    deep, and divided by their largest value all pixels would be black.
-    """
-    if array.dtype.kind in "iu" and array.dtype.itemsize > 2:
-        return array.astype(np.float64)
-    if array.dtype.kind == "f" or (array.dtype == np.uint8 and top == 255):
-        return array
-    if array.dtype.kind not in "biu":
-        raise ValueError(f"takes integers or floats, not {array.dtype}")
-    largest = 1 if array.dtype.kind == "b" else np.iinfo(array.dtype).max
-    scaled = array.astype(np.float64) * (top / largest)
-    return np.rint(scaled).astype(np.uint8) if top == 255 else scaled.astype(np.float32)
-
-
-def with_channels(array: Array, wanted: str) -> Array:
-    """Return RGB or gray; of two or four channels the last is a transparency."""
-    maps = array[:, :, np.newaxis] if array.ndim == 2 else array
-    if maps.shape[2] in (2, 4):
-        maps = maps[:, :, :-1]
-    if maps.shape[2] not in (1, 3):
-        first = maps.shape[0] <= 4
-        hint = "; if its channels come first, read it with --layout chw" if first else ""
-        raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}{hint}")
-    if wanted == "RGB":
-        return maps if maps.shape[2] == 3 else np.repeat(maps, 3, axis=2)
-    return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)
-
-
 __all__ = [
     "DEFAULT",
     "Model",
     "ModelError",
+    "is_onnx",
     "load_model",
     "name_of",
     "path_of",
     "shipped",
-    "with_channels",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from featcli import pipeline
 from featcli import stage as stages
-from featcli.errors import UsageError
+from featcli.errors import StageError, UsageError
 from featcli.frame import Step
 from featcli.models.layers import Layer, Operation, Shape
 from featcli.ops.pooling import count_windows
@@ -23,6 +23,7 @@ from featcli.stage import Converter, Param, Stage
 IN_NETWORK = frozenset({"abs", "flatten", "pool", "relu", "relu6", "sigmoid", "softmax", "tanh"})
 IN_PREPROCESSING = frozenset({"abs", "crop", "flatten", "gray", "normalize", "pool", "resize"})
 LARGEST = 1 << 24  # numbers in what flows between two layers
+_PHOTO = (384, 512)  # as good a size as any
 WIDEST = 4096  # rows or columns that a preprocessing may ask for
 
 _NAME = Param(
@@ -109,7 +110,8 @@ class Network:
     text : str
         In the pipeline grammar.
     shape : tuple of int
-        Of what goes in: (rows, cols, channels) or (n,).
+        Of what goes in: (rows, cols, channels) or (n,); 0 where a network of another maker leaves
+        it open.
 
     Raises
     ------
@@ -138,6 +140,23 @@ class Network:
         return self.nodes[-1].shape
 
     @property
+    def last(self) -> str:
+        """The name of what gives the result."""
+        return self.names[-1]
+
+    @property
+    def embedding(self) -> str:
+        """The layer whose values the last learned layer decides by: what is known of the image.
+
+        A layer that only flattens them is passed over. Where nothing comes before the last learned
+        layer, the result itself.
+        """
+        learned = [number for number, node in enumerate(self.nodes) if node.layer]
+        before = self.nodes[: learned[-1]] if learned else ()
+        found = [node.name for node in before if node.step.stage != "flatten"]
+        return found[-1] if found else self.last
+
+    @property
     def weights(self) -> dict[str, Shape]:
         """The shape of every array of numbers, by name."""
         return {
@@ -152,6 +171,12 @@ class Network:
         """One for each operation."""
         return [row for node in self.nodes for row in _rows(node)]
 
+    def check_input(self, shape: Shape) -> None:
+        """Raise ValueError unless the network takes an array of this shape."""
+        fits = (n == m or m == 0 for n, m in zip(shape, self.input, strict=False))
+        if len(shape) != len(self.input) or not all(fits):
+            raise ValueError(f"the network takes {sizes(self.input)}, not {sizes(shape)}")
+
     def node_of(self, name: str) -> Node:
         """Return the layer that is called so, or that has an operation called so.
 
@@ -165,6 +190,11 @@ class Network:
                 return node
         near = stages.nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
         raise ValueError(f"no layer {name!r}{near}")
+
+
+def sizes(shape: Sequence[int]) -> str:
+    """Write a shape, with ? for what a network leaves open."""
+    return "x".join(str(n or "?") for n in shape)
 
 
 def names_of(node: Node) -> list[str]:
@@ -251,4 +281,17 @@ def preprocessing(text: str) -> pipeline.Pipeline:
     return found
 
 
-__all__ = ["Network", "Node", "Row", "find", "names_of", "preprocessing"]
+def check_fits(before: pipeline.Pipeline, network: Network, channels: int) -> None:
+    """Raise ValueError where neither a photo nor an image of the network's size comes out right."""
+    own = tuple(n or _PHOTO[0] for n in network.input[:2])
+    problems = []
+    for size in (_PHOTO, own) if len(own) == 2 else (_PHOTO,):
+        try:
+            network.check_input(before(np.zeros((*size, channels), np.uint8)).data.shape)
+            return
+        except (StageError, ValueError) as error:
+            problems.append(f"{error} (of a picture of {sizes(size)})")
+    raise ValueError(problems[0])
+
+
+__all__ = ["Network", "Node", "Row", "check_fits", "find", "names_of", "preprocessing", "sizes"]

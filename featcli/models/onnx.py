@@ -1,10 +1,14 @@
 """A model of another maker, as ONNX, run by onnxruntime (the extra `onnx`).
 
-What an .onnx file does not say may stand in a JSON file beside it, of the same name: `name`,
-`title`, `source`, `licence`, `citation`, `preprocessing` (a pipeline), `channels`, `range`,
-`reduced_decoding`, `labels` and `ids`, as in featcli's own model files; and what is seen from the
-graph where it is not said: `layout` ("chw" or "hwc"), `softmax` (true where the results are no
-shares yet) and `input`, where the network leaves its size open.
+What an .onnx file does not say may stand in a JSON file beside it, of the same name:
+
+- `name`, `title`, `source`, `licence`, `citation`, `preprocessing` (a pipeline), `channels`
+  ("RGB" or "gray"), `range` (255 or 1), `reduced_decoding`, `labels` and `ids`, as in featcli's
+  own model files;
+- `input`: rows, columns and channels, where the network leaves its size open;
+- `output`: which result has the classes, where the network gives several;
+- `layout` ("chw" or "hwc", of what goes in) and `softmax` (true where the results are no
+  probabilities yet), where what is seen from the graph is wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,37 +28,42 @@ import numpy.typing as npt
 from featcli.errors import UsageError
 from featcli.extras import extra
 from featcli.models.files import TEXTS, Description, ModelError, described
+from featcli.models.graphs import LARGEST, Graph
 from featcli.models.layers import Shape
-from featcli.models.network import Network, Row
+from featcli.models.network import Network, Row, sizes
 from featcli.stage import nearest
 
 Array = npt.NDArray[Any]
 _LONGEST_SIDECAR = 1 << 22
+_OF_ONNX = ("input", "output", "layout", "softmax")
 _KNOWN = (
     *(name for name in TEXTS if name != "pipeline"),
-    *("range", "reduced_decoding", "labels", "ids", "layout", "softmax", "input"),
+    *("range", "reduced_decoding", "labels", "ids", *_OF_ONNX),
 )
-_SHARES = frozenset({"Softmax", "Sigmoid"})
-_WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-_PASSING = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze"})
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+# By their numbers in TensorProto.
+_TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}
 END = "probabilities"
 
 
 class OnnxNetwork(Network):
     """What is known of the graph: its nodes, with the shapes that onnx finds.
 
-    A size of 0 in `input` is one that the network leaves open.
+    Parameters
+    ----------
+    graph : Graph
+    shape : tuple of int
+        Of what goes in, channels last; 0 where the network leaves it open.
+    softmax : bool
+        Whether one is put at the end: what comes out are no probabilities yet.
     """
 
-    def __init__(self, graph: Any, shape: Shape, chw: bool) -> None:
+    def __init__(self, graph: Graph, shape: Shape, softmax: bool) -> None:
         self.text, self.input, self.nodes = "", shape, ()
-        self.result: Shape = ()
-        self.tensors = {node.name or node.output[0]: node.output[0] for node in graph.node}
-        self.names = (*self.tensors, END)
-        numbers = {one.name: math.prod(one.dims) for one in graph.initializer}
-        shapes = {one.name: _arranged_shape(one, chw) for one in (*graph.value_info, *graph.output)}
-        self._rows = [_row(node, shapes.get(node.output[0], ()), numbers) for node in graph.node]
+        self.graph, self.softmax = graph, softmax
+        self.result = _as_vector(graph.shape(graph.output))
+        ends = [name for name, tensor in graph.names.items() if tensor == graph.output]
+        self.end = _free(END, graph.names) if softmax or not ends else ends[0]
+        self.names = (*graph.names, *([self.end] if self.end not in graph.names else []))
 
     @property
     def shape(self) -> Shape:
@@ -61,16 +71,20 @@ class OnnxNetwork(Network):
         return self.result
 
     @property
-    def rows(self) -> list[Row]:
-        """One for each node."""
-        return self._rows
+    def last(self) -> str:
+        """What gives the result."""
+        return self.end
 
-    def check_input(self, shape: Shape) -> None:
-        """Raise ValueError unless the network takes an array of this shape."""
-        wanted = self.input
-        fits = (n == m or m == 0 for n, m in zip(shape, wanted, strict=False))
-        if len(shape) != len(wanted) or not all(fits):
-            raise ValueError(f"the network takes {sizes(wanted)}, not {sizes(shape)}")
+    @property
+    def embedding(self) -> str:
+        """What goes into the last product with weights."""
+        return self.graph.embedding or self.end
+
+    @property
+    def rows(self) -> list[Row]:
+        """One for each node, and one for the softmax."""
+        added = [Row(self.end, "softmax", self.result, 0, 0)] if self.softmax else []
+        return [*self.graph.rows, *added]
 
     def node_of(self, name: str) -> Any:
         """Raise ValueError, naming the nearest, unless a node is called so."""
@@ -86,76 +100,75 @@ class OnnxRunner:
     ----------
     model : onnx.ModelProto
     network : OnnxNetwork
-    chw : bool
-        Whether the graph has the channels before rows and columns.
-    softmax : bool
-        Whether the results are no shares yet.
     """
 
-    def __init__(self, model: Any, network: OnnxNetwork, chw: bool, softmax: bool) -> None:
+    def __init__(self, model: Any, network: OnnxNetwork) -> None:
         self._model = model
         self._network = network
-        self._chw, self._softmax = chw, softmax
+        self._graph = network.graph
         self._session = cache(self._opened)
+
+    @property
+    def maker(self) -> str:
+        """The program that wrote the file."""
+        return str(self._model.producer_name)
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         """Run on one array and return what the named nodes give, by name."""
-        wanted = self._network.input
-        if x.ndim != len(wanted) or any(
-            n not in (m, 0) for m, n in zip(x.shape, wanted, strict=True)
-        ):
-            raise ValueError(f"the network takes {sizes(wanted)}, not {sizes(x.shape)}")
+        self._network.check_input(x.shape)
         for name in names:
             self._network.node_of(name)
-        session = self._session(tuple(sorted({n for n in names if n != END})))
-        tensors = {name: self._network.tensors.get(name, self._last) for name in names}
-        given = np.moveaxis(x, 2, 0) if x.ndim == 3 and self._chw else x
-        first = session.get_inputs()[0]
-        given = np.ascontiguousarray(given[np.newaxis], dtype=_TYPES[first.type])
-        found = session.run(list(tensors.values()), {first.name: given})
-        return {name: self._arranged(name, data) for name, data in zip(tensors, found, strict=True)}
+        tensors = {name: self._graph.names.get(name, self._graph.output) for name in names}
+        given = self._given(x)
+        with _sound():
+            session = self._session(tuple(sorted(set(tensors.values()))))
+            found = session.run(list(tensors.values()), {self._graph.input: given})
+        arranged = {
+            name: self._arranged(name, tensor, np.asarray(data)[0])
+            for (name, tensor), data in zip(tensors.items(), found, strict=True)
+        }
+        self._check(arranged.get(self._network.end))
+        return arranged
 
-    def result(self) -> Shape:
-        """Return the shape of the result; 0 where it depends on what goes in.
+    def _check(self, result: Array | None) -> None:
+        said = self._network.result
+        if result is not None and said and 0 not in said and result.shape != said:
+            raise ValueError(f"it gives {sizes(result.shape)}, and its file says {sizes(said)}")
 
-        Raises
-        ------
-        ValueError
-            The graph takes no floats.
-        """
-        session = self._session(())
-        first, last = session.get_inputs()[0], session.get_outputs()[0]
-        if first.type not in _TYPES:
-            raise ValueError(f"it takes a {first.type}, and featcli gives floats")
-        if min(self._network.input) > 0:
-            return self.run(np.zeros(self._network.input, np.float32), [END])[END].shape
-        return tuple(n if isinstance(n, int) else 0 for n in last.shape[1:])
+    def _given(self, x: Array) -> Array:
+        """Make of one image what the graph takes: its type, its layout, its batch."""
+        first = next(one for one in self._model.graph.input if one.name == self._graph.input)
+        kind = _TYPES[first.type.tensor_type.elem_type]
+        if kind == np.uint8:
+            x = np.clip(np.rint(x), 0, 255)
+        if x.ndim == 3 and self._graph.is_first(self._graph.input):
+            x = np.moveaxis(x, 2, 0)
+        count = max(self._graph.sizes[self._graph.input][0], 1)
+        return np.ascontiguousarray(np.broadcast_to(x, (count, *x.shape)), dtype=kind)
 
-    @property
-    def _last(self) -> str:
-        return str(self._model.graph.output[0].name)
-
-    def _opened(self, names: tuple[str, ...]) -> Any:
-        """Open a session that gives these nodes too."""
+    def _opened(self, tensors: tuple[str, ...]) -> Any:
+        """Open a session that gives these tensors."""
         onnx, runtime = extra("onnx", "onnx"), extra("onnxruntime", "onnx")
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         known = {one.name for one in model.graph.output}
-        for tensor in {self._network.tensors[name] for name in names} - known:
-            model.graph.output.append(onnx.ValueInfoProto(name=tensor))
+        for tensor in tensors:
+            if tensor not in known:
+                model.graph.output.append(onnx.ValueInfoProto(name=tensor))
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         return runtime.InferenceSession(model.SerializeToString(), options)
 
-    def _arranged(self, name: str, data: Any) -> Array:
-        """Take the one image of the batch, with its channels last."""
-        array: Array = np.asarray(data)[0] if np.ndim(data) > 1 else np.asarray(data)
-        if array.ndim == 3 and self._chw:
+    def _arranged(self, name: str, tensor: str, array: Array) -> Array:
+        """Put the channels of one image's maps last; make a vector of the result."""
+        if array.ndim == 3 and self._graph.is_first(tensor):
             array = np.moveaxis(array, 0, 2)
-        if name == END and self._softmax:
-            powers = np.exp(array - array.max())
-            array = powers / powers.sum()
+        if name == self._network.end:
+            array = array.reshape(_as_vector(array.shape))
+            if self._network.softmax:
+                powers = np.exp(array - array.max())
+                array = powers / powers.sum()
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
@@ -171,13 +184,10 @@ def load(path: Path) -> tuple[Description, OnnxRunner]:
     """
     about = _sidecar(sidecar_of(path))
     try:
-        model, network, runner = _read(path, about)
-    except Exception as error:  # protobuf, onnx and onnxruntime have each their own
-        if isinstance(error, UsageError):
-            raise
-        reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else "broken"
-        raise ModelError(f"{path}: no sound ONNX model: {reason}") from error
-    usual = {"name": path.stem, "title": model.producer_name}
+        network, runner = _read(_parsed(path), about)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from error
+    usual = {"name": path.stem, "title": runner.maker}
     if network.input[-1] == 1 and len(network.input) == 3:
         usual["channels"] = "gray"
     try:
@@ -200,30 +210,47 @@ def identity(path: Path) -> str:
     return found.hexdigest()
 
 
-def sizes(shape: Sequence[int]) -> str:
-    """Write a shape, with ? for what is left open."""
-    return "x".join(str(n or "?") for n in shape)
+@contextmanager
+def _sound() -> Iterator[None]:
+    """Make a ValueError of one line of what protobuf, onnx and onnxruntime raise."""
+    try:
+        yield
+    except (UsageError, ValueError):
+        raise
+    except Exception as error:  # each has its own, with nothing above it
+        reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else "broken"
+        raise ValueError(f"no sound ONNX model: {reason}") from error
 
 
-def _read(path: Path, about: Mapping[str, Any]) -> tuple[Any, OnnxNetwork, OnnxRunner]:
+def _parsed(path: Path) -> tuple[Any, Any]:
+    """Return the model, and its graph with the shapes that onnx finds."""
     onnx = extra("onnx", "onnx")
     extra("onnxruntime", "onnx")
-    model = onnx.load(str(path), load_external_data=False)
-    if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
-        raise ValueError("its weights lie in other files: save it as one file with onnx.save")
-    onnx.checker.check_model(model)
-    known = onnx.shape_inference.infer_shapes(model)
-    given = _first(model.graph)
-    chw = about.get("layout", _layout(given)) == "chw"
-    network = OnnxNetwork(known.graph, _input(given, chw, about), chw)
-    softmax = about.get("softmax", not _gives_shares(model.graph))
-    runner = OnnxRunner(model, network, chw, softmax)
-    network.result = runner.result()
+    with _sound():
+        model = onnx.load(str(path), load_external_data=False)
+        if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
+            raise ValueError("its weights lie in other files: save it as one file with onnx.save")
+        onnx.checker.check_model(model)
+        return model, onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+
+
+def _read(parsed: tuple[Any, Any], about: Mapping[str, Any]) -> tuple[OnnxNetwork, OnnxRunner]:
+    model, known = parsed
+    graph = Graph(
+        known, _input_of(model.graph), _output_of(model.graph, about), about.get("layout", "")
+    )
+    graph.check_sizes()
+    softmax = about.get("softmax", not graph.gives_shares)
+    network = OnnxNetwork(graph, _size(graph, about), softmax)
+    runner = OnnxRunner(model, network)
+    if not network.result or 0 in network.result:
+        if 0 in network.input:
+            raise ValueError("the size of its result is open: say 'input' in the .json beside it")
+        found = runner.run(np.zeros(network.input, np.float32), [network.end])
+        network.result = found[network.end].shape
     if softmax and math.prod(network.result) == 1:
         raise ValueError("it gives one value that is no probability: end it in a sigmoid")
-    if 0 in network.result:
-        raise ValueError("the size of its result is open: say 'input' in the .json beside it")
-    return model, network, runner
+    return network, runner
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
@@ -249,58 +276,70 @@ def _check(record: Mapping[str, Any]) -> None:
             raise ValueError(f"no ONNX model's sidecar says {name!r}{near}")
     if record.get("layout", "chw") not in ("chw", "hwc"):
         raise ValueError(f"layout must be chw or hwc, not {record['layout']!r}")
+    if not isinstance(record.get("output", ""), str):
+        raise ValueError(f"output must be the name of a result, not {record['output']!r}")
     if not isinstance(record.get("softmax", False), bool):
         raise ValueError(f"softmax must be true or false, not {record['softmax']!r}")
 
 
-def _first(graph: Any) -> list[int]:
-    """Return the shape of what goes in, as the graph has it; 0 where it is open."""
+def _input_of(graph: Any) -> str:
+    """Return the tensor that the image becomes; raises ValueError unless there is just one."""
     inner = {one.name for one in graph.initializer}
-    first = next((one for one in graph.input if one.name not in inner), None)
-    if first is None:
-        raise ValueError("nothing goes into it")
-    return [one.dim_value for one in first.type.tensor_type.shape.dim][1:]
+    found = [one for one in graph.input if one.name not in inner]
+    if len(found) != 1:
+        names = f": {', '.join(one.name for one in found)}" if found else ""
+        raise ValueError(f"{len(found) or 'no'} inputs go into it, not one image{names}")
+    kind = found[0].type.tensor_type.elem_type
+    if kind not in _TYPES:
+        raise ValueError("it takes no floats or bytes, and featcli gives those")
+    return str(found[0].name)
 
 
-def _layout(sizes: Sequence[int]) -> str:
-    is_last = len(sizes) == 3 and sizes[2] in (1, 3) and sizes[0] not in (1, 3)
-    return "hwc" if is_last else "chw"
+def _output_of(graph: Any, about: Mapping[str, Any]) -> str:
+    """Return the result that has the classes; raises ValueError where that is not said."""
+    names = [one.name for one in graph.output]
+    named = about.get("output", names[0])
+    if named not in names:
+        raise ValueError(f"it gives no {named!r}{nearest(named, names) or ': but ' + _list(names)}")
+    if len(names) > 1 and "output" not in about:
+        raise ValueError(
+            f"it gives {len(names)} results: {_list(names)}; say which has the classes in the "
+            f'.json beside it, as {{"output": "{names[0]}"}}'
+        )
+    if not graph.output[names.index(named)].type.HasField("tensor_type"):
+        raise ValueError(f"what it gives as {named!r} is no array of numbers")
+    return str(named)
 
 
-def _input(given: list[int], chw: bool, about: Mapping[str, Any]) -> Shape:
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+
+
+def _size(graph: Graph, about: Mapping[str, Any]) -> Shape:
     """Return the shape of what goes in, channels last."""
-    arranged = [*given[1:], given[0]] if len(given) == 3 and chw else given
-    found = about.get("input", arranged)
-    if (
-        not isinstance(found, list)
-        or len(found) not in (1, 3)
-        or not all(isinstance(n, int) and 0 <= n < 10_000 for n in found)
-    ):
-        raise ValueError(f"its input has the shape {found}, which is no image's and no vector's")
+    whole = graph.sizes.get(graph.input, [])
+    if len(whole) not in (2, 4):
+        raise ValueError(
+            f"its input is of {sizes(whole) or 'an unknown size'}: a batch of images has four "
+            "sizes, one of vectors two"
+        )
+    shape = list(graph.shape(graph.input))
+    found = about.get("input", shape)
+    is_size = isinstance(found, list) and all(type(n) is int and 0 <= n < 10_000 for n in found)
+    if not is_size or len(found) != len(shape):
+        raise ValueError(f"input must be {len(shape)} whole numbers, not {found}")
+    if any(n not in (m, 0) for n, m in zip(shape, found, strict=True)):
+        raise ValueError(f"input is {sizes(found)}, and the network takes {sizes(shape)}")
+    if math.prod(max(n, 1) for n in found) > LARGEST:
+        raise ValueError(f"its input of {sizes(found)} is too large to be held")
     return tuple(found)
 
 
-def _arranged_shape(one: Any, chw: bool) -> Shape:
-    """Return the shape of a tensor without the batch, channels last; () if it is not known."""
-    found = [size.dim_value for size in one.type.tensor_type.shape.dim][1:]
-    if 0 in found:
-        return ()
-    return tuple([*found[1:], found[0]] if len(found) == 3 and chw else found)
+def _as_vector(shape: Shape) -> Shape:
+    """Leave out sizes of 1 around the classes, as of (1, 1, classes)."""
+    return (math.prod(shape),) if shape and math.prod(shape) == max(shape) else shape
 
 
-def _row(node: Any, shape: Shape, numbers: Mapping[str, int]) -> Row:
-    """Say of a node what is known; its multiply-adds where weights are moved over positions."""
-    parameters = sum(numbers.get(name, 0) for name in node.input)
-    macs = 0
-    if node.op_type in _WEIGHTED and shape:
-        macs = numbers.get(node.input[1], 0) * math.prod(shape[:-1])
-    return Row(node.name or node.output[0], node.op_type, shape, parameters, macs)
-
-
-def _gives_shares(graph: Any) -> bool:
-    """Say whether a softmax or sigmoid ends the graph, but for what changes the shape alone."""
-    makers = {name: node for node in graph.node for name in node.output}
-    node = makers.get(graph.output[0].name)
-    while node is not None and node.op_type in _PASSING:
-        node = makers.get(node.input[0])
-    return node is not None and node.op_type in _SHARES
+def _free(name: str, taken: Mapping[str, str]) -> str:
+    """Return a name that no node has."""
+    return name if name not in taken else _free(f"{name}_", taken)

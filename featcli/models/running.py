@@ -108,8 +108,7 @@ class Runner:
         ValueError
             No such layer, or an array of another shape than the network's input.
         """
-        if x.shape != self._network.input:
-            raise ValueError(f"the network takes {self._network.input}, not {x.shape}")
+        self._network.check_input(x.shape)
         wanted = {name: self._network.node_of(name) for name in names}
         last = max((self._network.nodes.index(node) for node in wanted.values()), default=-1)
         found: dict[str, Array] = {}

@@ -11,16 +11,14 @@ import numpy.typing as npt
 from featcli.errors import StageError
 from featcli.frame import Array, Frame, Source, Step
 from featcli.models.labels import labels_reference
-from featcli.models.model import central, load_model, name_of
+from featcli.models.model import DEFAULT, load_model, name_of
 from featcli.models.network import preprocessing as parse_preprocessing
+from featcli.models.pixels import central
 from featcli.ops.resizing import resize
 from featcli.pipeline import Pipeline
 from featcli.stage import Converter, stage
 
-ModelName = Annotated[
-    str,
-    Converter(lambda text: load_model(text).reference, "NAME|PATH", tag=lambda text: name_of(text)),
-]
+ModelName = Annotated[str, Converter(str, "NAME|PATH", tag=lambda text: name_of(text))]
 # What completes a model is no part of a file's name: the next run replaces what another one gave.
 Labels = Annotated[str, Converter(labels_reference, "FILE", tag=lambda _: "")]
 Preprocessing = Annotated[
@@ -34,9 +32,24 @@ def _labels(
     return load_model(model, labels=labels, preprocessing=preprocessing).labels
 
 
-@stage(takes="any", gives="vector", labels=_labels, tag="{model}{labels}{preprocessing}")
+def _known(model: str, **others: str) -> dict[str, str]:
+    """Say which model a name means today."""
+    return {"model": load_model(model).reference, **others}
+
+
+@stage(
+    takes="any",
+    gives="vector",
+    labels=_labels,
+    tag="{model}{labels}{preprocessing}",
+    settle=_known,
+)
 def classify(
-    x: npt.ArrayLike, model: ModelName, *, labels: Labels = "", preprocessing: Preprocessing = ""
+    x: npt.ArrayLike,
+    model: ModelName = DEFAULT,
+    *,
+    labels: Labels = "",
+    preprocessing: Preprocessing = "",
 ) -> Array:
     """Say what an image shows: the probability of every class that a model knows.
 
@@ -61,14 +74,27 @@ def classify(
     return found.shares(x)
 
 
+def _seen(model: str, layer: str, preprocessing: str) -> dict[str, str]:
+    """Say which layer is meant, too."""
+    found = load_model(model)
+    name = layer or found.embedding
+    found.check_layer(name)
+    return {"model": found.reference, "layer": name, "preprocessing": preprocessing}
+
+
 @stage(
     takes="any",
     gives="vector",
     labels=lambda _labels, **_: (),
     tag="{model}-{layer}{preprocessing}",
+    settle=_seen,
 )
 def features(
-    x: npt.ArrayLike, model: ModelName, *, layer: str = "pool", preprocessing: Preprocessing = ""
+    x: npt.ArrayLike,
+    model: ModelName = DEFAULT,
+    *,
+    layer: str = "",
+    preprocessing: Preprocessing = "",
 ) -> Array:
     """Give the vector that a layer of a model sees.
 
@@ -79,7 +105,8 @@ def features(
     model : str
         As for classify.
     layer : str
-        The layer's name; 'featcli info MODEL' lists them.
+        The layer's name; 'featcli info MODEL' lists them. Without it the one before the last
+        learned layer, such as pool of imagenet.
     preprocessing : str
         As for classify.
 
@@ -89,7 +116,7 @@ def features(
         Maps are flattened channel by channel, each row by row, as by flatten.
     """
     found = load_model(model, preprocessing=preprocessing)
-    return flat(found.run(found.prepare(x), layer))
+    return flat(found.run(found.prepare(x), layer or found.embedding))
 
 
 def flat(data: Array) -> Array:

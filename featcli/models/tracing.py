@@ -10,8 +10,9 @@ import numpy as np
 from featcli.errors import FeatError, StageError
 from featcli.frame import Array, Frame, Step
 from featcli.models.layers import Operation, Shape
-from featcli.models.model import Model, central
+from featcli.models.model import Model
 from featcli.models.network import Node
+from featcli.models.pixels import central
 from featcli.models.rules import cut, picked, rule_of, rule_of_operation
 from featcli.models.running import operation
 from featcli.pipeline import Pipeline, apply, caption

@@ -11,8 +11,8 @@ from featcli.datasets.gathering import Fit
 from featcli.datasets.items import DataError, Source
 from featcli.errors import ReadError
 from featcli.models.learning.product import Preparation
-from featcli.models.model import with_channels
 from featcli.models.network import preprocessing
+from featcli.models.pixels import with_channels
 from featcli.training.options import Options, size_steps
 
 Array = npt.NDArray[Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,7 +153,53 @@ def test_a_wrong_preprocessing_is_one_line(text, words, workspace, inline):
 
 def test_a_preprocessing_that_gives_another_shape_says_so(workspace, inline):
     done = inline("classify", "one.png", "--model", "digits", "--preprocessing", "resize 9x9")
-    assert_refused(done, 1, "one.png", "28", "9")
+    assert_refused(done, 2, "--preprocessing", "takes 28x28x1, not 9x9x1")
+    done = inline(
+        "classify", "one.png", "--model", "digits", "--preprocessing", "resize 9 | crop 28"
+    )
+    assert_refused(done, 2, "--preprocessing", "crop", "384x512")
+
+
+def test_a_preprocessing_may_leave_images_of_the_right_size_as_they_are(workspace):
+    model = api.load_model("digits", preprocessing="normalize 33 78")
+    assert model(np.full((28, 28, 1), 200)).data.shape == (10,)
+    with pytest.raises(ValueError, match="takes 28x28x1, not 30x28x1"):
+        model(np.full((30, 28, 1), 200))
+
+
+def test_other_names_have_no_ids_of_the_model(workspace, inline):
+    (workspace / "own.txt").write_text("".join(f"thing {n}\n" for n in range(1000)))
+    done = inline("classify", "photo.jpg", "--no-files")
+    assert "id" in json.loads(done.stdout)["top"][0]
+    done = inline("classify", "photo.jpg", "--no-files", "--labels", "own.txt")
+    assert "id" not in json.loads(done.stdout)["top"][0]
+
+
+@pytest.mark.parametrize("model", ["", "digits", "zero-one"])
+def test_what_is_left_out_means_the_same_in_a_pipeline(model, workspace, inline):
+    np.save("nine.npy", np.arange(9.0))
+    image = "nine.npy" if model == "zero-one" else "photo.jpg"
+    option = ("--model", model) if model else ()
+    for command in ("classify", "features"):
+        first = inline(command, image, "--decode", "exact", *option, "-o", "first/")
+        assert first.returncode == 0, first.stderr
+        second = inline("run", f"{command} {model}", image, "-o", "second/")
+        assert second.returncode == 0, second.stderr
+        one, two = (max(Path(name).glob("*.npy"), key=mtime) for name in ("first", "second"))
+        assert one.name == two.name
+        assert api.read(one).history[-1] == api.read(two).history[-1]
+        np.testing.assert_array_equal(np.load(one), np.load(two))
+
+
+def mtime(path):
+    return path.stat().st_mtime_ns
+
+
+def test_features_describe_an_image_before_it_has_a_class(workspace, inline):
+    for model, layer, count in (("imagenet", "pool", 1280), ("digits", "relu3", 1600)):
+        done = inline("features", "photo.jpg", "--model", model)
+        assert done.stdout.strip() == f"photo.{model}-{layer}.npy"
+        assert np.load(f"photo.{model}-{layer}.npy").shape == (count,)
 
 
 def test_lines_end_as_any_system_ends_them(workspace):

@@ -49,7 +49,7 @@ def test_its_layers_are_those_of_the_paper(model):
     assert sum(row.parameters for row in model.layers) == 4_631_000
     assert rows["stem"].shape == (112, 112, 32)
     assert rows["block3.depthwise"].shape == (56, 56, 144)
-    assert rows["block16"].shape == (7, 7, 320) if "block16" in rows else True
+    assert rows["block16.project"].shape == (7, 7, 320)
     assert rows["head"].shape == (7, 7, 1280)
     assert rows["pool"].shape == (1, 1, 1280)
     assert [name for name in rows if rows[name].kind == "add"] == [
@@ -84,6 +84,7 @@ def test_the_preprocessing_is_that_of_pillow(model, samples):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float32])
 def test_images_of_any_kind_get_probabilities(model, shape, dtype):
     x = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
+    x = x * np.float32(255) if dtype == np.float32 else x
     found = model(x) if x.ndim == 3 else model(api.Frame(x))
     assert found.data.shape == (1000,)
     assert np.isfinite(found.data).all()
@@ -100,6 +101,16 @@ def test_what_is_no_image_is_refused(model):
         model(np.ones(9))
     with pytest.raises(ValueError, match="1 to 4 channels, not 7"):
         model(np.ones((5, 5, 7)))
+
+
+def test_floats_of_0_to_1_are_not_taken_as_black(model, samples):
+    photo = api.read(samples / "coffee.jpg").data
+    with pytest.raises(ValueError, match="multiply them by 255"):
+        model(photo / 255)
+    assert best(model(photo.astype(np.float32)), 1) == ["espresso"]
+    brighter = api.Pipeline("normalize 0 0.00392157 | classify")(api.Frame(photo / 255))
+    assert best(brighter, 1) == ["espresso"]
+    assert np.isfinite(model(np.zeros((5, 5, 3))).data).all()
 
 
 def layers_in_torch(torch, weights, text, x):

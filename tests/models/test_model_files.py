@@ -61,7 +61,7 @@ def test_a_model_that_was_saved_loads_again(tmp_path):
     assert (model.name, model.labels) == ("tiny", ("no", "yes"))
     for name, array in weights().items():
         np.testing.assert_array_equal(model.weights[name], array)
-    frame = model(np.ones((5, 5)))
+    frame = model(np.full((5, 5), 9))
     assert frame.labels == ("no", "yes")
     np.testing.assert_allclose(frame.data.sum(), 1, rtol=1e-6)
     assert frame.history[-1].stage == "classify"
@@ -136,6 +136,7 @@ BROKEN = {
     "a deep record": ({"record": None, "raw": {}}, "model.json"),
     "no shape": ({"record": changed(input="4")}, "input must be the shape"),
     "labels for another result": ({"record": changed(labels=["one"])}, "1 labels for a result"),
+    "half a letter for a label": ({"record": changed(labels=["no", "\ud800"])}, "number 2"),
     "a strange range": ({"record": changed(range=7)}, "range must be 1 or 255"),
     "a list for a record": ({"record": [1]}, "model.json"),
     "weights of another day": ({"sign": False}, "sha256 differs"),
@@ -151,8 +152,8 @@ def test_a_broken_model_is_one_line_and_exit_1(kind, workspace, inline):
             archive.writestr("model.json", "[" * 100_000 if how["record"] is None else "[1]")
     else:
         write("m.npz", **how)
-    done = inline("classify", "photo.jpg", "--model", "m.npz", "--no-files")
-    assert_refused(done, 1, "m.npz", words)
+    for command in (("classify", "photo.jpg", "--no-files", "--model"), ("info",)):
+        assert_refused(inline(*command, "m.npz"), 1, "m.npz", words)
 
 
 def test_a_truncated_model_is_one_line_and_exit_1(workspace, inline):

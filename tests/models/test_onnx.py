@@ -211,9 +211,9 @@ def test_what_takes_no_image_is_refused(make, inline):
     from onnx import TensorProto
 
     make("whole.onnx", dtype=TensorProto.INT64)
-    assert_refused(inline("info", "whole.onnx"), 1, "whole.onnx", "no sound ONNX model")
+    assert_refused(inline("info", "whole.onnx"), 1, "whole.onnx", "floats or bytes")
     make("video.onnx", shape=(1, 3, 8, 8, 8))
-    assert_refused(inline("info", "video.onnx"), 1, "video.onnx", "no image's")
+    assert_refused(inline("info", "video.onnx"), 1, "video.onnx", "1x3x8x8x8", "four sizes")
 
 
 def test_weights_in_other_files_are_refused(tiny, inline):

@@ -1,8 +1,9 @@
 """Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.
 
 The layer is named by --layer; 'featcli info imagenet' lists those of the network that ships with
-featcli. Its layer pool, which is the default, gives 1280 numbers: what the network knows of the
-image before it decides on a class. Maps are flattened channel by channel, as by flatten.
+featcli. Without it the layer is taken that the last learned one decides by: of that network pool,
+1280 numbers, what it knows of the image before it decides on a class. Maps are flattened channel
+by channel, as by flatten.
 
 -o FILE takes all images as the rows of one matrix, in the order of the inputs: .npy (its sidecar
 has the keys), .npz (with the keys, and a matrix for each layer), .csv, .jsonl or .parquet. A
@@ -41,7 +42,7 @@ from featcli.models.stages import Extraction
 
 def _features(layer: tuple[str, ...], **settings: Any) -> None:
     model = opened(settings)
-    layers = layer or (("pool",) if "pool" in model.names else (model.names[-1],))
+    layers = layer or (model.embedding,)
     for name in ("key", "keys"):
         if name in layers:
             raise UsageError(
@@ -66,7 +67,8 @@ command = Command(
             multiple=True,
             metavar="NAME",
             group="Model",
-            help="Whose values to give; several in one pass.  [default: pool, or the last]",
+            help="Whose values to give; several in one pass.  [default: the one before the last "
+            "learned layer: pool of imagenet]",
         ),
         *output_options("output"),
         options.Grouped(
