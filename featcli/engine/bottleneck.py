@@ -68,7 +68,7 @@ class Bottleneck:
         self._pads = (same(rows, size, stride), same(cols, size, stride))
         self._expand = expand and (expand[0], np.tile(expand[1], cols))
         self._taps = _ready(*depthwise, stride, self._out[1])
-        self._project = project
+        self._project = (project[0], np.tile(project[1], self._out[1]))
         self._activate = activate
         self._skip = skip
 
@@ -80,7 +80,8 @@ class Bottleneck:
         for top, filtered in self._strips(x):
             part = result[top : top + len(filtered)].reshape(-1, weight.shape[1])
             np.matmul(filtered.reshape(len(part), -1), weight, out=part)
-        result += bias
+        each_row = result.reshape(rows, -1)
+        each_row += bias
         if self._skip:
             result += x
         return result
@@ -106,7 +107,7 @@ class Bottleneck:
             self._activate(part, part)
             yield top, part
             known = max(0, needed - count * taps.stride)
-            padded[:known] = padded[needed - known : needed].copy()
+            padded[:known] = padded[needed - known : needed]
             first += count * taps.stride
 
     def _fill(self, x: Array, padded: Array, span: tuple[int, int], first: int, left: int) -> None:
