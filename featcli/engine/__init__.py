@@ -8,11 +8,22 @@ what all of them must give.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from featcli.engine.planner import Plan, plan
-from featcli.engine.window import Array
+if TYPE_CHECKING:
+    from featcli.engine.planner import Plan, plan
+    from featcli.engine.window import Array
 
 __all__ = ["Plan", "correlate", "plan"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the planner, with all its paths, only for those who plan: a network does not."""
+    if name not in ("Plan", "plan"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from featcli.engine import planner
+
+    return getattr(planner, name)
 
 
 def correlate(
@@ -66,6 +77,8 @@ def correlate(
     --------
     featcli.engine.reference.correlate : the definition.
     """
+    from featcli.engine.planner import plan
+
     made = plan(
         x.shape,
         x.dtype,

@@ -9,8 +9,7 @@ these, `featcli info` prints them, and `featcli.models.running` runs them. Every
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from featcli.engine import layers as engine
 from featcli.ops.resizing import Size
@@ -20,8 +19,7 @@ Shape = tuple[int, ...]
 Activation = Literal["none", "relu", "relu6", "sigmoid", "tanh", "abs", "softmax"]
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation of a layer.
 
     Attributes
@@ -45,12 +43,11 @@ class Operation:
     shape: Shape
     weights: dict[str, Shape]
     macs: int
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any]
     activation: str = "none"
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """Operations in a row, and what joins their input at the end, if anything does.
 
     Attributes

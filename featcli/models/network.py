@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,8 +62,7 @@ def _plain(name: str) -> Stage:
     return stages.get(name)
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A layer in its place.
 
     Attributes
@@ -91,8 +90,7 @@ class Node:
             yield (f"{self.name}.{one.name}" if one.name else self.name), one
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What `info` says of an operation, or of a layer that has no numbers."""
 
     name: str

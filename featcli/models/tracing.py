@@ -249,7 +249,7 @@ class _Block:
         number: int,
     ) -> int:
         """Record what a softmax is taken of as a layer of its own: it takes all of it at once."""
-        plain = operation(replace(one, activation="none"), before, weights)
+        plain = operation(one._replace(activation="none"), before, weights)
         data = plain(self._record.layers[number].data)
         rule = replace(rule, activation="none")
         title = f"{_title(one)}, before softmax"

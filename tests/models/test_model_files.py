@@ -266,3 +266,26 @@ def test_an_npz_that_is_no_model_says_so(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.ones(3))
     with pytest.raises(FeatError, match="no model"):
         api.load_model(tmp_path / "a.npz")
+
+
+def test_every_number_of_16_bits_is_read_as_it_is(tmp_path):
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = np.ascontiguousarray(every[np.isfinite(every)])
+    record = {
+        "name": "wide",
+        "input": [1],
+        "pipeline": f"dense {len(finite)} --no-bias --name a",
+        "labels": [],
+    }
+    path = write(tmp_path / "m.npz", record, {"a.weight": finite[np.newaxis]})
+    found = api.load_model(path).weights["a.weight"][0]
+    np.testing.assert_array_equal(found.view(np.int32), finite.astype(np.float32).view(np.int32))
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_numbers_of_16_bits_that_are_not_finite_are_refused(bad, tmp_path):
+    halves = {key: array.astype(np.float16) for key, array in weights().items()}
+    halves["b.bias"][1] = bad
+    path = write(tmp_path / "m.npz", RECORD, halves)
+    with pytest.raises(api.FeatError, match=r"b\.bias holds numbers that are not finite"):
+        api.load_model(path)
