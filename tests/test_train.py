@@ -78,8 +78,10 @@ def test_a_report_shows_history_curves_filters_and_confusion(desk, inline):
     assert_refused(refused, 2, "exists already: --overwrite")
 
 
-def test_a_traced_step_is_told(desk, inline):
+@pytest.mark.parametrize("decay", [0, 0.3])
+def test_a_traced_step_is_told(decay, desk, inline):
     given = (*QUICK, "--epochs", 1, "--trace-step", 2, "--optimizer", "sgd", "--momentum", 0)
+    given += ("--weight-decay", decay) if decay else ()
     told = inline("train", "bars.npz", "-o", "m.npz", *given).stderr
     step = told[told.index("step 2, a batch of 16 images") :].splitlines()
     words = ["step", "guess", "loss", "weight", "slope", "gradient", "after", "new"]
@@ -87,8 +89,9 @@ def test_a_traced_step_is_told(desk, inline):
     before = float(step[3].rsplit(" ", 1)[1])
     gradient = float(step[5].split(", ")[1].split()[0])
     after = float(step[6].split("=")[1].split(",")[0])
-    rate = float(step[6].rsplit(" ", 1)[1])
-    assert after == pytest.approx(before - rate * gradient, abs=2e-6)
+    rate = float(step[6].split("a rate of ")[1].split()[0])
+    assert after == pytest.approx(before - rate * (gradient + decay * before), abs=2e-6)
+    assert ("a weight decay of 0.3" in step[6]) == bool(decay)
 
 
 def test_a_head_on_the_shipped_network_learns_photos_from_few(desk, inline):
@@ -216,6 +219,12 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--kernels", "sobbel-x"), 2, "--kernels: "),
     (("bars.npz", "-o", "m.npz", "--kernels", "roberts-x"), 2, "odd size"),
     (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--augment", "flip"), 2, "--augment"),
+    (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--channels", "RGB"), 2, "--channels RGB"),
+    (
+        ("bars.npz", "-o", "m.npz", "--from", "imagenet", "--head-only", "--channels", "gray"),
+        2,
+        "--channels: the model of --from says itself",
+    ),
     (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--arch", "lenet"), 2, "--arch lenet"),
 ]
 

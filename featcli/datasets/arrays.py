@@ -39,7 +39,7 @@ class Arrays:
         self._path, self._x = path, x
         try:
             with zipfile.ZipFile(path) as archive:
-                self._labels = _checked(self._entry(archive, y), path, y)
+                self._labels = _checked(self._classes(archive, y), path, y)
                 with self._stream(archive, x) as stream:
                     header, _ = npy.read_header(stream)
         except (OSError, zipfile.BadZipFile, ReadError) as error:
@@ -91,9 +91,12 @@ class Arrays:
             known = ", ".join(one.removesuffix(".npy") for one in archive.namelist())
             raise ReadError(f"has no array {name!r}, only: {known or 'nothing'}") from None
 
-    def _entry(self, archive: zipfile.ZipFile, name: str) -> Array:
+    def _classes(self, archive: zipfile.ZipFile, name: str) -> Array:
         with self._stream(archive, name) as stream:
-            return npy.read(stream, archive.getinfo(f"{name}.npy").file_size)
+            try:
+                return npy.read(stream, archive.getinfo(f"{name}.npy").file_size)
+            except ReadError as error:
+                raise ReadError(f"{name}: {error}; classes are numbers from 0") from error
 
 
 def _pixels(image: Array, name: str) -> Array:
@@ -104,7 +107,17 @@ def _pixels(image: Array, name: str) -> Array:
 
 
 def _checked(labels: Array, path: Path, name: str) -> Array:
-    whole = labels.dtype.kind in "iu" and labels.ndim == 1 and labels.size > 0
-    if not whole or labels.min() < 0 or labels.max() >= _MOST_CLASSES:
-        raise DataError(f"{path}: {name} must be one whole number of at least 0 for each image")
+    """Return the classes of the images; raises DataError for what numbers no classes."""
+    if labels.ndim != 1 or not labels.size:
+        raise DataError(f"{path}: {name} must be (n,), a class for each image, not {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {name} must be whole numbers of at least 0, not {labels.dtype}: save "
+            f"{name}.astype(int)"
+        )
+    if labels.min() < 0 or labels.max() >= _MOST_CLASSES:
+        raise DataError(
+            f"{path}: {name} holds {labels.min()} to {labels.max()}; classes are numbered from 0, "
+            f"{_MOST_CLASSES:,} at most"
+        )
     return labels

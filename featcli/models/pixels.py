@@ -54,7 +54,7 @@ def with_channels(array: Array, wanted: str) -> Array:
         maps = maps[:, :, :-1]
     if maps.shape[2] not in (1, 3):
         first = maps.shape[0] <= 4
-        hint = "; if its channels come first, read it with --layout chw" if first else ""
+        hint = "; channels come last (--layout chw reads such files)" if first else ""
         raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}{hint}")
     if wanted == "RGB":
         return maps if maps.shape[2] == 3 else np.repeat(maps, 3, axis=2)

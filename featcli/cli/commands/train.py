@@ -211,9 +211,11 @@ def _from_command(given: dict[str, Any]) -> Options:
 def _check_trunk(given: dict[str, Any]) -> None:
     if given["base"] and given["kernels"]:
         raise UsageError("--kernels: either these or the layers of --from come first, not both")
-    for name in ("size", "augment"):
-        if given["base"] and given[name] not in ("", None, "none"):
+    for name in ("size", "augment", "channels"):
+        if given["base"] and given[name] not in ("", None, "none", "auto"):
             raise UsageError(f"--{name}: the model of --from says itself what it takes")
+    if given["kernels"] and given["channels"] == "RGB":
+        raise UsageError("--channels RGB: --kernels take gray pictures")
     if given["kernels"] and given["augment"] != "none":
         raise UsageError("--augment: the answers of --kernels are computed once for each image")
 

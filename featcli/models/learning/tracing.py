@@ -41,8 +41,8 @@ class Told:
         weight leads to, and dz/dw, the value that the weight is multiplied with.
     gradient : float
         dL/dw: the mean of slope times value over the batch.
-    rate : float
-        The learning rate.
+    rate, decay : float
+        The learning rate, and how strongly the weight is drawn to zero.
     """
 
     step: int
@@ -60,6 +60,7 @@ class Told:
     value: float
     gradient: float
     rate: float
+    decay: float
 
     @property
     def answer(self) -> int:
@@ -133,6 +134,7 @@ class _Half:
             value=float(self._values[row, 0]),
             gradient=float(self._gradients[row, unit]),
             rate=training.rate,
+            decay=training.recipe.weight_decay,
         )
 
 
@@ -163,6 +165,7 @@ def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
     """
     right = names[told.wanted]
     row, unit = told.place
+    decay = f" and a weight decay of {told.decay:g}" if told.decay else ""
     guess = _guess(told, names)
     return [
         f"step {told.step}, a batch of {told.images} images",
@@ -172,7 +175,7 @@ def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
         f"  slope     {_slope(told)}",
         f"  gradient  dL/dw = dL/dz * dz/dw = {told.slope:.6f} * {told.value:.6f} = "
         f"{told.slope * told.value:.6f} for the first image, {told.gradient:.6f} as the mean",
-        f"  after     w = {told.after:.6f}, by {how} with a rate of {told.rate:g}",
+        f"  after     w = {told.after:.6f}, by {how} with a rate of {told.rate:g}{decay}",
         f"  new loss  {told.new_loss:.6f}",
     ]
 
