@@ -155,7 +155,7 @@ BAD = {
     "fractions": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y / 2), "not float64: save y"),
     "truths": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y > 0), "not bool: save"),
     "texts": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y.astype(str)), "classes are numbers"),
-    "a column": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y[:, None]), "a class for each image, not"),
+    "a column": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y[:, None]), "a class for each image"),
     "huge label": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y + 10**6), "10,000 at most"),
     "gap": (lambda p: npz(p.with_suffix(".npz"), x=X, y=Y * 2), "no image is of class '1'"),
     "axes": (lambda p: npz(p.with_suffix(".npz"), x=X[0], y=Y), "must be .n, rows, cols"),
