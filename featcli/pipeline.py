@@ -88,9 +88,26 @@ class Pipeline:
     @property
     def enough(self) -> int:
         """How many rows and columns of a picture the first stage makes do with; 0 if all count."""
-        step = self.steps[0]
-        hook = stages.get(step.stage).enough
-        return hook(**dict(step.params)) if hook else 0
+        return self._asked(stages.get(self.steps[0].stage).enough)
+
+    @property
+    def top(self) -> int:
+        """In which range 0..top the first stage takes pixels; 0 as the file has them."""
+        return self._asked(stages.get(self.steps[0].stage).top)
+
+    def _asked(self, hook: Callable[..., int] | None) -> int:
+        return hook(**dict(self.steps[0].params)) if hook else 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out who watches: another process has its own."""
+        return self.__dict__ | {"watch": None}
+
+    def hand_over(self) -> Any:
+        """Return what was kept of an input for whoever writes its results; nothing here."""
+        return None
+
+    def take_over(self, kept: Any) -> None:
+        """Keep what another process has handed over."""
 
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
         """Return part and history of every result, before anything is computed."""

@@ -157,6 +157,7 @@ class Stage:
     dtype: str | Callable[..., Any]
     explain: Callable[..., str] | None = None
     enough: Callable[..., int] | None = None
+    top: Callable[..., int] | None = None
     settle: Callable[..., Mapping[str, Any]] | None = None
     learned: bool = False
 
@@ -227,6 +228,7 @@ def stage(
     dtype: str | Callable[..., Any] = "float32",
     explain: Callable[..., str] | None = None,
     enough: Callable[..., int] | None = None,
+    top: Callable[..., int] | None = None,
     settle: Callable[..., Mapping[str, Any]] | None = None,
     learned: bool = False,
 ) -> Callable[[Function], Function]:
@@ -251,6 +253,9 @@ def stage(
     enough : callable, optional
         `enough(**params)` says how many rows and columns of a picture are enough for the stage,
         so that a larger one may be decoded at a part of its size.
+    top : callable, optional
+        `top(**params)` says in which range 0..top the stage takes pixels, whatever the depth of
+        the file is; 0 as they are.
     settle : callable, optional
         `settle(**params)` returns what they are in a history: what one of them leaves open and
         another decides. Raises ValueError for what cannot be.
@@ -264,7 +269,7 @@ def stage(
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
-            function, takes, gives, labels, form, dtype, explain, enough, settle, learned
+            function, takes, gives, labels, form, dtype, explain, enough, top, settle, learned
         )
         return function
 

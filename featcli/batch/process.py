@@ -104,10 +104,14 @@ def process(task: Task, job: Job) -> Outcome:
 
 
 class Prepared(NamedTuple):
-    """An input on its way: its outcome so far, and the results that are to be written."""
+    """An input on its way: its outcome so far, and the results that are to be written.
+
+    Another process writes them with what the pipeline has kept for that.
+    """
 
     outcome: Outcome
     frames: tuple[Frame, ...] = ()
+    kept: Any = None
 
 
 def prepare(task: Task, job: Job) -> Prepared:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -136,10 +135,8 @@ def _pooled(
     from featcli.batch.worker import Start
 
     mine = job.sink.for_worker()
-    pipeline = copy.copy(job.pipeline)
-    pipeline.watch = None
     start = Start(
-        job._replace(sink=mine or Sink(), pipeline=pipeline),
+        job._replace(sink=mine or Sink()),
         writes=mine is not None,
         share=cores.allowed() // jobs,
         watch=job.pipeline.watch is not None,
@@ -147,12 +144,13 @@ def _pooled(
 
     def clear(task: Task, process: int) -> None:
         heading = task.item.heading()
-        job.sink.clear(heading._replace(history=(*heading.history, *pipeline.steps)), process)
+        job.sink.clear(heading._replace(history=(*heading.history, *job.pipeline.steps)), process)
 
     pool = Pool(start, feed, plan, jobs, choices.timeout, arrived if mine else _nothing, clear)
     try:
         for answer in pool.answers():
             if isinstance(answer, Prepared):
+                job.pipeline.take_over(answer.kept)
                 answer = complete(answer, job.sink)
             if not mine:
                 arrived(answer)

@@ -122,7 +122,8 @@ def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
         if start.writes:
             return process(task, start.job)._replace(lines=tuple(lines))
         ready = prepare(task, start.job)
-        return Prepared(ready.outcome._replace(lines=tuple(lines)), ready.frames)
+        kept = start.job.pipeline.hand_over()
+        return Prepared(ready.outcome._replace(lines=tuple(lines)), ready.frames, kept)
     except (FeatError, OSError) as error:
         return Stop(error)
 

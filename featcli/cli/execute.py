@@ -24,7 +24,6 @@ from featcli.batch.running import Choices, run_all
 from featcli.batch.trees import Excluded
 from featcli.cli import places
 from featcli.cli.command import meant
-from featcli.cli.messages import printable
 from featcli.cli.places import Table
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.errors import FeatError, UsageError
@@ -44,7 +43,6 @@ def execute(
     settings: Settings,
     stage: Stage | None = None,
     *,
-    options: ReadOptions | None = None,
     writing: WriteOptions | None = None,
     sink: Callable[[WriteOptions], Sink] | None = None,
     table: Table | None = None,
@@ -59,8 +57,6 @@ def execute(
         The command's options.
     stage : Stage, optional
         The command's own stage, which knows what a misplaced word was meant to be.
-    options : ReadOptions, optional
-        How inputs are read, where that is not what the options say.
     writing : WriteOptions, optional
         How results are written, where that is not what the options say.
     sink : callable, optional
@@ -75,7 +71,7 @@ def execute(
     _check_output(settings)
     excluded = _excluded(settings["output"])
     named = _sources(settings, excluded, stage)
-    reading = options or reading_for(settings, pipeline)
+    reading = reading_for(settings, pipeline)
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings["output"] is not None, excluded, dotted)
     is_single = _is_single(named, settings)
@@ -126,15 +122,24 @@ def read_options(settings: Settings) -> ReadOptions:
 
 
 def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
-    """Collect the options for reading what a pipeline works on; see --decode."""
-    options = read_options(settings)
-    if settings["decode"] == "exact":
-        return options
-    if not pipeline.enough:
+    """Collect the options for reading what a pipeline works on.
+
+    A model that comes first says in which range it takes pixels, and may say how small a JPEG may
+    be decoded.
+    """
+    options, top = read_options(settings), pipeline.top
+    if top and options.unit:
+        raise UsageError("--unit: the model says itself in which range it takes pixels")
+    if top:
+        options = replace(options, unit=top == 1, as_bytes=top == 255)
+    how = settings["decode"] or ("fast" if top else "exact")
+    enough = pipeline.enough if how == "fast" else 0
+    if settings["decode"] == "fast" and not enough:
         raise UsageError(
-            "--decode fast needs a first stage that shrinks the picture, such as resize 256"
+            "--decode fast needs a first stage that shrinks the picture, such as resize 256, or a "
+            "model that says what is enough for it"
         )
-    return replace(options, reduced=pipeline.enough)
+    return replace(options, reduced=enough)
 
 
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
@@ -276,4 +281,4 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-__all__ = ["execute", "printable", "read_options"]
+__all__ = ["execute", "read_options", "reading_for"]

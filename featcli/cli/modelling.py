@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from featcli.cli import options
-from featcli.cli.execute import Settings, read_options
+from featcli.cli.execute import Settings
 from featcli.errors import UsageError
-from featcli.io.options import ReadOptions
-from featcli.models.files import Description, ModelError
+from featcli.models.files import ModelError
 from featcli.models.model import DEFAULT, Model, load_model
 
 
@@ -58,8 +55,8 @@ def completing(*without: str) -> list[click.Parameter]:
 
 def input_options() -> list[click.Parameter]:
     """How inputs are read; the model says in which range it takes pixels."""
-    found = [one for one in options.inputs() if one.name not in ("unit", "decode")]
-    return [*found, options.decode("fast")]
+    found = options.inputs("fast, if the model says what is enough for it")
+    return [one for one in found if one.name != "unit"]
 
 
 def output_options(*without: str) -> list[click.Parameter]:
@@ -98,10 +95,3 @@ def _blamed(option: str, name: str, **given: str) -> Model:
         raise
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
-
-
-def reading(settings: Settings, about: Description) -> ReadOptions:
-    """Read images in the range that the model takes, and no larger than it needs."""
-    found = read_options(settings)
-    reduced = about.reduced_decoding if settings["decode"] == "fast" else 0
-    return replace(found, unit=about.range == 1, as_bytes=about.range == 255, reduced=reduced)

@@ -93,16 +93,18 @@ def reading() -> list[click.Parameter]:
     ]
 
 
+AS_DECLARED = "exact; fast for a model that says what is enough for it"
+
+
 def decode(default: str = "exact") -> click.Parameter:
-    """How exactly JPEGs are decoded."""
+    """How exactly JPEGs are decoded; `default` says what holds where nothing is said."""
     return _option(
         "Input",
         "--decode",
         **choice(["exact", "fast"]),
-        default=default,
-        show_default=True,
         help="fast: a JPEG that is much larger than what its first stage (resize, a model) makes "
-        "of it is decoded at a part of its size: some pixels differ by a few levels.",
+        "of it is decoded at a part of its size: some pixels differ by a few levels.  "
+        f"[default: {default}]",
     )
 
 
@@ -119,8 +121,8 @@ def arguments() -> Described:
     )
 
 
-def inputs() -> list[click.Parameter]:
-    """What is read, and how."""
+def inputs(decoding: str = "exact") -> list[click.Parameter]:
+    """What is read, and how; `decoding` is the default of --decode."""
     return [
         arguments(),
         _option(
@@ -132,7 +134,7 @@ def inputs() -> list[click.Parameter]:
             help="Read paths from a file, one a line or separated by NUL; - is stdin.",
         ),
         *reading(),
-        decode(),
+        decode(decoding),
     ]
 
 

@@ -131,12 +131,14 @@ class Model:
         Raises
         ------
         ValueError
-            An array that is neither, or that holds NaN; floats of 0..1 for a model of 0..255; a
+            An array that is neither, or that holds NaN; numbers of 0..1 for a model of 0..255; a
             model that gives no probabilities.
         """
         whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
         step = Step.of("classify", **self.params)
         data = self.shares(whole.data)
+        # A file of 1 bit is read as 0 and 1; the commands read it as the model takes it.
+        self._check_range(whole.data, "iu")
         return whole.replace(data=data, labels=self.labels, history=(*whole.history, step))
 
     def shares(self, data: npt.ArrayLike) -> Array:
@@ -187,9 +189,12 @@ class Model:
         """
         top = self.description.range
         pixels = with_channels(ranged(central(image), top), self.description.channels)
-        if self.description.preprocessing and top > 1:
-            check_range(image, top)
+        self._check_range(image, "f")
         return pixels
+
+    def _check_range(self, image: Array, kinds: str) -> None:
+        if self.description.preprocessing and self.description.range > 1:
+            check_range(image, self.description.range, kinds)
 
     def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
         """Run the network on what `prepare` gives, to its end or to a named layer.

@@ -21,11 +21,14 @@ def central(array: Array) -> Array:
     return array[rows, cols]
 
 
-def check_range(array: Array, top: int) -> None:
-    """Raise ValueError for floats of 0..1 where 0..`top` is meant: all would be taken as black."""
-    if array.dtype.kind == "f" and array.size and array.min() >= 0 and 0 < array.max() <= 1:
+def check_range(array: Array, top: int, kinds: str = "f") -> None:
+    """Raise ValueError for numbers of 0..1 where 0..`top` is meant: all would be taken as black.
+
+    `kinds` are those of NumPy's types that are looked at.
+    """
+    if array.dtype.kind in kinds and array.size and array.min() >= 0 and 0 < array.max() <= 1:
         raise ValueError(
-            f"its values are floats of 0 to {array.max():.3g}, and the model takes 0 to {top}: "
+            f"its values are 0 to {array.max():.3g}, and the model takes 0 to {top}: "
             f"multiply them by {top} (in a pipeline: normalize 0 {1 / top:.8f})"
         )
 

@@ -32,6 +32,14 @@ def _labels(
     return load_model(model, labels=labels, preprocessing=preprocessing).labels
 
 
+def _enough(*, model: str, preprocessing: str = "", **_: str) -> int:
+    return load_model(model, preprocessing=preprocessing).description.reduced_decoding
+
+
+def _top(*, model: str, **_: str) -> int:
+    return load_model(model).description.range
+
+
 def _known(model: str, **others: str) -> dict[str, str]:
     """Say which model a name means today."""
     return {"model": load_model(model).reference, **others}
@@ -42,6 +50,8 @@ def _known(model: str, **others: str) -> dict[str, str]:
     gives="vector",
     labels=_labels,
     tag="{model}{labels}{preprocessing}",
+    enough=_enough,
+    top=_top,
     settle=_known,
 )
 def classify(
@@ -87,6 +97,8 @@ def _seen(model: str, layer: str, preprocessing: str) -> dict[str, str]:
     gives="vector",
     labels=lambda _labels, **_: (),
     tag="{model}-{layer}{preprocessing}",
+    enough=_enough,
+    top=_top,
     settle=_seen,
 )
 def features(
@@ -151,6 +163,15 @@ class Classification(Pipeline):
         if self._keep and frame.kind == "maps":
             self._images[frame.source] = small(frame.data)
         return super()._run(frame)
+
+    def hand_over(self) -> Any:
+        """Return the small images; see `Pipeline.hand_over`."""
+        images, self._images = self._images, {}
+        return images
+
+    def take_over(self, kept: Any) -> None:
+        """See `Pipeline.take_over`."""
+        self._images.update(kept)
 
     def image_of(self, frame: Frame) -> Array | None:
         """Return the small image that a result speaks of, once; None for a vector."""

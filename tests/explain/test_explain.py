@@ -186,6 +186,13 @@ def test_a_montage_of_several_pictures_is_refused(workspace, inline):
     assert not (workspace / "sheet.png").exists()
 
 
+def test_a_montage_is_of_this_process_and_of_a_run(workspace, inline):
+    for more in (("--timeout", "9"), ("--print-shell",)):
+        done = inline("run", "relu", "photo.jpg", "--montage", "m.png", *more)
+        assert_refused(done, 2, more[0], "--montage")
+    assert not (workspace / "m.png").exists()
+
+
 def test_a_montage_goes_where_nothing_else_does(workspace, inline):
     given = ("run", "abs", "small.png", "--montage")
     assert_refused(inline(*given, "gray.png"), 2, "gray.png exists already")

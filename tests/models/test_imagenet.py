@@ -84,7 +84,7 @@ def test_the_preprocessing_is_that_of_pillow(model, samples):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float32])
 def test_images_of_any_kind_get_probabilities(model, shape, dtype):
     x = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
-    x = x * np.float32(255) if dtype == np.float32 else x
+    x = x if dtype == np.bool_ else x * dtype(255)
     found = model(x) if x.ndim == 3 else model(api.Frame(x))
     assert found.data.shape == (1000,)
     assert np.isfinite(found.data).all()
@@ -111,6 +111,8 @@ def test_floats_of_0_to_1_are_not_taken_as_black(model, samples):
     brighter = api.Pipeline("normalize 0 0.00392157 | classify")(api.Frame(photo / 255))
     assert best(brighter, 1) == ["espresso"]
     assert np.isfinite(model(np.zeros((5, 5, 3))).data).all()
+    with pytest.raises(ValueError, match="0 to 1, and the model takes 0 to 255"):
+        api.load_model("digits")(api.read(samples / "zero.png"))
 
 
 def layers_in_torch(torch, weights, text, x):

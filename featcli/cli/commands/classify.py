@@ -47,7 +47,6 @@ from featcli.cli.modelling import (
     model_options,
     opened,
     output_options,
-    reading,
 )
 from featcli.cli.places import Table, usual_sink, write_options
 from featcli.errors import UsageError
@@ -103,7 +102,6 @@ def _classify(top: int | None, no_files: bool, **settings: Any) -> None:
     execute(
         pipeline,
         settings,
-        options=reading(settings, model.description),
         writing=write_options(settings)._replace(draw=Pictured(pipeline, top)),
         sink=sink,
         table=Table(BestRow(pipeline, top), f"top {top}"),
@@ -131,8 +129,6 @@ class BestRow:
 
 def _teller(model: Model, top: int, as_json: bool) -> Any:
     """Return what prints a result: a table on a terminal, else a JSON line."""
-    import sys
-
     if as_json or not sys.stdout.isatty():
 
         def tell(source: Source, part: str, data: Array, path: str) -> None:

@@ -38,7 +38,7 @@ from featcli.cli.command import Command
 from featcli.cli.execute import Settings, reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import completing, opened, reading
+from featcli.cli.modelling import completing, opened
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
 from featcli.io.naming import Heading, stem
@@ -99,7 +99,6 @@ def _of_pipeline(settings: Settings) -> _Subject:
     from featcli.models.tracing import trace_pipeline
 
     pipeline = Pipeline(settings["pipeline"])
-    settings["decode"] = settings["decode"] or "exact"
 
     def predict(frame: Frame, data: Array) -> Array:
         return pipeline(frame.replace(data=data)).data
@@ -120,16 +119,16 @@ def _of_model(settings: Settings) -> _Subject:
     if settings["unit"]:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
     settings["model"] = DEFAULT if settings["model"] is None else settings["model"]
-    settings["decode"] = settings["decode"] or "fast"
     model = opened(settings)
     if not model.description.network.nodes:
         raise UsageError(
             f"--model {settings['model']}: an ONNX model does not say how its layers are computed; "
             "explain takes models of featcli's own (.npz)"
         )
+    steps = (Step.of("classify", **model.params),)
     return _Subject(
-        reading(settings, model.description),
-        (Step.of("classify", **model.params),),
+        reading_for(settings, Pipeline(steps)),
+        steps,
         lambda frame: trace_model(model, frame),
         lambda _frame, data: model.run(model.prepare(data)),
         "",
@@ -258,13 +257,7 @@ def _options() -> list[click.Parameter]:
             group="Model",
             help="Stages with bars between them, as for 'featcli run', instead of a model.",
         ),
-        grouped(
-            ["--decode"],
-            **options.choice(["exact", "fast"]),
-            group="Input",
-            help="How exactly a JPEG is decoded, as for the other commands.  "
-            "[default: fast for a model, exact for a pipeline]",
-        ),
+        options.decode(options.AS_DECLARED),
         *(one for one in options.reading() if one.name != "frames"),
         grouped(
             ["-o", "--output"],

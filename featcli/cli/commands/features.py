@@ -33,7 +33,6 @@ from featcli.cli.modelling import (
     model_options,
     opened,
     output_options,
-    reading,
 )
 from featcli.cli.places import Table
 from featcli.errors import UsageError
@@ -52,8 +51,7 @@ def _features(layer: tuple[str, ...], **settings: Any) -> None:
         pipeline = Extraction(settings["model"], layers, model.params["preprocessing"])
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
-    about = reading(settings, model.description)
-    execute(pipeline, settings, options=about, table=Table(always=True))
+    execute(pipeline, settings, table=Table(always=True))
 
 
 command = Command(

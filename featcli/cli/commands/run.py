@@ -87,6 +87,8 @@ def _check_montage(montage: str, settings: dict[str, Any]) -> None:
     named = settings["inputs"]
     if len(named) > 1 or settings["from_file"] or any(Path(one).is_dir() for one in named):
         raise UsageError(_ONE)
+    if settings["timeout"]:
+        raise UsageError("--montage draws what was computed in this process: leave out --timeout")
     if Path(montage).suffix.lower() != ".png":
         raise UsageError(f"--montage {montage}: the sheet is a .png")
     others = [Path(one) for one in (*named, settings["output"]) if one not in (None, "-")]
@@ -109,6 +111,8 @@ def _montage(path: str, pipeline: _One) -> None:
 
 def _run(pipeline: str, print_shell: bool, montage: str | None, **settings: Any) -> None:
     parsed = _parsed(pipeline, settings["inputs"])
+    if montage is not None and print_shell:
+        raise UsageError("--print-shell runs nothing: leave out --montage")
     if print_shell:
         click.echo(os.fsencode(_shell(parsed, settings)))
     elif montage is None:
@@ -163,7 +167,7 @@ command = Command(
             "and its options (--kind mean); quotes work as in a shell.",
             metavar="PIPELINE",
         ),
-        *options.inputs(),
+        *options.inputs(options.AS_DECLARED),
         *options.outputs(),
         options.Grouped(
             ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."
