@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 _share = 0
+_BLAS = ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM", "NUMEXPR", "BLIS")
+# One thread of BLAS in every process, whoever starts it: several add up in another order, and those
+# of several workers wait for each other. NumPy reads them when it is imported.
+ENVIRONMENT = {f"{library}_NUM_THREADS": "1" for library in _BLAS}
 
 
 def usable() -> int:

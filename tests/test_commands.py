@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pty
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Runner, environment
+from conftest import Runner, assert_refused, environment
 
 from featcli import __version__, kernels
 from featcli._index import COMMANDS, STAGES
@@ -299,3 +300,21 @@ def test_a_tar_without_an_entry_is_an_error(workspace, inline):
     for result in (inline("relu", "empty.tar"), inline("relu", stdin=empty)):
         assert result.returncode == 1
         assert "no image or array in the input" in result.stderr
+
+
+@pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
+def test_a_forgotten_name_of_an_output_is_not_the_next_option(name, workspace, inline):
+    command = importlib.import_module("featcli.cli.main").Root().get_command(None, name)
+    if all(param.name != "output" for param in command.params):
+        pytest.skip("writes no results")
+    words = ["relu"] if name == "run" else []
+    for forgotten in ("--quiet", ""):
+        done = inline(name, *words, "photo.jpg", "-o", forgotten)
+        assert_refused(done, 2, "'-o'")
+
+
+@pytest.mark.parametrize("command", ["info", "show", "explain -o page.html", "relu", "classify"])
+def test_a_closed_standard_input_is_no_input(command, workspace, shell):
+    assert shell(f"featcli {command} photo.jpg <&-").returncode == 0
+    done = shell(f"featcli {command} <&-")
+    assert_refused(done, 2, "no input")

@@ -19,16 +19,17 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
 
+from featcli import cores
 from featcli.batch import channel
 from featcli.batch.feed import Ended, Feed
 from featcli.batch.process import Outcome, Prepared, Task
 from featcli.batch.worker import READY, Start, Stop
 from featcli.errors import FeatError
+from featcli.io.atomic import uninterrupted
 
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from featcli.batch.worker import main; main()"
 _PATIENCE = 1.0  # seconds for a worker to end by itself
 _STARTS = 8  # times in a row that workers may die before one is ready
-_THREADS = ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM", "NUMEXPR", "BLIS")
 
 Answer = Outcome | Prepared
 Clear = Callable[[Task, int], None]
@@ -45,8 +46,9 @@ class Worker:
             _CODE,
             *(path or str(Path.cwd()) for path in sys.path),
         ]
+        environment = {**os.environ, **cores.ENVIRONMENT}
         self.process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self.slot: Slot | None = None
         self.began = 0.0
@@ -84,11 +86,6 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """One BLAS thread each: those of several workers wait for each other."""
-    return {**os.environ, **{f"{library}_NUM_THREADS": "1" for library in _THREADS}}
 
 
 class Slot:
@@ -251,7 +248,7 @@ class Pool:
 
     def close(self) -> None:
         """End all workers; those that are at work leave nothing half-written."""
-        with _undisturbed():
+        with uninterrupted():  # a second Ctrl-C must leave no process behind
             for worker in self._workers:
                 if worker.slot or not worker.is_ready:
                     worker.process.terminate()
@@ -276,18 +273,3 @@ def _reason(code: int) -> str:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     return f"{name} (out of memory?)" if name == "SIGKILL" else name
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C must not leave processes behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

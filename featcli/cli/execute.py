@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,10 +23,12 @@ from featcli.batch.running import Choices, run_all
 from featcli.batch.trees import Excluded
 from featcli.cli import places
 from featcli.cli.command import meant
+from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.places import Table
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
+from featcli.io.atomic import uninterrupted
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import is_folder, is_pattern
@@ -76,16 +77,17 @@ def execute(
     way = Way(reading, settings["output"] is not None, excluded, dotted)
     is_single = _is_single(named, settings)
     place = places.Place(settings, pipeline, reading, writing, is_single)
+    check = partial(_checked, named, pipeline, way)
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings, stack)
         if settings["dry_run"]:
             from featcli.cli.rehearsal import Rehearsal
 
-            leave(Rehearsal(settings, pipeline, place, table).all(items, excluded.notes))
+            leave(Rehearsal(settings, pipeline, place, table).all(items, excluded.notes, check))
             return
-        with _undisturbed():
+        with uninterrupted():  # what is begun must also be known to be taken away again
             target, memory = place.opened(stack, sink, table)
-        items = _checked(items, named, pipeline, target, way, memory.look)
+        items = check(items, target, memory.look)
         job = Job(pipeline, target, reading, settings["checksum"])
         counting = _counting(named, way, settings)
         report = Report(
@@ -146,8 +148,7 @@ def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> lis
     """Return the inputs, all of which are there; a piped standard input need not be named."""
     words = list(settings["inputs"])
     if not words and not settings["from_file"]:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("no input: name files or folders, or pipe something in")
+        check_piped()
         return [Named("-")]
     try:
         found = inputs.resolve(words, excluded)
@@ -187,26 +188,14 @@ def _items(
     named: Sequence[Named], way: Way, settings: Settings, stack: contextlib.ExitStack
 ) -> Iterator[inputs.Item]:
     lists = [stack.enter_context(_open_list(name)) for name in settings["from_file"]]
-    stdin = _standard_input() if sys.stdin else None
-    return inputs.expand(named, way, lists=lists, stdin=stdin)
-
-
-def _standard_input() -> BinaryIO:
-    """Return a stream of our own: Python cannot end while a thread waits for its `sys.stdin`.
-
-    It ends with the process: to close it would wait for that thread, too.
-    """
-    try:
-        descriptor = os.dup(sys.stdin.fileno())
-    except (OSError, ValueError):
-        return sys.stdin.buffer  # one that some program has put in its place
-    return os.fdopen(descriptor, "rb")
+    return inputs.expand(named, way, lists=lists, stdin=standard_input())
 
 
 @contextlib.contextmanager
 def _open_list(name: str) -> Iterator[BinaryIO]:
-    if name == "-" and sys.stdin:
-        yield _standard_input()
+    stdin = standard_input() if name == "-" else None
+    if stdin:
+        yield stdin
         return
     try:
         stream = Path(name).open("rb")  # noqa: SIM115
@@ -217,11 +206,11 @@ def _open_list(name: str) -> Iterator[BinaryIO]:
 
 
 def _checked(
-    items: Iterator[inputs.Item],
     named: Sequence[Named],
     pipeline: Pipeline,
-    place: Sink,
     way: Way,
+    items: Iterator[inputs.Item],
+    place: Sink,
     look: Callable[[inputs.Item], Past],
 ) -> Iterator[inputs.Item]:
     """Check before any work what can be known before."""
@@ -265,20 +254,6 @@ def _choices(settings: Settings, place: Sink, is_single: bool) -> Choices:
     """Where there is one image, workers would only cost their start."""
     jobs = 1 if is_single or isinstance(place, OnlyOne) else settings["jobs"]
     return Choices(jobs, settings["timeout"], settings["retry_failed"])
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put signals off until what is begun here is also known to be taken away again."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    put_off = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, put_off)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 __all__ = ["execute", "read_options", "reading_for"]

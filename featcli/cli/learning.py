@@ -157,9 +157,7 @@ def data() -> list[click.Parameter]:
 
 def report(text: str) -> click.Parameter:
     """Where pictures and tables go."""
-    return options.Grouped(
-        ["--report"], metavar="DIR", group="Output", callback=options.no_option, help=text
-    )
+    return options.place("--report", metavar="DIR", help=text)
 
 
 def overwrite() -> click.Parameter:
@@ -173,19 +171,14 @@ def outputs() -> list[click.Parameter]:
     """What is left of it."""
     grouped = options.Grouped
     return [
-        grouped(
-            ["-o", "--output"],
+        options.output(
+            "The model's file.",
             metavar="FILE.npz",
             required=True,
-            group="Output",
-            callback=options.no_option,
-            help="The model's file.",
         ),
-        grouped(
-            ["--history"],
+        options.place(
+            "--history",
             metavar="FILE",
-            group="Output",
-            callback=options.no_option,
             help="A line of JSON for every epoch.",
         ),
         report(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from featcli.batch import inputs
 from featcli.cli.execute import read_options
 from featcli.cli.messages import say
+from featcli.cli.piped import check_piped, standard_input
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Sample
 from featcli.io.options import ReadOptions
@@ -22,11 +22,11 @@ def samples(settings: dict[str, Any]) -> Iterator[tuple[inputs.Item, Sample]]:
     """Read every input; one that fails becomes a sample with its error."""
     sources = list(settings["inputs"])
     if not sources:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("no input: name files or folders, or pipe something in")
+        check_piped()
         sources = ["-"]
     options = read_options(settings)
-    for item in inputs.expand(inputs.resolve(sources), inputs.Way(options), stdin=sys.stdin.buffer):
+    found, way = inputs.resolve(sources), inputs.Way(options)
+    for item in inputs.expand(found, way, stdin=standard_input()):
         try:
             yield item, item.load(options)
         except FeatError as error:
@@ -57,11 +57,11 @@ def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str,
     ReadError
         It cannot be read.
     """
-    if name is None and (sys.stdin is None or sys.stdin.isatty()):
-        raise UsageError("no input: name a picture, or pipe one in")
+    if name is None:
+        check_piped("name a picture, or pipe one in")
     found = inputs.resolve([name or "-"])
     way = inputs.Way(options)
-    items = list(islice(inputs.expand(found, way, stdin=sys.stdin.buffer), 2))
+    items = list(islice(inputs.expand(found, way, stdin=standard_input()), 2))
     samples = [item.load(options) for item in items]
     for sample in samples:
         if sample.error:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from featcli import cores
 from featcli._index import COMMANDS, STAGES
 from featcli._version import __version__
 from featcli.cli.messages import exit_quietly, say
@@ -33,7 +34,7 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import what the command needs, and nothing else."""
-        _one_thread_of_blas()
+        os.environ.update(cores.ENVIRONMENT)
         if cmd_name in COMMANDS:
             command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
             return command
@@ -75,12 +76,6 @@ def _stage_command(name: str) -> click.Command:
     shared = [*options.inputs(), *options.outputs(), *options.batch()]
     shared += [options.quiet(), options.verbose(), options.debug()]
     return stage_command(stage.get(name), shared, execute)
-
-
-def _one_thread_of_blas() -> None:
-    """Equal results on any number of cores; must be set before NumPy is imported."""
-    for library in ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:

@@ -32,11 +32,9 @@ def completing(*without: str) -> list[click.Parameter]:
     """What a model does not say itself, or is to say otherwise."""
     grouped = options.Grouped
     found = [
-        grouped(
-            ["--labels"],
+        options.place(
+            "--labels",
             metavar="FILE",
-            type=click.Path(readable=False),
-            callback=options.no_option,
             group="Model",
             help="The names of the classes, instead of the model's own: text with a name a line, "
             "or a JSON list (.json).",

@@ -44,6 +44,17 @@ def choice(values: Sequence[str]) -> dict[str, Any]:
     return {"type": click.Choice(values), "metavar": "|".join(values)}
 
 
+def place(*names: str, metavar: str = "PATH", **settings: Any) -> Grouped:
+    """An option that names a file or a folder, which a forgotten value or none is not."""
+    found: dict[str, Any] = {"group": "Output", "type": click.Path(readable=False)} | settings
+    return Grouped(names, metavar=metavar, callback=_no_option, **found)
+
+
+def output(text: str, metavar: str = "PATH", **settings: Any) -> Grouped:
+    """Where results go; what kinds there are differs."""
+    return place("-o", "--output", metavar=metavar, help=text, **settings)
+
+
 def _option(group: str, *names: str, **settings: Any) -> Grouped:
     return Grouped(names, group=group, **settings)
 
@@ -153,7 +164,7 @@ def view() -> list[click.Parameter]:
     ]
 
 
-def no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Refuse a forgotten value, whose place the next option has taken."""
     if value == "":
         raise click.BadParameter("is empty: name a folder or a file")
@@ -178,14 +189,8 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
 def outputs() -> list[click.Parameter]:
     """Where results go."""
     return [
-        _option(
-            "Output",
-            "-o",
-            "--output",
-            metavar="PATH",
-            type=click.Path(readable=False),
-            callback=no_option,
-            help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
+        output(
+            "A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
             "inputs), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in "
             "the current folder.",

@@ -14,7 +14,15 @@ from featcli.errors import UsageError
 from featcli.frame import Sample
 from featcli.io.log import MANIFEST
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import MATRICES, TABLES, is_folder, is_pattern, open_sink, pipe_sink
+from featcli.io.outputs import (
+    MATRICES,
+    TABLES,
+    is_folder,
+    is_pattern,
+    open_sink,
+    pipe_sink,
+    rehearsal_sink,
+)
 from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
 
@@ -109,9 +117,9 @@ class Place:
             return rows, tabling
         if self._settings["output"] == "-" or self._settings.get("no_files"):
             return None, NoManifest()
-        is_files = self._path is None or self._is_folder
-        found = open_sink(self._settings["output"], self._writing) if is_files else None
-        return found, self._manifest()
+        if self._path and not self._is_folder:
+            return rehearsal_sink(self._path, self._writing), self._manifest()
+        return open_sink(self._settings["output"], self._writing), self._manifest()
 
     def _takes_rows(self, table: Table) -> bool:
         """Say whether all results come together in one table."""

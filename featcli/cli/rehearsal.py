@@ -9,6 +9,7 @@ from typing import Any
 
 from featcli.batch.inputs import FileItem, Item
 from featcli.batch.memory import NoManifest
+from featcli.batch.resume import Past
 from featcli.cli.messages import emit
 from featcli.cli.places import Place, Table
 from featcli.cli.reporting import say_all, say_here
@@ -18,6 +19,7 @@ from featcli.io.placing import FilesSink
 from featcli.io.sinks import Sink
 from featcli.pipeline import Pipeline
 
+Check = Callable[[Iterator[Item], Sink, Callable[[Item], Past]], Iterator[Item]]
 _PART = "PART"  # stands for each part where one image gives several results
 
 
@@ -41,11 +43,14 @@ class Rehearsal:
         self._place, self._table = place, table
         self._counts = {"to do": 0, "there already": 0, "refused": 0}
 
-    def all(self, items: Iterable[Item], notes: Callable[[], Iterable[str]]) -> int:
-        """Print what would become of every input, and at the end `notes`; return the exit code."""
+    def all(self, items: Iterator[Item], notes: Callable[[], Iterable[str]], check: Check) -> int:
+        """Print what would become of every input, and at the end `notes`; return the exit code.
+
+        `check(items, sink, look)` raises UsageError for what a run refuses before any work.
+        """
         sink, memory = self._place.rehearsed(self._table)
         with contextlib.closing(memory):
-            for item in items:
+            for item in check(items, sink or Sink(), memory.look):
                 self._one(item, sink, memory)
         if not self._settings["quiet"]:
             say_all([*memory.notes(), *notes()])

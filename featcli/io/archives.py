@@ -19,15 +19,21 @@ from featcli.io.stream import TarWriter, stem_of
 
 
 class ArchiveFile(Sink):
-    """What archives have in common: a file that appears at the end, and names used once."""
+    """What archives have in common: a file that appears at the end, and names used once.
+
+    By itself it says what may be written, and begins nothing.
+    """
 
     def __init__(self, path: Path | None, options: WriteOptions) -> None:
         self._path = path
         self._files = Transaction()
         self._names: set[int] = set()
         self._is_empty = True
-        if path and not options.overwrite:
-            _refuse_existing(path)
+        sidecar = options.sidecar and path and path.suffix.lower() == ".npz"
+        self._sidecar = path.with_suffix(".json") if path and sidecar else None
+        for one in filter(None, (path, self._sidecar)):
+            if not options.overwrite and os.path.lexists(one):
+                raise OutputExists(f"{one} exists already: --overwrite replaces it")
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
@@ -58,11 +64,6 @@ class ArchiveFile(Sink):
             return []
         self._files.commit()
         return [Written(str(self._path), "written", (str(self._path),))]
-
-
-def _refuse_existing(path: Path) -> None:
-    if os.path.lexists(path):
-        raise OutputExists(f"{path} exists already: --overwrite replaces it")
 
 
 class TarSink(ArchiveFile):
@@ -127,9 +128,6 @@ class NpzSink(ArchiveFile):
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         super().__init__(path, options)
-        self._sidecar = path.with_suffix(".json") if options.sidecar else None
-        if self._sidecar and not options.overwrite:
-            _refuse_existing(self._sidecar)
         self._archive = npy.ArchiveWriter(self._files.open(path))
         self._arrays: dict[str, Any] = {}
 

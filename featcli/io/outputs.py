@@ -95,6 +95,15 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     return OnlyOne(FilesSink(lambda _: found, options), str(path))
 
 
+def rehearsal_sink(path: Path, options: WriteOptions) -> Sink:
+    """Return what says whether one file may be written, and begins nothing; raises UsageError."""
+    if path.suffix.lower() not in (".tar", ".npz"):
+        return file_sink(path, options)
+    from featcli.io.archives import ArchiveFile
+
+    return ArchiveFile(path, options)
+
+
 def check_folder(folder: Path, option: str = "-o") -> None:
     """Refuse, before any work, a folder that cannot be written to, which an option names."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110

@@ -109,12 +109,14 @@ def _labels(sample: Sample, row: Row) -> dict[str, Sequence[str]]:
 
 
 def _unique(labels: Sequence[str]) -> list[str]:
-    """Number what has one name with another: no column may hide one."""
-    counts: dict[str, int] = {}
-    found = []
+    """Number what has one name with another, or with the keys: no column may hide one."""
+    taken = {"key", *labels}
+    found: list[str] = []
     for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-        found.append(label if counts[label] == 1 else f"{label} ({counts[label]})")
+        names = (f"{label} ({number})" for number in itertools.count(2))
+        is_free = label != "key" and label not in found
+        found.append(label if is_free else next(name for name in names if name not in taken))
+        taken.add(found[-1])
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def test_stages_of_one_pipe_share_a_folder(workspace, shell):
     done = shell("featcli relu in -o out | featcli abs -o out | featcli relu -o out")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("4 done, 0 skipped, 0 failed") == 3
+
+
+@pytest.mark.skipif(not shutil.which("setsid"), reason="needs setsid of util-linux")
+def test_what_is_piped_in_shares_a_folder_with_its_own_pipe_alone(waiting, workspace, shell):
+    process, feed = waiting("out")
+    done = shell("echo in/0001.png | setsid -w featcli flatten --from-file - -o out")
+    assert_refused(done, 1, f"process {process.pid}", "another featcli")
+    os.close(feed)
+    assert process.wait(60) == 0
 
 
 def test_a_run_that_is_refused_leaves_no_folder(workspace, inline):

@@ -245,3 +245,27 @@ def test_dry_run_writes_nothing_and_says_what_would_be(images, workspace, inline
     states = [json.loads(line)["status"] for line in done.stdout.splitlines()]
     assert states == ["to do", "refused"] + ["there already"] * 4
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gray.png", "-o", "mine.npy"),
+        ("gray.png", "-o", "mine.tar"),
+        ("gray.png", "-o", "other.npz"),
+        ("gray.png", "photo.jpg", "-o", "one.npy"),
+        ("gray.png", "-o", "gray.png"),
+        ("gray.png", "-o", "gray.png", "--overwrite"),
+        ("in", "-o", "one.npy"),
+    ],
+    ids=" ".join,
+)
+def test_dry_run_refuses_what_a_run_refuses(words, images, workspace, inline):
+    for name in ("mine.npy", "mine.tar", "other.json"):
+        Path(name).write_text("mine")
+    before = listing(workspace)
+    wet = inline("relu", *words)
+    assert wet.returncode == 2
+    dry = inline("relu", *words, "--dry-run")
+    assert (dry.returncode, dry.stderr, dry.stdout) == (2, wet.stderr, "")
+    assert listing(workspace) == before

@@ -93,10 +93,18 @@ def test_classes_in_a_parquet_table_are_columns(images, workspace, inline):
     assert table["tiger cat"].to_pylist() == [line["tiger cat"] for line in lines]
 
 
-def test_no_column_hides_another_of_the_same_name():
-    frame = Frame(np.arange(3, dtype=np.float32), ("a", "b", "a"), Source("k", "f"))
+@pytest.mark.parametrize(
+    ("labels", "columns"),
+    [
+        (["a", "b", "a"], ["a", "b", "a (2)"]),
+        (["a (2)", "a", "a", "a"], ["a (2)", "a", "a (3)", "a (4)"]),
+        (["key", "keys"], ["key (2)", "keys"]),
+    ],
+)
+def test_no_column_hides_another_of_the_same_name(labels, columns):
+    frame = Frame(np.arange(len(labels), dtype=np.float32), tuple(labels), Source("k", "f"))
     (written,) = RowSink(vectors).write(Sample(frame.source, (frame,)), {})
-    assert written.about["labels"] == {"features": ["a", "b", "a (2)"]}
+    assert written.about["labels"] == {"features": columns}
 
 
 def test_columns_are_named_by_labels(images, workspace, inline):

@@ -110,6 +110,19 @@ def test_a_filter_says_where_the_channels_are(sizes, workspace):
     np.testing.assert_allclose(model.run(x), np.exp(scores) / np.exp(scores).sum(), rtol=1e-6)
 
 
+def test_without_a_filter_the_sizes_say_where_the_channels_are(workspace):
+    for name, sizes in (("first.onnx", [1, 3, 28, 28]), ("last.onnx", [1, 28, 28, 3])):
+        nodes = [("Flatten", ["x"], "f", {}), ("Gemm", ["f", "w"], "g", {})]
+        nodes.append(("Softmax", ["g"], "y", {}))
+        write(name, nodes, (FLOAT, sizes), {"y": [1, 2]}, {"w": kernels(28 * 28 * 3, 2) / 50})
+        model = api.load_model(name)
+        assert model.description.network.input == (28, 28, 3)
+        x = kernels(28, 28, 3)
+        given = np.moveaxis(x, 2, 0) if sizes[1] == 3 else x
+        (y,) = raw(name, np.ascontiguousarray(given)[np.newaxis], "y")
+        np.testing.assert_allclose(model.run(x), y[0], rtol=1e-5)
+
+
 def test_what_only_changes_numbers_keeps_the_layout_of_both_sides(workspace):
     """The layout of a tensor follows from what comes after it, too."""
     write(

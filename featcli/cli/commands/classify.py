@@ -238,11 +238,8 @@ command = Command(
             ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."
         ),
         *output_options("view", "cmap", "null", "as_json", "output"),
-        options.Grouped(
-            ["-o", "--output"],
-            metavar="PATH",
-            group="Output",
-            help="A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
+        options.output(
+            "A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), one table of all images (.csv .jsonl .parquet), shards "
             "('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in the current "
             "folder.",

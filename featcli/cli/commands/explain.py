@@ -259,21 +259,13 @@ def _options() -> list[click.Parameter]:
         ),
         options.decode(options.AS_DECLARED),
         *(one for one in options.reading() if one.name != "frames"),
-        grouped(
-            ["-o", "--output"],
-            metavar="PATH",
-            type=click.Path(readable=False),
-            callback=options.no_option,
-            group="Output",
-            help="The page (.html); a folder for the pictures alone, one for each layer; or - for "
+        options.output(
+            "The page (.html); a folder for the pictures alone, one for each layer; or - for "
             "the page on stdout. Without it KEY.NAME.html in the current folder.",
         ),
-        grouped(
-            ["--filmstrip"],
+        options.place(
+            "--filmstrip",
             metavar="FILE.png",
-            type=click.Path(readable=False),
-            callback=options.no_option,
-            group="Output",
             help="The whole way from the picture to the prediction as one picture.",
         ),
         grouped(

@@ -69,11 +69,8 @@ command = Command(
             "learned layer: pool of imagenet]",
         ),
         *output_options("output"),
-        options.Grouped(
-            ["-o", "--output"],
-            metavar="PATH",
-            group="Output",
-            help="A matrix with a row an image (.npy .npz .csv .jsonl .parquet), a folder, a file "
+        options.output(
+            "A matrix with a row an image (.npy .npz .csv .jsonl .parquet), a folder, a file "
             "(.png .tar), or - for a tar stream on stdout. Without it, files in the current "
             "folder.",
         ),

@@ -172,12 +172,9 @@ command = Command(
         options.Grouped(
             ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."
         ),
-        options.Grouped(
-            ["--montage"],
+        options.place(
+            "--montage",
             metavar="FILE.png",
-            type=click.Path(readable=False),
-            callback=options.no_option,
-            group="Output",
             help="Draw all feature maps of every step on one sheet, too.",
         ),
         *options.batch(),
