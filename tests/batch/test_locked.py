@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from batch_tools import is_alive, leftovers, rows_of, save_images, wait_for
-from conftest import assert_refused, listing
+from conftest import assert_refused, environment, listing
 
 OUTPUTS = ["out", "t.csv", "x-%d.tar"]
 
@@ -88,13 +89,19 @@ def test_stages_of_one_pipe_share_a_folder(workspace, shell):
     assert done.stderr.count("4 done, 0 skipped, 0 failed") == 3
 
 
-@pytest.mark.skipif(not shutil.which("setsid"), reason="needs setsid of util-linux")
-def test_what_is_piped_in_shares_a_folder_with_its_own_pipe_alone(waiting, workspace, shell):
-    process, feed = waiting("out")
-    done = shell("echo in/0001.png | setsid -w featcli flatten --from-file - -o out")
-    assert_refused(done, 1, f"process {process.pid}", "another featcli")
-    os.close(feed)
-    assert process.wait(60) == 0
+def test_two_pipes_do_not_share_a_folder(workspace, inline):
+    save_images(workspace / "in", 2)
+    command = [sys.executable, "-m", "featcli", "flatten", "-o", "out"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, start_new_session=True, env=environment()) as other:
+        other.stdin.write(b"in/0000.png\n")
+        other.stdin.flush()
+        manifest = workspace / "out" / "manifest.jsonl"
+        wait_for(lambda: manifest.is_file() and manifest.stat().st_size)
+        done = inline("flatten", "-o", "out", stdin="in/0001.png\n")
+        assert_refused(done, 1, f"process {other.pid}", "another featcli")
+    assert other.returncode == 0
+    assert inline("flatten", "-o", "out", stdin="in/0001.png\n").returncode == 0
 
 
 def test_a_run_that_is_refused_leaves_no_folder(workspace, inline):
