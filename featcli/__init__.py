@@ -7,7 +7,8 @@ Every stage is a function on plain arrays, under its command's name with undersc
 >>> halved = featcli.pool(featcli.relu(edges), 2)
 
 `read` and `write` turn files into `Frame`s and back, and `Pipeline("convolve vertical | relu")`
-runs several stages on one. Nothing is imported before it is used.
+runs several stages on one; `recover` reads values back from a picture. Nothing is imported before
+it is used.
 """
 
 from typing import Any
@@ -24,6 +25,7 @@ _EXPORTS = {
     "explain_plan": "featcli.ops.convolution",
     "load_model": "featcli.models.model",
     "read": "featcli.io.files",
+    "recover": "featcli.io.files",
     "write": "featcli.io.files",
 }
 _EXPORTS_ALL = _EXPORTS | {name.replace("-", "_"): module for name, (module, _) in STAGES.items()}

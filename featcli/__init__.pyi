@@ -5,6 +5,7 @@ from featcli.frame import Frame as Frame
 from featcli.frame import Source as Source
 from featcli.frame import Step as Step
 from featcli.io.files import read as read
+from featcli.io.files import recover as recover
 from featcli.io.files import write as write
 from featcli.models.model import load_model as load_model
 from featcli.models.stages import classify as classify

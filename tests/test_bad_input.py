@@ -109,21 +109,19 @@ CONTENT = {
 }
 
 
-@pytest.mark.parametrize("arguments,words", USAGE.values(), ids=USAGE.keys())
-def test_a_wrong_request_is_refused(
-    broken: Path, inline: Runner, arguments: list[str], words: str
-) -> None:
-    before = listing(broken)
-    assert_refused(inline(*arguments), 2, words)
-    assert listing(broken) == before
+CASES = {
+    name: (code, *case)
+    for code, cases in ((2, USAGE), (1, CONTENT))
+    for name, case in cases.items()
+}
 
 
-@pytest.mark.parametrize("arguments,words", CONTENT.values(), ids=CONTENT.keys())
-def test_a_wrong_input_is_refused(
-    broken: Path, inline: Runner, arguments: list[str], words: str
+@pytest.mark.parametrize("code,arguments,words", CASES.values(), ids=CASES.keys())
+def test_a_wrong_request_or_input_is_refused(
+    broken: Path, inline: Runner, code: int, arguments: list[str], words: str
 ) -> None:
     before = listing(broken)
-    assert_refused(inline(*arguments), 1, words)
+    assert_refused(inline(*arguments), code, words)
     assert listing(broken) == before
 
 

@@ -318,3 +318,11 @@ def test_a_closed_standard_input_is_no_input(command, workspace, shell):
     assert shell(f"featcli {command} photo.jpg <&-").returncode == 0
     done = shell(f"featcli {command} <&-")
     assert_refused(done, 2, "no input")
+
+
+def test_views_and_colours_of_the_options_are_those_that_there_are():
+    from featcli.cli import options
+    from featcli.view import colour, mapping
+
+    assert set(options.VIEWS) == set(mapping.VIEWS)
+    assert set(options.CMAPS) == set(colour.CMAPS)

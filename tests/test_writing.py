@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from sinks import HISTORY, MAPS, STATE, files_in, frame_of, heading_of, put, samples_in
 
 import featcli
@@ -23,7 +24,6 @@ from featcli.io.naming import Heading, key_of, stem
 from featcli.io.outputs import file_sink, folder_sink, is_folder, open_sink, pipe_sink
 from featcli.io.sinks import WriteOptions
 from featcli.view.png import read_info
-from featcli.view.recovery import recover
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_values_come_back_from_the_picture_within_half_a_step(tmp_path_factory, 
     put(file_sink(path, WriteOptions(overwrite=True)), frame_of(data))
     with path.open("rb") as stream:
         info = read_info(stream)
-    found = recover(np.asarray(Image.open(path)), info)
+    found = featcli.recover(path)
     step = (info["hi"] - info["lo"]) / 255
     assert found.shape == data.shape
     assert np.abs(found - data).max() <= step / 2 * (1 + 1e-6)
@@ -233,9 +233,26 @@ def test_values_come_back_from_the_picture_within_half_a_step(tmp_path_factory, 
 def test_eight_bit_values_come_back_from_the_picture_exactly(tmp_path):
     data = np.arange(240, dtype=np.uint8).reshape(8, 10, 3)
     featcli.write(tmp_path / "x.png", data)
-    with (tmp_path / "x.png").open("rb") as stream:
-        info = read_info(stream)
-    assert np.array_equal(recover(np.asarray(Image.open(tmp_path / "x.png")), info), data)
+    assert np.array_equal(featcli.recover(tmp_path / "x.png"), data)
+
+
+def test_nothing_is_read_back_from_a_picture_of_another_maker_or_an_altered_one(tmp_path):
+    data = np.arange(240, dtype=np.uint8).reshape(8, 10, 3)
+    Image.fromarray(data).save(tmp_path / "other.png")
+    featcli.write(tmp_path / "x.png", data)
+    with Image.open(tmp_path / "x.png") as image:
+        texts = PngInfo()
+        for name, text in image.text.items():
+            texts.add_text(name, text)
+        pixels = np.asarray(image).copy()
+    pixels[0, 0] += 1
+    Image.fromarray(pixels).save(tmp_path / "altered.png", pnginfo=texts)
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("other.png", "altered.png", "text.png"):
+        with pytest.raises(featcli.FeatError, match=f"{name}: no picture that featcli drew"):
+            featcli.recover(tmp_path / name)
+    with pytest.raises(featcli.FeatError, match="no such file"):
+        featcli.recover(tmp_path / "nowhere.png")
 
 
 def test_what_a_picture_cannot_show_is_said(folder):

@@ -24,14 +24,17 @@ class Screen(Console):
         raise BrokenPipeError
 
 
+_LINES = 3  # of text beside a picture
+
+
 def console() -> Screen:
     """Return a console for standard output that leaves text alone."""
     return Screen(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def room(screen: Console, lines: int = 3) -> int | None:
-    """Return how many rows a picture may have, `lines` being left for text; None: any number."""
-    return max(4, screen.height - lines) if screen.is_terminal else None
+def room(screen: Console) -> int | None:
+    """Return how many rows a picture may have; None: any number."""
+    return max(4, screen.height - _LINES) if screen.is_terminal else None
 
 
 def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> None:

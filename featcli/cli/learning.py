@@ -9,7 +9,7 @@ import click
 
 from featcli.cli import options
 from featcli.models.learning.architectures import DEFAULT, NAMED
-from featcli.models.learning.rules import Number, OneOf, Rule, Text, Whole
+from featcli.models.learning.checks import Number, OneOf, Rule, Text, Whole
 from featcli.models.learning.training import Recipe
 from featcli.ops.resizing import parse_size
 from featcli.training.options import RECIPE, check_size

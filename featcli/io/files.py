@@ -117,6 +117,47 @@ def write(path: str | os.PathLike[str], frame: Frame | npt.ArrayLike) -> None:
             sink.finish()
 
 
+def recover(picture: str | os.PathLike[str]) -> Array:
+    """Read the values of an array back from the picture that featcli drew of it.
+
+    Parameters
+    ----------
+    picture : path
+        A .png of featcli's, unaltered.
+
+    Returns
+    -------
+    ndarray of float64
+        Of the shape of the array, each value to half a step of the 256 between what is black and
+        what is white; magnitudes where the view is `abs`, and the nearer end for what the view
+        has clipped. NaN for what was not finite. Of a sheet that shows every N-th row and column
+        only those.
+
+    Raises
+    ------
+    ReadError
+        No such file, or none that featcli drew and nobody has altered.
+    """
+    from PIL import Image
+
+    from featcli.io.placing import record_in
+    from featcli.view.png import read_info
+    from featcli.view.recovery import recover as from_pixels
+
+    path = Path(picture)
+    if not path.is_file():
+        raise ReadError(f"{path}: no such file")
+    if not record_in(path):
+        raise ReadError(f"{path}: no picture that featcli drew, or altered since")
+    try:
+        with path.open("rb") as stream:
+            info = read_info(stream) or {}
+            with Image.open(stream, formats=["PNG"]) as image:
+                return from_pixels(np.asarray(image), info)
+    except (ValueError, OSError) as error:
+        raise ReadError(f"{path}: {error}") from error
+
+
 def read_file(path: Path, key: str, options: ReadOptions) -> Sample:
     """Read one file that holds one image, or one array or several."""
     try:

@@ -275,7 +275,8 @@ def preprocessing(text: str) -> pipeline.Pipeline:
     for step in found.steps:
         size = np.atleast_1d(np.asarray(dict(step.params).get("size", 1)))
         if size.max() > WIDEST:
-            raise ValueError(f"no preprocessing may {step.stage} to more than {WIDEST} pixels")
+            how = "pool windows of" if step.stage == "pool" else f"{step.stage} to"
+            raise ValueError(f"no preprocessing may {how} more than {WIDEST} pixels")
     return found
 
 

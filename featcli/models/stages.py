@@ -25,6 +25,8 @@ Preprocessing = Annotated[
     str, Converter(lambda text: str(parse_preprocessing(text)), "PIPELINE", tag=lambda _: "")
 ]
 
+_ROWS = 224  # of an image that is drawn
+
 
 def _labels(
     _labels: Sequence[str], model: str, labels: str = "", preprocessing: str = ""
@@ -178,13 +180,13 @@ class Classification(Pipeline):
         return self._images.pop(frame.source, None)
 
 
-def small(data: Array, rows: int = 224) -> Array:
-    """Fit maps into so many rows and three times as many columns; single pixels stay sharp.
+def small(data: Array) -> Array:
+    """Fit maps into 224 rows and three times as many columns; single pixels stay sharp.
 
     Of a strip more than 16 times as long as wide the middle is shown, which the model sees.
     """
     whole = central(data)
-    scale = min(rows / whole.shape[0], 3 * rows / whole.shape[1])
+    scale = min(_ROWS / whole.shape[0], 3 * _ROWS / whole.shape[1])
     taken = whole[:: max(1, int(0.5 / scale)), :: max(1, int(0.5 / scale))]
     height, width = (max(1, round(n * scale)) for n in whole.shape[:2])
     return resize(taken, (height, width), filter="nearest" if scale > 2 else "bicubic")

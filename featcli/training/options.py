@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from featcli.models.learning import descent
 from featcli.models.learning.augmentation import parse_augmentation
-from featcli.models.learning.rules import Flag, Number, OneOf, Record, Rule, Text, Whole
+from featcli.models.learning.checks import Flag, Number, OneOf, Record, Rule, Text, Whole
 from featcli.models.learning.training import Recipe
 from featcli.models.network import preprocessing
 

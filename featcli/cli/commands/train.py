@@ -67,15 +67,12 @@ from featcli.models.learning.architectures import DEFAULT
 from featcli.models.learning.descent import RATES
 from featcli.models.learning.tracing import Told, Tracer, lines
 from featcli.models.learning.training import Recipe, Training
-from featcli.training.options import Options
+from featcli.training.options import RECIPE, Options
 
 if TYPE_CHECKING:
     from featcli.training.session import Session
 
-_RECIPE = (
-    "arch", "epochs", "batch_size", "lr", "optimizer", "momentum", "weight_decay", "schedule",
-    "seed", "val_split", "augment",
-)  # fmt: skip
+_RECIPE = tuple(RECIPE)
 _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 

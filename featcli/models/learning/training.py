@@ -15,9 +15,9 @@ from featcli.models.learning import descent
 from featcli.models.learning.augmentation import Warp, parse_augmentation
 from featcli.models.learning.batches import Batches, Examples, Result, Scale
 from featcli.models.learning.chain import is_normalised
+from featcli.models.learning.checks import Like, Record
 from featcli.models.learning.layer import Array
 from featcli.models.learning.loss import LOSSES, guesses
-from featcli.models.learning.rules import Like, Record
 from featcli.models.learning.scoring import Scores, score
 from featcli.models.network import Network
 
