@@ -109,14 +109,10 @@ CONTENT = {
 }
 
 
-CASES = {
-    name: (code, *case)
-    for code, cases in ((2, USAGE), (1, CONTENT))
-    for name, case in cases.items()
-}
+CASES = [(code, *case) for code, cases in ((2, USAGE), (1, CONTENT)) for case in cases.values()]
 
 
-@pytest.mark.parametrize("code,arguments,words", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("code,arguments,words", CASES, ids=[*USAGE, *CONTENT])
 def test_a_wrong_request_or_input_is_refused(
     broken: Path, inline: Runner, code: int, arguments: list[str], words: str
 ) -> None:
