@@ -265,7 +265,7 @@ def _range(record: Mapping[str, Any]) -> int:
 
 def _whole(record: Mapping[str, Any], name: str, default: int) -> int:
     value = record.get(name, default)
-    if not isinstance(value, int) or not 0 <= value <= 65535:
+    if type(value) is not int or not 0 <= value <= 65535:
         raise ValueError(f"{name} must be a whole number of 0 to 65535")
     return value
 
@@ -275,7 +275,7 @@ def _names(record: Mapping[str, Any], name: str, network: Network) -> tuple[str,
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise ValueError(f"{name} must be a list of texts")
     for number, one in enumerate(given, 1):
-        if not is_text(one):
+        if not one or not is_text(one):
             raise ValueError(f"{name}: number {number} is no text: {one!r}")
     if given and (len(network.shape) != 1 or len(given) != network.shape[0]):
         raise ValueError(f"{len(given)} {name} for a result of shape {network.shape}")

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from featcli.models.layers import Shape
 from featcli.models.network import Row
 from featcli.models.network import sizes as written
 
+Array = npt.NDArray[Any]
 LARGEST = 1 << 28  # numbers in one tensor: a gigabyte of float32
 
 # These have the channels before rows and columns, whatever surrounds them.
@@ -65,18 +69,28 @@ _MOVING = frozenset(
     ]
 )
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
-_WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-_PASSING = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze"})
-_SHARES = frozenset(
-    [
-        "LinearClassifier",
-        "Normalizer",
-        "SVMClassifier",
-        "Sigmoid",
-        "Softmax",
-        "TreeEnsembleClassifier",
-    ]
+# They multiply what flows with weights; those of quantised graphs, too.
+_WEIGHTED = frozenset(
+    {
+        *("Conv", "ConvInteger", "ConvTranspose", "QLinearConv"),
+        *("Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul"),
+        *("DynamicQuantizeMatMul", "FusedMatMul", "MatMulIntegerToFloat"),
+    }
 )
+# They change shape or type alone.
+_PASSING = frozenset(
+    {
+        *("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"),
+        *("DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"),
+    }
+)
+_SHARES = frozenset(
+    {
+        *("LinearClassifier", "Normalizer", "SVMClassifier", "TreeEnsembleClassifier"),
+        *("Softmax", "Sigmoid", "QLinearSoftmax", "QLinearSigmoid"),
+    }
+)
+_WHOLE_NUMBERS = {6, 7, 9}  # INT32, INT64 and BOOL in TensorProto: sizes and positions
 
 
 @dataclass(frozen=True)
@@ -114,14 +128,17 @@ class Graph:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """The first tensor of every node by the node's name, or by its own if that is not one's."""
-        named = Counter(node.name for node in self.proto.node if node.name)
-        firsts = ((node, next(filter(None, node.output), "")) for node in self.proto.node)
-        return {
-            node.name if named[node.name] == 1 else tensor: tensor
-            for node, tensor in firsts
-            if tensor
-        }
+        """The first tensor of every node that depends on the input, by the node's name.
+
+        A name that is none, or that of several nodes, gives way to that of the tensor.
+        """
+        flowing = [node for node in self.proto.node if self._flows(node)]
+        named = Counter(node.name for node in flowing if node.name)
+        found: dict[str, str] = {}
+        for node in flowing:
+            tensor = next(filter(None, node.output))
+            found[free(node.name if named[node.name] == 1 else tensor, found)] = tensor
+        return found
 
     @cached_property
     def layouts(self) -> dict[str, str]:
@@ -158,6 +175,9 @@ class Graph:
                 for before in maps:
                     yield before, after, (("chw", "chw"), ("hwc", "hwc"))
 
+    def _flows(self, node: Any) -> bool:
+        return any(name in self._flowing for name in node.output if name)
+
     @cached_property
     def _flowing(self) -> set[str]:
         """All tensors that depend on the input."""
@@ -179,21 +199,54 @@ class Graph:
         """Say whether a tensor of one image's maps has its channels first."""
         return self.layouts.get(name, self.layouts[self.input]) == "chw"
 
+    @property
+    def batch(self) -> int:
+        """How many images go in at once."""
+        return max(self.sizes[self.input][0], 1)
+
     def shape(self, name: str) -> Shape:
-        """Return the shape of a tensor without the batch, channels last; 0 where it is open."""
-        found = self.sizes.get(name, [])[1:]
+        """Return the shape of a tensor as `one` gives it; () if unknown, 0 where it is open."""
+        whole = self.sizes.get(name, [])
+        if not whole:
+            return ()
+        if whole[0] not in (0, self.batch):
+            return (math.prod(whole),)
+        found = whole[1:]
         turned = len(found) == 3 and self.is_first(name)
         return tuple([*found[1:], found[0]] if turned else found)
+
+    def one(self, name: str, data: Array) -> Array:
+        """Take what a tensor holds of the first image, its channels last.
+
+        A tensor that does not begin with the batch is given whole, as a vector.
+        """
+        if data.ndim == 0 or len(data) != self.batch:
+            return data.reshape(-1)
+        found = data[0]
+        if found.ndim == 3 and self.is_first(name):
+            return np.moveaxis(found, 0, 2)
+        return found.reshape(-1) if found.ndim == 0 else found
+
+    @cached_property
+    def weights(self) -> dict[str, int]:
+        """How many learned numbers each tensor has that does not depend on the input."""
+        found = {
+            one.name: math.prod(one.dims)
+            for one in self.proto.initializer
+            if one.data_type not in _WHOLE_NUMBERS
+        }
+        for node in self.proto.node:
+            if self._flows(node):
+                continue
+            values = [one.t for one in node.attribute if one.name == "value" and one.t.dims]
+            own = [math.prod(one.dims) for one in values if one.data_type not in _WHOLE_NUMBERS]
+            count = own or [found[name] for name in node.input[:1] if name in found]
+            found.update((name, count[0]) for name in node.output if count)
+        return found
 
     @cached_property
     def rows(self) -> list[Row]:
         """What is known of every node; weights count where they are used first."""
-        onnx_ints = {6, 7, 9}  # INT32, INT64 and BOOL: sizes and positions
-        numbers = {
-            one.name: math.prod(one.dims)
-            for one in self.proto.initializer
-            if one.data_type not in onnx_ints
-        }
         found, counted = [], set[str]()
         for name, tensor in self.names.items():
             node = self.makers[tensor]
@@ -201,8 +254,12 @@ class Graph:
             shape = () if 0 in shape else shape
             own = set(node.input) - counted
             counted |= own
-            parameters = sum(numbers.get(one, 0) for one in own)
-            found.append(Row(name, node.op_type, shape, parameters, _macs(node, shape, numbers)))
+            parameters = sum(self.weights.get(one, 0) for one in own)
+            macs = 0
+            if shape and node.op_type in _WEIGHTED:  # moved over all positions
+                largest = max((self.weights.get(one, 0) for one in node.input), default=0)
+                macs = largest * math.prod(shape[:-1])
+            found.append(Row(name, node.op_type, shape, parameters, macs))
         return found
 
     def check_sizes(self) -> None:
@@ -214,29 +271,38 @@ class Graph:
 
     @property
     def gives_shares(self) -> bool:
-        """Whether probabilities come out: after a softmax or sigmoid only the shape may change."""
+        """Whether probabilities come out: of a softmax or sigmoid, or one that is written out."""
         node = self.makers.get(self.output)
-        while node is not None and node.op_type in _PASSING:
-            node = self.makers.get(node.input[0])
-        return node is not None and node.op_type in _SHARES
+        while node is not None and node.op_type in _PASSING | {"Clip"}:
+            node = self._before(node)
+        if node is None or node.op_type in _SHARES:
+            return node is not None
+        if node.op_type != "Div":
+            return False
+        below = self.makers.get(node.input[1])
+        return bool(below and below.op_type == "ReduceSum" and below.input[0] == node.input[0])
 
     @property
     def embedding(self) -> str:
         """The name of the node whose values go into the last product with weights; empty if none.
 
-        What only changes their shape is passed over.
+        What only changes their shape or type is passed over.
         """
-        inner = {one.name for one in self.proto.initializer}
-        node = self.makers.get(self.output)
-        while node is not None and not (
-            node.op_type in _WEIGHTED and inner.intersection(node.input)
-        ):
-            node = self._before(node)
-        node = node and self._before(node)
+        needed = {self.output}
+        for node in reversed(self.proto.node):
+            if needed.isdisjoint(node.output):
+                continue
+            if node.op_type in _WEIGHTED and any(name in self.weights for name in node.input):
+                return self._named(self._before(node))
+            needed.update(node.input)
+        return ""
+
+    def _named(self, node: Any) -> str:
+        """Return the name of a node, or of the one before those that only pass on."""
         while node is not None and node.op_type in _PASSING:
             node = self._before(node)
-        tensor = node.output[0] if node is not None else ""
-        return next((name for name, made in self.names.items() if made == tensor), "")
+        tensors = [] if node is None else node.output
+        return next((name for name, made in self.names.items() if made in tensors), "")
 
     def _before(self, node: Any) -> Any:
         """Return the node that makes the first of what flows into this one; None at the input."""
@@ -244,11 +310,9 @@ class Graph:
         return self.makers.get(next(flowing, ""))
 
 
-def _macs(node: Any, shape: Sequence[int], numbers: Mapping[str, int]) -> int:
-    """Count multiplications with additions where weights are moved over positions."""
-    if node.op_type not in _WEIGHTED or not shape:
-        return 0
-    return numbers.get(node.input[1], 0) * math.prod(shape[:-1])
+def free(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken."""
+    return name if name not in taken else free(f"{name}_", taken)
 
 
-__all__ = ["LARGEST", "Graph"]
+__all__ = ["LARGEST", "Graph", "free"]

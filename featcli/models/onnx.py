@@ -1,21 +1,13 @@
 """A model of another maker, as ONNX, run by onnxruntime (the extra `onnx`).
 
-What an .onnx file does not say may stand in a JSON file beside it, of the same name:
-
-- `name`, `title`, `source`, `licence`, `citation`, `preprocessing` (a pipeline), `channels`
-  ("RGB" or "gray"), `range` (255 or 1), `reduced_decoding`, `labels` and `ids`, as in featcli's
-  own model files;
-- `input`: rows, columns and channels, where the network leaves its size open;
-- `output`: which result has the classes, where the network gives several;
-- `layout` ("chw" or "hwc", of what goes in) and `softmax` (true where the results are no
-  probabilities yet), where what is seen from the graph is wrong.
+What such a file does not say may stand beside it: see `sidecar`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -27,21 +19,19 @@ import numpy.typing as npt
 
 from featcli.errors import UsageError
 from featcli.extras import extra
-from featcli.models.files import TEXTS, Description, ModelError, described
-from featcli.models.graphs import LARGEST, Graph
+from featcli.models import sidecar
+from featcli.models.files import Description, ModelError, described
+from featcli.models.graphs import LARGEST, Graph, free
 from featcli.models.layers import Shape
-from featcli.models.network import Network, Row, sizes
+from featcli.models.network import Network, Row, check_fits, sizes
+from featcli.ops.activation import softmax
 from featcli.stage import nearest
 
 Array = npt.NDArray[Any]
-_LONGEST_SIDECAR = 1 << 22
-_OF_ONNX = ("input", "output", "layout", "softmax")
-_KNOWN = (
-    *(name for name in TEXTS if name != "pipeline"),
-    *("range", "reduced_decoding", "labels", "ids", *_OF_ONNX),
-)
 # By their numbers in TensorProto.
 _TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}
+_INT8 = 3
+_SLACK = 1e-3  # that probabilities may not sum to 1 by
 END = "probabilities"
 
 
@@ -62,7 +52,7 @@ class OnnxNetwork(Network):
         self.graph, self.softmax = graph, softmax
         self.result = _as_vector(graph.shape(graph.output))
         ends = [name for name, tensor in graph.names.items() if tensor == graph.output]
-        self.end = _free(END, graph.names) if softmax or not ends else ends[0]
+        self.end = free(END, graph.names) if softmax or not ends else ends[0]
         self.names = (*graph.names, *([self.end] if self.end not in graph.names else []))
 
     @property
@@ -83,8 +73,11 @@ class OnnxNetwork(Network):
     @property
     def rows(self) -> list[Row]:
         """One for each node, and one for the softmax."""
-        added = [Row(self.end, "softmax", self.result, 0, 0)] if self.softmax else []
-        return [*self.graph.rows, *added]
+        found = [
+            row._replace(shape=self.result) if row.name == self.end else row
+            for row in self.graph.rows
+        ]
+        return [*found, *([Row(self.end, "softmax", self.result, 0, 0)] if self.softmax else [])]
 
     def node_of(self, name: str) -> Any:
         """Raise ValueError, naming the nearest, unless a node is called so."""
@@ -100,12 +93,15 @@ class OnnxRunner:
     ----------
     model : onnx.ModelProto
     network : OnnxNetwork
+    is_sure : bool
+        Whether somebody said that a softmax is needed, or that it is not.
     """
 
-    def __init__(self, model: Any, network: OnnxNetwork) -> None:
+    def __init__(self, model: Any, network: OnnxNetwork, is_sure: bool) -> None:
         self._model = model
         self._network = network
         self._graph = network.graph
+        self._is_sure = is_sure
         self._session = cache(self._opened)
 
     @property
@@ -122,9 +118,9 @@ class OnnxRunner:
         given = self._given(x)
         with _sound():
             session = self._session(tuple(sorted(set(tensors.values()))))
-            found = session.run(list(tensors.values()), {self._graph.input: given})
+            found = _run(session, list(tensors.values()), {self._graph.input: given})
         arranged = {
-            name: self._arranged(name, tensor, np.asarray(data)[0])
+            name: self._arranged(name, self._graph.one(tensor, np.asarray(data)))
             for (name, tensor), data in zip(tensors.items(), found, strict=True)
         }
         self._check(arranged.get(self._network.end))
@@ -143,8 +139,8 @@ class OnnxRunner:
             x = np.clip(np.rint(x), 0, 255)
         if x.ndim == 3 and self._graph.is_first(self._graph.input):
             x = np.moveaxis(x, 2, 0)
-        count = max(self._graph.sizes[self._graph.input][0], 1)
-        return np.ascontiguousarray(np.broadcast_to(x, (count, *x.shape)), dtype=kind)
+        whole = np.broadcast_to(x, (self._graph.batch, *x.shape))
+        return np.ascontiguousarray(whole, dtype=kind)
 
     def _opened(self, tensors: tuple[str, ...]) -> Any:
         """Open a session that gives these tensors."""
@@ -160,16 +156,45 @@ class OnnxRunner:
         options.log_severity_level = 4
         return runtime.InferenceSession(model.SerializeToString(), options)
 
-    def _arranged(self, name: str, tensor: str, array: Array) -> Array:
-        """Put the channels of one image's maps last; make a vector of the result."""
-        if array.ndim == 3 and self._graph.is_first(tensor):
-            array = np.moveaxis(array, 0, 2)
+    def _arranged(self, name: str, array: Array) -> Array:
+        """Make a vector of the result, of probabilities."""
+        if not array.size:
+            raise ValueError(f"the layer {name} gives nothing for this image")
         if name == self._network.end:
             array = array.reshape(_as_vector(array.shape))
-            if self._network.softmax:
-                powers = np.exp(array - array.max())
-                array = powers / powers.sum()
+            if self._network.softmax and (self._is_sure or not _are_shares(array)):
+                with np.errstate(all="ignore"):  # what is not finite shows in the results
+                    array = softmax(array.astype(np.float64))
         return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _are_shares(array: Array) -> bool:
+    """Say whether a result has been through a softmax that the graph does not show as one."""
+    return bool(array.min() >= 0 and abs(array.sum(dtype=np.float64) - 1) < _SLACK)
+
+
+def _run(session: Any, tensors: list[str], given: Mapping[str, Array]) -> list[Any]:
+    """Run in a thread: this one hears signals meanwhile, and a graph may have loops without end."""
+    options = extra("onnxruntime", "onnx").RunOptions()
+    options.log_severity_level = 4
+    found: list[Any] = []
+
+    def work() -> None:
+        try:
+            found.append(session.run(tensors, given, options))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        options.terminate = True
+        raise
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return list(found[0])
 
 
 def load(path: Path) -> tuple[Description, OnnxRunner]:
@@ -182,7 +207,7 @@ def load(path: Path) -> tuple[Description, OnnxRunner]:
     ModelError
         A file that is none, or that does not say what goes in.
     """
-    about = _sidecar(sidecar_of(path))
+    about = sidecar.read(path)
     try:
         network, runner = _read(_parsed(path), about)
     except ValueError as error:
@@ -192,21 +217,19 @@ def load(path: Path) -> tuple[Description, OnnxRunner]:
         usual["channels"] = "gray"
     try:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return described({**usual, **about}, network, sha256), runner
+        found = described({**usual, **about}, network, sha256)
+        if found.preprocessing:
+            check_fits(found.preprocessing, network, 3 if found.channels == "RGB" else 1)
+        return found, runner
     except ValueError as error:
-        raise ModelError(f"{sidecar_of(path)}: {error}") from error
-
-
-def sidecar_of(path: Path) -> Path:
-    """Return where that stands which the .onnx file does not say."""
-    return path.with_suffix(".json")
+        raise ModelError(f"{sidecar.place(path)}: {error}") from error
 
 
 def identity(path: Path) -> str:
     """Return the sha256 of the file with the one beside it, if there is one."""
     found = hashlib.sha256(path.read_bytes())
-    if sidecar_of(path).is_file():
-        found.update(sidecar_of(path).read_bytes())
+    if sidecar.read(path):
+        found.update(sidecar.place(path).read_bytes())
     return found.hexdigest()
 
 
@@ -242,7 +265,7 @@ def _read(parsed: tuple[Any, Any], about: Mapping[str, Any]) -> tuple[OnnxNetwor
     graph.check_sizes()
     softmax = about.get("softmax", not graph.gives_shares)
     network = OnnxNetwork(graph, _size(graph, about), softmax)
-    runner = OnnxRunner(model, network)
+    runner = OnnxRunner(model, network, "softmax" in about)
     if not network.result or 0 in network.result:
         if 0 in network.input:
             raise ValueError("the size of its result is open: say 'input' in the .json beside it")
@@ -251,35 +274,6 @@ def _read(parsed: tuple[Any, Any], about: Mapping[str, Any]) -> tuple[OnnxNetwor
     if softmax and math.prod(network.result) == 1:
         raise ValueError("it gives one value that is no probability: end it in a sigmoid")
     return network, runner
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        if path.stat().st_size > _LONGEST_SIDECAR:
-            raise ValueError("too long")
-        record = json.loads(path.read_bytes())
-        if not isinstance(record, dict):
-            raise ValueError("not a JSON object")
-        _check(record)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    return record
-
-
-def _check(record: Mapping[str, Any]) -> None:
-    """Raise ValueError for what a sidecar cannot say; `described` checks the rest."""
-    for name in record:
-        if name not in _KNOWN:
-            near = nearest(name, _KNOWN) or f": it may have {', '.join(_KNOWN)}"
-            raise ValueError(f"no ONNX model's sidecar says {name!r}{near}")
-    if record.get("layout", "chw") not in ("chw", "hwc"):
-        raise ValueError(f"layout must be chw or hwc, not {record['layout']!r}")
-    if not isinstance(record.get("output", ""), str):
-        raise ValueError(f"output must be the name of a result, not {record['output']!r}")
-    if not isinstance(record.get("softmax", False), bool):
-        raise ValueError(f"softmax must be true or false, not {record['softmax']!r}")
 
 
 def _input_of(graph: Any) -> str:
@@ -304,10 +298,13 @@ def _output_of(graph: Any, about: Mapping[str, Any]) -> str:
     if len(names) > 1 and "output" not in about:
         raise ValueError(
             f"it gives {len(names)} results: {_list(names)}; say which has the classes in the "
-            f'.json beside it, as {{"output": "{names[0]}"}}'
+            '.json beside it, as {"output": NAME}'
         )
-    if not graph.output[names.index(named)].type.HasField("tensor_type"):
+    kind = graph.output[names.index(named)].type
+    if not kind.HasField("tensor_type"):
         raise ValueError(f"what it gives as {named!r} is no array of numbers")
+    if kind.tensor_type.elem_type not in (*_TYPES, _INT8):
+        raise ValueError(f"what it gives as {named!r} are no scores, such as floats")
     return str(named)
 
 
@@ -318,6 +315,9 @@ def _list(names: Sequence[str]) -> str:
 def _size(graph: Graph, about: Mapping[str, Any]) -> Shape:
     """Return the shape of what goes in, channels last."""
     whole = graph.sizes.get(graph.input, [])
+    first = next(one for one in graph.proto.input if one.name == graph.input)
+    if any(n.HasField("dim_value") and n.dim_value < 1 for n in first.type.tensor_type.shape.dim):
+        raise ValueError("its input is of no size: nothing fits into it")
     if len(whole) not in (2, 4):
         raise ValueError(
             f"its input is of {sizes(whole) or 'an unknown size'}: a batch of images has four "
@@ -338,8 +338,3 @@ def _size(graph: Graph, about: Mapping[str, Any]) -> Shape:
 def _as_vector(shape: Shape) -> Shape:
     """Leave out sizes of 1 around the classes, as of (1, 1, classes)."""
     return (math.prod(shape),) if shape and math.prod(shape) == max(shape) else shape
-
-
-def _free(name: str, taken: Mapping[str, str]) -> str:
-    """Return a name that no node has."""
-    return name if name not in taken else _free(f"{name}_", taken)

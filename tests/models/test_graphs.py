@@ -10,39 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import assert_refused
+from onnx_tools import FLOAT, RANDOM, TensorProto, helper, kernels, onnx, raw, runtime, write
 
 import featcli as api
-
-onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-FLOAT = TensorProto.FLOAT
-RANDOM = np.random.default_rng(0)
-
-
-def write(name, nodes, given, results, weights=None):
-    """Write a graph: nodes as (operator, inputs, output, attributes); they are called n0, n1 ..."""
-    made = [
-        helper.make_node(kind, inputs, [output], **{"name": f"n{number}", **more})
-        for number, (kind, inputs, output, more) in enumerate(nodes)
-    ]
-    arrays = [numpy_helper.from_array(np.asarray(a), key) for key, a in (weights or {}).items()]
-    graph = helper.make_graph(
-        made,
-        "test",
-        [helper.make_tensor_value_info("x", given[0], given[1])],
-        [helper.make_tensor_value_info(key, FLOAT, shape) for key, shape in results.items()],
-        arrays,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    onnx.save(model, name)
-
-
-def kernels(*shape):
-    return RANDOM.normal(size=shape).astype(np.float32)
 
 
 def channels_last(name="last.onnx"):
@@ -62,15 +32,6 @@ def channels_last(name="last.onnx"):
         {"y": [1, 2]},
         {"w": kernels(4, 3, 3, 3), "b": kernels(1, 1, 1, 4), "d": kernels(4, 2)},
     )
-
-
-def raw(name, x, *tensors):
-    """What onnxruntime gives for tensors inside, as the graph has them."""
-    model = onnx.load(name)
-    known = {one.name for one in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=t) for t in tensors if t not in known)
-    session = runtime.InferenceSession(model.SerializeToString())
-    return session.run(list(tensors), {"x": x})
 
 
 def test_layers_of_a_graph_with_channels_last_are_as_they_are(workspace):

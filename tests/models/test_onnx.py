@@ -223,7 +223,7 @@ def test_weights_in_other_files_are_refused(tiny, inline):
     assert_refused(done, 1, "apart.onnx", "its weights lie in other files")
 
 
-def test_one_value_is_no_share_of_classes(make, inline):
+def test_the_number_of_a_class_is_no_share_of_classes(make, inline):
     onnx = pytest.importorskip("onnx")
     from onnx import helper
 
@@ -236,4 +236,4 @@ def test_one_value_is_no_share_of_classes(make, inline):
     )
     onnx.save(model, "best.onnx")
     done = inline("classify", "photo.jpg", "--model", "best.onnx", "--preprocessing", BEFORE)
-    assert_refused(done, 1, "one value that is no probability")
+    assert_refused(done, 1, "no scores")

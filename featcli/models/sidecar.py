@@ -1,0 +1,74 @@
+"""What an .onnx file does not say, in a JSON file beside it of the same name:
+
+- `name`, `title`, `source`, `licence`, `citation`, `preprocessing` (a pipeline), `channels`
+  ("RGB" or "gray"), `range` (255 or 1), `reduced_decoding`, `labels` and `ids`, as in featcli's
+  own model files;
+- `input`: rows, columns and channels, where the network leaves its size open;
+- `output`: which result has the classes, where the network gives several;
+- `layout` ("chw" or "hwc", of what goes in) and `softmax` (true where the results are no
+  probabilities yet), where what is seen from the graph is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from featcli.models.files import TEXTS, ModelError
+from featcli.stage import nearest
+
+_LONGEST_SIDECAR = 1 << 22
+_OF_ONNX = ("input", "output", "layout", "softmax")
+_KNOWN = (
+    *(name for name in TEXTS if name != "pipeline"),
+    *("range", "reduced_decoding", "labels", "ids", *_OF_ONNX),
+)
+
+
+def place(model: Path) -> Path:
+    """Return where that stands which the model's file does not say."""
+    return model.with_suffix(".json")
+
+
+def read(model: Path) -> dict[str, Any]:
+    """Read what stands beside a model; nothing, if that is of an array of the same name.
+
+    Raises
+    ------
+    ModelError
+        It says what cannot be.
+    """
+    path = place(model)
+    if not path.is_file():
+        return {}
+    try:
+        if path.stat().st_size > _LONGEST_SIDECAR:
+            raise ValueError("too long")
+        record = json.loads(path.read_bytes())
+        if not isinstance(record, dict):
+            raise ValueError("not a JSON object")
+        if "featcli" in record:
+            return {}
+        _check(record)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    return record
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    """Raise ValueError for what a sidecar cannot say; `described` checks the rest."""
+    for name in record:
+        if name not in _KNOWN:
+            near = nearest(name, _KNOWN) or f": it may have {', '.join(_KNOWN)}"
+            raise ValueError(f"no ONNX model's sidecar says {name!r}{near}")
+    if record.get("layout", "chw") not in ("chw", "hwc"):
+        raise ValueError(f"layout must be chw or hwc, not {record['layout']!r}")
+    if not isinstance(record.get("output", ""), str):
+        raise ValueError(f"output must be the name of a result, not {record['output']!r}")
+    if not isinstance(record.get("softmax", False), bool):
+        raise ValueError(f"softmax must be true or false, not {record['softmax']!r}")
+
+
+__all__ = ["place", "read"]
