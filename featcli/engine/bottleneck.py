@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 from featcli.engine.layers import same
 
@@ -153,11 +152,16 @@ def _filter(padded: Array, taps: Taps, out: Array) -> None:
     rows, cols, channels = out.shape
     k, s = taps.size, taps.stride
     if taps.tiled:
-        seen = as_strided(padded, (rows, cols * channels, k, k), (down, deep, down, right))
+        seen = _seen(padded, (rows, cols * channels, k, k), (down, deep, down, right))
         np.einsum("hqij,ijq->hq", seen, taps.weight, out=out.reshape(rows, -1))
     else:
         steps = (down * s, right * s, down, right, deep)
-        seen = as_strided(padded, (rows, cols, k, k, channels), steps)
+        seen = _seen(padded, (rows, cols, k, k, channels), steps)
         np.einsum("hwijc,ijc->hwc", seen, taps.weight, out=out)
     flat = out.reshape(rows, -1)
     flat += taps.bias
+
+
+def _seen(padded: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """See windows without a copy: NumPy checks that they lie inside, and is quick about it."""
+    return np.ndarray(shape, padded.dtype, padded.data, 0, strides)
