@@ -35,7 +35,7 @@ def about(path: Path) -> dict[str, Any]:
         "pipeline": found.network.text,
         "classes": len(found.labels),
         "parameters": sum(row.parameters for row in rows),
-        "multiply_adds": sum(row.macs for row in rows),
+        "multiply_adds": sum(row.macs for row in rows) if all(row.shape for row in rows) else None,
         "memory_bytes": _BYTES * sum(row.parameters for row in rows),
         "layers": [
             {
@@ -60,7 +60,7 @@ def table(record: dict[str, Any]) -> str:
         f"  preprocessing  {record['preprocessing'] or 'none'}",
         f"  classes        {record['classes'] or 'without names'}",
         f"  parameters     {record['parameters']:,} ({_size(record['memory_bytes'])})",
-        f"  multiply-adds  {record['multiply_adds']:,} an image",
+        f"  multiply-adds  {_count(record['multiply_adds'])}",
         f"  source         {record['source'] or 'not said'}",
         f"  licence        {record['licence'] or 'not said'}",
         f"  sha256         {record['sha256']}",
@@ -80,6 +80,12 @@ def _cells(layer: dict[str, Any]) -> tuple[str, ...]:
     shape = "x".join(map(str, layer["shape"])) or "?"
     counts = (f"{layer['parameters']:,}", f"{layer['multiply_adds']:,}")
     return (layer["name"], layer["kind"], shape, *counts, _size(layer["memory_bytes"]))
+
+
+def _count(multiply_adds: int | None) -> str:
+    return (
+        "not known: not all sizes are" if multiply_adds is None else f"{multiply_adds:,} an image"
+    )
 
 
 def _size(count: int) -> str:

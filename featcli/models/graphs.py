@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,10 +87,23 @@ _PASSING = frozenset(
 _SHARES = frozenset(
     {
         *("LinearClassifier", "Normalizer", "SVMClassifier", "TreeEnsembleClassifier"),
-        *("Softmax", "Sigmoid", "QLinearSoftmax", "QLinearSigmoid"),
+        *("Softmax", "Sigmoid", "HardSigmoid", "QLinearSoftmax", "QLinearSigmoid"),
     }
 )
-_WHOLE_NUMBERS = {6, 7, 9}  # INT32, INT64 and BOOL in TensorProto: sizes and positions
+# What was a probability is one after them.
+_KEEPING = _PASSING | {"Clip", "Gather", "ReduceMax", "ReduceMean", "ReduceMin", "Slice", "Split"}
+_SIZES = {7, 9}  # INT64 and BOOL in TensorProto: sizes, positions and choices
+_FLOATS = {1, 10, 11, 16}
+# What they take besides the maps says how, and is not learned.
+_TOLD = frozenset({"Clip", "Pad", "Resize", "Slice", "Upsample", *_PASSING})
+_LAST = frozenset({"Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "FusedMatMul"})
+
+
+class Learned(NamedTuple):
+    """How many numbers a tensor has that were learned, and whether they are floats."""
+
+    numbers: int
+    is_float: bool
 
 
 @dataclass(frozen=True)
@@ -207,7 +220,7 @@ class Graph:
     def shape(self, name: str) -> Shape:
         """Return the shape of a tensor as `one` gives it; () if unknown, 0 where it is open."""
         whole = self.sizes.get(name, [])
-        if not whole:
+        if not whole or (whole[0] == 0 and self.sizes[self.input][0]):
             return ()
         if whole[0] not in (0, self.batch):
             return (math.prod(whole),)
@@ -228,20 +241,24 @@ class Graph:
         return found.reshape(-1) if found.ndim == 0 else found
 
     @cached_property
-    def weights(self) -> dict[str, int]:
-        """How many learned numbers each tensor has that does not depend on the input."""
+    def weights(self) -> dict[str, Learned]:
+        """The learned numbers of each tensor that does not depend on the input."""
         found = {
-            one.name: math.prod(one.dims)
+            one.name: Learned(math.prod(one.dims), one.data_type in _FLOATS)
             for one in self.proto.initializer
-            if one.data_type not in _WHOLE_NUMBERS
+            if one.data_type not in _SIZES
         }
         for node in self.proto.node:
             if self._flows(node):
                 continue
             values = [one.t for one in node.attribute if one.name == "value" and one.t.dims]
-            own = [math.prod(one.dims) for one in values if one.data_type not in _WHOLE_NUMBERS]
-            count = own or [found[name] for name in node.input[:1] if name in found]
-            found.update((name, count[0]) for name in node.output if count)
+            own = [
+                Learned(math.prod(one.dims), one.data_type in _FLOATS)
+                for one in values
+                if one.data_type not in _SIZES
+            ]
+            known = own or [found[name] for name in node.input[:1] if name in found]
+            found.update((name, known[0]) for name in node.output if known)
         return found
 
     @cached_property
@@ -252,15 +269,37 @@ class Graph:
             node = self.makers[tensor]
             shape = self.shape(tensor)
             shape = () if 0 in shape else shape
-            own = set(node.input) - counted
-            counted |= own
-            parameters = sum(self.weights.get(one, 0) for one in own)
-            macs = 0
-            if shape and node.op_type in _WEIGHTED:  # moved over all positions
-                largest = max((self.weights.get(one, 0) for one in node.input), default=0)
-                macs = largest * math.prod(shape[:-1])
+            fresh = set(node.input) - counted
+            counted |= fresh
+            learned = self._learned(node)
+            parameters = sum(count for one, count in learned.items() if one in fresh)
+            largest = max(learned.values(), default=0)
+            macs = largest * self._positions(node) if node.op_type in _WEIGHTED else 0
             found.append(Row(name, node.op_type, shape, parameters, macs))
         return found
+
+    def _learned(self, node: Any) -> dict[str, int]:
+        """Return how many learned numbers each input of a node has; scales and bounds are none."""
+        if node.op_type in _TOLD:
+            return {}
+        is_quantised = node.op_type.startswith("QLinear") or node.op_type == "QGemm"
+        return {
+            name: one.numbers
+            for name in node.input
+            if (one := self.weights.get(name))
+            and (node.op_type in _WEIGHTED or one.numbers > 1)
+            and not (is_quantised and (one.is_float or one.numbers == 1))
+        }
+
+    def _positions(self, node: Any) -> int:
+        """Return over how many positions of one image weights are moved; 0 if that is open."""
+        at = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
+        whole = self.sizes.get(at)
+        if not whole:
+            return 0
+        inner = whole[1:] if whole[0] in (0, self.batch) else whole
+        channel = len(inner) - 1 if node.op_type in _LAST else len(inner) - len(whole) + 1
+        return math.prod(n for axis, n in enumerate(inner) if axis != channel)
 
     def check_sizes(self) -> None:
         """Raise ValueError for a tensor that is larger than any layer's result."""
@@ -273,7 +312,7 @@ class Graph:
     def gives_shares(self) -> bool:
         """Whether probabilities come out: of a softmax or sigmoid, or one that is written out."""
         node = self.makers.get(self.output)
-        while node is not None and node.op_type in _PASSING | {"Clip"}:
+        while node is not None and node.op_type in _KEEPING:
             node = self._before(node)
         if node is None or node.op_type in _SHARES:
             return node is not None

@@ -31,6 +31,7 @@ Array = npt.NDArray[Any]
 # By their numbers in TensorProto.
 _TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}
 _INT8 = 3
+_PATIENCE = 5.0  # seconds
 _SLACK = 1e-3  # that probabilities may not sum to 1 by
 END = "probabilities"
 
@@ -191,6 +192,7 @@ def _run(session: Any, tensors: list[str], given: Mapping[str, Array]) -> list[A
         thread.join()
     except BaseException:
         options.terminate = True
+        thread.join(_PATIENCE)  # what it raises needs an interpreter that is still there
         raise
     if isinstance(found[0], Exception):
         raise found[0]
@@ -305,7 +307,9 @@ def _output_of(graph: Any, about: Mapping[str, Any]) -> str:
         raise ValueError(f"what it gives as {named!r} is no array of numbers")
     if kind.tensor_type.elem_type not in (*_TYPES, _INT8):
         raise ValueError(f"what it gives as {named!r} are no scores, such as floats")
-    return str(named)
+    # What is quantised at the end is better taken before.
+    makers = {node.output[0]: node for node in graph.node if node.op_type == "QuantizeLinear"}
+    return str(makers[named].input[0] if named in makers else named)
 
 
 def _list(names: Sequence[str]) -> str:

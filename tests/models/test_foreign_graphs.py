@@ -195,7 +195,8 @@ def test_a_graph_with_a_loop_without_end_can_be_ended(number, workspace, started
     write("loop.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 3]}, weights)
     (workspace / "loop.json").write_text(json.dumps({"preprocessing": "resize 8x8"}))
     process = started("classify", "gray.png", "photo.jpg", "--model", "loop.onnx", "-o", "out/")
-    while not _threads(process.pid) > 1:  # then the graph has begun
+    lock = workspace / "out" / ".manifest.jsonl.lock"
+    while not (lock.exists() and _threads(process.pid) > 1):  # then the graph has begun
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
@@ -205,3 +206,78 @@ def test_a_graph_with_a_loop_without_end_can_be_ended(number, workspace, started
 def _threads(pid):
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("Threads:")[1].split()[0])
+
+
+@pytest.mark.parametrize("kind", ["max", "slice", "hard"])
+def test_parts_and_maxima_of_probabilities_are_probabilities(kind, workspace):
+    """Such as a graph that leaves out the class of the background."""
+    weights = {"w": kernels(3, 4), "from": np.array([1]), "to": np.array([4])}
+    weights["axis"] = np.array([1])
+    ends = {
+        "max": [("Sigmoid", ["g"], "a", {}), ("ReduceMax", ["a"], "y", {"axes": [1]})],
+        "slice": [
+            ("Softmax", ["g"], "a", {}),
+            ("Slice", ["a", "from", "to", "axis"], "y", {}),
+        ],
+        "hard": [("HardSigmoid", ["g"], "y", {})],
+    }[kind]
+    count = {"max": 1, "slice": 3, "hard": 4}[kind]
+    nodes = [MEAN, FLAT, ("Gemm", ["f", "w"], "g", {}), *ends]
+    write("p.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, count]}, weights)
+    x = kernels(8, 8, 3)
+    (y,) = raw("p.onnx", np.moveaxis(x, 2, 0)[np.newaxis].copy(), "y")
+    np.testing.assert_array_equal(api.load_model("p.onnx").run(x), y[0])
+
+
+def test_scores_that_are_quantised_at_the_end_are_taken_before(workspace):
+    weights = {"w": kernels(3, 4), "s": np.float32(0.02), "z": np.uint8(128)}
+    nodes = [
+        MEAN,
+        FLAT,
+        ("Gemm", ["f", "w"], "g", {}),
+        ("QuantizeLinear", ["g", "s", "z"], "y", {}),
+    ]
+    write("q8.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 4]}, weights)
+    model = onnx.load("q8.onnx")
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, "q8.onnx")
+    x = kernels(8, 8, 3)
+    scores = x.mean(axis=(0, 1)) @ weights["w"]
+    np.testing.assert_allclose(api.load_model("q8.onnx").run(x), ops.softmax(scores), rtol=1e-5)
+
+
+def test_multiply_adds_are_those_of_every_position(workspace, inline):
+    nodes = [
+        ("ConvTranspose", ["x", "u"], "c", {"strides": [2, 2]}),  # (1, 5, 16, 16)
+        ("Reshape", ["c", "to"], "t", {}),  # (1, 5, 256)
+        ("Transpose", ["t"], "v", {"perm": [2, 0, 1]}),  # (256, 1, 5)
+        ("MatMul", ["v", "w"], "m", {}),  # (256, 1, 4)
+        ("ReduceMean", ["m"], "y", {"axes": [0], "keepdims": 0}),
+    ]
+    weights = {"u": kernels(3, 5, 2, 2), "to": np.array([1, 5, 256]), "w": kernels(5, 4)}
+    write("m.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 4]}, weights)
+    macs = {row.kind: row.macs for row in api.load_model("m.onnx").layers}
+    assert macs["ConvTranspose"] == 8 * 8 * 3 * 5 * 4
+    assert macs["MatMul"] == 256 * 5 * 4
+    write("open.onnx", nodes, (FLOAT, [1, 3, "h", "w"]), {"y": [1, 4]}, weights)
+    assert "not known" in inline("info", "open.onnx").stdout
+    assert json.loads(inline("info", "open.onnx", "--json").stdout)["multiply_adds"] is None
+
+
+def test_scales_and_bounds_are_not_learned(workspace):
+    weights = {
+        "w": kernels(2, 3, 3, 3),
+        "none": np.zeros(0, np.float32),
+        "by": np.array([1, 1, 2, 2], np.float32),
+        "low": np.float32(0),
+        "b": kernels(2, 1, 1),
+    }
+    nodes = [
+        ("Conv", ["x", "w"], "c", {}),
+        ("Add", ["c", "b"], "d", {}),
+        ("Clip", ["d", "low"], "e", {}),
+        ("Resize", ["e", "none", "by"], "r", {}),
+        ("GlobalAveragePool", ["r"], "y", {}),
+    ]
+    write("s.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 2, 1, 1]}, weights)
+    assert [row.parameters for row in api.load_model("s.onnx").layers][:4] == [54, 2, 0, 0]

@@ -66,7 +66,7 @@ command = Command(
             metavar="NAME",
             group="Model",
             help="Whose values to give; several in one pass.  [default: the one before the last "
-            "learned layer: pool of imagenet]",
+            "learned layer, such as pool of imagenet; the result, if none is]",
         ),
         *output_options("output"),
         options.output(
