@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from featcli.frame import Source
-from featcli.io.files import read_stream
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_stream
 
 RNG = np.random.default_rng(0)
 GRAY = RNG.integers(0, 256, (23, 31), dtype=np.uint8)

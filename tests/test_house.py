@@ -87,6 +87,25 @@ def test_a_room_may_import_only_what_it_uses(room):
     assert {name.removeprefix("featcli.") for name in used} >= ROOMS[room]
 
 
+def imported_modules(path: Path) -> set[Path]:
+    """Modules of featcli that a file imports, wherever in it; a package stands for its __init__."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("featcli"):
+            base = ROOT.joinpath(*str(node.module).split("."))
+            found |= {base.with_suffix(".py")} | {base / f"{one.name}.py" for one in node.names}
+    return found & set(FILES)
+
+
+@pytest.mark.parametrize("room", ["io", "batch"])
+def test_the_modules_of_a_room_import_each_other_in_no_circle(room):
+    graph = {path: imported_modules(path) for path in FILES if room_of(path) == room}
+    while leaves := [path for path, used in graph.items() if not used & graph.keys()]:
+        for path in leaves:
+            del graph[path]
+    assert not graph, sorted(path.name for path in graph)
+
+
 def test_click_and_rich_are_imported_in_cli_alone():
     for path in FILES:
         if room_of(path) != "cli":

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from featcli.errors import ReadError
-from featcli.io.files import read_file
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_file
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "pngsuite"
 FILES = sorted((FOLDER / "png").glob("*.png"))

@@ -16,8 +16,8 @@ from pictures import (
 import featcli
 from featcli.errors import ReadError
 from featcli.frame import Source, Step
-from featcli.io.files import read_file
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_file
 
 # Arrays and their sidecars
 

@@ -19,8 +19,9 @@ from pictures import (
 
 import featcli
 from featcli.errors import FeatError, ReadError
-from featcli.io.files import SUFFIXES, read_file, sniff
+from featcli.io.formats import SUFFIXES, sniff
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_file
 
 # Refusals
 

@@ -78,12 +78,12 @@ def test_a_full_disk_leaves_nothing_wherever_it_happens(folder, full_disk, monke
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".png", ".tar"])
 def test_a_limit_on_file_sizes_leaves_nothing(tmp_path, suffix):
     script = f"""
-        import resource, numpy as np, featcli
+        import resource, numpy as np, featcli, featcli.errors
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         noise = np.random.default_rng(0).random((100, 100))
         try:
             featcli.write({str(tmp_path / "x") + suffix!r}, noise)
-        except featcli.io.files.FeatError as error:
+        except featcli.errors.FeatError as error:
             print(error)
     """
     done = subprocess.run(

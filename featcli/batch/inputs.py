@@ -23,9 +23,10 @@ from featcli.batch.trees import (
 from featcli.errors import FeatError, ReadError, UsageError
 from featcli.frame import Sample, Source
 from featcli.io import records
-from featcli.io.files import READABLE, SUFFIXES, read_file, read_stream, sniff
+from featcli.io.formats import READABLE, SUFFIXES, sniff
 from featcli.io.naming import Heading, key_of
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_file, read_stream
 
 
 class FileItem(NamedTuple):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from featcli.io.files import HEAD, sniff
+from featcli.io.formats import HEAD, sniff
 
 
 def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:

@@ -26,7 +26,8 @@ from featcli.io import records
 from featcli.io.atomic import as_write_error, sweep
 from featcli.io.locks import Claim
 from featcli.io.log import Log, number_of
-from featcli.io.shards import Pattern, ShardSink
+from featcli.io.patterns import Pattern
+from featcli.io.shards import ShardSink
 from featcli.io.sinks import State, Written
 
 

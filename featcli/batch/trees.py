@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from featcli.io.files import HEAD, SUFFIXES, sniff
+from featcli.io.formats import HEAD, SUFFIXES, sniff
 from featcli.io.log import MANIFEST, is_log
 from featcli.io.naming import key_of
 

@@ -31,7 +31,8 @@ from featcli.frame import Frame, Step
 from featcli.io.atomic import uninterrupted
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import is_folder, is_pattern
+from featcli.io.outputs import is_folder
+from featcli.io.patterns import Pattern, is_pattern
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 from featcli.pipeline import Pipeline
 from featcli.stage import Stage
@@ -178,8 +179,6 @@ def _excluded(output: str | None) -> Excluded:
     if is_folder(str(output)):
         return Excluded(Path(str(output)))
     if is_pattern(str(output)):
-        from featcli.io.shards import Pattern
-
         return Excluded(files=Pattern(Path(str(output))).expression)
     return Excluded(files=re.compile(re.escape(os.path.realpath(str(output)))))
 

@@ -18,11 +18,11 @@ from featcli.io.outputs import (
     MATRICES,
     TABLES,
     is_folder,
-    is_pattern,
     open_sink,
     pipe_sink,
     rehearsal_sink,
 )
+from featcli.io.patterns import Pattern, is_pattern
 from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
 
@@ -153,7 +153,7 @@ class Place:
 
     def _sharding(self) -> Sharding:
         from featcli.batch.sharding import Sharding
-        from featcli.io.shards import Pattern, size_of
+        from featcli.io.shards import size_of
 
         assert self._path is not None
         size = size_of(self._settings["shard_size"] or DEFAULT_SIZE)

@@ -11,8 +11,9 @@ import numpy as np
 
 from featcli.datasets.items import Array, DataError, Item
 from featcli.errors import ReadError
-from featcli.io.files import SUFFIXES, read_file
+from featcli.io.formats import SUFFIXES
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_file
 
 _IMAGES = SUFFIXES - {".npy", ".npz", ".tar"}
 

@@ -24,17 +24,6 @@ def is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or is_there or not Path(output).suffix
 
 
-def is_pattern(output: str) -> bool:
-    """Say whether `-o` names shards, as in `maps-%05d.tar`; raises UsageError for a wrong one."""
-    name = Path(output).name
-    if not name.lower().endswith(".tar") or "%" not in name:
-        return False
-    from featcli.io.shards import Pattern
-
-    Pattern.check(output)
-    return True
-
-
 def open_sink(output: str | None, options: WriteOptions) -> Sink:
     """Open the sink for `-o`: None is the current folder; raises UsageError."""
     if output is None:

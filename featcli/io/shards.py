@@ -12,58 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from featcli.errors import FeatError, UsageError
+from featcli.errors import FeatError
 from featcli.frame import Sample
 from featcli.io import records
 from featcli.io.archives import TarSink
 from featcli.io.options import ReadOptions
+from featcli.io.patterns import Pattern
 from featcli.io.sinks import Sink, State, WriteOptions, Written
 from featcli.io.stream import read_tar
 
-_FIELD = re.compile(r"%(?:0(\d))?d")
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 Completed = Callable[[Path, State], None]
-
-
-class Pattern:
-    """The names of shards, such as `maps-%05d.tar`.
-
-    Parameters
-    ----------
-    path : Path
-        With one field for the number in its last piece.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.folder = path.parent
-        self._before, digits, self._after = _FIELD.split(path.name)
-        self._digits = int(digits or 1)
-        stem = self._before.rstrip("-_. ") or "shards"
-        self.manifest = self.folder / f"{stem}.manifest.jsonl"
-
-    @staticmethod
-    def check(output: str) -> None:
-        """Raise UsageError for a text that names no shards."""
-        name = Path(output).name
-        if len(_FIELD.findall(name)) != 1 or name.count("%") != 1:
-            raise UsageError(f"-o {output}: shards have one number in their names, as x-%05d.tar")
-
-    def path(self, number: int) -> Path:
-        """Return the shard of this number."""
-        return self.folder / f"{self._before}{number:0{self._digits}}{self._after}"
-
-    def number(self, name: str) -> int | None:
-        """Return the number of a shard's name; None for any other name."""
-        found = re.fullmatch(rf"{re.escape(self._before)}(\d+){re.escape(self._after)}", name)
-        is_ours = found and self.path(int(found[1])).name == name
-        return int(found[1]) if found and is_ours else None
-
-    @property
-    def expression(self) -> re.Pattern[str]:
-        """Match the paths of all shards."""
-        whole = self.folder.resolve() / "x"
-        head = re.escape(str(whole)[:-1] + self._before)
-        return re.compile(rf"{head}\d+{re.escape(self._after)}")
 
 
 def size_of(text: str) -> int:

@@ -18,9 +18,10 @@ from featcli import npy
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Frame, Sample, Source
 from featcli.io import records
-from featcli.io.files import HEAD, SUFFIXES, read_stream, sniff
+from featcli.io.formats import HEAD, SUFFIXES, sniff
 from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
+from featcli.io.reading import read_stream
 
 _LONGEST_RECORD = 1 << 26
 _TEXT_HEADERS = (

@@ -1,0 +1,60 @@
+"""The names of shards: a pattern such as `maps-%05d.tar`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from featcli.errors import UsageError
+
+_FIELD = re.compile(r"%(?:0(\d))?d")
+
+
+def is_pattern(output: str) -> bool:
+    """Say whether `-o` names shards, as in `maps-%05d.tar`; raises UsageError for a wrong one."""
+    name = Path(output).name
+    if not name.lower().endswith(".tar") or "%" not in name:
+        return False
+    Pattern.check(output)
+    return True
+
+
+class Pattern:
+    """The names of shards, such as `maps-%05d.tar`.
+
+    Parameters
+    ----------
+    path : Path
+        With one field for the number in its last piece.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path.parent
+        self._before, digits, self._after = _FIELD.split(path.name)
+        self._digits = int(digits or 1)
+        stem = self._before.rstrip("-_. ") or "shards"
+        self.manifest = self.folder / f"{stem}.manifest.jsonl"
+
+    @staticmethod
+    def check(output: str) -> None:
+        """Raise UsageError for a text that names no shards."""
+        name = Path(output).name
+        if len(_FIELD.findall(name)) != 1 or name.count("%") != 1:
+            raise UsageError(f"-o {output}: shards have one number in their names, as x-%05d.tar")
+
+    def path(self, number: int) -> Path:
+        """Return the shard of this number."""
+        return self.folder / f"{self._before}{number:0{self._digits}}{self._after}"
+
+    def number(self, name: str) -> int | None:
+        """Return the number of a shard's name; None for any other name."""
+        found = re.fullmatch(rf"{re.escape(self._before)}(\d+){re.escape(self._after)}", name)
+        is_ours = found and self.path(int(found[1])).name == name
+        return int(found[1]) if found and is_ours else None
+
+    @property
+    def expression(self) -> re.Pattern[str]:
+        """Match the paths of all shards."""
+        whole = self.folder.resolve() / "x"
+        head = re.escape(str(whole)[:-1] + self._before)
+        return re.compile(rf"{head}\d+{re.escape(self._after)}")
