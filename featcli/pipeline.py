@@ -85,17 +85,15 @@ class Pipeline:
         """All that it does, as steps."""
         return self.steps
 
-    @property
-    def enough(self) -> int:
-        """How many rows and columns of a picture the first stage makes do with; 0 if all count."""
-        return self._asked(stages.get(self.steps[0].stage).enough)
+    def decode_size(self, rows: int, cols: int) -> tuple[int, int, str] | None:
+        """Return the rows, columns and filter that a picture is resized to first, if it is."""
+        hook = stages.get(self.steps[0].stage).decode_size
+        return hook(rows, cols, **dict(self.steps[0].params)) if hook else None
 
     @property
     def top(self) -> int:
         """In which range 0..top the first stage takes pixels; 0 as the file has them."""
-        return self._asked(stages.get(self.steps[0].stage).top)
-
-    def _asked(self, hook: Callable[..., int] | None) -> int:
+        hook = stages.get(self.steps[0].stage).top
         return hook(**dict(self.steps[0].params)) if hook else 0
 
     def __getstate__(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 Kind = Literal["maps", "vector", "any"]
 Gives = Literal["maps", "vector", "same", "parts"]
 Function = TypeVar("Function", bound=Callable[..., Any])
+DecodeSize = Callable[..., tuple[int, int, str] | None]
 
 REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
@@ -156,7 +157,7 @@ class Stage:
     tag_format: str | Callable[..., str]
     dtype: str | Callable[..., Any]
     explain: Callable[..., str] | None = None
-    enough: Callable[..., int] | None = None
+    decode_size: DecodeSize | None = None
     top: Callable[..., int] | None = None
     settle: Callable[..., Mapping[str, Any]] | None = None
     learned: bool = False
@@ -227,7 +228,7 @@ def stage(
     tag: str | Callable[..., str] | None = None,
     dtype: str | Callable[..., Any] = "float32",
     explain: Callable[..., str] | None = None,
-    enough: Callable[..., int] | None = None,
+    decode_size: DecodeSize | None = None,
     top: Callable[..., int] | None = None,
     settle: Callable[..., Mapping[str, Any]] | None = None,
     learned: bool = False,
@@ -250,9 +251,10 @@ def stage(
         `dtype(input_dtype, **params)`.
     explain : callable, optional
         `explain(x, **params)` says how the result will be computed.
-    enough : callable, optional
-        `enough(**params)` says how many rows and columns of a picture are enough for the stage,
-        so that a larger one may be decoded at a part of its size.
+    decode_size : callable, optional
+        `decode_size(rows, cols, **params)` gives the rows and columns, and the filter, to which a
+        stage that begins with resizing brings a picture, so that a larger one may be decoded at a
+        part of its size; None where it does not.
     top : callable, optional
         `top(**params)` says in which range 0..top the stage takes pixels, whatever the depth of
         the file is; 0 as they are.
@@ -269,7 +271,7 @@ def stage(
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
-            function, takes, gives, labels, form, dtype, explain, enough, top, settle, learned
+            function, takes, gives, labels, form, dtype, explain, decode_size, top, settle, learned
         )
         return function
 

@@ -146,20 +146,6 @@ def test_a_bitmap_is_black_and_white_as_its_bytes_would_be(workspace, inline):
     assert first["top"] == second["top"]
 
 
-def test_a_large_photo_is_decoded_at_a_part_of_its_size(workspace, inline):
-    with Image.open("samples/coffee.jpg") as photo:
-        photo.resize((2400, 1600)).save("large.jpg", quality=92)
-    fast, exact = (
-        lines(inline("classify", "large.jpg", "--no-files", "--decode", how))[0]["top"]
-        for how in ("fast", "exact")
-    )
-    assert fast[0]["label"] == exact[0]["label"] == "espresso"
-    assert fast != exact
-    inline("classify", "large.jpg")
-    history = json.loads((workspace / "large.imagenet.json").read_text())["history"]
-    assert dict(history[0]["params"])["reduced"] > 0
-
-
 def test_an_image_of_any_kind_is_classified(workspace, inline):
     with Image.open("photo.jpg") as photo:
         photo.convert("RGBA").save("rgba.png")

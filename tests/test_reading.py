@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 import zlib
 
@@ -249,38 +248,3 @@ def test_unit_leaves_floats_alone():
     pixels = np.linspace(-3, 900, 12, dtype=np.float32).reshape(3, 4)
     for data in (tiff_of(pixels), saved_array(pixels)):
         assert np.array_equal(values_of(data, unit=True), pixels)
-
-
-@pytest.fixture
-def large(tmp_path, samples):
-    path = tmp_path / "large.jpg"
-    with Image.open(samples / "coffee.jpg") as photo:
-        photo.resize((1800, 1200)).save(path, quality=92)
-    return path
-
-
-def test_a_jpeg_may_be_read_at_a_part_of_its_size(large):
-    whole, part = featcli.read(large), featcli.read(large, reduced=200)
-    assert whole.data.shape == (1200, 1800, 3)
-    assert part.data.shape == (300, 450, 3)
-    assert [step.stage for step in part.history] == ["read"]
-    assert featcli.read(large, reduced=700).data.shape == whole.data.shape
-
-
-def test_what_is_shrunk_first_may_be_decoded_fast(large, inline):
-    folder = large.parent
-    for how in ("exact", "fast"):
-        words = ["resize 100 | gray", large, "--decode", how, "-o", folder / f"{how}.npy"]
-        assert inline("run", *words).returncode == 0
-    exact, fast = (np.load(folder / f"{how}.npy").astype(int) for how in ("exact", "fast"))
-    assert exact.shape == fast.shape
-    assert 0 < np.abs(exact - fast).max() <= 8
-    history = json.loads((folder / "fast.json").read_text())["history"]
-    assert dict(history[0]["params"]) == {"reduced": 200}
-
-
-@pytest.mark.parametrize("words", [["relu"], ["run", "crop 9 | resize 4"]])
-def test_to_decode_fast_what_is_not_shrunk_first_is_refused(large, inline, words):
-    result = inline(*words, large, "--decode", "fast")
-    assert result.returncode == 2
-    assert "--decode fast needs a first stage that shrinks" in result.stderr

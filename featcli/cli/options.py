@@ -104,18 +104,16 @@ def reading() -> list[click.Parameter]:
     ]
 
 
-AS_DECLARED = "exact; fast for a model that says what is enough for it"
-
-
-def decode(default: str = "exact") -> click.Parameter:
-    """How exactly JPEGs are decoded; `default` says what holds where nothing is said."""
+def decode() -> click.Parameter:
+    """How exactly JPEGs are decoded."""
     return _option(
         "Input",
         "--decode",
         **choice(["exact", "fast"]),
+        default="exact",
+        show_default=True,
         help="fast: a JPEG that is much larger than what its first stage (resize, a model) makes "
-        "of it is decoded at a part of its size: some pixels differ by a few levels.  "
-        f"[default: {default}]",
+        "of it is decoded at a part of its size: some pixels differ by a few levels.",
     )
 
 
@@ -132,8 +130,8 @@ def arguments() -> Described:
     )
 
 
-def inputs(decoding: str = "exact") -> list[click.Parameter]:
-    """What is read, and how; `decoding` is the default of --decode."""
+def inputs() -> list[click.Parameter]:
+    """What is read, and how."""
     return [
         arguments(),
         _option(
@@ -145,7 +143,7 @@ def inputs(decoding: str = "exact") -> list[click.Parameter]:
             help="Read paths from a file, one a line or separated by NUL; - is stdin.",
         ),
         *reading(),
-        decode(decoding),
+        decode(),
     ]
 
 

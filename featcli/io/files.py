@@ -23,7 +23,6 @@ def read(
     background: str = "white",
     layout: Literal["hwc", "chw"] = "hwc",
     max_pixels: int = MAX_PIXELS,
-    reduced: int = 0,
 ) -> Frame:
     """Read an image or an array as a frame.
 
@@ -40,9 +39,6 @@ def read(
         Where the channels of a 3-D array are.
     max_pixels : int
         A picture of more is refused before it is decoded.
-    reduced : int
-        Decode a JPEG at the smallest of 1/8, 1/4, 1/2 and 1 of its size that leaves this many
-        rows and columns; 0 decodes it exactly.
 
     Returns
     -------
@@ -54,7 +50,7 @@ def read(
     ReadError
         No such file, or one that cannot be read; the message names it.
     """
-    options = ReadOptions(unit, background, "first", layout, max_pixels, reduced=reduced)
+    options = ReadOptions(unit, background, "first", layout, max_pixels)
     sample = read_file(Path(path), Path(path).stem, options)
     if len(sample.frames) != 1:
         raise ReadError(f"{path}: holds {len(sample.frames)} arrays, not one")

@@ -20,6 +20,7 @@ from featcli.io import tiff
 from featcli.io.chunks import check_gif, check_png, check_rows
 from featcli.io.deep import rawmode_of, read_deep
 from featcli.io.directories import check_tiff
+from featcli.io.drafts import drafted
 from featcli.io.options import ReadOptions, check_pixels
 from featcli.io.pnm import read_pnm
 
@@ -77,8 +78,6 @@ def decode(
             pictures = [Picture(_scaled(data, top, options), _LABELS[data.shape[2]])]
         else:
             with _open(stream, format, options) as image:
-                if options.reduced:
-                    image.draft(None, (options.reduced, options.reduced))
                 pictures = list(_frames(image, stream, options, notes))
                 if format == "PNG" and _may_lack_rows(image):
                     check_rows(stream)
@@ -159,6 +158,8 @@ def _array(
     image: Image.Image, stream: BinaryIO, number: int, options: ReadOptions, notes: list[str]
 ) -> tuple[Array, tuple[str, ...]]:
     """Turn one frame into gray or RGB values, upright, with its transparency laid over a colour."""
+    if options.fast and options.frames == "first":
+        image = drafted(image, options.fast)
     layout = rawmode_of(image)
     data, top = _values(image, stream, number, notes)
     colour, alpha = _split_alpha(data, image, layout, top)

@@ -29,9 +29,10 @@ class ReadOptions:
         A picture of more is refused before it is decoded.
     as_bytes : bool
         Scale integers to 0..255 by their type's range, as a network takes them.
-    reduced : int
-        Decode a JPEG at the smallest of 1/8, 1/4, 1/2 and 1 of its size that leaves this many
-        rows and columns; 0 decodes it exactly.
+    fast : Step or None
+        The stage that comes first and begins with resizing: a JPEG is decoded at 1/8, 1/4 or 1/2
+        of its size where that leaves twice what the stage makes of it, and resized at once; None
+        decodes it exactly.
     """
 
     unit: bool = False
@@ -40,7 +41,7 @@ class ReadOptions:
     layout: Literal["hwc", "chw"] = "hwc"
     max_pixels: int = MAX_PIXELS
     as_bytes: bool = False
-    reduced: int = 0
+    fast: Step | None = None
 
     def history(self) -> tuple[Step, ...]:
         """Return the step that says how the file was read, if not by the defaults."""
@@ -49,6 +50,8 @@ class ReadOptions:
             for field in fields(self)
             if getattr(self, field.name) != field.default and field.name != "max_pixels"
         }
+        if changed.pop("fast", None):
+            changed["decode"] = "fast"
         return (Step.of("read", **changed),) if changed else ()
 
 

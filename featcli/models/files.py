@@ -53,8 +53,6 @@ class Description(NamedTuple):
         What an image is turned into first.
     range : int
         Pixels are taken as 0..range: 255 for bytes, 1 for shares.
-    reduced_decoding : int
-        A JPEG may be decoded at a reduced scale that leaves this many rows and columns; 0: not.
     labels, ids : tuple of str
         Of the results, one each.
     sha256 : str
@@ -70,7 +68,6 @@ class Description(NamedTuple):
     preprocessing: Pipeline | None
     channels: str
     range: int
-    reduced_decoding: int
     labels: tuple[str, ...]
     ids: tuple[str, ...]
     sha256: str
@@ -218,7 +215,6 @@ def described(record: Mapping[str, Any], network: Network, sha256: str) -> Descr
         preprocessing=_before(texts["preprocessing"]),
         channels=texts["channels"] or "RGB",
         range=_range(record),
-        reduced_decoding=_whole(record, "reduced_decoding", 0),
         labels=_names(record, "labels", network),
         ids=_names(record, "ids", network),
         sha256=sha256,
@@ -231,15 +227,13 @@ def completed(
     """Put other labels and another preprocessing in; raises ValueError for what misfits.
 
     Whatever the ids were of, they are not those of other labels.
-    What a JPEG may be reduced to was said of the preprocessing that is replaced: of another one
-    nothing is said, and it is read whole.
     """
     if labels is not None:
         given = {"labels": list(labels)}
         found = found._replace(labels=_names(given, "labels", found.network), ids=())
     if before is not None:
         check_fits(before, found.network, 3 if found.channels == "RGB" else 1)
-        found = found._replace(preprocessing=before, reduced_decoding=0)
+        found = found._replace(preprocessing=before)
     return found
 
 
@@ -257,16 +251,9 @@ def _before(text: str) -> Pipeline | None:
 
 
 def _range(record: Mapping[str, Any]) -> int:
-    value = _whole(record, "range", 255)
-    if value not in (1, 255):
+    value = record.get("range", 255)
+    if type(value) is not int or value not in (1, 255):
         raise ValueError(f"range must be 1 or 255, not {value}")
-    return value
-
-
-def _whole(record: Mapping[str, Any], name: str, default: int) -> int:
-    value = record.get(name, default)
-    if type(value) is not int or not 0 <= value <= 65535:
-        raise ValueError(f"{name} must be a whole number of 0 to 65535")
     return value
 
 

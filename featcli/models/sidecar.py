@@ -1,8 +1,7 @@
 """What an .onnx file does not say, in a JSON file beside it of the same name:
 
 - `name`, `title`, `source`, `licence`, `citation`, `preprocessing` (a pipeline), `channels`
-  ("RGB" or "gray"), `range` (255 or 1), `reduced_decoding`, `labels` and `ids`, as in featcli's
-  own model files;
+  ("RGB" or "gray"), `range` (255 or 1), `labels` and `ids`, as in featcli's own model files;
 - `input`: rows, columns and channels, where the network leaves its size open;
 - `output`: which result has the classes, where the network gives several;
 - `layout` ("chw" or "hwc", of what goes in) and `softmax` (true where the results are no
@@ -23,7 +22,7 @@ _LONGEST_SIDECAR = 1 << 22
 _OF_ONNX = ("input", "output", "layout", "softmax")
 _KNOWN = (
     *(name for name in TEXTS if name != "pipeline"),
-    *("range", "reduced_decoding", "labels", "ids", *_OF_ONNX),
+    *("range", "labels", "ids", *_OF_ONNX),
 )
 
 

@@ -34,8 +34,13 @@ def _labels(
     return load_model(model, labels=labels, preprocessing=preprocessing).labels
 
 
-def _enough(*, model: str, preprocessing: str = "", **_: str) -> int:
-    return load_model(model, preprocessing=preprocessing).description.reduced_decoding
+def _decode_size(
+    rows: int, cols: int, *, model: str, preprocessing: str = "", **_: str
+) -> tuple[int, int, str] | None:
+    """Return what the preprocessing begins with; None for a strip, of which the ends are cut."""
+    before = load_model(model, preprocessing=preprocessing).description.preprocessing
+    is_strip = central(np.broadcast_to(np.uint8(0), (rows, cols))).shape != (rows, cols)
+    return None if is_strip or not before else before.decode_size(rows, cols)
 
 
 def _top(*, model: str, **_: str) -> int:
@@ -52,7 +57,7 @@ def _known(model: str, **others: str) -> dict[str, str]:
     gives="vector",
     labels=_labels,
     tag="{model}{labels}{preprocessing}",
-    enough=_enough,
+    decode_size=_decode_size,
     top=_top,
     settle=_known,
 )
@@ -99,7 +104,7 @@ def _seen(model: str, layer: str, preprocessing: str) -> dict[str, str]:
     gives="vector",
     labels=lambda _labels, **_: (),
     tag="{model}-{layer}{preprocessing}",
-    enough=_enough,
+    decode_size=_decode_size,
     top=_top,
     settle=_seen,
 )

@@ -44,12 +44,12 @@ def _dtype(dtype: np.dtype[Any], **_: object) -> Any:
     return dtype if dtype in (np.uint8, np.uint16, np.bool_) else np.float32
 
 
-def _enough(*, size: Any, **_: object) -> int:
-    """Twice the result, so that the filter still averages over several pixels."""
-    return 2 * int(np.max(size))
+def _decode_size(rows: int, cols: int, *, size: Any, filter: str) -> tuple[int, int, str] | None:
+    """Return rows, columns and filter; of nearest, which averages nothing, every pixel counts."""
+    return None if filter == "nearest" else (*_resized(rows, cols, size), filter)
 
 
-@stage(takes="maps", gives="maps", tag="{size}", dtype=_dtype, enough=_enough)
+@stage(takes="maps", gives="maps", tag="{size}", dtype=_dtype, decode_size=_decode_size)
 def resize(
     x: npt.ArrayLike,
     size: Size,
@@ -94,7 +94,7 @@ def resize(
     maps, restore = as_maps(x)
     if 0 in maps.shape:
         raise ValueError(f"nothing to resize in maps of shape {maps.shape}")
-    rows, cols = _pair(size) or _short_side(maps.shape, size)
+    rows, cols = _resized(maps.shape[0], maps.shape[1], size)
     if max(rows, cols) >= 2**31 or rows * cols >= 2**31:
         raise ValueError(f"{rows}x{cols} is more than Pillow resizes to: 2**31 pixels")
     if maps.dtype == np.uint8 and maps.shape[2] == 3:  # the same numbers, in one go
@@ -103,8 +103,11 @@ def resize(
     return restore(np.stack(planes, axis=2))
 
 
-def _short_side(shape: tuple[int, ...], size: Any) -> tuple[int, int]:
-    rows, cols = shape[:2]
+def _resized(rows: int, cols: int, size: Any) -> tuple[int, int]:
+    """Return the rows and columns of the result."""
+    pair = _pair(size)
+    if pair:
+        return pair
     if rows <= cols:
         return size, max(1, size * cols // rows)
     return max(1, size * rows // cols), size

@@ -79,8 +79,9 @@ class Session:
         """Read the data and lay the network out."""
         options, recipe = self.options, self.options.recipe
         with self._blaming(found):
-            reduced = trunks.of_model(options.base).preparation.reduced if options.base else 0
-        source = open_source(options.data, "train", ReadOptions(as_bytes=True, reduced=reduced))
+            if options.base:  # before the data are looked at
+                trunks.of_model(options.base)
+        source = open_source(options.data, "train", ReadOptions(as_bytes=True))
         with self._blaming(found):
             self.preparation, fit = self._prepared(source)
             # Before all images are read, which may take long.

@@ -63,7 +63,7 @@ class Trunk:
         """What happens to an image first."""
         about = self.model.description
         steps = str(about.preprocessing or "")
-        return Preparation(steps, about.channels, about.range, about.reduced_decoding)
+        return Preparation(steps, about.channels, about.range)
 
     @property
     def licence(self) -> str:

@@ -54,8 +54,7 @@ def _evaluate(
     if folder:
         check_folder(folder, "--report")
         reports.check_free([folder / name for name in reports.CONFUSION], overwrite)
-    reduced = found.description.reduced_decoding
-    source = open_source(data, "test", ReadOptions(as_bytes=True, reduced=reduced))
+    source = open_source(data, "test", ReadOptions(as_bytes=True))
     scores, skipped = evaluate(found, source, strict)
     notes = () if given["quiet"] else source.notes
     for text in (*notes, *left_out(skipped)):

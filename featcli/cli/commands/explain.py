@@ -257,7 +257,7 @@ def _options() -> list[click.Parameter]:
             group="Model",
             help="Stages with bars between them, as for 'featcli run', instead of a model.",
         ),
-        options.decode(options.AS_DECLARED),
+        options.decode(),
         *(one for one in options.reading() if one.name != "frames"),
         options.output(
             "The page (.html); a folder for the pictures alone, one for each layer; or - for "

@@ -167,7 +167,7 @@ command = Command(
             "and its options (--kind mean); quotes work as in a shell.",
             metavar="PIPELINE",
         ),
-        *options.inputs(options.AS_DECLARED),
+        *options.inputs(),
         *options.outputs(),
         options.Grouped(
             ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."

@@ -25,14 +25,11 @@ class Preparation:
     channels : {"RGB", "gray"}
     top : int
         Pixels are 0..255 or 0..1.
-    reduced : int
-        A JPEG may be decoded at a scale that leaves so many rows and columns; 0: not.
     """
 
     steps: str
     channels: str
     top: int = 255
-    reduced: int = 0
 
 
 def preparation_text(steps: str, scale: Scale) -> str:
@@ -59,7 +56,6 @@ def record(
         "preprocessing": preparation_text(preparation.steps, scale),
         "channels": preparation.channels,
         "range": preparation.top,
-        "reduced_decoding": preparation.reduced,
         # A single score speaks for the second class.
         "labels": list(names if network.shape[0] > 1 else names[1:]),
         **texts,
