@@ -6,10 +6,7 @@ right of the centre. `values[row, col]` has its rows downwards, as a picture has
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -19,15 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featcli import matrices
 from featcli.errors import FeatError, ReadError
-from featcli.formulas import FORMULAS, LARGEST, Formula, Matrix, number, quoted, shortest
+from featcli.formulas import FORMULAS, Formula, Matrix, quoted, shortest
 
-SUFFIXES = (".toml", ".json", ".csv", ".txt", ".npy")
-_LARGEST_FILE = 4 * 2**20
-_EXAMPLE = "write rows like '-1 0 1; -1 0 1; -1 0 1'"
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
 _NUMERIC = re.compile(r"(?=.*[0-9])[-+0-9.eE/,;\s\[\]]+", re.DOTALL)
-_BRACKETED = re.compile(r"\s*\[\s*(\[.*\])\s*\]\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +115,7 @@ def parse(text: str) -> Kernel:
     kernel = _without_files(text)
     if kernel is not None:
         return kernel
-    if text.lower().endswith(SUFFIXES) or _is_file(text):
+    if text.lower().endswith(matrices.SUFFIXES) or _is_file(text):
         return _read_file(Path(text)).kernel()
     raise _refusal(text)
 
@@ -150,7 +144,7 @@ def of(values: npt.ArrayLike, label: str = "") -> Kernel:
     ValueError
         Another shape or type, a value that is not finite, a label with other characters.
     """
-    matrix = _checked(np.asarray(values))
+    matrix = matrices.checked(np.asarray(values))
     text = "; ".join(" ".join(map(shortest, row)) for row in matrix.tolist())
     if not label:
         import hashlib
@@ -159,22 +153,6 @@ def of(values: npt.ArrayLike, label: str = "") -> Kernel:
     if not _LABEL.fullmatch(label):
         raise ValueError(f"the kernel label {label!r} may only hold A-Z, a-z, 0-9, _ + = -")
     return Kernel(label, f"{label}={text}", matrix)
-
-
-def _checked(matrix: npt.NDArray[Any]) -> Matrix:
-    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or matrix.size == 0:
-        raise ValueError(
-            f"a kernel is a table of numbers (rows, cols), not {matrix.dtype} {matrix.shape}"
-        )
-    if max(matrix.shape) > LARGEST:
-        rows, cols = matrix.shape
-        raise ValueError(f"a kernel has at most {LARGEST} x {LARGEST} values, not {rows} x {cols}")
-    # Adding zero turns -0.0 into 0.0: both mean the same, and the text must not tell them apart.
-    result: Matrix = matrix.astype(np.float64) + 0.0
-    for row, col in np.argwhere(~np.isfinite(result))[:1]:
-        value = result[row, col]
-        raise ValueError(f"row {row + 1}, value {col + 1} is {value}; a kernel's values are finite")
-    return result
 
 
 # --- Text
@@ -201,44 +179,7 @@ def _from_formula(formula: Formula, words: str) -> Kernel:
 
 def _inline(text: str) -> Kernel:
     label, _, rows = text.rpartition("=")
-    return of(_table(_split_rows(rows)), label.strip())
-
-
-def _split_rows(text: str) -> list[str]:
-    bracketed = _BRACKETED.fullmatch(text)
-    if bracketed:
-        return re.split(r"\]\s*,?\s*\[", bracketed[1].strip()[1:-1])
-    return re.split(r"\s*;\s*|\s*\n\s*", text.strip().removesuffix(";").strip())
-
-
-def _table(rows: Iterable[str]) -> list[list[float]]:
-    """Read rows of numbers, separated by blanks or commas."""
-    return _rectangle(
-        [number(word, f"row {row}, value {col}") for col, word in enumerate(_words(line), 1)]
-        for row, line in enumerate(rows, 1)
-    )
-
-
-def _words(line: str) -> list[str]:
-    line = line.strip()
-    if ";" in line:
-        raise ValueError(
-            f"{quoted(line)}: in a file each row has a line; separate values by commas"
-        )
-    return re.split(r"\s*,\s*|\s+", line) if line else []
-
-
-def _rectangle(rows: Iterable[list[float]]) -> list[list[float]]:
-    table = list(rows)
-    for row, values in enumerate(table, 1):
-        if not values:
-            raise ValueError(f"row {row} of the kernel is empty; {_EXAMPLE}")
-        if len(values) != len(table[0]):
-            raise ValueError(
-                f"row {row} of the kernel has the length {len(values)}, row 1 has "
-                f"{len(table[0])}; all must be equally long"
-            )
-    return table
+    return of(matrices.table(matrices.split_rows(rows)), label.strip())
 
 
 def _refusal(text: str) -> ValueError:
@@ -254,7 +195,7 @@ def _refusal(text: str) -> ValueError:
         _inline(text)
     except ValueError as error:
         return error
-    return ValueError(f"{quoted(text)} is no kernel; {_EXAMPLE}")
+    return ValueError(f"{quoted(text)} is no kernel; {matrices.EXAMPLE}")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -294,7 +235,7 @@ def _read_file(path: Path) -> Description:
     label = re.sub(r"[^A-Za-z0-9_+=-]", "_", path.stem).lstrip("-+=") or "kernel"
     try:
         _check_file(path)
-        about = _content(path)
+        about = matrices.content(path)
         return Description(label, **about)
     except (ValueError, OSError, ReadError, OverflowError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error)
@@ -304,81 +245,5 @@ def _read_file(path: Path) -> Description:
 def _check_file(path: Path) -> None:
     if not _is_file(str(path)):
         raise ValueError("is not a file" if path.exists() else "no such file")
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"its name must end in one of {' '.join(SUFFIXES)}")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path.stat().st_size} bytes are too many; a kernel has at most 4 MiB")
-
-
-def _content(path: Path) -> dict[str, Any]:
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        from featcli.npy import load
-
-        return {"values": _checked(load(path))}
-    text = path.read_bytes().decode("utf-8-sig")
-    if suffix in (".toml", ".json"):
-        data = _parsed(text, suffix[1:].upper())
-        return _fields(data if isinstance(data, dict) else {"values": data})
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return {"values": _checked(np.array(_table(line for line in lines if line)))}
-
-
-def _parsed(text: str, language: str) -> Any:
-    try:
-        return tomllib.loads(text) if language == "TOML" else json.loads(text)
-    except RecursionError:
-        raise ValueError(
-            f"is nested too deeply; a kernel in {language} is a list of rows"
-        ) from None
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"is not right as {language}: {error}") from None
-    except ValueError:
-        raise ValueError("holds a number of too many digits") from None
-
-
-def _fields(data: dict[str, Any]) -> dict[str, Any]:
-    """Check the keys of a .toml or .json kernel."""
-    known = [name for name in Description._fields if name != "name"]
-    for key in data:
-        if key not in known:
-            raise ValueError(f"unknown key {quoted(key)}; a kernel has {', '.join(known)}")
-    texts = {key: data.get(key, "") for key in ("title", "shows", "citation")}
-    see_also = data.get("see_also", [])
-    listed = see_also if isinstance(see_also, list) else [None]
-    if not all(isinstance(text, str) for text in (*texts.values(), *listed)):
-        raise ValueError("title, shows and citation are texts, see_also is a list of texts")
-    values = _checked(np.array(_numbers(data.get("values"))))
-    divisor = _divisor(data.get("divisor", 1))
-    with np.errstate(over="ignore"):
-        _checked(values / divisor)
-    return {"values": values, "divisor": divisor, "see_also": tuple(see_also), **texts}
-
-
-def _numbers(values: object) -> list[list[float]]:
-    return _rectangle(
-        [
-            _plain(value, f"row {row}, value {col}")
-            for col, value in enumerate(_listed(line, f"row {row}"), 1)
-        ]
-        for row, line in enumerate(_listed(values, "values"), 1)
-    )
-
-
-def _listed(value: object, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{where} must be a list; write values = [[-1, 0, 1], [-1, 0, 1]]")
-    return value
-
-
-def _plain(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{where}: {quoted(str(value))} is not a number")
-    return float(value)
-
-
-def _divisor(value: object) -> float:
-    divisor = _plain(value, "divisor")
-    if not math.isfinite(divisor) or divisor == 0:
-        raise ValueError(f"divisor must be a finite number other than 0, not {divisor}")
-    return divisor
+    if path.suffix.lower() not in matrices.SUFFIXES:
+        raise ValueError(f"its name must end in one of {' '.join(matrices.SUFFIXES)}")

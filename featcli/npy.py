@@ -11,8 +11,9 @@ import contextlib
 import io
 import math
 import os
+import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from featcli.errors import ReadError
+from featcli import budget
+from featcli.errors import FeatError, ReadError
 
 if TYPE_CHECKING:
     import zipfile
@@ -28,7 +30,15 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
-_LARGEST_GROWTH = 1 << 31
+_PIECE = 1 << 20
+_LARGEST_DIRECTORY = 16 << 20  # of an archive: 200,000 arrays
+_LONGEST_END = 1 << 17
+_PER_ARRAY = 2500  # bytes that an array takes besides its numbers
+# What NumPy writes; anything else goes the slow way through its own parser.
+_PLAIN_HEADER = re.compile(
+    rb"\{'descr': '([<>|=][biuf]\d)', 'fortran_order': (False|True), "
+    rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), ?\} *\n"
+)
 
 
 class Header(NamedTuple):
@@ -71,15 +81,28 @@ def read(stream: BinaryIO, size: int) -> Array:
         No .npy data, a type that holds no numbers, or a header that does not fit the bytes.
     """
     header, length = read_header(stream)
-    present = size - length
+    check_size(header, size - length)
+    array = np.empty(header.nbytes, np.uint8)
+    _fill(array, stream)
+    return _build(array, header)
+
+
+def check_size(header: Header, present: int) -> None:
+    """Raise ReadError unless just as many bytes follow as the header declares."""
     if present > header.nbytes:
         raise ReadError(f"more bytes follow than the {header.nbytes} that its header declares")
-    if present == header.nbytes:
-        data = stream.read(header.nbytes)
-        present = len(data)
     if present < header.nbytes:
         raise ReadError(f"truncated: its header declares {header.nbytes} bytes, {present} follow")
-    return _build(data, header)
+
+
+def _fill(array: Array, stream: BinaryIO) -> None:
+    """Read into an array piece by piece: no byte is held twice, and none that is not there."""
+    begin = 0
+    while piece := stream.read(min(len(array) - begin, _PIECE)):
+        array[begin : begin + len(piece)] = np.frombuffer(piece, np.uint8)
+        begin += len(piece)
+    if begin < len(array):
+        raise ReadError(f"truncated: its header declares {len(array)} bytes, {begin} follow")
 
 
 def read_header(stream: BinaryIO) -> tuple[Header, int]:
@@ -99,17 +122,33 @@ def read_header(stream: BinaryIO) -> tuple[Header, int]:
 
 
 def _parse(version: int, rest: bytes) -> Header:
+    header = _plain(rest[2 if version == 1 else 4 :]) or _parse_any(version, rest)
+    _check(header)
+    return header
+
+
+def _plain(text: bytes) -> Header | None:
+    """Read a header as NumPy writes it; None for any other."""
+    found = _PLAIN_HEADER.fullmatch(text)
+    if not found:
+        return None
+    lengths = [int(one) for one in found[3].replace(b" ", b"").split(b",") if one]
+    try:
+        return Header(tuple(lengths), found[2] == b"True", np.dtype(found[1].decode()))
+    except TypeError:  # a size that no such type has
+        return None
+
+
+def _parse_any(version: int, rest: bytes) -> Header:
     parse = (
         np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
     )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote, or of odd escapes
-            header = Header(*parse(io.BytesIO(rest)))
+            return Header(*parse(io.BytesIO(rest)))
     except Exception as error:  # the text is parsed as Python, which fails in many ways
         raise ReadError("its .npy header is broken") from error
-    _check(header)
-    return header
 
 
 def _check(header: Header) -> None:
@@ -122,13 +161,14 @@ def _check(header: Header) -> None:
         raise ReadError(f"its .npy header declares the shape {header.shape}")
 
 
-def _build(data: bytes, header: Header) -> Array:
-    flat = np.frombuffer(data, dtype=header.dtype)
+def _build(data: Array, header: Header) -> Array:
+    flat = data.view(header.dtype)
+    if not header.dtype.isnative:
+        flat = flat.byteswap(inplace=True).view(header.dtype.newbyteorder("="))
     try:
-        array = flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
+        return flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
     except (ValueError, OverflowError) as error:  # more axes than NumPy has, or 0 times too much
         raise ReadError("its .npy header declares a shape that no array has") from error
-    return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
 def write(stream: BinaryIO, array: Array) -> None:
@@ -137,48 +177,85 @@ def write(stream: BinaryIO, array: Array) -> None:
 
 
 def load_archive(
-    path: str | os.PathLike[str] | BinaryIO, growth: int = _LARGEST_GROWTH
+    path: str | os.PathLike[str] | BinaryIO, most: int = budget.DEFAULT
 ) -> dict[str, Array]:
     """Read every array of the .npz file at `path` (or open there), by name.
 
     Parameters
     ----------
     path : path or binary file, seekable
-    growth : int
-        By how many bytes the arrays may exceed the file (a zero costs a thousandth of its size).
+    most : int
+        How many bytes the arrays may take.
 
     Raises
     ------
     ReadError
-        No .npz file, an array that `read` refuses, or a file that grows too much.
+        No .npz file, an array that `read` refuses, or arrays that take too much.
+    """
+    with open_archive(path) as archive:
+        entries = array_entries(archive)
+        size = sum(entry.file_size + _PER_ARRAY for entry in entries.values())
+        if size > most:
+            raise budget.MemoryExceeded(
+                f"its arrays take {budget.shown(size)}, {budget.shown(most)} are allowed",
+                size,
+            )
+        return {name: _entry(archive, entry) for name, entry in entries.items()}
+
+
+@contextlib.contextmanager
+def open_archive(path: str | os.PathLike[str] | BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """Open an .npz file, whose every trouble in the `with` block becomes a ReadError.
+
+    Refused are a directory of its entries that is too long, two entries of one name, entries
+    that are encrypted, and packings other than those that NumPy writes.
     """
     import zipfile
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
-            _check_entries(entries, _size_of(archive), growth)
-            return {
-                entry.filename.removesuffix(".npy"): _entry(archive, entry) for entry in entries
-            }
-    except (ReadError, OSError):
-        raise
-    except Exception as error:  # zipfile fails in many ways on broken data
-        raise ReadError(f"not a sound .npz file: {error}") from error
+    with contextlib.ExitStack() as stack:
+        if isinstance(path, (str, os.PathLike)):
+            path = stack.enter_context(Path(path).open("rb"))
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(_Bounded(path)))
+            archive.fp = path
+            _check_entries(archive.infolist())
+            yield archive
+        except (FeatError, OSError):
+            raise
+        except Exception as error:  # zipfile fails in many ways on broken data
+            raise ReadError(f"not a sound .npz file: {error}") from error
 
 
-def _size_of(archive: zipfile.ZipFile) -> int:
-    return archive.fp.seek(0, io.SEEK_END) if archive.fp else 0
+class _Bounded:
+    """A file whose directory of entries, which `zipfile` reads at once, is not too long."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int = -1) -> bytes:
+        # Without a size, `zipfile` is at the end mark, which is at most a comment of 64 KiB away.
+        most = _LARGEST_DIRECTORY if size >= 0 else _LONGEST_END
+        data = self._read(most + 1 if size < 0 else min(size, most + 1))
+        if len(data) > most:
+            raise ReadError("its list of arrays is longer than that of any .npz file")
+        return data
 
 
-def _check_entries(entries: Sequence[zipfile.ZipInfo], size: int, growth: int) -> None:
-    """Refuse, before anything is unpacked, what unpacks to too much or has one name twice."""
+def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
     if len(set(names)) < len(names):
         raise ReadError("two of its arrays have one name")
-    unpacked = sum(entry.file_size for entry in entries)
-    if unpacked - size > growth:
-        raise ReadError(f"its arrays take {unpacked} bytes, {growth} more than the file at most")
+    for entry in entries:
+        if entry.flag_bits & 1:
+            raise ReadError(f"its array {entry.filename!r} is encrypted")
+        if entry.compress_type not in (0, 8):  # stored, deflated
+            raise ReadError(f"its array {entry.filename!r} is packed in a way that is not NumPy's")
+
+
+def array_entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the entries that are arrays, each by the array's name."""
+    entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+    return {entry.filename.removesuffix(".npy"): entry for entry in entries}
 
 
 def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:

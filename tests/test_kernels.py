@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from featcli import kernels
 from featcli.errors import FeatError
 from featcli.kernels import Kernel, parse
+from featcli.matrices import SUFFIXES
 
 LABEL = re.compile(r"[A-Za-z0-9_+=-]+")
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -175,7 +176,7 @@ def save(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", kernels.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_becomes_a_kernel_by_value(tmp_path, suffix):
     path = save(tmp_path / f"my edge.v2{suffix}")
     kernel = parse(str(path))
@@ -220,12 +221,12 @@ def test_names_and_numbers_come_before_files_of_that_name(tmp_path, monkeypatch)
         ("a.csv", "1;2;3\n", "'1;2;3': in a file each row has a line"),
         ("a.csv", "# nothing\n", "a kernel is a table of numbers"),
         ("a.txt", "1 nan\n", "'nan' is not a number"),
-        ("a.txt", b"\xff\xfe", "decode"),
+        ("a.txt", b"\xff\x80", "is no text in UTF-8"),
         ("a.json", "[[1, 2], [3]]", "row 2 of the kernel has the length 1"),
         ("a.json", "[[1, NaN]]", "row 1, value 2 is nan"),
         ("a.json", "[[1, true]]", "row 1, value 2: 'True' is not a number"),
         ("a.json", "[[1" + "0" * 400 + "]]", "too large"),
-        ("a.json", "[1, 2]", "row 1 must be a list"),
+        ("a.json", "[[1], 2]", "row 2 must be a list"),
         ("a.json", "[" * 100_000, "kernel file"),
         ("a.json", "{", "kernel file"),
         ("a.json", "[]", "a kernel is a table of numbers"),
@@ -238,7 +239,13 @@ def test_names_and_numbers_come_before_files_of_that_name(tmp_path, monkeypatch)
         ("a.toml", "values = [[", "kernel file"),
         ("a.npy", b"\x93NUMPY", "kernel file"),
         ("a.dat", "1 2", "its name must end in one of .toml"),
-        ("a.csv", "1 " * 2**21 + "1", "at most 4 MiB"),
+        ("a.csv", "1 " * 2**21 + "1", "larger than 4.19 MB"),
+        ("a.csv", "1 " * 2**20, "a row of 2097151 letters is longer than any kernel's"),
+        ("a.csv", "1\n" * 2**20, "at most 1023 x 1023 values"),
+        ("a.toml", "#" * 2**21, "larger than 1.05 MB"),
+        ("a.toml", ".".join("a" * 20_000) + " = 1", "a key of more pieces than any kernel's"),
+        ("a.toml", " . ".join(["'a b'"] * 20_000) + " = 1", "a key of more pieces"),
+        ("a.toml", "[" + ".".join(['"a"'] * 20_000) + "]", "a key of more pieces"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_that_names_it(tmp_path, name, content, message):
@@ -256,6 +263,37 @@ def test_a_npy_file_must_hold_a_finite_table(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(ValueError, match=r"a\.npy"):
         parse(str(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.csv", b'"1","0"\r\n"-1","0"\r\n'),
+        ("a.csv", "\ufeff1,0\n-1,0\n".encode()),
+        ("a.csv", "1,0\n-1,0\n".encode("utf-16")),
+        ("a.txt", b"'1' '0'\n-1 0"),
+        ("a.json", "\ufeff[[1, 0], [-1, 0]]".encode()),
+    ],
+)
+def test_what_spreadsheets_put_around_numbers_is_read(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert parse(str(tmp_path / name)).values.tolist() == [[1, 0], [-1, 0]]
+
+
+@pytest.mark.parametrize("text", ["[1, 2, 3]", " [1 2 3] ", "[[1, 2, 3]]"])
+def test_one_row_in_brackets_is_a_kernel_as_text_and_as_a_file(tmp_path, text):
+    assert parse(text).values.tolist() == [[1, 2, 3]]
+    if "," in text:
+        (tmp_path / "a.json").write_text(text)
+        (tmp_path / "a.toml").write_text(f"values = {text}")
+        assert parse(str(tmp_path / "a.json")).values.tolist() == [[1, 2, 3]]
+        assert parse(str(tmp_path / "a.toml")).values.tolist() == [[1, 2, 3]]
+
+
+def test_prose_with_many_full_stops_is_no_deep_key(tmp_path):
+    prose = "Prewitt, J. M. S. and A. B. C. D. E. F. G. H. Ltd. 1. 2. 3. See https://a.b.c.d.e/f"
+    (tmp_path / "a.toml").write_text(f"values = [[1]]\ncitation = '{prose}'")
+    assert parse(str(tmp_path / "a.toml")).citation == prose
 
 
 def test_a_folder_is_no_kernel_file(tmp_path):
@@ -294,7 +332,7 @@ def test_the_notation_of_python_and_numpy_is_read_as_rows(text):
     assert parse(f"mine={text}").label == "mine"
 
 
-@pytest.mark.parametrize("text", ["[[1,2]", "[1,2]", "[[1,2]]]", "[[1,2],[3]]", "[[]]", "[[1],2]"])
+@pytest.mark.parametrize("text", ["[[1,2]", "[[1,2]]]", "[[1,2],[3]]", "[[]]", "[[1],2]"])
 def test_brackets_that_are_no_matrix_are_refused(text):
     with pytest.raises(ValueError, match=r"is not a number|equally long|is empty|unknown kernel"):
         parse(text)

@@ -11,11 +11,12 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from featcli import npy
+from featcli import budget, npy
 from featcli.datasets.items import Array, DataError, Item, as_pixels
 from featcli.errors import ReadError
 
 _MOST_CLASSES = 10_000
+_LARGEST_CLASSES = budget.DEFAULT // 4  # bytes
 
 
 class Arrays:
@@ -38,11 +39,11 @@ class Arrays:
     def __init__(self, path: Path, x: str = "x", y: str = "y") -> None:
         self._path, self._x = path, x
         try:
-            with zipfile.ZipFile(path) as archive:
+            with npy.open_archive(path) as archive:
                 self._labels = _checked(self._classes(archive, y), path, y)
                 with self._stream(archive, x) as stream:
                     header, _ = npy.read_header(stream)
-        except (OSError, zipfile.BadZipFile, ReadError) as error:
+        except (OSError, ReadError) as error:
             raise DataError(f"{path}: {error}") from error
         self._header = header
         if header.fortran:
@@ -63,14 +64,14 @@ class Arrays:
         one, dtype = self._header.shape[1:], self._header.dtype
         size = math.prod(one) * dtype.itemsize
         try:
-            with zipfile.ZipFile(self._path) as archive, self._stream(archive, self._x) as stream:
+            with npy.open_archive(self._path) as archive, self._stream(archive, self._x) as stream:
                 npy.read_header(stream)
                 for _ in range(self._header.shape[0]):
                     data = stream.read(size)
                     if len(data) < size:
                         raise DataError(f"{self._path}: {self._x} is truncated")
                     yield np.frombuffer(data, dtype).reshape(one)
-        except (OSError, zipfile.BadZipFile, ReadError) as error:
+        except (OSError, ReadError) as error:
             raise DataError(f"{self._path}: {error}") from error
 
     def _range(self) -> int:
@@ -93,8 +94,11 @@ class Arrays:
 
     def _classes(self, archive: zipfile.ZipFile, name: str) -> Array:
         with self._stream(archive, name) as stream:
+            size = archive.getinfo(f"{name}.npy").file_size
+            if size > _LARGEST_CLASSES:
+                raise ReadError(f"{name} takes {budget.shown(size)}: too many for classes")
             try:
-                return npy.read(stream, archive.getinfo(f"{name}.npy").file_size)
+                return npy.read(stream, size)
             except ReadError as error:
                 raise ReadError(f"{name}: {error}; classes are numbers from 0") from error
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from featcli import budget
 from featcli.errors import ReadError
 from featcli.frame import Step
 
 MAX_PIXELS = 250_000_000
+_BOUNDS = ("max_pixels", "max_memory")  # which change no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class ReadOptions:
         The stage that comes first and begins with resizing: a JPEG is decoded at 1/8, 1/4 or 1/2
         of its size where that leaves twice what the stage makes of it, and resized at once; None
         decodes it exactly.
+    max_memory : int
+        Bytes that the process may take; an input that needs more is refused before it is decoded.
     """
 
     unit: bool = False
@@ -42,13 +46,14 @@ class ReadOptions:
     max_pixels: int = MAX_PIXELS
     as_bytes: bool = False
     fast: Step | None = None
+    max_memory: int = budget.DEFAULT
 
     def history(self) -> tuple[Step, ...]:
         """Return the step that says how the file was read, if not by the defaults."""
         changed = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if getattr(self, field.name) != field.default and field.name != "max_pixels"
+            if getattr(self, field.name) != field.default and field.name not in _BOUNDS
         }
         if changed.pop("fast", None):
             changed["decode"] = "fast"

@@ -41,7 +41,7 @@ def read_stream(
         stream.seek(0)
         return _from_arrays({"": npy.read(stream, size)}, source, options, path)
     if found == "npz":
-        return _from_arrays(npy.load_archive(stream, options.max_pixels * 8), source, options, path)
+        return _from_arrays(npy.load_archive(stream, options.max_memory), source, options, path)
     if found in (None, "tar"):
         raise ReadError(f"not an image or array that featcli reads ({READABLE})")
     return _from_picture(stream, str(found), source, options)

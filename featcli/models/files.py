@@ -7,19 +7,20 @@ bytes that are there: the file holds its arrays uncompressed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import math
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from featcli import npy
+from featcli import budget, npy
 from featcli.errors import FeatError, ReadError
 from featcli.models.labels import is_text
 from featcli.models.network import Network, check_fits, preprocessing
@@ -30,6 +31,7 @@ RECORD = "model.json"
 _MODELS = " (a model is an .npz that 'featcli train' wrote, or an .onnx)"
 _LONGEST_RECORD = 1 << 22
 _MOST_ENTRIES = 10_000
+_LARGEST = budget.DEFAULT // 2  # they are held as they are stored, and as float32
 _CHUNK = 1 << 16  # numbers that stay in the cache between two steps
 # Of float16: its exponent; where all its bits belong in a float32; 2 to the difference of biases.
 _EXPONENT, _PLACES, _BIAS = np.int16(0x7C00), np.int32(-0x70002000), np.float32(2.0**112)
@@ -76,9 +78,9 @@ class Description(NamedTuple):
 def is_model(path: str | os.PathLike[str]) -> bool:
     """Say whether a file is an .npz with a model's record."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with npy.open_archive(path) as archive:
             return RECORD in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ReadError):
         return False
 
 
@@ -153,31 +155,25 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
         return found, _weights(archive, found)
 
 
-class _opened:
-    """An open archive, whose every trouble becomes a ModelError that names the file."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-
-    def __enter__(self) -> zipfile.ZipFile:
-        try:
-            self._archive = zipfile.ZipFile(self._path)
-        except OSError as error:
-            raise ModelError(f"{self._path}: {error.strerror or error}") from error
-        except zipfile.BadZipFile as error:
-            raise ModelError(f"{self._path}: no sound model file: {error}{_MODELS}") from error
-        return self._archive
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        self._archive.close()
-        if isinstance(error, ModelError):
-            raise ModelError(f"{self._path}: {error}") from error
-        if isinstance(error, (FeatError, zipfile.BadZipFile, EOFError, RuntimeError, OSError)):
-            raise ModelError(f"{self._path}: no sound model file: {error}") from error
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """Open a model's file; every trouble becomes a ModelError that names it."""
+    try:
+        with npy.open_archive(path) as archive:
+            yield archive
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except FeatError as error:
+        raise ModelError(f"{path}: no sound model file: {error}{_MODELS}") from error
 
 
 def _description(archive: zipfile.ZipFile) -> Description:
     entries = archive.infolist()
+    size = sum(entry.file_size for entry in entries)
+    if size > _LARGEST:
+        raise ModelError(f"its arrays take {budget.shown(size)}, {budget.shown(_LARGEST)} at most")
     if RECORD not in archive.namelist():
         raise ModelError(f"no model: it holds no {RECORD}{_MODELS}")
     if len(entries) > _MOST_ENTRIES or archive.getinfo(RECORD).file_size > _LONGEST_RECORD:

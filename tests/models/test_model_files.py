@@ -198,7 +198,7 @@ def test_sizes_that_lie_allocate_nothing(tmp_path):
     path = write(tmp_path / "m.npz")
     whole = bytearray(path.read_bytes())
     entry = whole.rfind(b"PK\1\2")
-    whole[entry + 20 : entry + 28] = struct.pack("<II", 0xFFFFFF00, 0xFFFFFF00)
+    whole[entry + 20 : entry + 28] = struct.pack("<II", 0x0FFFFF00, 0x0FFFFF00)
     path.write_bytes(whole)
     tracemalloc.start()
     with pytest.raises(ModelError, match=r"truncated: b\.bias\.npy declares"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from featcli.models.learning.training import Epoch, Training
 
 _RECORD = "checkpoint.json"
 _LONGEST = 1 << 24
+_SLACK = 1 << 24  # bytes for what an array takes besides its numbers
 _FORMAT = 2
 _MOST = 1 << 53  # of what is counted
 _SHARE = Number(0, 1, below=False)
@@ -118,7 +118,7 @@ def _loaded(path: Path) -> Checkpoint:
         raise ValueError("it is of another version of featcli")
     Record(_ENTRIES).check(record, "")
     # It was written as it is, so that its arrays take no more memory than it does on the disk.
-    arrays = npy.load_archive(path, growth=0)
+    arrays = npy.load_archive(path, path.stat().st_size + _SLACK)
     history = tuple(Epoch(**one) for one in record["history"])
     if [one.epoch for one in history] != list(range(1, len(history) + 1)):
         raise ValueError("history must have the epochs from 1 on, each once")
@@ -130,13 +130,13 @@ def _loaded(path: Path) -> Checkpoint:
 def _record(path: Path) -> dict[str, Any]:
     """Read what is no array; raises ValueError or OSError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with npy.open_archive(path) as archive:
             if archive.getinfo(_RECORD).file_size > _LONGEST:
                 raise ValueError("is too long")
             record = json.loads(archive.read(_RECORD))
     except OSError:
         raise
-    except Exception as error:  # zipfile and json fail in many ways on broken data
+    except Exception as error:  # json fails in many ways on broken data
         raise ValueError(f"{_RECORD}: {error}") from error
     if not isinstance(record, dict):
         raise ValueError(f"{_RECORD} must be a record, not {type(record).__name__}")

@@ -1,0 +1,118 @@
+"""How much memory a command may take.
+
+What an input takes is estimated from its header before it is decoded; what has no header to trust
+is read in bounded pieces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from featcli.errors import ReadError
+
+DEFAULT = 10**9
+LARGEST_TEXT = 16 << 20  # of JSON: what it is parsed to may be twenty times as large
+STARTED = 110_000_000  # what Python, NumPy, SciPy and Pillow take before there is any input
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
+_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?I?)B?", re.IGNORECASE | re.ASCII)
+
+
+class MemoryExceeded(ReadError):
+    """An input would take more memory than the command may.
+
+    Attributes
+    ----------
+    needed : int
+        Bytes, as estimated.
+    """
+
+    def __init__(self, text: str, needed: int = 0) -> None:
+        super().__init__(text)
+        self.needed = needed
+
+    def __reduce__(self) -> tuple[type[MemoryExceeded], tuple[str, int]]:
+        return type(self), (str(self), self.needed)
+
+
+def size_of(text: str) -> int:
+    """Read a size in bytes, such as `500MB`, `2GB` or `1.5GiB`; raises ValueError."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found or found[2].upper() not in _UNITS:
+        raise ValueError(f"{text!r} is no size such as 500MB or 2GB")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def shown(size: int) -> str:
+    """Write a size for people."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} bytes"
+
+
+def default() -> int:
+    """Return the budget that holds where none is given: 1 GB, or half of a smaller container."""
+    return min([DEFAULT, *(limit // 2 for limit in _container_limits())])
+
+
+def check(needed: int, limit: int) -> None:
+    """Raise MemoryExceeded if an input takes more than what a process has for it.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes, besides what every process takes.
+    limit : int
+        Bytes of the whole process.
+    """
+    if needed + STARTED > limit:
+        whole = needed + STARTED
+        raise MemoryExceeded(
+            f"takes about {shown(whole)} of memory, more than --max-memory {shown(limit)}: raise "
+            "it, or make the picture smaller first",
+            needed,
+        )
+
+
+def read_at_most(stream: BinaryIO, most: int = LARGEST_TEXT) -> bytes:
+    """Read to the end; raises ReadError for more than `most` bytes."""
+    data = stream.read(most + 1)
+    if len(data) > most:
+        raise ReadError(f"larger than {shown(most)}")
+    return data
+
+
+def read_file(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> bytes:
+    """Read a whole file; raises ReadError for more than `most` bytes, and OSError."""
+    with Path(path).open("rb") as stream:
+        return read_at_most(stream, most)
+
+
+def _container_limits() -> Iterator[int]:
+    """Yield the limits of the control groups that this process is in, versions 1 and 2."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return
+    for line in groups:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers == "":
+            yield from _limits_above(Path("/sys/fs/cgroup"), path, "memory.max")
+        elif "memory" in controllers.split(","):
+            root = Path("/sys/fs/cgroup/memory")
+            yield from _limits_above(root, path, "memory.limit_in_bytes")
+
+
+def _limits_above(root: Path, path: str, name: str) -> Iterator[int]:
+    """Yield what a group and those that it is part of allow; a group may be hidden from inside."""
+    place = root / path.strip("/")
+    for folder in (place, *place.parents):
+        if folder.is_relative_to(root):
+            with contextlib.suppress(OSError, ValueError):  # no such group here, or "max"
+                yield int((folder / name).read_text("ascii"))
