@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import gc
 import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
@@ -13,7 +17,7 @@ import click
 from featcli import cores
 from featcli._index import COMMANDS, STAGES
 from featcli._version import __version__
-from featcli.cli.messages import exit_quietly, say
+from featcli.cli.messages import flush_quietly, say
 from featcli.errors import FeatError
 
 _INTERRUPTED, _BROKEN_PIPE, _KILLED = 130, 141, 128
@@ -35,10 +39,11 @@ class Root(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import what the command needs, and nothing else."""
         os.environ.update(cores.ENVIRONMENT)
-        if cmd_name in COMMANDS:
-            command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-            return command
-        return _stage_command(cmd_name) if cmd_name in STAGES else None
+        with _uncollected():
+            if cmd_name in COMMANDS:
+                command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+                return command
+            return _stage_command(cmd_name) if cmd_name in STAGES else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -65,6 +70,17 @@ class Root(click.Group):
         with formatter.section("Examples"):
             for line in _EXAMPLES.splitlines():
                 formatter.write(f"  {line}\n")
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage among modules that are being imported, nor ever again among them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _stage_command(name: str) -> click.Command:
@@ -105,14 +121,27 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    With `arguments` the exit is a SystemExit; without, the process's own arguments are taken and
+    the process ends here.
+    """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     for name in ("SIGTERM", "SIGHUP"):
         _end_by(getattr(signal, name, None))
-    given = sys.argv[1:] if arguments is None else arguments
-    exit_quietly(_run(given))
-    raise AssertionError("unreachable")
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    flush_quietly()
+    if arguments is None:
+        _leave_at_once(code)
+    raise SystemExit(code)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process without taking every module apart, which takes a tenth of a short command."""
+    atexit._run_exitfuncs()
+    flush_quietly()
+    os._exit(code)
 
 
 def _end_by(number: signal.Signals | None) -> None:

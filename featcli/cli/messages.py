@@ -26,14 +26,13 @@ def emit(path: str, end: bytes = b"\n") -> None:
     sys.stdout.buffer.flush()
 
 
-def exit_quietly(code: int) -> None:
-    """Leave at once; a closed pipe shall not be complained about by the interpreter either."""
+def flush_quietly() -> None:
+    """Write what is buffered; of a closed pipe the interpreter shall not complain at its end."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):
             _point_to_null(stream.fileno())
-    raise SystemExit(code)
 
 
 def _point_to_null(descriptor: int) -> None:
