@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,7 @@ Array = npt.NDArray[Any]
 Value = str | int | float | bool | None | tuple["Value", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One thing that was done: a stage and the parameters it was given, text and numbers only."""
 
     stage: str
@@ -46,8 +44,7 @@ def _freeze(value: Any) -> Value:
     raise ValueError(f"a step holds text and numbers, not {type(value).__name__}")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a frame came from.
 
     Attributes
@@ -62,7 +59,6 @@ class Source:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """An array on its way through the stages; immutable, small, picklable.
 
@@ -80,24 +76,36 @@ class Frame:
         What was done to it.
     """
 
+    __slots__ = ("data", "labels", "source", "part", "history")  # noqa: RUF023 as the arguments
     data: Array
-    labels: tuple[str, ...] = ()
-    source: Source = field(default_factory=Source)
-    part: str = ""
-    history: tuple[Step, ...] = ()
+    labels: tuple[str, ...]
+    source: Source
+    part: str
+    history: tuple[Step, ...]
 
-    def __post_init__(self) -> None:
-        data = np.asarray(self.data)
-        if data.ndim == 2:
-            data = data[:, :, np.newaxis]
-        check_shape(data.shape)
-        view = data.view()
+    def __init__(
+        self,
+        data: npt.ArrayLike,
+        labels: Sequence[str] = (),
+        source: Source = Source(),  # noqa: B008
+        part: str = "",
+        history: tuple[Step, ...] = (),
+    ) -> None:
+        maps = np.asarray(data)
+        if maps.ndim == 2:
+            maps = maps[:, :, np.newaxis]
+        check_shape(maps.shape)
+        view = maps.view()
         view.flags.writeable = False
-        object.__setattr__(self, "data", view)
-        object.__setattr__(self, "labels", _labels(self.labels, view))
+        fields = (view, _labels(labels, view), source, part, history)
+        for name, value in zip(self.__slots__, fields, strict=True):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a frame is immutable: replace({name}=...) gives another one")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.data, self.labels, self.source, self.part, self.history)
+        return type(self), tuple(getattr(self, name) for name in self.__slots__)
 
     @property
     def kind(self) -> str:
@@ -106,7 +114,7 @@ class Frame:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
-        return replace(self, **changes)
+        return type(self)(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
 
 def kind(data: Array) -> str:
@@ -134,8 +142,7 @@ def _labels(labels: Sequence[str], data: Array) -> tuple[str, ...]:
     return tuple(str(channel) for channel in range(count))
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """All the parts of one image, which travel together; or the error that it died of.
 
     Attributes

@@ -10,12 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import textwrap
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from string import Formatter
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import numpy as np
@@ -100,8 +98,7 @@ _PLAIN: dict[Any, Converter] = {
 }
 
 
-@dataclass(frozen=True)
-class Param:
+class Param(NamedTuple):
     """One parameter of a stage, as a word of a pipeline text and as an option."""
 
     name: str
@@ -146,7 +143,7 @@ class Param:
         return "+".join(map(show, value)) if self.converter.many else show(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stage:
     """A registered stage: the function, what it says of itself, and the hooks."""
 
@@ -201,7 +198,7 @@ class Stage:
         """Name this stage in a file name, with what differs from the defaults."""
         form = self.tag_format(**params) if callable(self.tag_format) else self.tag_format
         shown = {param.name: param.tag(params[param.name]) for param in self.params}
-        used = {field for _, field, _, _ in Formatter().parse(form) if field}
+        used = set(re.findall(r"{(\w+)}", form))
         extra = "".join(
             f"_{param.option[2:]}" if param.flag else f"_{param.option[2:]}={shown[param.name]}"
             for param in self.params
@@ -331,5 +328,5 @@ def sections(doc: str) -> dict[str, str]:
 def parameter_texts(section: str) -> dict[str, str]:
     """Return each parameter's indented text on one line."""
     pieces = re.split(r"^(\w+) :[^\n]*\n", section, flags=re.MULTILINE)
-    bodies = (" ".join(textwrap.dedent(text).split()) for text in pieces[2::2])
+    bodies = (" ".join(text.split()) for text in pieces[2::2])
     return dict(zip(pieces[1::2], bodies, strict=True))

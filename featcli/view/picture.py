@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from featcli.view.mapping import (
     numbers,
     to_pixels,
 )
-from featcli.view.sheet import BACKGROUND, Grid, Scale, blank, plan
+
+if TYPE_CHECKING:
+    from featcli.view.sheet import Grid, Scale
 
 SHEET_PIXELS = 64_000_000  # a larger sheet shows every s-th pixel of its tiles
 
@@ -174,6 +176,8 @@ def _lay_out(
 
 def _wrapped(x: Array, brush: _Brush) -> tuple[Levels, dict[str, Any]]:
     """A vector row by row, in rows of the square root of its length."""
+    from featcli.view.sheet import BACKGROUND
+
     width = math.isqrt(len(x) - 1) + 1
     painted = brush.stroke(x)
     rows = -(-len(x) // width)
@@ -185,6 +189,8 @@ def _wrapped(x: Array, brush: _Brush) -> tuple[Levels, dict[str, Any]]:
 def _tiles(
     x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
 ) -> tuple[Levels, dict[str, Any]]:
+    from featcli.view.sheet import blank
+
     every, grid, foot = _fitting_plan(x.shape, labels, brush, lost)
     sheet = blank(grid, labels, foot)
     for k in range(grid.count):
@@ -196,6 +202,8 @@ def _fitting_plan(
     shape: tuple[int, ...], labels: Sequence[str], brush: _Brush, lost: Losses
 ) -> tuple[int, Grid, Scale]:
     """The least `every` for which the sheet stays within `SHEET_PIXELS`, with its plan."""
+    from featcli.view.sheet import plan
+
     rows, cols, count = shape
     for every in range(math.isqrt(rows * cols * count // SHEET_PIXELS) or 1, max(rows, cols) + 1):
         foot = _foot(brush, lost, every)
@@ -210,6 +218,8 @@ def _fitting_plan(
 
 def _foot(brush: _Brush, lost: Losses, every: int) -> Scale:
     """The scale, in words that need no manual."""
+    from featcli.view.sheet import Scale
+
     mapping = brush.mapping
     notes = ["one scale for all tiles"]
     notes += ["|x|"] if mapping.view == "abs" else []
