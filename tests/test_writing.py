@@ -21,7 +21,14 @@ from featcli.errors import UsageError
 from featcli.frame import Sample, Source
 from featcli.io import records
 from featcli.io.naming import Heading, key_of, stem
-from featcli.io.outputs import file_sink, folder_sink, is_folder, open_sink, pipe_sink
+from featcli.io.outputs import (
+    OutputSpec,
+    file_sink,
+    folder_sink,
+    is_folder,
+    open_sink,
+    pipe_sink,
+)
 from featcli.io.sinks import WriteOptions
 from featcli.view.png import read_info
 
@@ -110,7 +117,7 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(
         UsageError, match=r"give \.npy, \.npz, \.png, \.tar, \.csv, .*, or a folder"
     ):
-        open_sink(str(tmp_path / "x.jpg"), WriteOptions())
+        OutputSpec.parse(str(tmp_path / "x.jpg"))
 
 
 def test_what_output_means_a_folder(tmp_path):
@@ -125,7 +132,7 @@ def test_an_output_below_a_file_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").touch()
     for output in ("file/x/", "file/x.npy", "file/x.tar"):
         with pytest.raises(UsageError, match="is a file, not a folder"):
-            open_sink(str(tmp_path / output), WriteOptions())
+            open_sink(OutputSpec.parse(str(tmp_path / output)), io.BytesIO())
     assert files_in(tmp_path) == ["file"]
 
 
@@ -134,7 +141,7 @@ def test_an_output_folder_without_permission_is_refused_before_any_work(tmp_path
     tmp_path.chmod(0o500)
     for output in ("x/", "x.npy", "x.tar"):
         with pytest.raises(UsageError, match="no permission to write"):
-            open_sink(str(tmp_path / output), WriteOptions())
+            open_sink(OutputSpec.parse(str(tmp_path / output)), io.BytesIO())
 
 
 def test_one_file_holds_one_result(tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featcli.cli.options import Described, Grouped
+from featcli.cli.settings import Settings
 from featcli.errors import UsageError
 from featcli.pipeline import Pipeline, make_step, suggestion
 from featcli.stage import Param, Stage, sections
@@ -126,7 +127,7 @@ def meant(stage: Stage, inputs: Sequence[str]) -> str:
 def stage_command(
     stage: Stage,
     shared: list[click.Parameter],
-    execute: Callable[[Pipeline, dict[str, Any], Stage], None],
+    execute: Callable[[Pipeline, Settings, Stage], None],
 ) -> Command:
     """Build the command that runs one stage on its inputs.
 
@@ -146,7 +147,7 @@ def stage_command(
             step = make_step(stage, known)
         except ValueError as error:
             raise UsageError(f"{error}{meant(stage, values['inputs'])}") from None
-        execute(Pipeline([step]), values, stage)
+        execute(Pipeline([step]), Settings.take(values), stage)
 
     doc = "\n\n".join(
         [stage.doc["Summary"], "Examples\n--------\n" + stage.doc.get("Examples", "")]

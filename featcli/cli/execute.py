@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 
@@ -26,18 +26,18 @@ from featcli.cli.command import meant
 from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.places import Table
 from featcli.cli.reporting import Report, Tell, say_here
+from featcli.cli.settings import Batch, Reading, Settings, Sources
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.io.atomic import uninterrupted
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import is_folder
-from featcli.io.patterns import Pattern, is_pattern
-from featcli.io.sinks import OnlyOne, Sink, WriteOptions
+from featcli.io.outputs import Kind, OutputSpec
+from featcli.io.patterns import Pattern
+from featcli.io.sinks import OnlyOne, Sink
 from featcli.pipeline import Pipeline
 from featcli.stage import Stage
 
-Settings = dict[str, Any]
 _ANY_PHOTO = (384, 512)  # as good a size as any
 
 
@@ -46,8 +46,6 @@ def execute(
     settings: Settings,
     stage: Stage | None = None,
     *,
-    writing: WriteOptions | None = None,
-    sink: Callable[[WriteOptions], Sink] | None = None,
     table: Table | None = None,
     tell: Tell | None = None,
 ) -> None:
@@ -56,46 +54,42 @@ def execute(
     Parameters
     ----------
     pipeline : Pipeline
-    settings : dict
+    settings : Settings
         The command's options.
     stage : Stage, optional
         The command's own stage, which knows what a misplaced word was meant to be.
-    writing : WriteOptions, optional
-        How results are written, where that is not what the options say.
-    sink : callable, optional
-        `sink(writing)` opens the place for results, where that is not what -o says.
     table : Table, optional
         What a table of results holds, where that is not their vectors.
     tell : callable, optional
         Told of every result, instead of its path being printed.
     """
-    if settings["verbose"]:
+    if settings.printing.verbose:
         pipeline.watch = _watch
     _check_output(settings)
-    excluded = _excluded(settings["output"])
+    excluded = _excluded(settings.output)
     named = _sources(settings, excluded, stage)
-    reading = reading_for(settings, pipeline)
+    reading = reading_for(settings.reading, pipeline)
     dotted = pipeline.splits or reading.frames == "all"
-    way = Way(reading, settings["output"] is not None, excluded, dotted)
-    is_single = _is_single(named, settings)
-    place = places.Place(settings, pipeline, reading, writing, is_single)
+    way = Way(reading, settings.output.kind not in (Kind.HERE, Kind.NOTHING), excluded, dotted)
+    is_single = _is_single(named, settings.sources)
+    place = places.Place(settings, pipeline, reading, is_single)
     check = partial(_checked, named, pipeline, way)
     with contextlib.ExitStack() as stack:
-        items = _items(named, way, settings, stack)
-        if settings["dry_run"]:
+        items = _items(named, way, settings.sources, stack)
+        if settings.batch.dry_run:
             from featcli.cli.rehearsal import Rehearsal
 
             leave(Rehearsal(settings, pipeline, place, table).all(items, excluded.notes, check))
             return
         with uninterrupted():  # what is begun must also be known to be taken away again
-            target, memory = place.opened(stack, sink, table)
+            target, memory = place.opened(stack, table, tell is not None)
         items = check(items, target, memory.look)
-        job = Job(pipeline, target, reading, settings["checksum"])
-        counting = _counting(named, way, settings)
+        job = Job(pipeline, target, reading, settings.batch.checksum)
+        counting = _counting(named, way, settings.sources)
         report = Report(
             settings, None if place.is_table else tell, memory, counting, excluded.notes
         )
-        choices = _choices(settings, target, is_single)
+        choices = _choices(settings.batch, target, is_single)
         outcomes = run_all(items, job, choices, memory.past, memory.record)
         code = report.all(outcomes, target)
     leave(code)
@@ -112,11 +106,10 @@ def _watch(step: Step, frame: Frame, results: list[Frame]) -> None:
         say_here(line)
 
 
-def read_options(settings: Settings) -> ReadOptions:
-    """Collect the options of `options.reading`; raises UsageError for a colour that is none."""
+def read_options(given: Reading) -> ReadOptions:
+    """Return how inputs are read; raises UsageError for a colour that is none."""
     options = ReadOptions(
-        **{name: settings[name] for name in ("unit", "background", "frames", "layout")},
-        max_pixels=settings["max_pixels"],
+        given.unit, given.background, given.frames, given.layout, max_pixels=given.max_pixels
     )
     if options.background not in ("white", "keep"):
         from featcli.io.images import background_colour
@@ -125,17 +118,17 @@ def read_options(settings: Settings) -> ReadOptions:
     return options
 
 
-def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
+def reading_for(given: Reading, pipeline: Pipeline) -> ReadOptions:
     """Collect the options for reading what a pipeline works on.
 
     A model that comes first says in which range it takes pixels.
     """
-    options, top = read_options(settings), pipeline.top
+    options, top = read_options(given), pipeline.top
     if top and options.unit:
         raise UsageError("--unit: the model says itself in which range it takes pixels")
     if top:
         options = replace(options, unit=top == 1, as_bytes=top == 255)
-    if settings["decode"] != "fast":
+    if given.decode != "fast":
         return options
     if not pipeline.decode_size(*_ANY_PHOTO):
         raise UsageError(
@@ -147,46 +140,44 @@ def reading_for(settings: Settings, pipeline: Pipeline) -> ReadOptions:
 
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
     """Return the inputs, all of which are there; a piped standard input need not be named."""
-    words = list(settings["inputs"])
-    if not words and not settings["from_file"]:
+    words = list(settings.sources.inputs)
+    if not words and not settings.sources.from_file:
         check_piped()
         return [Named("-")]
     try:
         found = inputs.resolve(words, excluded)
     except UsageError as error:
         raise UsageError(f"{error}{meant(stage, words) if stage else ''}") from None
-    nowhere = settings["output"] is None and not settings.get("no_files")
-    if nowhere and any(one.is_folder for one in found):
+    if settings.output.kind is Kind.HERE and any(one.is_folder for one in found):
         raise UsageError("a folder as input needs -o: where shall the results go?")
     return found
 
 
 def _check_output(settings: Settings) -> None:
     """Refuse what can be known to be wrong before anything is read."""
-    output = settings["output"]
-    if settings["format"] and output != "-":
-        raise UsageError("--format goes with -o -: a file's kind is its suffix")
-    if output == "-" and (settings["as_json"] or settings["null"]):
+    if settings.output.kind is not Kind.STREAM:
+        return
+    if settings.printing.as_json or settings.printing.null:
         raise UsageError("--json and --null say how paths are printed; with -o - there are none")
-    if output == "-" and sys.stdout.isatty():
+    if sys.stdout.isatty():
         raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
 
 
-def _excluded(output: str | None) -> Excluded:
+def _excluded(output: OutputSpec) -> Excluded:
     """Say which folder or file the results go to: it is no input."""
-    if output in (None, "-"):
+    if output.kind in (Kind.HERE, Kind.STREAM, Kind.NOTHING):
         return Excluded()
-    if is_folder(str(output)):
-        return Excluded(Path(str(output)))
-    if is_pattern(str(output)):
-        return Excluded(files=Pattern(Path(str(output))).expression)
-    return Excluded(files=re.compile(re.escape(os.path.realpath(str(output)))))
+    if output.kind is Kind.FOLDER:
+        return Excluded(output.path)
+    if output.kind is Kind.SHARDS:
+        return Excluded(files=Pattern(output.path).expression)
+    return Excluded(files=re.compile(re.escape(os.path.realpath(output.path))))
 
 
 def _items(
-    named: Sequence[Named], way: Way, settings: Settings, stack: contextlib.ExitStack
+    named: Sequence[Named], way: Way, sources: Sources, stack: contextlib.ExitStack
 ) -> Iterator[inputs.Item]:
-    lists = [stack.enter_context(_open_list(name)) for name in settings["from_file"]]
+    lists = [stack.enter_context(_open_list(name)) for name in sources.from_file]
     return inputs.expand(named, way, lists=lists, stdin=standard_input())
 
 
@@ -237,22 +228,22 @@ def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
     return found
 
 
-def _counting(named: Sequence[Named], way: Way, settings: Settings) -> Callable[[], int] | None:
+def _counting(named: Sequence[Named], way: Way, sources: Sources) -> Callable[[], int] | None:
     """Return what counts the inputs; None where they cannot be known beforehand."""
-    if settings["from_file"] or any(one.path == "-" for one in named):
+    if sources.from_file or any(one.path == "-" for one in named):
         return None
     return partial(inputs.count, named, way)
 
 
-def _is_single(named: Sequence[Named], settings: Settings) -> bool:
+def _is_single(named: Sequence[Named], sources: Sources) -> bool:
     """Say whether one file was named, and nothing else."""
-    return len(named) == 1 and not settings["from_file"] and inputs.is_listed_in_full(named)
+    return len(named) == 1 and not sources.from_file and inputs.is_listed_in_full(named)
 
 
-def _choices(settings: Settings, place: Sink, is_single: bool) -> Choices:
+def _choices(batch: Batch, place: Sink, is_single: bool) -> Choices:
     """Where there is one image, workers would only cost their start."""
-    jobs = 1 if is_single or isinstance(place, OnlyOne) else settings["jobs"]
-    return Choices(jobs, settings["timeout"], settings["retry_failed"])
+    jobs = 1 if is_single or isinstance(place, OnlyOne) else batch.jobs
+    return Choices(jobs, batch.timeout, batch.retry_failed)
 
 
 __all__ = ["execute", "read_options", "reading_for"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,19 +12,20 @@ from featcli.batch import inputs
 from featcli.cli.execute import read_options
 from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
+from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Sample
 from featcli.io.options import ReadOptions
 from featcli.pipeline import caption
 
 
-def samples(settings: dict[str, Any]) -> Iterator[tuple[inputs.Item, Sample]]:
+def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[inputs.Item, Sample]]:
     """Read every input; one that fails becomes a sample with its error."""
-    sources = list(settings["inputs"])
+    sources = list(named)
     if not sources:
         check_piped()
         sources = ["-"]
-    options = read_options(settings)
+    options = read_options(reading)
     found, way = inputs.resolve(sources), inputs.Way(options)
     for item in inputs.expand(found, way, stdin=standard_input()):
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from featcli.cli import options
-from featcli.cli.execute import Settings
 from featcli.errors import UsageError
 from featcli.models.files import ModelError
 from featcli.models.model import DEFAULT, Model, load_model
@@ -69,19 +68,16 @@ def _stated(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return value
 
 
-def opened(settings: Settings, option: str = "--model") -> Model:
-    """Load the model with what completes it; raises UsageError for what there is not.
-
-    The settings are completed with the model's way of reading, too.
-    """
-    settings.setdefault("unit", False)
-    model = _blamed(option, settings["model"])
-    if settings.get("preprocessing"):
-        given = {"preprocessing": settings["preprocessing"]}
-        model = _blamed("--preprocessing", settings["model"], **given)
-    if settings.get("labels"):
-        given = {"preprocessing": model.params["preprocessing"], "labels": settings["labels"]}
-        model = _blamed("--labels", settings["model"], **given)
+def opened(
+    name: str, labels: str | None = None, preprocessing: str | None = None, option: str = "--model"
+) -> Model:
+    """Load the model with what completes it; raises UsageError for what there is not."""
+    model = _blamed(option, name)
+    if preprocessing:
+        model = _blamed("--preprocessing", name, preprocessing=preprocessing)
+    if labels:
+        given = {"preprocessing": model.params["preprocessing"], "labels": labels}
+        model = _blamed("--labels", name, **given)
     return model
 
 

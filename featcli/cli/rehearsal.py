@@ -13,8 +13,10 @@ from featcli.batch.resume import Past
 from featcli.cli.messages import emit
 from featcli.cli.places import Place, Table
 from featcli.cli.reporting import say_all, say_here
+from featcli.cli.settings import Settings
 from featcli.errors import UsageError
 from featcli.io.naming import Heading
+from featcli.io.outputs import Kind
 from featcli.io.placing import FilesSink
 from featcli.io.sinks import Sink
 from featcli.pipeline import Pipeline
@@ -28,7 +30,7 @@ class Rehearsal:
 
     Parameters
     ----------
-    settings : dict
+    settings : Settings
         The command's options.
     pipeline : Pipeline
     place : Place
@@ -37,7 +39,7 @@ class Rehearsal:
     """
 
     def __init__(
-        self, settings: dict[str, Any], pipeline: Pipeline, place: Place, table: Table | None
+        self, settings: Settings, pipeline: Pipeline, place: Place, table: Table | None
     ) -> None:
         self._settings, self._pipeline = settings, pipeline
         self._place, self._table = place, table
@@ -52,7 +54,7 @@ class Rehearsal:
         with contextlib.closing(memory):
             for item in check(items, sink or Sink(), memory.look):
                 self._one(item, sink, memory)
-        if not self._settings["quiet"]:
+        if not self._settings.printing.quiet:
             say_all([*memory.notes(), *notes()])
             say_here(", ".join(f"{count} {name}" for name, count in self._counts.items()))
         return UsageError.exit_code if self._counts["refused"] else 0
@@ -63,7 +65,7 @@ class Rehearsal:
         files = list(self._files(heading, sink))
         if isinstance(item, FileItem) and past.glance(item.state):
             status = "there already"
-        elif self._settings["retry_failed"] and past.row.get("status") != "failed":
+        elif self._settings.batch.retry_failed and past.row.get("status") != "failed":
             return
         else:
             status = "to do" if self._is_free(sink, heading, past.memory()) else "refused"
@@ -79,7 +81,11 @@ class Rehearsal:
         if isinstance(sink, FilesSink):
             yield from map(str, filter(None, sink.places(heading)))
         else:
-            yield self._settings["output"] or "nothing"
+            yield (
+                str(self._settings.output.path)
+                if self._settings.output.kind not in (Kind.STREAM, Kind.NOTHING)
+                else "nothing"
+            )
 
     def _is_free(self, sink: Sink | None, heading: Heading, memory: Any) -> bool:
         try:
@@ -91,8 +97,8 @@ class Rehearsal:
         return True
 
     def _print(self, item: Item, files: list[str], status: str) -> None:
-        if self._settings["as_json"]:
+        if self._settings.printing.as_json:
             emit(json.dumps({"file": item.name, "outputs": files, "status": status}))
         elif status == "to do":
             for name in files:
-                emit(f"{item.name} -> {name}", b"\0" if self._settings["null"] else b"\n")
+                emit(f"{item.name} -> {name}", b"\0" if self._settings.printing.null else b"\n")

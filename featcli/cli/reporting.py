@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,9 +14,11 @@ from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
 from featcli.cli.messages import emit, say
 from featcli.cli.progress import Progress
+from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Source
 from featcli.io import records
+from featcli.io.outputs import Kind
 from featcli.io.sinks import Sink, Written
 
 Tell = Callable[[Source, str, Array, str], None]
@@ -41,7 +42,7 @@ class Report:
 
     Parameters
     ----------
-    settings : dict
+    settings : Settings
         The command's options.
     tell : callable, optional
         Told of every result, instead of its path being printed.
@@ -55,18 +56,19 @@ class Report:
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        settings: Settings,
         tell: Tell | None,
         memory: NoManifest,
         count: Callable[[], int] | None,
         notes: Callable[[], Iterable[str]],
     ) -> None:
-        self._settings = settings
+        self._output, self._how = settings.output, settings.printing
+        self._fail_fast = settings.batch.fail_fast
         self._tell = tell
         self._memory, self._notes = memory, notes
         self._counts: Counter[str] = Counter()
         self._only_usage = True
-        self._progress = Progress(settings["quiet"], settings["verbose"], count, say_here)
+        self._progress = Progress(self._how.quiet, self._how.verbose, count, say_here)
 
     def all(self, outcomes: Iterable[Outcome], sink: Sink) -> int:
         """Report every outcome, let the sink finish, sum up, and return the exit code."""
@@ -75,12 +77,12 @@ class Report:
             for found in outcomes:
                 outcome = self._memory.admit(found)
                 self._one(outcome)
-                if outcome.error and self._settings["fail_fast"]:
+                if outcome.error and self._fail_fast:
                     is_complete = False
                     break
         for written in [*sink.finish(), *self._memory.finish(is_complete)]:
             self._print(written)
-        if not self._settings["quiet"]:
+        if not self._how.quiet:
             say_all([*self._memory.notes(), *self._notes()])
         return self._end()
 
@@ -98,11 +100,11 @@ class Report:
         for line in outcome.lines:
             say_here(line)
         notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
-        for note in () if self._settings["quiet"] else notes:
+        for note in () if self._how.quiet else notes:
             say_here(f"{name}: {note}")
         if outcome.error:
             say_here(str(outcome.error))
-        elif self._settings["verbose"] and outcome.status != "passed over":
+        elif self._how.verbose and outcome.status != "passed over":
             say_here(f"{name}: {outcome.status}")
 
     def _announce(self, source: Source, written: Written) -> None:
@@ -113,14 +115,14 @@ class Report:
         self._tell(source, str(written.about.get("part", "")), data, written.path)
 
     def _print(self, written: Written) -> None:
-        if self._settings["output"] == "-" or not written.path:
+        if self._output.kind is Kind.STREAM or not written.path:
             return
-        if self._settings["as_json"]:
+        if self._how.as_json:
             record = {"path": written.path, "status": written.status, "files": list(written.files)}
             known = written.about or records.read_sidecar(Path(written.path)) or {}
             emit(json.dumps(record | {key: known[key] for key in _ABOUT if key in known}))
         else:
-            emit(written.path, b"\0" if self._settings["null"] else b"\n")
+            emit(written.path, b"\0" if self._how.null else b"\n")
 
     def _end(self) -> int:
         counts = self._counts
@@ -129,7 +131,7 @@ class Report:
             return 1
         skipped = counts["unchanged"] + counts["passed over"]
         if (self._memory.is_kept or (counts["failed"] and counts.total() > 1)) and not (
-            self._settings["quiet"]
+            self._how.quiet
         ):
             say_here(f"{counts['done']} done, {skipped} skipped, {counts['failed']} failed")
         if not counts["failed"]:

@@ -1,20 +1,120 @@
-"""From what a person says with -o to the sink that does it."""
+"""What -o means, parsed once; and the sinks of single files and folders."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, Self
 
 from featcli.errors import UsageError
 from featcli.io.naming import Heading, stem
+from featcli.io.patterns import is_pattern
 from featcli.io.placing import BareSink, FilesSink, Places
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 
 FILES = (".npy", ".npz", ".png", ".tar")
 TABLES = (".csv", ".jsonl", ".parquet")
 MATRICES = (".npy", ".npz")
+_SHARD = 10**9  # bytes
+
+
+class Kind(Enum):
+    """What results become."""
+
+    HERE = "files in the current folder"
+    FOLDER = "files in a folder"
+    FILE = "one file: .npy, .png"
+    ARCHIVE = "one file of all arrays: .npz, .tar"
+    TABLE = "a table: .csv, .jsonl, .parquet, .npy, .npz"
+    SHARDS = "several .tar"
+    STREAM = "standard output"
+    NOTHING = "nothing is written"
+
+
+class OutputSpec(NamedTuple):
+    """What -o and the options beside it say.
+
+    Attributes
+    ----------
+    kind : Kind
+        A .npy or .npz is a file or an archive until `as_table` says otherwise.
+    path : Path
+        The folder, the file, or the pattern of the shards.
+    format : str
+        What goes to standard output: `"tar"`, `"npy"` or `"png"`.
+    shard_size : int
+        Bytes after which a shard is complete.
+    writing : WriteOptions
+    """
+
+    kind: Kind = Kind.HERE
+    path: Path = Path()
+    format: str = "tar"
+    shard_size: int = _SHARD
+    writing: WriteOptions = WriteOptions()
+
+    @classmethod
+    def parse(
+        cls,
+        output: str | None = None,
+        format: str | None = None,
+        shard_size: str | None = None,
+        overwrite: bool = False,
+        no_sidecar: bool = False,
+        view: str = "auto",
+        cmap: str | None = None,
+    ) -> Self:
+        """Read the options; raises UsageError for an output that cannot be."""
+        kind = _kind_of(output)
+        if format and kind is not Kind.STREAM:
+            raise UsageError("--format goes with -o -: a file's kind is its suffix")
+        if shard_size and kind is not Kind.SHARDS:
+            raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
+        from featcli.io.shards import size_of
+
+        size = size_of(shard_size) if shard_size else _SHARD
+        writing = WriteOptions(overwrite, not no_sidecar, view, cmap)
+        return cls(kind, Path(output or "."), format or "tar", size, writing)
+
+    @property
+    def suffix(self) -> str:
+        """The path's, in small letters."""
+        return self.path.suffix.lower()
+
+    @property
+    def is_in_files(self) -> bool:
+        """Whether each result has files of its own."""
+        return self.kind in (Kind.HERE, Kind.FOLDER, Kind.FILE)
+
+    def as_table(self) -> Self:
+        """Return the same as one table of all results."""
+        return self._replace(kind=Kind.TABLE)
+
+
+def _kind_of(output: str | None) -> Kind:
+    if output is None:
+        return Kind.HERE
+    if output == "-":
+        return Kind.STREAM
+    if is_folder(output):
+        return Kind.FOLDER
+    if is_pattern(output):
+        return Kind.SHARDS
+    suffix = Path(output).suffix.lower()
+    if suffix in TABLES:
+        return Kind.TABLE
+    if suffix not in FILES:
+        raise _unknown(Path(output))
+    return Kind.ARCHIVE if suffix in (".npz", ".tar") else Kind.FILE
+
+
+def _unknown(path: Path) -> UsageError:
+    return UsageError(
+        f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES + TABLES)}, "
+        "or a folder (ending in /)"
+    )
 
 
 def is_folder(output: str) -> bool:
@@ -24,16 +124,19 @@ def is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or is_there or not Path(output).suffix
 
 
-def open_sink(output: str | None, options: WriteOptions) -> Sink:
-    """Open the sink for `-o`: None is the current folder; raises UsageError."""
-    if output is None:
-        check_folder(Path())
-        return folder_sink(Path(), options, flat=True)
-    if is_folder(output):
-        check_folder(Path(output))
-        return folder_sink(Path(output), options)
-    check_folder(Path(output).parent)
-    return file_sink(Path(output), options)
+def open_sink(spec: OutputSpec, stdout: BinaryIO) -> Sink:
+    """Open the sink of what is neither a table nor shards; raises UsageError."""
+    if spec.kind is Kind.NOTHING:
+        from featcli.io.announcing import Nowhere
+
+        return Nowhere()
+    if spec.kind is Kind.STREAM:
+        return pipe_sink(stdout, spec.format, spec.writing)
+    if spec.kind in (Kind.HERE, Kind.FOLDER):
+        check_folder(spec.path)
+        return folder_sink(spec.path, spec.writing, flat=spec.kind is Kind.HERE)
+    check_folder(spec.path.parent)
+    return file_sink(spec.path, spec.writing)
 
 
 def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
@@ -70,10 +173,7 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     options = options or WriteOptions()
     kind = path.suffix.lower()
     if kind not in FILES:
-        raise UsageError(
-            f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES + TABLES)}, "
-            "or a folder (ending in /)"
-        )
+        raise _unknown(path)
     if kind in (".tar", ".npz"):
         from featcli.io.archives import NpzSink, TarSink
 

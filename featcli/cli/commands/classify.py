@@ -48,12 +48,11 @@ from featcli.cli.modelling import (
     opened,
     output_options,
 )
-from featcli.cli.places import Table, usual_sink, write_options
+from featcli.cli.places import Table
+from featcli.cli.settings import Settings
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample, Source
-from featcli.io.announcing import Announcing, Nowhere
-from featcli.io.outputs import is_folder
-from featcli.io.sinks import Sink, WriteOptions
+from featcli.io.outputs import Kind
 from featcli.models.model import Model
 from featcli.models.stages import Classification
 
@@ -80,32 +79,35 @@ def _top(given: int | None, model: Model) -> int:
     return given or min(_USUAL, known)
 
 
-def _classify(top: int | None, no_files: bool, **settings: Any) -> None:
-    settings["no_files"] = no_files
-    if no_files and settings["output"]:
+def _classify(
+    top: int | None,
+    no_files: bool,
+    model: str,
+    labels: str | None,
+    preprocessing: str | None,
+    **given: Any,
+) -> None:
+    settings = Settings.take(given)
+    output = settings.output
+    if no_files and output.kind is not Kind.HERE:
         raise UsageError("--no-files writes nothing: leave out -o, or --no-files")
-    model = opened(settings)
-    if len(model.description.network.shape) != 1:
-        raise UsageError(f"--model {settings['model']}: gives maps, not a probability per class")
-    top = _top(top, model)
-    output = settings["output"]
-    draws = output is None or is_folder(output) or output.lower().endswith(".png")
-    given = model.params
+    found = opened(model, labels, preprocessing)
+    if len(found.description.network.shape) != 1:
+        raise UsageError(f"--model {model}: gives maps, not a probability per class")
+    count = _top(top, found)
+    draws = output.kind in (Kind.HERE, Kind.FOLDER) or output.suffix == ".png"
+    params = found.params
     pipeline = Classification(
-        settings["model"], draws and not no_files, given["labels"], given["preprocessing"]
+        model, draws and not no_files, params["labels"], params["preprocessing"]
     )
-
-    def sink(writing: WriteOptions) -> Sink:
-        inner = Nowhere() if no_files else usual_sink(settings, writing)
-        return inner if output == "-" else Announcing(inner)
-
+    writing = output.writing._replace(draw=Pictured(pipeline, count))
+    output = output._replace(writing=writing, kind=Kind.NOTHING if no_files else output.kind)
+    is_told = output.kind is not Kind.STREAM
     execute(
         pipeline,
-        settings,
-        writing=write_options(settings)._replace(draw=Pictured(pipeline, top)),
-        sink=sink,
-        table=Table(BestRow(pipeline, top), f"top {top}"),
-        tell=None if output == "-" else _teller(model, top, settings["as_json"]),
+        settings._replace(output=output),
+        table=Table(BestRow(pipeline, count), f"top {count}"),
+        tell=_teller(found, count, settings.printing.as_json) if is_told else None,
     )
 
 
@@ -252,7 +254,7 @@ command = Command(
         options.verbose(),
         options.debug(),
     ],
-    callback=lambda **given: _classify(**given, view="auto", cmap=None, null=False),
+    callback=_classify,
 )
 
 __all__ = ["best", "command"]

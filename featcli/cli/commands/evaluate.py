@@ -49,7 +49,7 @@ def _evaluate(
     from featcli.training import reports
     from featcli.training.evaluation import evaluate
 
-    found = opened({"model": model}, "MODEL")
+    found = opened(model, option="MODEL")
     folder = Path(report) if report else None
     if folder:
         check_folder(folder, "--report")

@@ -35,10 +35,11 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import Settings, reading_for
+from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
 from featcli.cli.modelling import completing, opened
+from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
 from featcli.io.naming import Heading, stem
@@ -64,28 +65,47 @@ class _Subject(NamedTuple):
     remedy: str
 
 
-def _explain(image: str | None, **settings: Any) -> None:
-    if settings["model"] is not None and settings["pipeline"] is not None:
+class _Settings(NamedTuple):
+    """The options, but for how the picture is read."""
+
+    model: str | None
+    labels: str | None
+    preprocessing: str | None
+    pipeline: str | None
+    output: str | None
+    filmstrip: str | None
+    channels: int | None
+    max_size: int
+    overwrite: bool
+    quiet: bool
+
+
+def _explain(image: str | None, **given: Any) -> None:
+    reading, settings = collect(Reading, given), collect(_Settings, given)
+    if settings.model is not None and settings.pipeline is not None:
         raise UsageError("--model and --pipeline: give one of them")
     for name in ("labels", "preprocessing"):
-        if settings[name] is not None and settings["pipeline"] is not None:
+        if getattr(settings, name) is not None and settings.pipeline is not None:
             raise UsageError(f"--{name} and --pipeline: --{name} completes a model")
     _check_names(settings)
-    settings |= {"frames": "first"}
-    is_fixed = settings["pipeline"] is not None
-    subject = _of_pipeline(settings) if is_fixed else _of_model(settings)
-    if settings["output"] == "-":
+    text = settings.pipeline
+    subject = _of_model(settings, reading) if text is None else _of_pipeline(text, reading)
+    if settings.output == "-":
         frame = _read(image, settings, subject)
         sys.stdout.buffer.write(_page(subject, _traced(subject, frame), settings))
         return
     _write(image, subject, settings)
 
 
-def _check_names(settings: Settings) -> None:
+def _check_names(settings: _Settings) -> None:
     """Refuse outputs of a kind that there is not, before any work."""
-    output, strip = settings["output"], settings["filmstrip"]
-    known = output in (None, "-") or is_folder(output)
-    if not known and Path(output).suffix.lower() not in (".html", ".htm"):
+    output, strip = settings.output, settings.filmstrip
+    if (
+        output is not None
+        and output != "-"
+        and not is_folder(output)
+        and Path(output).suffix.lower() not in (".html", ".htm")
+    ):
         raise UsageError(f"-o {output}: give a page (.html), or a folder for the pictures alone")
     if strip and Path(strip).suffix.lower() != ".png":
         raise UsageError(f"--filmstrip {strip}: the strip is a .png")
@@ -95,17 +115,17 @@ def _check_names(settings: Settings) -> None:
         raise UsageError("-o - would fill the terminal: pipe it somewhere, or give -o report.html")
 
 
-def _of_pipeline(settings: Settings) -> _Subject:
+def _of_pipeline(text: str, reading: Reading) -> _Subject:
     from featcli.models.tracing import trace_pipeline
 
-    pipeline = Pipeline(settings["pipeline"])
+    pipeline = Pipeline(text)
 
     def predict(frame: Frame, data: Array) -> Array:
         return pipeline(frame.replace(data=data)).data
 
     remedy = "shrink the picture first ('resize' to fewer pixels), or "
     return _Subject(
-        reading_for(settings, pipeline),
+        reading_for(reading, pipeline),
         pipeline.steps,
         lambda frame: trace_pipeline(pipeline, frame),
         predict,
@@ -113,21 +133,21 @@ def _of_pipeline(settings: Settings) -> _Subject:
     )
 
 
-def _of_model(settings: Settings) -> _Subject:
+def _of_model(settings: _Settings, reading: Reading) -> _Subject:
     from featcli.models.tracing import trace_model
 
-    if settings["unit"]:
+    if reading.unit:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
-    settings["model"] = DEFAULT if settings["model"] is None else settings["model"]
-    model = opened(settings)
+    name = DEFAULT if settings.model is None else settings.model
+    model = opened(name, settings.labels, settings.preprocessing)
     if not model.description.network.nodes:
         raise UsageError(
-            f"--model {settings['model']}: an ONNX model does not say how its layers are computed; "
+            f"--model {name}: an ONNX model does not say how its layers are computed; "
             "explain takes models of featcli's own (.npz)"
         )
     steps = (Step.of("classify", **model.params),)
     return _Subject(
-        reading_for(settings, Pipeline(steps)),
+        reading_for(reading, Pipeline(steps)),
         steps,
         lambda frame: trace_model(model, frame),
         lambda _frame, data: model.run(model.prepare(data)),
@@ -135,9 +155,9 @@ def _of_model(settings: Settings) -> _Subject:
     )
 
 
-def _read(image: str | None, settings: Settings, subject: _Subject) -> Frame:
+def _read(image: str | None, settings: _Settings, subject: _Subject) -> Frame:
     frame, notes = one_frame(image, subject.reading)
-    for note in () if settings["quiet"] else notes:
+    for note in () if settings.quiet else notes:
         say(f"{frame.source.file}: {note}", command="explain")
     return frame
 
@@ -149,14 +169,14 @@ def _traced(subject: _Subject, frame: Frame) -> Trace:
     return with_heats(trace, lambda data: subject.predict(frame, data))
 
 
-def _write(image: str | None, subject: _Subject, settings: Settings) -> None:
+def _write(image: str | None, subject: _Subject, settings: _Settings) -> None:
     """Write what is asked for, all of it or nothing, and print the paths."""
     from featcli.io import reports
 
-    output, strip = settings["output"], settings["filmstrip"]
+    output, strip = settings.output, settings.filmstrip
     named = [Path(one) for one in (output, strip) if one and not is_folder(one)]
     given = [Path(image)] if image not in (None, "-") else []
-    reports.check(named, settings["overwrite"], given)
+    reports.check(named, settings.overwrite, given)
     frame = _read(image, settings, subject)
     trace = _traced(subject, frame)
     files: dict[Path, bytes] = {}
@@ -169,7 +189,7 @@ def _write(image: str | None, subject: _Subject, settings: Settings) -> None:
         from featcli.view.filmstrip import draw
 
         files[Path(strip)] = reports.as_png(draw(trace))
-    reports.check(files, settings["overwrite"], given)
+    reports.check(files, settings.overwrite, given)
     reports.write(files)
     for path in files:
         emit(str(path))
@@ -180,17 +200,17 @@ def _usual_name(frame: Frame, subject: _Subject) -> Path:
     return Path(stem(heading, flat=True) + ".html")
 
 
-def _page(subject: _Subject, trace: Trace, settings: Settings) -> bytes:
+def _page(subject: _Subject, trace: Trace, settings: _Settings) -> bytes:
     """Write the page; raises FeatError if it is larger than allowed."""
     from featcli.io import reports
     from featcli.view.explain.packing import TooLarge
     from featcli.view.explain.page import page
 
-    limit = settings["max_size"]
+    limit = settings.max_size
     try:
-        content = reports.as_page(page(trace, settings["channels"], limit * _MEGA))
+        content = reports.as_page(page(trace, settings.channels, limit * _MEGA))
     except TooLarge as error:
-        fewer = _fewer(trace, settings["channels"], limit * _MEGA)
+        fewer = _fewer(trace, settings.channels, limit * _MEGA)
         remedy = f"keep fewer maps by --channels {fewer}, or " if fewer else subject.remedy
         raise FeatError(
             f"{trace.picture}: the page takes more than the {limit} MB of --max-size: "

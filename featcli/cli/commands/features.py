@@ -35,23 +35,24 @@ from featcli.cli.modelling import (
     output_options,
 )
 from featcli.cli.places import Table
+from featcli.cli.settings import Settings
 from featcli.errors import UsageError
 from featcli.models.stages import Extraction
 
 
-def _features(layer: tuple[str, ...], **settings: Any) -> None:
-    model = opened(settings)
-    layers = layer or (model.embedding,)
+def _features(layer: tuple[str, ...], model: str, preprocessing: str | None, **given: Any) -> None:
+    found = opened(model, preprocessing=preprocessing)
+    layers = layer or (found.embedding,)
     for name in ("key", "keys"):
         if name in layers:
             raise UsageError(
                 f"--layer {name}: the names of the images stand under {name!r} in tables"
             )
     try:
-        pipeline = Extraction(settings["model"], layers, model.params["preprocessing"])
+        pipeline = Extraction(model, layers, found.params["preprocessing"])
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
-    execute(pipeline, settings, table=Table(always=True))
+    execute(pipeline, Settings.take(given), table=Table(always=True))
 
 
 command = Command(

@@ -29,11 +29,12 @@ from typing import Any
 
 import click
 
-from featcli.batch import inputs
+from featcli.batch.inputs import FileItem, Item
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
+from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.io import records
 from featcli.io.placing import recorded
@@ -71,9 +72,9 @@ def _lines(about: dict[str, Any]) -> str:
     return "\n".join(f"  {name:8} {printable(text)}" for name, text in rows)
 
 
-def _drawn(item: inputs.Item) -> dict[str, Any]:
+def _drawn(item: Item) -> dict[str, Any]:
     """Tell what a picture of featcli's shows, and which values it draws black and white."""
-    record = recorded(item.path) if isinstance(item, inputs.FileItem) else {}
+    record = recorded(item.path) if isinstance(item, FileItem) else {}
     if not record:
         return {}
     history = caption(records.to_steps(record["history"])) or "as it was read"
@@ -85,17 +86,19 @@ def _short(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
 
 
-def _info(as_json: bool, versions: bool, quiet: bool, **settings: Any) -> None:
+def _info(
+    inputs: tuple[str, ...], as_json: bool, versions: bool, quiet: bool, **given: Any
+) -> None:
     if versions:
         found = _versions()
         rows = [f"{name:8} {version}" for name, version in found.items()]
         click.echo(json.dumps(found) if as_json else "\n".join(rows))
         return
-    settings["inputs"], failed = _models(settings["inputs"], as_json)
-    if not settings["inputs"] and (failed is not None):
+    named, failed = _models(inputs, as_json)
+    if not named and (failed is not None):
         _leave(failed)
         return
-    for item, sample in samples(settings):
+    for item, sample in samples(named, collect(Reading, given)):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "info")

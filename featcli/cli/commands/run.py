@@ -33,26 +33,27 @@ from featcli._index import STAGES
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
+from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.pipeline import Pipeline, words
 
 
-def _shell(pipeline: Pipeline, settings: dict[str, Any]) -> str:
+def _shell(pipeline: Pipeline, given: dict[str, Any]) -> str:
     """Write the pipeline as single commands, arrays flowing between them."""
     commands = [["featcli", *words(step), "-o", "-"] for step in pipeline.steps]
-    last = _given([*options.outputs(), *options.batch()], settings)
+    last = _given([*options.outputs(), *options.batch()], given)
     commands[-1] = [*commands[-1][:-2], *last]
-    commands[0] += _given(options.inputs()[1:], settings)
-    names = settings["inputs"]
+    commands[0] += _given(options.inputs()[1:], given)
+    names = given["inputs"]
     commands[0] += ["--", *names] if any(name.startswith("-") for name in names) else names
     return " | ".join(shlex.join(command) for command in commands)
 
 
-def _given(params: Sequence[click.Parameter], settings: dict[str, Any]) -> Iterator[str]:
+def _given(params: Sequence[click.Parameter], given: dict[str, Any]) -> Iterator[str]:
     """Yield the options that have not their default, as they would be typed."""
     for param in params:
-        value = settings[param.name or ""]
+        value = given[param.name or ""]
         name = max(param.opts, key=len)
         if isinstance(param, click.Option) and param.is_flag:
             yield from [name] if value else []
@@ -80,19 +81,19 @@ class _One(Pipeline):
 _ONE = "--montage draws one picture: name one, or leave it out"
 
 
-def _check_montage(montage: str, settings: dict[str, Any]) -> None:
+def _check_montage(montage: str, settings: Settings) -> None:
     """Refuse, before any work, what can be known to be wrong."""
     from featcli.io import reports
 
-    named = settings["inputs"]
-    if len(named) > 1 or settings["from_file"] or any(Path(one).is_dir() for one in named):
+    named, output = settings.sources.inputs, settings.output
+    if len(named) > 1 or settings.sources.from_file or any(Path(one).is_dir() for one in named):
         raise UsageError(_ONE)
-    if settings["timeout"]:
+    if settings.batch.timeout:
         raise UsageError("--montage draws what was computed in this process: leave out --timeout")
     if Path(montage).suffix.lower() != ".png":
         raise UsageError(f"--montage {montage}: the sheet is a .png")
-    others = [Path(one) for one in (*named, settings["output"]) if one not in (None, "-")]
-    reports.check([Path(montage)], settings["overwrite"], others)
+    others = [*(Path(one) for one in named if one != "-"), output.path]
+    reports.check([Path(montage)], output.writing.overwrite, others)
 
 
 def _montage(path: str, pipeline: _One) -> None:
@@ -109,19 +110,22 @@ def _montage(path: str, pipeline: _One) -> None:
         reports.write({Path(path): reports.as_png(sheet)})
 
 
-def _run(pipeline: str, print_shell: bool, montage: str | None, **settings: Any) -> None:
-    parsed = _parsed(pipeline, settings["inputs"])
+def _run(pipeline: str, print_shell: bool, montage: str | None, **given: Any) -> None:
+    parsed = _parsed(pipeline, given["inputs"])
     if montage is not None and print_shell:
         raise UsageError("--print-shell runs nothing: leave out --montage")
     if print_shell:
-        click.echo(os.fsencode(_shell(parsed, settings)))
-    elif montage is None:
+        click.echo(os.fsencode(_shell(parsed, given)))
+        return
+    settings = Settings.take(given)
+    if montage is None:
         execute(parsed, settings)
     else:
         _check_montage(montage, settings)
         before = _state(montage)
         one = _One(parsed.steps)
-        execute(one, settings | {"jobs": 1})  # the picture is kept in this process
+        here = settings.batch._replace(jobs=1)
+        execute(one, settings._replace(batch=here))  # the picture is kept in this process
         if _state(montage) != before:
             raise UsageError(f"--montage {montage}: a result has gone there: name another file")
         _montage(montage, one)

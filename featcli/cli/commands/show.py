@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -33,6 +33,7 @@ from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
+from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError
 from featcli.frame import Array, Frame, Step
 from featcli.pipeline import Pipeline, apply
@@ -40,31 +41,38 @@ from featcli.pipeline import Pipeline, apply
 _PLANES, _NARROWEST = 6, 26
 
 
-def _show(pipeline: str | None, quiet: bool, **settings: Any) -> None:
+class _Look(NamedTuple):
+    """How frames are shown."""
+
+    values: bool
+    width: int | None
+    view: str
+    cmap: str | None
+
+
+def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: Any) -> None:
     from featcli.cli.canvas import console
 
+    reading, look = collect(Reading, given), collect(_Look, given)
     steps = Pipeline(pipeline).steps if pipeline else ()
     screen = console()
     failed = False
-    for item, sample in samples(settings):
+    for item, sample in samples(inputs, reading):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "show")
         for frame in sample.frames:
             failed = (
-                not _show_stages(screen, frame, title(item, sample, frame), steps, settings)
-                or failed
+                not _show_stages(screen, frame, title(item, sample, frame), steps, look) or failed
             )
     if failed:
         raise click.exceptions.Exit(1)
 
 
-def _show_stages(
-    screen: Any, frame: Frame, name: str, steps: Sequence[Step], settings: dict[str, Any]
-) -> bool:
+def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], look: _Look) -> bool:
     """Show a picture and what each step makes of it; False if one refuses it."""
     frames = [frame]
-    _show_frame(screen, frame, name, settings)
+    _show_frame(screen, frame, name, look)
     for step in steps:
         try:
             frames = [result for one in frames for result in apply(step, one)]
@@ -73,17 +81,17 @@ def _show_stages(
             return False
         for result in frames:
             part = result.part.removeprefix(frame.part).strip(".")
-            _show_frame(screen, result, ".".join(filter(None, (name, part))), settings)
+            _show_frame(screen, result, ".".join(filter(None, (name, part))), look)
     return True
 
 
-def _show_frame(screen: Any, frame: Frame, name: str, settings: dict[str, Any]) -> None:
+def _show_frame(screen: Any, frame: Frame, name: str, look: _Look) -> None:
     screen.print(_headline(frame, name))
-    if settings["values"]:
+    if look.values:
         _print_values(screen, frame)
     else:
-        columns = settings["width"] or max(1, min(screen.width, 100))
-        _draw(screen, frame, columns, settings["view"], settings["cmap"])
+        columns = look.width or max(1, min(screen.width, 100))
+        _draw(screen, frame, columns, look.view, look.cmap)
 
 
 def _headline(frame: Frame, name: str) -> str:

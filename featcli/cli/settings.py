@@ -1,0 +1,93 @@
+"""What a command was told, as typed values: a group for each list of options in `options`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Self, TypeVar
+
+from featcli.io.options import MAX_PIXELS
+from featcli.io.outputs import OutputSpec
+
+Group = TypeVar("Group", bound=tuple[Any, ...])
+
+
+class Sources(NamedTuple):
+    """What is read: `options.inputs`."""
+
+    inputs: tuple[str, ...] = ()
+    from_file: tuple[str, ...] = ()
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether standard input says what is read, or is it."""
+        return not (self.inputs or self.from_file) or "-" in (*self.inputs, *self.from_file)
+
+
+class Reading(NamedTuple):
+    """How it is read: `options.reading` and `options.decode`."""
+
+    unit: bool = False
+    background: str = "white"
+    frames: Literal["first", "all"] = "first"
+    layout: Literal["hwc", "chw"] = "hwc"
+    max_pixels: int = MAX_PIXELS
+    decode: Literal["exact", "fast"] = "exact"
+
+
+class Writing(NamedTuple):
+    """Where results go: `options.outputs`."""
+
+    output: str | None = None
+    format: str | None = None
+    shard_size: str | None = None
+    overwrite: bool = False
+    no_sidecar: bool = False
+    view: str = "auto"
+    cmap: str | None = None
+
+
+class Printing(NamedTuple):
+    """What is printed of it."""
+
+    null: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+class Batch(NamedTuple):
+    """How many inputs at once, and what becomes of those that fail: `options.batch`."""
+
+    jobs: int | None = None
+    timeout: float | None = None
+    fail_fast: bool = False
+    retry_failed: bool = False
+    checksum: bool = False
+    dry_run: bool = False
+
+
+class Settings(NamedTuple):
+    """All that commands which run a pipeline have in common."""
+
+    sources: Sources
+    reading: Reading
+    output: OutputSpec
+    printing: Printing
+    batch: Batch
+
+    @classmethod
+    def take(cls, given: dict[str, Any]) -> Self:
+        """Take them out of what Click gives; raises UsageError for an output that cannot be."""
+        sources, reading = collect(Sources, given), collect(Reading, given)
+        output = OutputSpec.parse(*collect(Writing, given))
+        printing, batch = collect(Printing, given), collect(Batch, given)
+        if given:
+            raise TypeError(f"options that no group has: {', '.join(given)}")
+        return cls(sources, reading, output, printing, batch)
+
+
+def collect(group: type[Group], given: dict[str, Any]) -> Group:
+    """Take the options of a group out of what Click gives; those that are not there stay unset."""
+    return group(**{name: given.pop(name) for name in group.__annotations__ if name in given})
+
+
+__all__ = ["Batch", "Printing", "Reading", "Settings", "Sources", "Writing", "collect"]
