@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
         *("ops", "pipeline", "cores", "budget"),
     },
-    "view": {"numpy", "PIL", "cores", "trace"},
+    "view": {"numpy", "PIL", "cores", "extras", "trace"},
     "io": {"numpy", "PIL", "_version", "errors", "budget", "npy", "frame", "stage", "view"}
     | {"extras"},
     "datasets": {"numpy", "errors", "budget", "npy", "io"},

@@ -5,6 +5,8 @@ like photos: neighbours differ by little and nothing repeats, so that one filter
 zlib's run-length strategy give a file of the same size in a fraction of the time. Where a sample
 shows that there are repetitions (text, tiles, drawings), the search is worth its time and is made.
 
+The extra `fast` brings zlib-ng, which makes files of the same size in two thirds of the time.
+
 The strips do not depend on the number of threads, so equal pixels give equal bytes. Sources: PNG
 specification, sections 7 and 9; zlib's manual on strategies and Z_FULL_FLUSH.
 """
@@ -14,15 +16,18 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from featcli.extras import fast
 from featcli.view.threads import in_order
 
 Pixels = npt.NDArray[np.uint8]
 
 _STRIP = 1 << 18  # bytes of a strip; large enough that its own Huffman tables cost nothing
+_LARGE = 1 << 20  # less is compressed before another library has been imported
 _SAMPLE = 1 << 16
 _ROWS = 16  # rows that share a filter
 _NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
@@ -46,19 +51,25 @@ def compressed(pixels: Pixels) -> Iterator[bytes]:
     height = max(1, _STRIP // flat.shape[1])
     tops = range(0, flat.shape[0], height)
     method = _method(flat, step)
+    library = _library(flat.size, method)
 
     def strip(top: int) -> tuple[bytes, bytes]:
         rows = _filtered(flat, top, min(top + height, flat.shape[0]), step).tobytes()
-        packer = zlib.compressobj(6, zlib.DEFLATED, -15, 9, method)
+        packer = library.compressobj(6, zlib.DEFLATED, -15, 9, method)
         end = zlib.Z_FINISH if top + height >= flat.shape[0] else zlib.Z_FULL_FLUSH
         return rows, packer.compress(rows) + packer.flush(end)
 
     yield b"\x78\x5e"
     checksum = 1
     for rows, data in in_order(strip, tops):
-        checksum = zlib.adler32(rows, checksum)
+        checksum = library.adler32(rows, checksum)
         yield data
     yield struct.pack(">I", checksum)
+
+
+def _library(size: int, method: int) -> Any:
+    """Choose zlib or zlib-ng, whose search for repetitions leaves larger files."""
+    return (fast("zlib-ng") if size >= _LARGE and method == zlib.Z_RLE else None) or zlib
 
 
 def _filtered(flat: Pixels, top: int, bottom: int, step: int) -> Pixels:

@@ -45,9 +45,11 @@ def _versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
+    from featcli import extras
     from featcli._version import __version__
 
     packages = {name: version(name) for name in ("numpy", "scipy", "pillow", "click", "rich")}
+    packages |= {name: extras.version_of_fast(name) for name in extras.FAST}
     system = {"python": platform.python_version(), "system": platform.platform()}
     return {"featcli": __version__, **packages, **system}
 
@@ -91,7 +93,7 @@ def _info(
 ) -> None:
     if versions:
         found = _versions()
-        rows = [f"{name:8} {version}" for name, version in found.items()]
+        rows = [f"{name:10} {version}" for name, version in found.items()]
         click.echo(json.dumps(found) if as_json else "\n".join(rows))
         return
     named, failed = _models(inputs, as_json)
