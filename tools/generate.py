@@ -1,7 +1,7 @@
 """Write what derives from the declarations; `--check` only says what has drifted.
 
 Written are the index that lets `featcli --help` start without NumPy, the type stub of the package,
-the table of stages in the README, and the reference in `docs/`.
+the list of stages in the README, and the reference in `docs/`.
 """
 
 from __future__ import annotations
@@ -77,6 +77,14 @@ def stub() -> str:
     return "".join(lines)
 
 
+def stages_list() -> str:
+    """All stages in lines of at most 100 characters."""
+    import textwrap
+
+    names = [f"`{name}`" for name in find_stages()]
+    return textwrap.fill(f"{', '.join(names[:-1])} and {names[-1]}.", 100) + "\n"
+
+
 def stages_table() -> str:
     from featcli import stage
 
@@ -106,7 +114,8 @@ def reference() -> str:
 
     settings = {"help_option_names": cli.context_settings["help_option_names"]}
     root = click.Context(cli, info_name="featcli")
-    lines = ["# Reference\n\nThe help of every command, and every built-in kernel.\n"]
+    lines = ["# Reference\n\nEvery stage, the help of every command, and every built-in kernel.\n"]
+    lines.append(f"\n## Stages\n\n{stages_table()}")
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)
         assert command is not None
@@ -133,7 +142,7 @@ def wanted() -> dict[Path, str]:
         INDEX: ruff(index(), "featcli/_index.py"),
         ROOT / "featcli" / "__init__.pyi": ruff(stub(), "featcli/__init__.pyi"),
         ROOT / "docs" / "reference.md": reference(),
-        readme: replace_section(readme.read_text("utf-8"), "stages", stages_table()),
+        readme: replace_section(readme.read_text("utf-8"), "stages", stages_list()),
     }
 
 
