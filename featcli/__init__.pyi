@@ -22,6 +22,8 @@ from featcli.ops.convolution import convolve as convolve
 from featcli.ops.convolution import explain_plan as explain_plan
 from featcli.ops.flattening import flatten as flatten
 from featcli.ops.fully_connected import dense as dense
+from featcli.ops.hashing import dhash as dhash
+from featcli.ops.hashing import phash as phash
 from featcli.ops.normalizing import normalize as normalize
 from featcli.ops.pooling import pool as pool
 from featcli.ops.resizing import crop as crop

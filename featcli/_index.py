@@ -11,6 +11,10 @@ STAGES: dict[str, tuple[str, str]] = {
         "featcli.ops.fully_connected",
         "Combine all values of a vector into new ones: x @ weight + bias.",
     ),
+    "dhash": (
+        "featcli.ops.hashing",
+        "Fingerprint a picture by where its brightness rises from left to right.",
+    ),
     "flatten": (
         "featcli.ops.flattening",
         "Arrange all values in one column: the input of a dense layer.",
@@ -19,6 +23,10 @@ STAGES: dict[str, tuple[str, str]] = {
     "normalize": (
         "featcli.ops.normalizing",
         "Subtract a mean and divide by a standard deviation, each channel by its own.",
+    ),
+    "phash": (
+        "featcli.ops.hashing",
+        "Fingerprint a picture by the coarse waves that it is made of.",
     ),
     "pool": (
         "featcli.ops.pooling",

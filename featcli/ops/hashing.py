@@ -1,0 +1,101 @@
+"""dhash and phash: short fingerprints of a picture, equal or nearly so for near-duplicates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.ops._maps import Array, as_maps
+from featcli.ops.channels import gray
+from featcli.ops.resizing import resize
+from featcli.stage import Positive, at_least, stage
+
+
+def _min_decode_size(*, size: int = 8, **_: object) -> int:
+    """Several pixels for each that is compared, so that what is compared is still a mean."""
+    return 16 * (size + 1)
+
+
+@stage(takes="maps", gives="vector", tag="dhash{size}", dtype="uint8", enough=_min_decode_size)
+def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
+    """Fingerprint a picture by where its brightness rises from left to right.
+
+    The picture is made gray and shrunk to size rows and size + 1 columns; each value says whether
+    a pixel is darker than its right neighbour. Count in how many values two fingerprints differ:
+    near-duplicates differ in few.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels) or (rows, cols)
+        Of one or three channels.
+    size : int
+        Rows of the fingerprint, and values in each.
+
+    Returns
+    -------
+    ndarray of uint8, (size * size,)
+        0 or 1, row by row.
+
+    Notes
+    -----
+    Source: the difference hash described by N. Krawetz, Kind of Like That, 2013.
+
+    Examples
+    --------
+    The fingerprints of a folder, as a table:
+
+        featcli dhash photos/ -o hashes.csv
+    """
+    at_least(1, size=size)
+    small = _gray_floats(x, size, size + 1)
+    return (small[:, :-1] < small[:, 1:]).astype(np.uint8).ravel()
+
+
+@stage(takes="maps", gives="vector", tag="phash{size}", dtype="uint8", enough=_min_decode_size)
+def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
+    """Fingerprint a picture by the coarse waves that it is made of.
+
+    The picture is made gray and shrunk to 4 size rows and columns; of its discrete cosine
+    transform the size x size lowest frequencies are kept, and each value says whether one of them
+    is above their median (taken without the mean brightness). It survives more changes of
+    brightness and contrast than dhash, and takes longer.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, channels) or (rows, cols)
+        Of one or three channels.
+    size : int
+        Rows and columns of the fingerprint.
+
+    Returns
+    -------
+    ndarray of uint8, (size * size,)
+        0 or 1, row by row.
+
+    See Also
+    --------
+    scipy.fft.dctn : The transform (type II).
+
+    Notes
+    -----
+    Source: C. Zauner, Implementation and benchmarking of perceptual image hash functions, 2010.
+
+    Examples
+    --------
+    The fingerprint of a photo:
+
+        featcli phash photo.jpg
+    """
+    from scipy.fft import dctn
+
+    at_least(1, size=size)
+    waves = dctn(_gray_floats(x, 4 * size, 4 * size))[:size, :size].ravel()
+    return (waves > np.median(waves[1:] if size > 1 else waves)).astype(np.uint8)
+
+
+def _gray_floats(x: npt.ArrayLike, rows: int, cols: int) -> npt.NDArray[Any]:
+    """Shrink a picture to some rows and columns, gray, without rounding to whole numbers."""
+    maps, _ = as_maps(x)
+    return resize(gray(maps.astype(np.float32)), (rows, cols), filter="box")[:, :, 0]

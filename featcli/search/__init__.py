@@ -1,0 +1,1 @@
+"""Which vectors are alike: exact neighbours, near pairs, groups of near-duplicates."""

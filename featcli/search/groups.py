@@ -1,0 +1,152 @@
+"""Groups of rows that are connected by pairs: the connected components of near-duplicates."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import cores
+from featcli.search.metrics import Metric, Table, exact, slices
+
+Array = npt.NDArray[Any]
+Pairs = tuple[Array, Array]
+
+BLOCK = 2048  # rows and columns compared at once
+
+
+class Comparison(Protocol):
+    """Says which rows of two blocks are near."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def pairs(self, part: slice, others: slice) -> Pairs:
+        """Return the row numbers of all near pairs, one row of each block."""
+
+
+class NearVectors:
+    """Rows of a table whose cosine is at least, or whose distance at most, a threshold.
+
+    Parameters
+    ----------
+    table : Table
+    threshold : float
+    """
+
+    def __init__(self, table: Table, threshold: float) -> None:
+        self._table, self._threshold = table, threshold
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def pairs(self, part: slice, others: slice) -> Pairs:
+        """See `Comparison.pairs`; what float32 cannot decide is decided in float64."""
+        table = self._table
+        values = table.block(part)
+        out = np.empty((len(values), others.stop - others.start), np.float32)
+        scores = table.scores(part, table, others, values, out)
+        limit = self._threshold if table.metric == "cosine" else -(self._threshold**2)
+        error = table.error(part, table)
+        a, b = np.divmod(np.flatnonzero(scores >= limit - error), scores.shape[1])
+        unsure = np.flatnonzero(scores[a, b] < limit + error[a, 0])
+        a, b = a + part.start, b + others.start
+        far = unsure[~self._are_near(a[unsure], b[unsure])]
+        return np.delete(a, far), np.delete(b, far)
+
+    def _are_near(self, a: Array, b: Array) -> Array:
+        found = np.empty(len(a), bool)
+        for part in slices(len(a), BLOCK):
+            rows = self._table.vectors[a[part]], self._table.vectors[b[part]]
+            found[part] = is_near(exact(*rows, self._table.metric), self._threshold, self._metric)
+        return found
+
+    @property
+    def _metric(self) -> Metric:
+        return self._table.metric
+
+
+def is_near(scores: Array, threshold: float, metric: Metric) -> Array:
+    """Say which scores reach a threshold: cosines of at least, or distances of at most it."""
+    return scores >= threshold if metric == "cosine" else scores <= threshold
+
+
+class NearBits:
+    """Fingerprints of 0 and 1 that differ in at most some values.
+
+    Parameters
+    ----------
+    bits : ndarray, (n, d)
+    most : int
+    """
+
+    def __init__(self, bits: Array, most: int) -> None:
+        packed = np.packbits(np.asarray(bits, np.uint8), axis=1)
+        wide = -(-packed.shape[1] // 8) * 8
+        padded = np.zeros((len(packed), wide), np.uint8)
+        padded[:, : packed.shape[1]] = packed
+        self._words = padded.view(np.uint64)
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def pairs(self, part: slice, others: slice) -> Pairs:
+        """See `Comparison.pairs`."""
+        count = np.zeros((part.stop - part.start, others.stop - others.start), np.uint16)
+        for word in range(self._words.shape[1]):
+            mine, theirs = self._words[part, word], self._words[others, word]
+            count += np.bitwise_count(mine[:, None] ^ theirs)
+        a, b = np.divmod(np.flatnonzero(count <= self._most), count.shape[1])
+        return a + part.start, b + others.start
+
+
+def connected(near: Comparison, first: int = 0) -> Array:
+    """Say which group every row belongs to: those that a chain of near pairs connects.
+
+    Parameters
+    ----------
+    near : Comparison
+    first : int
+        Compare only pairs in which one row is this one or a later one.
+
+    Returns
+    -------
+    ndarray of int, (n,)
+        Equal numbers for rows of one group: the number of its first row.
+    """
+    blocks = list(slices(len(near), BLOCK))
+    todo = [(a, b) for a in blocks for b in blocks if a.start <= b.start and b.stop > first]
+    groups, lock = np.arange(len(near)), Lock()
+
+    def work(both: tuple[slice, slice]) -> None:
+        known = groups[both[0]], groups[both[1]]
+        if known[0].min() == known[0].max() == known[1].min() == known[1].max():
+            return  # all of them are one group already
+        a, b = near.pairs(*both)
+        with lock:
+            join(groups, a, b)
+
+    with ThreadPoolExecutor(cores.usable()) as pool:
+        for _ in pool.map(work, todo):
+            pass
+    return groups
+
+
+def join(groups: Array, a: Array, b: Array) -> None:
+    """Make one group of the groups of `a[i]` and `b[i]`, for every i; see `connected`."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    apart = groups[a] != groups[b]
+    if not apart.any():
+        return
+    size = len(groups)
+    edges = (np.ones(apart.sum(), bool), (groups[a[apart]], groups[b[apart]]))
+    _, label = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    first = np.full(size, size)
+    np.minimum.at(first, label, np.arange(size))
+    groups[:] = first[label][groups]
