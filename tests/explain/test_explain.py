@@ -22,7 +22,7 @@ from featcli.models.tracing import trace_model, trace_pipeline
 from featcli.pipeline import Pipeline
 from featcli.trace import Sum
 from featcli.view import filmstrip, montage
-from featcli.view.explain.html import as_json, element
+from featcli.view.html import as_json, element
 from featcli.view.explain.packing import packed, smallest
 from featcli.view.explain.page import page
 from featcli.view.explain.selection import remainder, select
@@ -307,7 +307,7 @@ def test_large_pictures_show_every_layer_and_fit_their_text():
 
 
 def test_what_does_not_print_is_replaced_in_the_data_of_the_page_too():
-    from featcli.view.explain.html import as_json
+    from featcli.view.html import as_json
 
     found = as_json({"labels": ["a\u202eb", "x\n\0y"], "n": [1, 2.5, None, True]})
     assert json.loads(found) == {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
@@ -13,7 +11,7 @@ from string import Template
 from featcli.trace import Layer, Trace
 from featcli.view.explain import answer
 from featcli.view.explain.describing import describe
-from featcli.view.explain.html import Markup, as_json, element, escape, joined
+from featcli.view.html import Markup, as_json, element, escape, joined, policy
 from featcli.view.explain.packing import Blocks, TooLarge
 from featcli.view.explain.rows import layer_row, preview, shape_of, table
 from featcli.view.explain.selection import Selection, select
@@ -50,7 +48,7 @@ def page(trace: Trace, most: int | None = None, limit: int | None = None) -> str
     style, scripts = _asset("page.css"), [_asset(name) for name in _SCRIPTS]
     title = f"{Path(trace.picture).name}: {trace.recipe}"
     parts = {
-        "policy": _policy(style, scripts),
+        "policy": policy(style, scripts),
         "title": escape(title),
         "style": style,
         "picture": escape(Path(trace.picture).name),
@@ -74,20 +72,6 @@ def page(trace: Trace, most: int | None = None, limit: int | None = None) -> str
 @cache
 def _asset(name: str) -> str:
     return (_FOLDER / name).read_text("utf-8")
-
-
-def _policy(style: str, scripts: Sequence[str]) -> str:
-    """Allow this style, these scripts and pictures in the page itself; nothing else at all."""
-    allowed = " ".join(map(_hash, scripts))
-    return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {allowed}; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
-    )
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 def _blocks(blocks: Blocks) -> Iterator[Markup]:

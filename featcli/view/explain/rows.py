@@ -9,7 +9,7 @@ import numpy as np
 from featcli.trace import Dense, Layer, Trace
 from featcli.view.colour import palette
 from featcli.view.explain.describing import weighted
-from featcli.view.explain.html import Markup, element, joined
+from featcli.view.html import Markup, element, joined
 from featcli.view.explain.packing import data_url
 from featcli.view.explain.words import what
 from featcli.view.mapping import Array, Levels

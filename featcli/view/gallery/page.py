@@ -1,0 +1,103 @@
+"""Rows of small pictures, each with what it is and how near, as one HTML file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from featcli.view.html import Markup, element, escape, joined, policy
+
+_FOLDER = Path(__file__).resolve().parent
+_STYLE, _SCRIPT = "gallery.css", "gallery.js"
+
+
+class Tile(NamedTuple):
+    """One picture.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    note : str
+        What is said of it, such as how near it is.
+    picture : bytes or None
+        A JPEG; None where it cannot be read, which gives a placeholder.
+    is_first : bool
+        Whether the others of its row are compared with it.
+    """
+
+    name: str
+    note: str
+    picture: bytes | None
+    is_first: bool = False
+
+
+class Row(NamedTuple):
+    """Pictures that are alike, and a line above them."""
+
+    title: str
+    tiles: tuple[Tile, ...]
+
+
+def page(title: str, lead: str, rows: Iterable[Row]) -> Iterator[str]:
+    """Write the page, piece by piece: only one row of pictures is in memory.
+
+    Parameters
+    ----------
+    title, lead : str
+        The heading, and the sentence below it.
+    rows : iterable of Row
+
+    Yields
+    ------
+    str
+        HTML. It loads nothing and sends nothing; its content policy forbids it.
+    """
+    style, script = _asset(_STYLE), _asset(_SCRIPT)
+    head, foot = _asset("gallery.html").split("<!-- rows -->")
+    parts = {
+        "policy": policy(style, [script]),
+        "title": escape(title),
+        "lead": escape(lead),
+        "style": style,
+        "script": Markup(f"<script>{script}</script>"),
+    }
+    yield Template(head).substitute(parts)
+    for number, row in enumerate(rows):
+        yield f"{_row(row, number)}\n"
+    yield Template(foot).substitute(parts)
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_FOLDER / name).read_text("utf-8")
+
+
+def _row(row: Row, number: int) -> Markup:
+    tiles = joined(*map(_tile, row.tiles))
+    return element(
+        "section",
+        element("h2", row.title, id=f"row{number}"),
+        element("ol", tiles, aria_labelledby=f"row{number}"),
+        class_="row",
+    )
+
+
+def _tile(tile: Tile) -> Markup:
+    text = joined(element("b", tile.name), element("span", tile.note))
+    return element(
+        "li",
+        element("button", _picture(tile), element("span", text, class_="text"), type="button"),
+        class_="first" if tile.is_first else None,
+    )
+
+
+def _picture(tile: Tile) -> Markup:
+    if tile.picture is None:
+        return element("span", "not found", class_="missing")
+    data = base64.b64encode(tile.picture).decode()
+    return element("img", src=f"data:image/jpeg;base64,{data}", alt="", loading="lazy")
