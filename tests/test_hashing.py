@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.fft import dctn
 
 import featcli
 
@@ -39,10 +40,7 @@ def test_phash_keeps_the_low_frequencies_that_are_above_their_median():
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (64, 64)).astype(np.uint8)
     small = picture.reshape(32, 2, 32, 2).mean(axis=(1, 3))
-    angle = np.pi * (np.arange(32) + 0.5) / 32
-    waves = [[(small * np.outer(np.cos(k * angle), np.cos(m * angle))).sum() for m in range(8)]
-             for k in range(8)]  # fmt: skip
-    flat = np.array(waves).ravel()
+    flat = dctn(small)[:8, :8].ravel()
     assert featcli.phash(picture).tolist() == (flat > np.median(flat[1:])).astype(int).tolist()
 
 

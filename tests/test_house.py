@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "view": {"numpy", "PIL", "cores", "extras", "trace"},
     "io": {"numpy", "PIL", "_version", "errors", "budget", "npy", "frame", "stage", "view"}
     | {"extras"},
+    "search": {"numpy", "scipy", "cores"},
     "datasets": {"numpy", "errors", "budget", "npy", "io"},
     "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
     | {"view"},

@@ -22,10 +22,10 @@ from featcli.models.tracing import trace_model, trace_pipeline
 from featcli.pipeline import Pipeline
 from featcli.trace import Sum
 from featcli.view import filmstrip, montage
-from featcli.view.html import as_json, element
 from featcli.view.explain.packing import packed, smallest
 from featcli.view.explain.page import page
 from featcli.view.explain.selection import remainder, select
+from featcli.view.html import as_json, element
 from featcli.view.maps import Maps, as_png, wrap
 
 PIPELINE = "convolve vertical | relu | pool 2 | flatten"

@@ -11,10 +11,10 @@ from string import Template
 from featcli.trace import Layer, Trace
 from featcli.view.explain import answer
 from featcli.view.explain.describing import describe
-from featcli.view.html import Markup, as_json, element, escape, joined, policy
 from featcli.view.explain.packing import Blocks, TooLarge
 from featcli.view.explain.rows import layer_row, preview, shape_of, table
 from featcli.view.explain.selection import Selection, select
+from featcli.view.html import Markup, as_json, element, escape, joined, policy
 
 _FOLDER = Path(__file__).resolve().parent
 _SCRIPTS = ("data.js", "numbers.js", "drawing.js", "panels.js", "page.js")

@@ -9,9 +9,9 @@ import numpy as np
 from featcli.trace import Dense, Layer, Trace
 from featcli.view.colour import palette
 from featcli.view.explain.describing import weighted
-from featcli.view.html import Markup, element, joined
 from featcli.view.explain.packing import data_url
 from featcli.view.explain.words import what
+from featcli.view.html import Markup, element, joined
 from featcli.view.mapping import Array, Levels
 from featcli.view.maps import Maps, as_png
 
