@@ -17,12 +17,7 @@ def _bits(_dtype: np.dtype[Any], **_: object) -> Any:
     return np.uint8
 
 
-def _min_decode_size(*, size: int = 8, **_: object) -> int:
-    """Several pixels for each that is compared, so that what is compared is still a mean."""
-    return 16 * (size + 1)
-
-
-@stage(takes="maps", gives="vector", tag="dhash{size}", dtype=_bits, enough=_min_decode_size)
+@stage(takes="maps", gives="vector", tag="dhash{size}", dtype=_bits)
 def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by where its brightness rises from left to right.
 
@@ -57,7 +52,7 @@ def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     return (small[:, :-1] < small[:, 1:]).astype(np.uint8).ravel()
 
 
-@stage(takes="maps", gives="vector", tag="phash{size}", dtype=_bits, enough=_min_decode_size)
+@stage(takes="maps", gives="vector", tag="phash{size}", dtype=_bits)
 def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by the coarse waves that it is made of.
 
