@@ -3,7 +3,7 @@
 A line of a `console` block that begins with `$ ` is a command; what stands below it, up to the
 next one, is what it prints. `python` blocks run too, and must not fail. All code runs in the
 README's order in one new folder, which holds `samples` and nothing else, on a terminal of 80
-columns without colours.
+columns without colours; messages go to a pipe, so that there is no progress bar.
 """
 
 from __future__ import annotations
@@ -28,31 +28,36 @@ SECONDS = 300  # for one command
 
 
 def printed(command: str, folder: Path) -> str:
-    """Return what a command prints on a terminal; raises SystemExit if it fails."""
+    """Return what a command prints, the results before the messages; exits if it fails."""
     master, terminal = pty.openpty()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     settings = {"PATH": path, "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "80", "LANG": "C.UTF-8"}
-    process = subprocess.Popen(
-        ["bash", "-c", command],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-        env={**os.environ, **settings},
-    )
-    os.close(terminal)
-    try:
-        text = read_all(master, time.monotonic() + SECONDS)
-        code = process.wait(10)
-    finally:
-        process.kill()
-        os.close(master)
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(
+            ["bash", "-c", command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=messages,
+            env={**os.environ, **settings},
+        )
+        os.close(terminal)
+        try:
+            found = read_all(master, time.monotonic() + SECONDS)
+            code = process.wait(10)
+        finally:
+            process.kill()
+            os.close(master)
+        messages.seek(0)
+        found += messages.read()
+    lines = found.decode().replace("\r\n", "\n").splitlines()
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
     if code:
         sys.exit(f"README.md: {command!r} ended with {code}:\n{text}")
     return text
 
 
-def read_all(master: int, end: float) -> str:
+def read_all(master: int, end: float) -> bytes:
     """Read a terminal until nothing holds it any more."""
     found = b""
     while time.monotonic() < end:
@@ -65,8 +70,7 @@ def read_all(master: int, end: float) -> str:
         if not more:
             break
         found += more
-    lines = found.decode().replace("\r\n", "\n").splitlines()
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return found
 
 
 def rewritten(text: str) -> str:
