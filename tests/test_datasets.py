@@ -12,6 +12,7 @@ import pytest
 from patterns import bars, save_folder, save_idx, save_npz
 from PIL import Image
 
+from featcli.datasets.arrays import Arrays
 from featcli.datasets.gathering import gather
 from featcli.datasets.items import DataError, as_pixels
 from featcli.datasets.opening import open_source
@@ -327,3 +328,9 @@ def test_an_array_that_is_called_an_image_is_left_out(tmp_path, data):
     found = opened(place)
     assert len(found) == 12
     assert [f"holds {data.dtype} of shape" in one for one in found.skipped] == [True]
+
+
+def test_images_with_channels_first_are_refused_with_the_way_to_turn_them(workspace):
+    np.savez(workspace / "d.npz", x=np.zeros((4, 1, 12, 12), np.uint8), y=np.array([0, 1, 0, 1]))
+    with pytest.raises(DataError, match=r"channels first; .* save x\.transpose\(0, 2, 3, 1\)"):
+        Arrays(workspace / "d.npz")

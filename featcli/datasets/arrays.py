@@ -50,6 +50,11 @@ class Arrays:
             raise DataError(f"{path}: {x} is in Fortran's order: save np.ascontiguousarray({x})")
         if len(header.shape) not in (3, 4) or 0 in header.shape:
             raise DataError(f"{path}: {x} must be (n, rows, cols[, channels]), not {header.shape}")
+        if len(header.shape) == 4 and header.shape[1] <= 4 < header.shape[3]:
+            raise DataError(
+                f"{path}: {x} of shape {header.shape} seems to have its channels first; they must "
+                f"come last: save {x}.transpose(0, 2, 3, 1)"
+            )
         if len(self._labels) != header.shape[0]:
             raise DataError(f"{path}: {header.shape[0]} images, but {len(self._labels)} labels")
         self.names = tuple(map(str, range(int(self._labels.max()) + 1)))

@@ -50,13 +50,26 @@ def ranged(array: Array, top: int) -> Array:
     return np.rint(scaled).astype(np.uint8) if top == 255 else scaled.astype(np.float32)
 
 
-def with_channels(array: Array, wanted: str) -> Array:
-    """Return RGB or gray; of two or four channels the last is a transparency."""
+def with_channels(array: Array, wanted: str, *, has_layout: bool = True) -> Array:
+    """Return RGB or gray; of two or four channels the last is a transparency.
+
+    Parameters
+    ----------
+    array : ndarray, (rows, cols, channels) or (rows, cols)
+    wanted : {"RGB", "gray"}
+    has_layout : bool
+        Whether who reads it has --layout, which an error may name.
+
+    Raises
+    ------
+    ValueError
+        More than four channels.
+    """
     maps = array[:, :, np.newaxis] if array.ndim == 2 else array
     if maps.shape[2] in (2, 4):
         maps = maps[:, :, :-1]
     if maps.shape[2] not in (1, 3):
-        first = maps.shape[0] <= 4
+        first = maps.shape[0] <= 4 and has_layout
         hint = "; channels come last (--layout chw reads such files)" if first else ""
         raise ValueError(f"an image has 1 to 4 channels, not {maps.shape[2]}{hint}")
     if wanted == "RGB":

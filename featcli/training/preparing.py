@@ -59,7 +59,7 @@ def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
             raise DataError(
                 f"{name} is gray, but others are in colour: give --channels gray or --channels RGB"
             )
-        maps = with_channels(one, channels)
+        maps = with_channels(one, channels, has_layout=False)
         if not options.size:
             return maps
         return np.ascontiguousarray(resized(maps).data)
