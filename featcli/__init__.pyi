@@ -17,6 +17,7 @@ from featcli.ops.activation import sigmoid as sigmoid
 from featcli.ops.activation import softmax as softmax
 from featcli.ops.activation import tanh as tanh
 from featcli.ops.channels import gray as gray
+from featcli.ops.channels import rgb as rgb
 from featcli.ops.channels import split_channels as split_channels
 from featcli.ops.convolution import convolve as convolve
 from featcli.ops.convolution import explain_plan as explain_plan

@@ -41,6 +41,10 @@ STAGES: dict[str, tuple[str, str]] = {
         "featcli.ops.resizing",
         "Change the number of rows and columns with Pillow's filters.",
     ),
+    "rgb": (
+        "featcli.ops.channels",
+        "Make three channels of one: a gray picture with R, G and B all alike.",
+    ),
     "sigmoid": ("featcli.ops.activation", "Squeeze every value into 0..1."),
     "softmax": (
         "featcli.ops.activation",

@@ -46,7 +46,7 @@ def arrays(stage):
     """What a stage takes."""
     if stage.takes == "vector":
         return vectors()
-    channels = st.sampled_from([1, 3]) if stage.name == "gray" else st.integers(1, 4)
+    channels = st.sampled_from([1, 3]) if stage.name in ("gray", "rgb") else st.integers(1, 4)
     return maps(channels) if stage.takes == "maps" else st.one_of(maps(channels), vectors())
 
 

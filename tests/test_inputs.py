@@ -13,12 +13,13 @@ from conftest import Runner
 from PIL import Image
 
 from featcli.batch import inputs
+from featcli.batch.items import Item
 from featcli.batch.trees import NOTHING, Excluded
 from featcli.errors import UsageError
 from featcli.io.options import ReadOptions
 
 
-def items(arguments: list[str], exclude: Excluded = NOTHING) -> list[inputs.Item]:
+def items(arguments: list[str], exclude: Excluded = NOTHING) -> list[Item]:
     way = inputs.Way(ReadOptions(), exclude=exclude)
     return list(inputs.expand(inputs.resolve(arguments, exclude), way))
 

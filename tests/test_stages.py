@@ -138,6 +138,22 @@ def test_gray_of_gray_stays_what_it_is(value, weights):
     np.testing.assert_array_equal(featcli.gray(x, weights=weights), x[:, :, :1])
 
 
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 1), (2, 5, 3)])
+def test_rgb_makes_three_channels_of_one_and_keeps_three(shape):
+    x = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    three = x if x.shape[-1] == 3 and x.ndim == 3 else np.dstack([x, x, x])
+    np.testing.assert_array_equal(featcli.rgb(x), three)
+    assert featcli.rgb(x).dtype == x.dtype
+    gray = featcli.gray(featcli.rgb(x), weights="mean")
+    np.testing.assert_array_equal(gray, featcli.gray(x, weights="mean").reshape(2, 5, 1))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_rgb_refuses_other_numbers_of_channels(channels):
+    with pytest.raises(ValueError, match=f"takes 1 channel or 3 .* not {channels}"):
+        featcli.rgb(np.ones((2, 2, channels)))
+
+
 def test_gray_refuses_four_channels():
     with pytest.raises(ValueError, match="3 channels"):
         featcli.gray(np.ones((2, 2, 4)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from featcli.batch.inputs import FileItem, Item
+from featcli.batch.items import FileItem, Item
 
 _FEW, _LITTLE = 32, 2_000_000  # items, bytes: below, a pool costs more time than it saves
 _SOON = 0.05  # seconds in which a batch shows what it is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
-from featcli.batch.inputs import Item
+from featcli.batch.items import Item
 from featcli.batch.process import Outcome
 from featcli.batch.resume import Past
 from featcli.io.sinks import Written

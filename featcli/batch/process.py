@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from featcli import stage as stages
-from featcli.batch.inputs import FileItem, Item
+from featcli.batch.items import FileItem, Item
 from featcli.batch.resume import Past
 from featcli.errors import DiskFull, FeatError, StageError
 from featcli.frame import Frame, Sample, Source, Step

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from featcli import cores
-from featcli.batch.inputs import FileItem, Item
+from featcli.batch.items import FileItem, Item
 from featcli.batch.process import Job, Outcome, Prepared, Task, complete, process
 from featcli.batch.resume import Past
 from featcli.errors import FeatError, UsageError

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from featcli.batch.inputs import Item
+from featcli.batch.items import Item
 from featcli.batch.manifest import is_known, row_of
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from featcli._version import __version__
-from featcli.batch.inputs import Item
+from featcli.batch.items import Item
 from featcli.batch.manifest import is_known, row_of
 from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
@@ -22,6 +22,7 @@ from featcli.batch.resume import Past, Recipe
 from featcli.errors import FeatError, OutputExists
 from featcli.io import records, tables
 from featcli.io.atomic import Transaction, flushed_state, sweep
+from featcli.io.columns import Columns, Described, pack, unpack
 from featcli.io.locks import Claim
 from featcli.io.log import Log, Row, line_of, number_of
 from featcli.io.sinks import State, Written
@@ -61,7 +62,7 @@ class Tabling(NoManifest):
         self._order = array("Q")
         self._about: dict[str, Any] = {}
         self._renewed: dict[int, Row] = {}
-        self._columns: int | None = None
+        self._columns = Columns()
 
     def __enter__(self) -> Self:
         try:
@@ -125,14 +126,16 @@ class Tabling(NoManifest):
             return outcome
         about = outcome.written[0].about if outcome.written else {}
         columns = about.get("columns", outcome.past.row.get("columns"))
-        if columns is not None and self._columns not in (None, columns):
-            outcome = _refused(outcome)
-        elif columns is not None:
-            self._columns = columns
+        notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
+        try:
+            if columns is not None:
+                self._columns.add(columns)
+        except ValueError as error:
+            outcome = _refused(outcome, str(error))
         self._keep(outcome, columns, about)
-        return outcome._replace(written=())
+        return outcome._replace(written=(), notes=tuple(notes))
 
-    def _keep(self, outcome: Outcome, columns: int | None, about: Any) -> None:
+    def _keep(self, outcome: Outcome, columns: Described | None, about: Any) -> None:
         more = {} if outcome.error else {"columns": columns, "row": about.get("row")}
         if outcome.status == "unchanged":
             self._note_moved(outcome)
@@ -159,12 +162,12 @@ class Tabling(NoManifest):
         self._journal.append(_ABOUT, {"key": None, "outputs": self._states()})
         if self._overwrite or not self.path.exists():
             return
-        done = (row for row in self._manifest.rows() if row.get("status") == "done")
+        columns = Columns.of(row["columns"] for row in self._done())
+        done = self._done()
         row = next(done, {})
         for place, values in enumerate(tables.read_table(self.path)):
             if row.get("place") == place:
-                packed = {name: tables.pack(value) for name, value in values.items()}
-                packed["key"] = row["key"]
+                packed = pack(columns.restored(values, row["columns"])) | {"key": row["key"]}
                 number = int(row["id"], 16)
                 self._journal.append(number, {**_plain(row), "outputs": {}, "row": packed})
                 row = next(done, {})
@@ -172,6 +175,9 @@ class Tabling(NoManifest):
             raise FeatError(
                 f"{self._manifest.path} does not fit {self.path}: --overwrite makes them again"
             )
+
+    def _done(self) -> Iterator[Row]:
+        return (row for row in self._manifest.rows() if row.get("status") == "done")
 
     def _states(self) -> dict[str, State]:
         files = [path for path in (self.path, self._sidecar) if path and path.exists()]
@@ -196,10 +202,19 @@ class Tabling(NoManifest):
     def _completed(self) -> list[Written]:
         numbers = list(dict.fromkeys(self._order))
         with contextlib.closing(Log(self._journal.path)) as journal:
-            count = sum(1 for _ in _rows(journal, numbers))
+            columns, count = Columns(), 0
+            for row in _kept(journal, numbers):
+                columns.add(row["columns"])
+                count += 1
             about = {"featcli": __version__, "recipe": self._recipe.to_json()}
             labels = (journal.find(_ABOUT) or {}).get("labels") or self._about.get("labels", {})
-            whole = tables.Rows(lambda: _rows(journal, numbers), count, labels, about)
+            whole = tables.Rows(
+                lambda: (unpack(row["row"]) for row in _kept(journal, numbers)),
+                count,
+                columns,
+                labels,
+                about,
+            )
             with Transaction() as files:
                 states = self._write(files, whole) if count else {}
                 if self.is_kept:
@@ -259,12 +274,12 @@ class Tabling(NoManifest):
         self._manifest.close()
 
 
-def _rows(journal: Log, numbers: list[int]) -> Iterator[Row]:
-    """Yield the rows of the images that were done, in the order of the inputs."""
+def _kept(journal: Log, numbers: list[int]) -> Iterator[Row]:
+    """Yield what is known of the images that were done, in the order of the inputs."""
     for number in numbers:
         row = journal.find(number) or {}
         if row.get("status") == "done" and row.get("row"):
-            yield {name: tables.unpack(value) for name, value in row["row"].items()}
+            yield row
 
 
 def _plain(row: Row) -> Row:
@@ -272,7 +287,7 @@ def _plain(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in ("id", "row", "place")}
 
 
-def _refused(outcome: Outcome) -> Outcome:
+def _refused(outcome: Outcome, reason: str) -> Outcome:
     name = outcome.source.file or outcome.source.key
-    error = FeatError(f"{name}: gives other columns than the inputs before it (resize first?)")
+    error = FeatError(f"{name}: {reason}")
     return outcome._replace(status="failed", error=error, written=())

@@ -17,6 +17,7 @@ import click
 
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
+from featcli.batch.items import FileItem, Item, LoadedItem
 from featcli.batch.process import Job, describe_step, preflight
 from featcli.batch.resume import Past
 from featcli.batch.running import Choices, run_all
@@ -72,7 +73,8 @@ def execute(
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings.output.kind not in (Kind.HERE, Kind.NOTHING), excluded, dotted)
     is_single = _is_single(named, settings.sources)
-    place = places.Place(settings, pipeline, reading, is_single)
+    has_vectors = partial(inputs.begins_with_vector, named, way)
+    place = places.Place(settings, pipeline, reading, is_single, has_vectors)
     check = partial(_checked, named, pipeline, way)
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings.sources, stack)
@@ -176,7 +178,7 @@ def _excluded(output: OutputSpec) -> Excluded:
 
 def _items(
     named: Sequence[Named], way: Way, sources: Sources, stack: contextlib.ExitStack
-) -> Iterator[inputs.Item]:
+) -> Iterator[Item]:
     lists = [stack.enter_context(_open_list(name)) for name in sources.from_file]
     return inputs.expand(named, way, lists=lists, stdin=standard_input())
 
@@ -199,27 +201,27 @@ def _checked(
     named: Sequence[Named],
     pipeline: Pipeline,
     way: Way,
-    items: Iterator[inputs.Item],
+    items: Iterator[Item],
     place: Sink,
-    look: Callable[[inputs.Item], Past],
-) -> Iterator[inputs.Item]:
+    look: Callable[[Item], Past],
+) -> Iterator[Item]:
     """Check before any work what can be known before."""
     for one in named:
         if Path(one.path).is_file():
             place.protect(Path(one.path))
     if inputs.is_listed_in_full(named):
         known = list(items)
-        files = [item for item in known if isinstance(item, inputs.FileItem)]
+        files = [item for item in known if isinstance(item, FileItem)]
         if way.options.frames == "first":
             preflight(files, pipeline, place, look)
         return iter(known)
     return iter(_only_one(items, place)) if isinstance(place, OnlyOne) else items
 
 
-def _only_one(items: Iterator[inputs.Item], sink: OnlyOne) -> list[inputs.Item]:
+def _only_one(items: Iterator[Item], sink: OnlyOne) -> list[Item]:
     """Refuse a second input, before any work, where there is room for one result."""
     found = list(islice(items, 2))
-    broken = next((item.sample.error for item in found if isinstance(item, inputs.LoadedItem)
+    broken = next((item.sample.error for item in found if isinstance(item, LoadedItem)
                    and item.sample.error), "")  # fmt: skip
     if len(found) > 1 and broken:
         raise FeatError(broken)

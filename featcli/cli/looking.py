@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from featcli.batch import inputs
+from featcli.batch.items import FileItem, Item
 from featcli.cli.execute import read_options
 from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
@@ -19,7 +20,7 @@ from featcli.io.options import ReadOptions
 from featcli.pipeline import caption
 
 
-def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[inputs.Item, Sample]]:
+def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[Item, Sample]]:
     """Read every input; one that fails becomes a sample with its error."""
     sources = list(named)
     if not sources:
@@ -34,11 +35,11 @@ def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[inputs.Ite
             yield item, Sample(item.source, error=str(error))
 
 
-def title(item: inputs.Item, sample: Sample, frame: Frame) -> str:
+def title(item: Item, sample: Sample, frame: Frame) -> str:
     """Name a frame by its file, or by its key where it came through a stream."""
-    if isinstance(item, inputs.FileItem) and len(sample.frames) == 1:
+    if isinstance(item, FileItem) and len(sample.frames) == 1:
         return item.name
-    key = item.name if isinstance(item, inputs.FileItem) else frame.source.key
+    key = item.name if isinstance(item, FileItem) else frame.source.key
     return ".".join(filter(None, (key, frame.part)))
 
 

@@ -54,14 +54,22 @@ class Place:
     reading : ReadOptions
     is_single : bool
         Whether one file is the only input.
+    has_vectors : callable
+        Says, by the first input, what a pipeline gives that gives what it takes.
     """
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, reading: ReadOptions, is_single: bool
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        reading: ReadOptions,
+        is_single: bool,
+        has_vectors: Callable[[], bool],
     ) -> None:
         self._settings, self._spec = settings, settings.output
         self._pipeline, self._reading, self._is_single = pipeline, reading, is_single
         self._writing = self._spec.writing
+        self._has_vectors = has_vectors
         self.is_table = False
 
     def opened(
@@ -107,9 +115,13 @@ class Place:
             return True
         named = self._settings.sources
         is_one = self._is_single or named.is_stdin
-        is_matrix = table.always or (self._pipeline.gives == "vector" and not is_one)
-        is_file = self._spec.kind in (Kind.FILE, Kind.ARCHIVE)
-        return is_file and self._spec.suffix in MATRICES and is_matrix
+        if self._spec.kind not in (Kind.FILE, Kind.ARCHIVE) or self._spec.suffix not in MATRICES:
+            return False
+        return table.always or (not is_one and self._gives_vectors())
+
+    def _gives_vectors(self) -> bool:
+        gives = self._pipeline.gives
+        return gives == "vector" or (gives is None and self._has_vectors())
 
     def _table(self, path: Path, table: Table) -> tuple[Sink, Tabling]:
         from featcli.batch.tabling import Tabling
@@ -129,7 +141,7 @@ class Place:
         recipe = self._recipe(writing, about)._replace(tags="")
         options = self._writing
         memory = Tabling(path, recipe, options.overwrite, options.sidecar, not self._is_single)
-        return RowSink(row), memory
+        return RowSink(row, kind), memory
 
     def _sharding(self) -> Sharding:
         from featcli.batch.sharding import Sharding

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from featcli.batch.inputs import FileItem, Item
+from featcli.batch.items import FileItem, Item
 from featcli.batch.memory import NoManifest
 from featcli.batch.resume import Past
 from featcli.cli.messages import emit

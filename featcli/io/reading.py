@@ -47,6 +47,29 @@ def read_stream(
     return _from_picture(stream, str(found), source, options)
 
 
+def is_vector(path: Path) -> bool:
+    """Say whether the first array of a file is a vector, by its header alone."""
+    try:
+        with path.open("rb") as stream:
+            kind = sniff(stream.read(HEAD))
+            stream.seek(0)
+            return kind in ("npy", "npz") and _axes(stream, str(kind)) == 1
+    except Exception:  # whatever is wrong with the file, reading it will say
+        return False
+
+
+def _axes(stream: BinaryIO, kind: str) -> int:
+    """Return how many axes the first array has."""
+    if kind == "npy":
+        return len(npy.read_header(stream)[0].shape)
+    import zipfile
+
+    with zipfile.ZipFile(stream) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".npy"))
+        with archive.open(name) as member:
+            return len(npy.read_header(member)[0].shape)  # type: ignore[arg-type]
+
+
 def _from_picture(stream: BinaryIO, format: str, source: Source, options: ReadOptions) -> Sample:
     from featcli.io.images import decode
 

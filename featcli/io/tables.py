@@ -1,17 +1,17 @@
 """One table for many images: a row each, with its key first.
 
 A table is written from rows that can be gone through again and again, one in memory at a time.
-What it says can be read back as the rows that it was written from.
+All five kinds hold the same numbers, each in the type of its column (`io/columns.py`). What a
+table says can be read back as the rows that it was written from.
 """
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import itertools
 import json
-import zlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,19 +19,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import npy
 from featcli.errors import FeatError, UsageError
 from featcli.extras import extra
 from featcli.frame import Sample
+from featcli.io.columns import Columns, Row, describe, pack, spelled
 from featcli.io.naming import Heading
 from featcli.io.sinks import Sink, State, Written
 
-Array = npt.NDArray[Any]
-Row = dict[str, Any]  # text, numbers, or a vector: an array or a list
 VECTOR = "features"
-_PARQUET_ROWS = 1024
+_BLOCK_ROWS, _BLOCK_BYTES = 1024, 1 << 26  # of a row group in Parquet
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,8 @@ class Rows:
     again : callable
         Goes through them from the first.
     count : int
+    columns : Columns
+        Which all of them have been added to.
     labels : mapping of str to sequence of str
         The names of a vector's values, where they have any.
     about : mapping
@@ -51,25 +51,45 @@ class Rows:
 
     again: Callable[[], Iterator[Row]]
     count: int
+    columns: Columns
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def first(self) -> Row:
-        """Return the first row; there must be one."""
-        return next(self.again())
+    def typed(self) -> Iterator[Row]:
+        """Go through them from the first, in the types of their columns."""
+        return map(self.columns.typed, self.again())
+
+    @property
+    def vectors(self) -> list[str]:
+        """The names of the columns that hold vectors."""
+        return [name for name, column in self.columns.found.items() if column.size >= 0]
+
+    def names(self, name: str) -> list[str]:
+        """Return the names of the values of one column."""
+        column = self.columns.found[name]
+        if column.size < 0:
+            return [name]
+        labels = self.labels.get(name)
+        if labels and len(self.labels) == 1:
+            return list(labels)
+        return [f"{name}.{one}" for one in labels or range(column.size)]
 
 
 class RowSink(Sink):
     """Turns the results of an image into a row, which goes on with what is written.
 
+    `Written.about` has the packed `row`, its `columns` as `describe` says them, and `labels`.
+
     Parameters
     ----------
     row : callable
         `row(sample)` gives the columns after the key: numbers, texts or vectors.
+    kind : str
+        The suffix of the table.
     """
 
-    def __init__(self, row: Callable[[Sample], Row]) -> None:
-        self._row = row
+    def __init__(self, row: Callable[[Sample], Row], kind: str = "") -> None:
+        self._row, self._kind = row, kind
 
     def for_worker(self) -> Sink:
         """See `Sink.for_worker`."""
@@ -87,9 +107,9 @@ class RowSink(Sink):
         """See `Sink.write`."""
         row = {"key": sample.source.key} | self._row(sample)
         labels = {name: list(found) for name, found in _labels(sample, row).items()}
-        packed = {name: pack(value) for name, value in row.items()}
-        about = {"row": packed, "labels": labels, "columns": _columns_of(row, labels)}
-        return [Written("", "written", about=about)]
+        about = {"row": pack(row), "labels": labels, "columns": describe(row, labels)}
+        notes = tuple(_notes(row)) if self._kind == ".jsonl" else ()
+        return [Written("", "written", about=about, notes=notes)]
 
 
 def vectors(sample: Sample) -> Row:
@@ -101,6 +121,12 @@ def vectors(sample: Sample) -> Row:
                 "maps: put 'flatten' at the end of the pipeline"
             )
     return {frame.part or VECTOR: frame.data for frame in sample.frames}
+
+
+def _notes(row: Row) -> Iterator[str]:
+    count = sum(int(np.sum(~np.isfinite(one))) for one in row.values() if not isinstance(one, str))
+    if count:
+        yield f"{count} of its values are NaN or infinite, which JSON has no numbers for: null"
 
 
 def _labels(sample: Sample, row: Row) -> dict[str, Sequence[str]]:
@@ -120,38 +146,13 @@ def _unique(labels: Sequence[str]) -> list[str]:
     return found
 
 
-def _columns_of(row: Row, labels: Mapping[str, Sequence[str]]) -> int:
-    """Return a number that rows with the same columns share."""
-    shape = [(name, len(v) if _is_vector(v) else -1, labels.get(name)) for name, v in row.items()]
-    return zlib.crc32(json.dumps(shape).encode())
-
-
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, list))
-
-
-def pack(value: Any) -> Any:
-    """Write a value as JSON can hold it, exactly."""
-    if not isinstance(value, np.ndarray):
-        return value
-    data = base64.b64encode(np.ascontiguousarray(value).data).decode()
-    return {"dtype": value.dtype.str, "data": data}
-
-
-def unpack(value: Any) -> Any:
-    """Read what `pack` wrote."""
-    if not isinstance(value, dict):
-        return value
-    return np.frombuffer(base64.b64decode(value["data"]), np.dtype(value["dtype"]))
-
-
 def write_table(kind: str, stream: BinaryIO, rows: Rows) -> None:
     """Write a table of the kind that a suffix says; there must be a row."""
     _KINDS[kind][0](stream, rows)
 
 
-def read_table(path: Path) -> Iterator[Row]:
-    """Yield the rows of a table that `write_table` wrote, so that they give the same bytes."""
+def read_table(path: Path) -> Iterator[Sequence[Any]]:
+    """Yield of each row all values one after the other, which `Columns.restored` makes a row."""
     return _KINDS[path.suffix.lower()][1](path)
 
 
@@ -165,69 +166,64 @@ def check_kind(kind: str) -> None:
 
 
 def _write_csv(stream: BinaryIO, rows: Rows) -> None:
-    """RFC 4180, with a head line; a vector takes a column for each of its values."""
-    text = io.TextIOWrapper(
-        stream, encoding="utf-8", errors="surrogateescape", newline="", write_through=True
-    )
+    """RFC 4180 in UTF-8, with a head line; a vector takes a column for each of its values."""
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
-    writer.writerow(_head(rows))
-    for row in rows.again():
-        values = (_numbers(v) if _is_vector(v) else [v] for v in row.values())
-        writer.writerow(list(itertools.chain.from_iterable(values)))
+    writer.writerow(spelled(name) for column in rows.columns.found for name in rows.names(column))
+    for row in rows.typed():
+        writer.writerow(itertools.chain.from_iterable(map(_plain, row.values())))
     text.detach()
 
 
-def _head(rows: Rows) -> list[str]:
-    found: list[str] = []
-    for name, value in rows.first().items():
-        several = len(rows.labels) > 1
-        if name in rows.labels:
-            found += [f"{name}.{one}" if several else one for one in rows.labels[name]]
-        elif _is_vector(value):
-            found += [f"{name}.{number}" for number in range(len(value))]
-        else:
-            found.append(name)
-    return found
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
-    """Yield a column for each value, as it is written."""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+def _read_csv(path: Path) -> Iterator[Sequence[Any]]:
+    with path.open(encoding="utf-8", newline="") as stream:
         lines = csv.reader(stream)
-        head = next(lines)
-        for values in lines:
-            yield dict(zip(head, values, strict=True))
+        next(lines)
+        yield from lines
 
 
-def _numbers(values: Any) -> list[Any]:
-    """Return numbers that are written with as few digits as tell them apart in their type."""
-    if isinstance(values, list):
-        return values
-    if values.dtype.kind in "iub":
-        return list(map(int, values))
-    return [float(str(one)) for one in values]
+def _plain(value: Any) -> list[Any]:
+    """Return the text or the numbers as Python has them.
+
+    Numbers have as few digits as tell them apart in their type; True is 1.
+    """
+    if isinstance(value, str):
+        return [spelled(value)]
+    if not isinstance(value, np.ndarray):
+        return [value]
+    if value.dtype.kind in "iub":
+        return list(map(int, value))
+    return value.tolist() if value.itemsize == 8 else [float(str(one)) for one in value]
 
 
 def _write_lines(stream: BinaryIO, rows: Rows) -> None:
     """A JSON object a line; a vector is a list, or a value for each label."""
-    for row in rows.again():
-        stream.write(json.dumps(dict(_spread(row, rows.labels))).encode() + b"\n")
+    for row in rows.typed():
+        stream.write(json.dumps(dict(_members(row, rows)), allow_nan=False).encode() + b"\n")
 
 
-def _spread(row: Row, labels: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, Any]]:
+def _members(row: Row, rows: Rows) -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
-        if name in labels:
-            prefix = f"{name}." if len(labels) > 1 else ""
-            names = (prefix + label for label in labels[name])
-            yield from zip(names, _numbers(value), strict=True)
+        values = [None if _is_no_number(one) else one for one in _plain(value)]
+        if name in rows.labels:
+            yield from zip(map(spelled, rows.names(name)), values, strict=True)
         else:
-            yield name, _numbers(value) if _is_vector(value) else value
+            yield spelled(name), values if isinstance(value, np.ndarray) else values[0]
 
 
-def _read_lines(path: Path) -> Iterator[Row]:
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _read_lines(path: Path) -> Iterator[Sequence[Any]]:
     with path.open("rb") as stream:
         for line in stream:
-            yield json.loads(line)
+            yield _flat(json.loads(line).values())
+
+
+def _flat(values: Iterable[Any]) -> list[Any]:
+    each = (one if isinstance(one, list) else [one] for one in values)
+    return list(itertools.chain.from_iterable(each))
 
 
 # --- Parquet
@@ -236,37 +232,45 @@ def _read_lines(path: Path) -> Iterator[Row]:
 def _write_parquet(stream: BinaryIO, rows: Rows) -> None:
     """Apache Parquet, by pyarrow; a vector is a list, or a column for each label."""
     arrow, parquet = extra("pyarrow", "parquet"), extra("pyarrow.parquet", "parquet")
-    writer = None
-    plain = (dict(_parquet_row(row, rows.labels)) for row in rows.again())
-    while block := list(itertools.islice(plain, _PARQUET_ROWS)):
-        table = arrow.table({name: [row[name] for row in block] for name in block[0]})
-        writer = writer or parquet.ParquetWriter(stream, table.schema)
-        writer.write_table(table.cast(writer.schema))
-    if writer:
-        writer.close()
+    schema = arrow.schema(list(_fields(arrow, rows)))
+    typed, count = rows.typed(), _rows_of_a_block(rows)
+    with parquet.ParquetWriter(stream, schema) as writer:
+        while block := list(itertools.islice(typed, count)):
+            whole: dict[str, list[Any]] = {name: [] for name in schema.names}
+            for row in block:
+                for name, value in _cells(row, rows):
+                    whole[name].append(value)
+            writer.write_table(arrow.table(whole, schema=schema))
 
 
-def _parquet_row(row: Row, labels: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, Any]]:
-    for name, value in row.items() if not labels else _spread(row, labels):
-        yield name, printable(value) if isinstance(value, str) else value
+def _fields(arrow: Any, rows: Rows) -> Iterator[tuple[str, Any]]:
+    for name, column in rows.columns.found.items():
+        is_text = column.type == "text"
+        type = arrow.string() if is_text else arrow.from_numpy_dtype(np.dtype(column.type))
+        if name in rows.labels:
+            yield from ((spelled(one), type) for one in rows.names(name))
+        else:
+            yield spelled(name), arrow.list_(type) if column.size >= 0 else type
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
+def _cells(row: Row, rows: Rows) -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if name in rows.labels:
+            yield from zip(map(spelled, rows.names(name)), value, strict=True)
+        else:
+            yield spelled(name), spelled(value) if isinstance(value, str) else value
+
+
+def _rows_of_a_block(rows: Rows) -> int:
+    size = sum(8 * max(column.size, 1) for column in rows.columns.found.values())
+    return max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // size))
+
+
+def _read_parquet(path: Path) -> Iterator[Sequence[Any]]:
     parquet = extra("pyarrow.parquet", "parquet")
-    for batch in parquet.ParquetFile(path).iter_batches(_PARQUET_ROWS):
-        columns = {name: batch.column(name) for name in batch.schema.names}
-        for number in range(batch.num_rows):
-            yield {name: _from_arrow(column[number]) for name, column in columns.items()}
-
-
-def _from_arrow(value: Any) -> Any:
-    values = getattr(value, "values", None)
-    return value.as_py() if values is None else values.to_numpy(zero_copy_only=False)
-
-
-def printable(text: str) -> str:
-    """Escape the bytes of a name that are no UTF-8, for what holds nothing else."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(64):
+            yield from (_flat(row.values()) for row in batch.to_pylist())
 
 
 # --- Matrices
@@ -274,36 +278,36 @@ def printable(text: str) -> str:
 
 def _write_npy(stream: BinaryIO, rows: Rows) -> None:
     """A row an image, in the order of the keys in the sidecar."""
-    (name,) = (name for name in rows.first() if name != "key")
+    (name,) = rows.vectors
     _write_matrix(stream, rows, name)
 
 
 def _write_matrix(stream: BinaryIO, rows: Rows, name: str) -> None:
-    first = rows.first()[name]
-    head = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows.count, *first.shape)}
+    column = rows.columns.found[name]
+    shape = (rows.count, column.size)
+    head = {"descr": column.type, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, head)
     for row in rows.again():
-        stream.write(np.ascontiguousarray(row[name], first.dtype).data)
+        stream.write(np.ascontiguousarray(row[name], column.type).data)
 
 
 def _write_npz(stream: BinaryIO, rows: Rows) -> None:
     """The keys, and a matrix for each part, with the names of its columns if it has any."""
     archive = npy.ArchiveWriter(stream)
     archive.write_with("keys", lambda member: _write_keys(member, rows))
-    for name in rows.first():
-        if name != "key":
-            archive.write_with(name, partial(_write_matrix, rows=rows, name=name))
+    for name in rows.vectors:
+        archive.write_with(name, partial(_write_matrix, rows=rows, name=name))
     for name, labels in rows.labels.items():
-        archive.write(f"{name}.columns", np.array([printable(label) for label in labels]))
+        archive.write(f"{name}.columns", np.array(list(map(spelled, labels))))
     archive.close()
 
 
 def _write_keys(stream: BinaryIO, rows: Rows) -> None:
-    width = max(len(printable(row["key"])) for row in rows.again())
+    width = max(len(spelled(row["key"])) for row in rows.again())
     head = {"descr": f"<U{width}", "fortran_order": False, "shape": (rows.count,)}
     np.lib.format.write_array_header_1_0(stream, head)
     for row in rows.again():
-        stream.write(printable(row["key"]).encode("utf-32-le").ljust(4 * width, b"\0"))
+        stream.write(spelled(row["key"]).encode("utf-32-le").ljust(4 * width, b"\0"))
 
 
 def write_sidecar(stream: BinaryIO, rows: Rows) -> None:
@@ -311,34 +315,35 @@ def write_sidecar(stream: BinaryIO, rows: Rows) -> None:
     head = json.dumps({**rows.about, "arrays": {}, "columns": dict(rows.labels)})
     stream.write(head.removesuffix("}").encode() + b', "keys": [')
     for number, row in enumerate(rows.again()):
-        stream.write((b",\n " if number else b"\n ") + json.dumps(row["key"]).encode())
+        stream.write((b",\n " if number else b"\n ") + json.dumps(spelled(row["key"])).encode())
     stream.write(b"]}\n")
 
 
-def _read_npy(path: Path) -> Iterator[Row]:
+def _read_npy(path: Path) -> Iterator[Sequence[Any]]:
     for row in np.load(path, mmap_mode="r", allow_pickle=False):
-        yield {"key": None, VECTOR: np.array(row)}
+        yield ["", *row.tolist()]
 
 
-def _read_npz(path: Path) -> Iterator[Row]:
+def _read_npz(path: Path) -> Iterator[Sequence[Any]]:
     """Yield the rows of all matrices; each is read from its own place in the archive."""
     import zipfile
 
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         matrices = [name for name in names if name != "keys" and not name.endswith(".columns")]
-        streams = {name: archive.open(f"{name}.npy") for name in matrices}
-        heads = {name: npy.read_header(stream)[0] for name, stream in streams.items()}  # type: ignore[arg-type]
-        count = next(iter(heads.values())).shape[0]
+        streams = [archive.open(f"{name}.npy") for name in matrices]
+        heads = [npy.read_header(stream)[0] for stream in streams]  # type: ignore[arg-type]
+        count = heads[0].shape[0]
+        blocks = [(head.nbytes // count, head.dtype) for head in heads]
         for _ in range(count):
-            row: Row = {"key": None}
-            for name, head in heads.items():
-                size = head.nbytes // count
-                row[name] = np.frombuffer(streams[name].read(size), head.dtype)
-            yield row
+            read = zip(streams, blocks, strict=True)
+            rows = (np.frombuffer(one.read(size), dtype) for one, (size, dtype) in read)
+            yield _flat(["", *(row.tolist() for row in rows)])
 
 
-_KINDS: dict[str, tuple[Callable[[BinaryIO, Rows], None], Callable[[Path], Iterator[Row]]]] = {
+_KINDS: dict[
+    str, tuple[Callable[[BinaryIO, Rows], None], Callable[[Path], Iterator[Sequence[Any]]]]
+] = {
     ".csv": (_write_csv, _read_csv),
     ".jsonl": (_write_lines, _read_lines),
     ".parquet": (_write_parquet, _read_parquet),

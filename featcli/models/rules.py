@@ -142,6 +142,12 @@ def _gray(params: Params, x: Array, _result: Array) -> Rule:
     return Sum((mixed,), rounded=x.dtype.kind in "biu")
 
 
+def _rgb(_params: Params, x: Array, _result: Array) -> Rule:
+    here = Windows(_single(x.shape[0]), _single(x.shape[1]))
+    channels = np.zeros(3) if x.shape[2] == 1 else np.arange(3)
+    return Pick(here, channels.astype(np.int32))
+
+
 def _normalize(params: Params, x: Array, _result: Array) -> Rule:
     channels = x.shape[2] if x.ndim == 3 else 1
     mean, std = (np.broadcast_to(np.float64(params[one]), channels) for one in ("mean", "std"))
@@ -181,6 +187,7 @@ _MAKERS: dict[str, Callable[[Params, Array, Array], Rule]] = {
     "gray": _gray,
     "normalize": _normalize,
     "pool": _pool,
+    "rgb": _rgb,
     "softmax": lambda _params, _x, _result: Softmax(),
 }
 

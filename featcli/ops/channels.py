@@ -1,4 +1,4 @@
-"""What concerns the channels of a picture: split them, or mix them into gray."""
+"""What concerns the channels of a picture: split them, mix them into gray, or make three of one."""
 
 from __future__ import annotations
 
@@ -93,3 +93,40 @@ def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
         maps[:, :, [channel]] * np.float64(share) for channel, share in enumerate(LUMA[weights])
     )
     return (np.rint(mixed) if maps.dtype.kind in "biu" else np.asarray(mixed)).astype(maps.dtype)
+
+
+def _rgb_labels(labels: Sequence[str], **_: Any) -> Sequence[str]:
+    return labels if len(labels) == 3 else ("R", "G", "B")
+
+
+@stage(takes="maps", gives="maps", labels=_rgb_labels, dtype="same")
+def rgb(x: npt.ArrayLike) -> Array:
+    """Make three channels of one: a gray picture with R, G and B all alike.
+
+    So gray pictures and colour ones give vectors of one length, and rows of one table. A picture of
+    three channels stays as it is.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, 1), (rows, cols, 3) or (rows, cols)
+
+    Returns
+    -------
+    ndarray, (rows, cols, 3)
+        Of the type of `x`.
+
+    Raises
+    ------
+    ValueError
+        The picture has neither one channel nor three.
+
+    Examples
+    --------
+    Gray pictures and colour ones in one table:
+
+        featcli run "rgb | resize 8x8 | flatten" samples -o table.csv
+    """
+    maps, _ = as_maps(x)
+    if maps.shape[2] not in (1, 3):
+        raise ValueError(f"takes 1 channel or 3 (R, G, B), not {maps.shape[2]}")
+    return np.repeat(maps, 3, axis=2) if maps.shape[2] == 1 else maps.copy()

@@ -29,7 +29,7 @@ from typing import Any
 
 import click
 
-from featcli.batch.inputs import FileItem, Item
+from featcli.batch.items import FileItem, Item
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.looking import samples, say_notes, statistics, title
