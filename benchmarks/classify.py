@@ -34,7 +34,8 @@ from classify_peers import ORT_SCRIPT, TORCH_SCRIPT, to_onnx, torch_network
 from PIL import Image
 
 import featcli
-from featcli.models.model import Model, load_model
+from featcli.models.loading import load_model
+from featcli.models.model import Model
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 PHOTOS = ("cat", "coffee", "astronaut", "rocket", "retina")
@@ -270,7 +271,7 @@ def main() -> None:
 def _loading() -> float:
     """Return the milliseconds that reading the model's file takes once more."""
     from featcli.models.files import load
-    from featcli.models.model import path_of
+    from featcli.models.loading import path_of
 
     begin = time.process_time()
     Model(*load(path_of("imagenet")))

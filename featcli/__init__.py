@@ -23,7 +23,7 @@ _EXPORTS = {
     "Source": "featcli.frame",
     "Step": "featcli.frame",
     "explain_plan": "featcli.ops.convolution",
-    "load_model": "featcli.models.model",
+    "load_model": "featcli.models.loading",
     "read": "featcli.io.files",
     "recover": "featcli.io.files",
     "write": "featcli.io.files",

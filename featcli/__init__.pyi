@@ -7,7 +7,7 @@ from featcli.frame import Step as Step
 from featcli.io.files import read as read
 from featcli.io.files import recover as recover
 from featcli.io.files import write as write
-from featcli.models.model import load_model as load_model
+from featcli.models.loading import load_model as load_model
 from featcli.models.stages import classify as classify
 from featcli.models.stages import features as features
 from featcli.ops.activation import abs as abs

@@ -31,7 +31,7 @@ REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
 
 # Stages that only a model has need for: found by name, but no rows of the index.
-_OF_MODELS = {"classify": "featcli.models.stages", "features": "featcli.models.stages"}
+OF_MODELS = {"classify": "featcli.models.stages", "features": "featcli.models.stages"}
 
 
 class Converter(NamedTuple):
@@ -278,9 +278,9 @@ def stage(
 def get(name: str) -> Stage:
     """Return the stage called `name`, importing its module if need be."""
     if name not in REGISTRY:
-        if name not in STAGES and name not in _OF_MODELS:
+        if name not in STAGES and name not in OF_MODELS:
             raise ValueError(f"no stage {name!r}{nearest(name, STAGES)}")
-        importlib.import_module(_OF_MODELS.get(name) or STAGES[name][0])
+        importlib.import_module(OF_MODELS.get(name) or STAGES[name][0])
     return REGISTRY[name]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from featcli.cli.messages import printable
 from featcli.models.files import is_model
-from featcli.models.model import is_onnx, load_model, path_of, shipped
+from featcli.models.loading import is_onnx, load_model, path_of, shipped
 
 _BYTES = 4  # of a number in memory
 
@@ -22,9 +22,9 @@ def model_path(name: str) -> Path | None:
     return path if is_one and path.is_file() else None
 
 
-def about(path: Path) -> dict[str, Any]:
-    """Describe a model by what JSON can hold; raises ModelError."""
-    found = load_model(path).description
+def about(path: Path, input_shape: str = "") -> dict[str, Any]:
+    """Describe a model by what JSON can hold; raises ModelError, or ValueError for its input."""
+    found = load_model(path, input_shape=input_shape).description
     rows = found.network.rows
     texts = ("name", "title", "source", "licence", "citation", "sha256", "channels", "range")
     return {

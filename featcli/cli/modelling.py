@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import click
 
 from featcli.cli import options
+from featcli.cli.messages import say
 from featcli.errors import UsageError
 from featcli.models.files import ModelError
-from featcli.models.model import DEFAULT, Model, load_model
+from featcli.models.loading import DEFAULT, load_model
+from featcli.models.model import Model
+from featcli.models.network import sizes
+from featcli.models.pixels import likely_preprocessings
+from featcli.models.references import parted
+from featcli.models.sidecar import place
+
+
+class Asked(NamedTuple):
+    """Which network, and what completes it: `model_options`, `completing`."""
+
+    model: str | None = None
+    labels: str | None = None
+    preprocessing: str | None = None
+    input_shape: str = ""
+
+    @property
+    def name(self) -> str:
+        """The model's name or path."""
+        return DEFAULT if self.model is None else self.model
 
 
 def model_options(*without: str) -> list[click.Parameter]:
@@ -46,6 +69,7 @@ def completing(*without: str) -> list[click.Parameter]:
             help="From an image to what the network takes, instead of the model's own: such as "
             "'resize 256 | crop 224 | normalize 127 128'.",
         ),
+        options.input_shape(),
     ]
     return [one for one in found if one.name not in without]
 
@@ -68,17 +92,47 @@ def _stated(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return value
 
 
-def opened(
-    name: str, labels: str | None = None, preprocessing: str | None = None, option: str = "--model"
-) -> Model:
+def opened(asked: Asked, option: str = "--model") -> Model:
     """Load the model with what completes it; raises UsageError for what there is not."""
-    model = _blamed(option, name)
-    if preprocessing:
-        model = _blamed("--preprocessing", name, preprocessing=preprocessing)
-    if labels:
-        given = {"preprocessing": model.params["preprocessing"], "labels": labels}
-        model = _blamed("--labels", name, **given)
+    model = _blamed(option, asked.name)
+    given: dict[str, str] = {}
+    for name in ("input_shape", "preprocessing", "labels"):
+        value = getattr(asked, name)
+        if value:
+            given[name] = value
+            model = _blamed("--" + name.replace("_", "-"), asked.name, **given)
     return model
+
+
+def check_classifies(model: Model) -> None:
+    """Raise UsageError unless it is known to give one value for each class."""
+    name = parted(model.reference)[0]
+    network = model.description.network
+    if not network.shape:
+        example = [n or usual for n, usual in zip(network.input, (224, 224, 3), strict=False)]
+        raise UsageError(
+            f"--model {name}: the size of its input is open ({sizes(network.input)}): give "
+            f'--input-shape {sizes(example)}, or write {{"input": {example}}} into '
+            f"{place(Path(name))}"
+        )
+    try:
+        model.check_classifies()
+    except ValueError as error:
+        raise UsageError(f"--model {name}: {error}") from None
+
+
+def say_raw(model: Model, command: str) -> None:
+    """Say that pixels go in as they are, where nobody has said what the network wants."""
+    found = model.description
+    if found.preprocessing or not found.network.is_raw or len(found.network.input) != 3:
+        return
+    say(
+        f"{parted(model.reference)[0]} does not say what becomes of a picture first: its pixels go "
+        "in as they are, 0 to 255. Most networks want one of these:",
+        command=command,
+    )
+    for name, text in likely_preprocessings(found.network.input).items():
+        say(f'  --preprocessing "{text}"  ({name})', command=command)
 
 
 def _blamed(option: str, name: str, **given: str) -> Model:

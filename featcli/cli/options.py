@@ -130,6 +130,30 @@ def arguments() -> Described:
     )
 
 
+def input_shape() -> click.Parameter:
+    """What an .onnx may leave open."""
+    return _option(
+        "Model",
+        "--input-shape",
+        metavar="SHAPE",
+        callback=_shape,
+        help="Rows, columns and channels of what goes in, where an .onnx leaves them open: "
+        "such as 224x224x3.",
+    )
+
+
+def _shape(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    if value is None:
+        return ""
+    from featcli.models.loading import parse_shape
+    from featcli.models.network import sizes
+
+    try:
+        return sizes(parse_shape(value))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def inputs() -> list[click.Parameter]:
     """What is read, and how."""
     return [

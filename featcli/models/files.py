@@ -260,7 +260,7 @@ def _names(record: Mapping[str, Any], name: str, network: Network) -> tuple[str,
     for number, one in enumerate(given, 1):
         if not one or not is_text(one):
             raise ValueError(f"{name}: number {number} is no text: {one!r}")
-    if given and (len(network.shape) != 1 or len(given) != network.shape[0]):
+    if given and network.shape not in ((), (len(given),)):
         raise ValueError(f"{len(given)} {name} for a result of shape {network.shape}")
     return tuple(given)
 

@@ -213,6 +213,12 @@ class Graph:
         return self.layouts.get(name, self.layouts[self.input]) == "chw"
 
     @property
+    def kind(self) -> int:
+        """The type of what goes in, by its number in TensorProto."""
+        first = next(one for one in self.proto.input if one.name == self.input)
+        return int(first.type.tensor_type.elem_type)
+
+    @property
     def batch(self) -> int:
         """How many images go in at once."""
         return max(self.sizes[self.input][0], 1)
@@ -239,6 +245,23 @@ class Graph:
         if found.ndim == 3 and self.is_first(name):
             return np.moveaxis(found, 0, 2)
         return found.reshape(-1) if found.ndim == 0 else found
+
+    def result(self, data: Array) -> Array:
+        """Take what the graph gives for the first image, its channels last.
+
+        Of a result that does not begin with the batch all axes but those of one value are left.
+        """
+        if data.ndim and len(data) == self.batch:
+            return self.one(self.output, data)
+        return data.reshape([n for n in data.shape if n != 1] or [1])
+
+    @property
+    def result_shape(self) -> Shape:
+        """The shape that `result` gives; () if unknown, 0 where it is open."""
+        whole = self.sizes.get(self.output, [])
+        if whole and whole[0] not in (0, self.batch):
+            return tuple(n for n in whole if n != 1) or (1,)
+        return self.shape(self.output)
 
     @cached_property
     def weights(self) -> dict[str, Learned]:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from featcli.frame import Frame, Step
-from featcli.models.files import Description, ModelError, completed, identity, load
+from featcli.models.files import Description, completed, identity
 from featcli.models.labels import labels_reference, read_labels
-from featcli.models.network import Row
+from featcli.models.network import Row, sizes
 from featcli.models.network import preprocessing as parse_preprocessing
 from featcli.models.pixels import central, check_range, ranged, with_channels
 from featcli.models.references import parted
 from featcli.models.running import Runner
-from featcli.stage import nearest
 
 Array = npt.NDArray[Any]
-SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
-DEFAULT = "imagenet"
+GIVEN = ("labels", "preprocessing", "input_shape")  # what may complete a model
 _SLACK = 1e-3  # that a sum of shares in float16 may be off
 
 
@@ -47,8 +42,9 @@ class Model:
         decides what it gives.
     runner : object with a method `run(x, names)`, optional
         Runs the network where featcli's own engine does not.
-    labels, preprocessing : str, optional
-        What the history says of names and of a preprocessing that are not the model's own.
+    given : mapping of str to str, optional
+        What the history says of names, a preprocessing and an input's shape that are not the
+        model's own.
     """
 
     def __init__(
@@ -57,12 +53,10 @@ class Model:
         weights: dict[str, Array],
         reference: str = "",
         runner: Runs | None = None,
-        *,
-        labels: str = "",
-        preprocessing: str = "",
+        given: Mapping[str, str] | None = None,
     ) -> None:
         self.description = description
-        self._given = {"labels": labels, "preprocessing": preprocessing}
+        self._given = {name: (given or {}).get(name, "") for name in GIVEN}
         self.reference = reference or f"{description.name}#{identity(description)[:16]}"
         self.weights = weights
         self._runner = runner or Runner(description.network, weights)
@@ -96,14 +90,11 @@ class Model:
         except ValueError as error:
             where = f"{parted(labels)[0]}: " if labels else ""
             raise ValueError(f"{where}{error}") from None
-        return Model(
-            found,
-            self.weights,
-            self.reference,
-            self._runner,
-            labels=labels_reference(labels) if labels else "",
-            preprocessing=str(before or ""),
-        )
+        own = {
+            "labels": labels_reference(labels) if labels else "",
+            "preprocessing": str(before or ""),
+        }
+        return Model(found, self.weights, self.reference, self._runner, self._given | own)
 
     @property
     def layers(self) -> list[Row]:
@@ -143,7 +134,10 @@ class Model:
 
     def shares(self, data: npt.ArrayLike) -> Array:
         """Return the class probabilities of an image as plain numbers; see `model(frame)`."""
+        self.check_classifies()
         found = self.run(self.prepare(data)).reshape(-1)
+        if self.labels and len(found) != len(self.labels):
+            raise ValueError(f"it gives {len(found)} values, and {len(self.labels)} have names")
         if not np.isfinite(found).all():
             raise ValueError(
                 "no probabilities come of it: its values are NaN, infinite or too large"
@@ -154,6 +148,16 @@ class Model:
                 f"model {self.name} does not end in a softmax or sigmoid"
             )
         return found
+
+    def check_classifies(self) -> None:
+        """Raise ValueError unless it gives one value for each class."""
+        shape = self.description.network.shape
+        if len(shape) > 1:
+            raise ValueError(
+                f"the model {self.name} gives a result of {sizes(shape)}, not a probability per "
+                "class, such as one that detects objects or reads text: 'featcli features --layer' "
+                "gives the values of its layers"
+            )
 
     def prepare(self, data: npt.ArrayLike) -> Array:
         """Turn an image into what the network takes.
@@ -239,118 +243,10 @@ class Model:
         self.description.network.node_of(name)
 
 
-def load_model(
-    name_or_path: str | os.PathLike[str] = DEFAULT,
-    *,
-    labels: str | os.PathLike[str] = "",
-    preprocessing: str = "",
-) -> Model:
-    """Load a model that ships with featcli by its name, or any by the path of its file.
-
-    Parameters
-    ----------
-    name_or_path : str or path
-        A name has no slash and no suffix; .onnx needs the extra `onnx`. `NAME#SHA256`, as a
-        history has it, with the first 16 digits of the sha256 of all that decides what it gives
-        (of an .onnx: of the file with the .json beside it), loads that model or none.
-    labels : str or path, optional
-        A file with the names of the results, instead of the model's own: text with a name a
-        line, or a JSON list (.json).
-    preprocessing : str, optional
-        From an image to what the network takes, instead of the model's own: a pipeline such as
-        `resize 256 | crop 224 | normalize 127 128`.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    ModelError
-        A file that is broken, or says what cannot be.
-    ValueError
-        No such model ships, it is another than the one named, or labels or preprocessing that
-        cannot be.
-    """
-    name, expected = parted(os.fspath(name_or_path))
-    path = path_of(name)
-    model = _loaded(str(path), name, _states(path))
-    if expected and not model.reference.endswith(f"#{expected}"):
-        raise ValueError(
-            f"the model {name} has other weights, labels or preprocessing than that of {expected}"
-        )
-    names = labels_reference(labels) if labels else ""
-    return _completed(model, names, preprocessing)
-
-
-@lru_cache(maxsize=4)
-def _completed(model: Model, labels: str, preprocessing: str) -> Model:
-    return model.completed(labels, preprocessing)
-
-
-def name_of(reference: str) -> str:
-    """Return what a model is called in file names."""
-    return Path(parted(reference)[0]).stem
-
-
-def _states(path: Path) -> tuple[tuple[int, int], ...]:
-    """Return what changes when the file does, or the one beside an .onnx file."""
-    files = [path, path.with_suffix(".json")] if is_onnx(path) else [path]
-    found = [file.stat() for file in files if file.is_file()]
-    return tuple((one.st_mtime_ns, one.st_size) for one in found)
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: str, name: str, _states: tuple[tuple[int, int], ...]) -> Model:
-    if is_onnx(path):
-        from featcli.models import onnx
-
-        description, runner = onnx.load(Path(path))
-        return Model(description, {}, f"{name}#{onnx.identity(Path(path))[:16]}", runner)
-    description, weights = load(path)
-    return Model(description, weights, f"{name}#{identity(description)[:16]}")
-
-
-def path_of(name_or_path: str | os.PathLike[str]) -> Path:
-    """Find a model's file; raises ValueError if there is none."""
-    text = os.fspath(name_or_path)
-    path = Path(text)
-    if path.suffix == "" and "/" not in text and os.sep not in text:
-        own, path = path, SHIPPED / f"{text}.npz"
-        if not path.is_file():
-            if own.is_file():
-                return own
-            known = shipped()
-            near = nearest(text, known) or f": there are {', '.join(known)}"
-            raise ValueError(f"no model {text!r}{near} (or give the path of an .npz or .onnx file)")
-    elif not path.is_file():
-        raise ValueError(f"no model file {text!r}")
-    return path
-
-
-def is_onnx(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file is a model of another maker, by its name."""
-    return os.fspath(path).lower().endswith(".onnx")
-
-
-def shipped() -> list[str]:
-    """Return the names of the models that come with featcli."""
-    return sorted(path.stem for path in SHIPPED.glob("*.npz"))
-
-
 def _misfit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if len(wanted) == 1:
         return f"the model {name} takes a vector of {wanted[0]} values, not shape {shape}"
     return f"the model {name} takes an image, not an array of shape {shape}"
 
 
-__all__ = [
-    "DEFAULT",
-    "Model",
-    "ModelError",
-    "is_onnx",
-    "load_model",
-    "name_of",
-    "path_of",
-    "shipped",
-]
+__all__ = ["GIVEN", "Model"]

@@ -132,6 +132,8 @@ class Network:
             raise ValueError(f"two layers are called {twice[0]!r}")
         self.names = tuple(names)
 
+    is_raw = False  # whether nobody has said what becomes of pixels first: see OnnxNetwork
+
     @property
     def shape(self) -> Shape:
         """The shape of the result."""

@@ -5,11 +5,10 @@ What such a file does not say may stand beside it: see `sidecar`.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from featcli.errors import UsageError
 from featcli.extras import extra
-from featcli.models import sidecar
+from featcli.models import onnx_file, sidecar
 from featcli.models.files import Description, ModelError, described
 from featcli.models.graphs import LARGEST, Graph, free
 from featcli.models.layers import Shape
 from featcli.models.network import Network, Row, check_fits, sizes
+from featcli.models.onnx_file import sound
 from featcli.ops.activation import softmax
 from featcli.stage import nearest
 
@@ -31,7 +30,6 @@ Array = npt.NDArray[Any]
 # By their numbers in TensorProto.
 _TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}
 _INT8 = 3
-_PATIENCE = 5.0  # seconds
 _SLACK = 1e-3  # that probabilities may not sum to 1 by
 END = "probabilities"
 
@@ -46,20 +44,31 @@ class OnnxNetwork(Network):
         Of what goes in, channels last; 0 where the network leaves it open.
     softmax : bool
         Whether one is put at the end: what comes out are no probabilities yet.
+
+    Attributes
+    ----------
+    is_raw : bool
+        Whether pixels go in as they are because nobody has said what becomes of them first.
     """
 
     def __init__(self, graph: Graph, shape: Shape, softmax: bool) -> None:
         self.text, self.input, self.nodes = "", shape, ()
         self.graph, self.softmax = graph, softmax
-        self.result = _as_vector(graph.shape(graph.output))
+        self.result = _as_vector(graph.result_shape)
         ends = [name for name, tensor in graph.names.items() if tensor == graph.output]
         self.end = free(END, graph.names) if softmax or not ends else ends[0]
+        self.is_raw = False
         self.names = (*graph.names, *([self.end] if self.end not in graph.names else []))
 
     @property
     def shape(self) -> Shape:
-        """The shape of the result."""
-        return self.result
+        """The shape of the result; () where it is open."""
+        return () if self.is_open else self.result
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the size of the result is not known."""
+        return not self.result or 0 in self.result
 
     @property
     def last(self) -> str:
@@ -117,25 +126,24 @@ class OnnxRunner:
             self._network.node_of(name)
         tensors = {name: self._graph.names.get(name, self._graph.output) for name in names}
         given = self._given(x)
-        with _sound():
+        with sound():
             session = self._session(tuple(sorted(set(tensors.values()))))
-            found = _run(session, list(tensors.values()), {self._graph.input: given})
+            found = session.run(list(tensors.values()), {self._graph.input: given}, _quiet())
         arranged = {
-            name: self._arranged(name, self._graph.one(tensor, np.asarray(data)))
+            name: self._arranged(name, tensor, np.asarray(data))
             for (name, tensor), data in zip(tensors.items(), found, strict=True)
         }
         self._check(arranged.get(self._network.end))
         return arranged
 
     def _check(self, result: Array | None) -> None:
-        said = self._network.result
-        if result is not None and said and 0 not in said and result.shape != said:
+        said = self._network.shape
+        if result is not None and said and result.shape != said:
             raise ValueError(f"it gives {sizes(result.shape)}, and its file says {sizes(said)}")
 
     def _given(self, x: Array) -> Array:
         """Make of one image what the graph takes: its type, its layout, its batch."""
-        first = next(one for one in self._model.graph.input if one.name == self._graph.input)
-        kind = _TYPES[first.type.tensor_type.elem_type]
+        kind = _TYPES[self._graph.kind]
         if kind == np.uint8:
             x = np.clip(np.rint(x), 0, 255)
         if x.ndim == 3 and self._graph.is_first(self._graph.input):
@@ -157,16 +165,26 @@ class OnnxRunner:
         options.log_severity_level = 4
         return runtime.InferenceSession(model.SerializeToString(), options)
 
-    def _arranged(self, name: str, array: Array) -> Array:
-        """Make a vector of the result, of probabilities."""
-        if not array.size:
+    def _arranged(self, name: str, tensor: str, data: Array) -> Array:
+        """Take the first image's part; make a vector of the result, of probabilities."""
+        if not data.size:
             raise ValueError(f"the layer {name} gives nothing for this image")
-        if name == self._network.end:
-            array = array.reshape(_as_vector(array.shape))
-            if self._network.softmax and (self._is_sure or not _are_shares(array)):
-                with np.errstate(all="ignore"):  # what is not finite shows in the results
-                    array = softmax(array.astype(np.float64))
+        if name != self._network.end:
+            return np.ascontiguousarray(self._graph.one(tensor, data), dtype=np.float32)
+        array = self._graph.result(data)
+        array = array.reshape(_as_vector(array.shape))
+        is_scores = self._network.softmax and array.ndim == 1
+        if is_scores and (self._is_sure or not _are_shares(array)):
+            with np.errstate(all="ignore"):  # what is not finite shows in the results
+                array = softmax(array.astype(np.float64))
         return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _quiet() -> Any:
+    """Return options by which onnxruntime says nothing on stderr: what it raises says it all."""
+    options = extra("onnxruntime", "onnx").RunOptions()
+    options.log_severity_level = 4
+    return options
 
 
 def _are_shares(array: Array) -> bool:
@@ -174,108 +192,102 @@ def _are_shares(array: Array) -> bool:
     return bool(array.min() >= 0 and abs(array.sum(dtype=np.float64) - 1) < _SLACK)
 
 
-def _run(session: Any, tensors: list[str], given: Mapping[str, Array]) -> list[Any]:
-    """Run in a thread: this one hears signals meanwhile, and a graph may have loops without end."""
-    options = extra("onnxruntime", "onnx").RunOptions()
-    options.log_severity_level = 4
-    found: list[Any] = []
-
-    def work() -> None:
-        try:
-            found.append(session.run(tensors, given, options))
-        except Exception as error:
-            found.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        options.terminate = True
-        thread.join(_PATIENCE)  # what it raises needs an interpreter that is still there
-        raise
-    if isinstance(found[0], Exception):
-        raise found[0]
-    return list(found[0])
-
-
-def load(path: Path) -> tuple[Description, OnnxRunner]:
+def load(path: Path, input_shape: Shape = ()) -> tuple[Description, OnnxRunner]:
     """Read an .onnx file and what stands beside it.
+
+    Parameters
+    ----------
+    path : Path
+    input_shape : tuple of int, optional
+        Rows, columns and channels, or how many values, where the network leaves them open.
 
     Raises
     ------
     UsageError
         The packages of the extra `onnx` are not installed.
     ModelError
-        A file that is none, or that does not say what goes in.
+        A file that is none, or that says what cannot be.
+    ValueError
+        The network takes no input of this shape.
     """
-    about = sidecar.read(path)
-    try:
-        network, runner = _read(_parsed(path), about)
-    except ValueError as error:
-        raise ModelError(f"{path}: {error}") from error
-    usual = {"name": path.stem, "title": runner.maker}
-    if network.input[-1] == 1 and len(network.input) == 3:
-        usual["channels"] = "gray"
-    try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        found = described({**usual, **about}, network, sha256)
-        if found.preprocessing:
-            check_fits(found.preprocessing, network, 3 if found.channels == "RGB" else 1)
-        return found, runner
-    except ValueError as error:
-        raise ModelError(f"{sidecar.place(path)}: {error}") from error
-
-
-def identity(path: Path) -> str:
-    """Return the sha256 of the file with the one beside it, if there is one."""
-    found = hashlib.sha256(path.read_bytes())
-    if sidecar.read(path):
-        found.update(sidecar.place(path).read_bytes())
-    return found.hexdigest()
+    extra("onnxruntime", "onnx")
+    beside = sidecar.read(path)
+    with _blaming(path):
+        given = input_shape or beside.get("input", [])
+        model = onnx_file.read(path, 2 if isinstance(given, Sequence) and len(given) == 1 else 4)
+        about = {**onnx_file.metadata(model), **beside}
+        graph = _graph(model, about)
+    if input_shape:
+        _size(graph, list(input_shape))
+        about["input"] = list(input_shape)
+    with _blaming(path):
+        network, runner = _network(model, graph, about)
+    with _blaming(sidecar.place(path) if beside else path):
+        return _described(
+            {"name": path.stem, "title": runner.maker, **about}, network, path
+        ), runner
 
 
 @contextmanager
-def _sound() -> Iterator[None]:
-    """Make a ValueError of one line of what protobuf, onnx and onnxruntime raise."""
+def _blaming(path: Path) -> Iterator[None]:
+    """Make a ModelError that names the file of what is wrong with it."""
     try:
         yield
-    except (UsageError, ValueError):
-        raise
-    except Exception as error:  # each has its own, with nothing above it
-        reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else "broken"
-        raise ValueError(f"no sound ONNX model: {reason}") from error
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
-def _parsed(path: Path) -> tuple[Any, Any]:
-    """Return the model, and its graph with the shapes that onnx finds."""
-    onnx = extra("onnx", "onnx")
-    extra("onnxruntime", "onnx")
-    with _sound():
-        model = onnx.load(str(path), load_external_data=False)
-        if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
-            raise ValueError("its weights lie in other files: save it as one file with onnx.save")
-        onnx.checker.check_model(model)
-        return model, onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+def _described(about: dict[str, Any], network: OnnxNetwork, path: Path) -> Description:
+    """Check what is said of the network; raises ValueError."""
+    if network.input[-1] == 1 and len(network.input) == 3:
+        about.setdefault("channels", "gray")
+    found = described(about, network, onnx_file.digest(onnx_file.files(path)))
+    if found.preprocessing:
+        check_fits(found.preprocessing, network, 3 if found.channels == "RGB" else 1)
+    is_float = _TYPES[network.graph.kind] != np.uint8
+    network.is_raw = is_float and "preprocessing" not in about and found.range == 255
+    return found
 
 
-def _read(parsed: tuple[Any, Any], about: Mapping[str, Any]) -> tuple[OnnxNetwork, OnnxRunner]:
-    model, known = parsed
-    graph = Graph(
-        known, _input_of(model.graph), _output_of(model.graph, about), about.get("layout", "")
-    )
+def _graph(model: Any, about: Mapping[str, Any]) -> Graph:
+    """Return the graph with the tensors that it begins and ends with; raises ValueError."""
+    start = _input_of(model.graph)
+    end = _output_of(model.graph, about)
+    return Graph(_with_shapes(model), start, end, about.get("layout", ""))
+
+
+def _with_shapes(model: Any) -> Any:
+    """Return the graph with the shapes that onnx finds; raises ValueError."""
+    with sound():
+        return extra("onnx", "onnx").shape_inference.infer_shapes(model, data_prop=True).graph
+
+
+def _network(model: Any, graph: Graph, about: Mapping[str, Any]) -> tuple[OnnxNetwork, OnnxRunner]:
+    """Lay the network out for the input that is said; raises ValueError for what is none."""
     graph.check_sizes()
-    softmax = about.get("softmax", not graph.gives_shares)
-    network = OnnxNetwork(graph, _size(graph, about), softmax)
+    shape = _size(graph, about.get("input"))
+    if shape != graph.shape(graph.input):
+        _set_input(model.graph, graph, shape)
+        graph = replace(graph, proto=_with_shapes(model), layout=graph.layouts[graph.input])
+        graph.check_sizes()
+    network = OnnxNetwork(graph, shape, about.get("softmax", not graph.gives_shares))
     runner = OnnxRunner(model, network, "softmax" in about)
-    if not network.result or 0 in network.result:
-        if 0 in network.input:
-            raise ValueError("the size of its result is open: say 'input' in the .json beside it")
+    if network.is_open and 0 not in network.input:
         found = runner.run(np.zeros(network.input, np.float32), [network.end])
         network.result = found[network.end].shape
-    if softmax and math.prod(network.result) == 1:
+    if network.softmax and network.result == (1,):
         raise ValueError("it gives one value that is no probability: end it in a sigmoid")
     return network, runner
+
+
+def _set_input(proto: Any, graph: Graph, shape: Shape) -> None:
+    """Write the shape of what goes in where the graph leaves it open."""
+    first = next(one for one in proto.input if one.name == graph.input)
+    turned = len(shape) == 3 and graph.is_first(graph.input)
+    wanted = (shape[2], *shape[:2]) if turned else shape
+    for size, count in zip(first.type.tensor_type.shape.dim[1:], wanted, strict=True):
+        if count:
+            size.dim_value = count
 
 
 def _input_of(graph: Any) -> str:
@@ -316,19 +328,15 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
 
 
-def _size(graph: Graph, about: Mapping[str, Any]) -> Shape:
-    """Return the shape of what goes in, channels last."""
-    whole = graph.sizes.get(graph.input, [])
-    first = next(one for one in graph.proto.input if one.name == graph.input)
-    if any(n.HasField("dim_value") and n.dim_value < 1 for n in first.type.tensor_type.shape.dim):
-        raise ValueError("its input is of no size: nothing fits into it")
+def _size(graph: Graph, given: Any = None) -> Shape:
+    """Return the shape of what goes in, channels last; raises ValueError for one that is none."""
+    whole = graph.sizes[graph.input]
     if len(whole) not in (2, 4):
         raise ValueError(
-            f"its input is of {sizes(whole) or 'an unknown size'}: a batch of images has four "
-            "sizes, one of vectors two"
+            f"its input is of {sizes(whole)}: a batch of images has four sizes, one of vectors two"
         )
     shape = list(graph.shape(graph.input))
-    found = about.get("input", shape)
+    found = shape if given is None else given
     is_size = isinstance(found, list) and all(type(n) is int and 0 <= n < 10_000 for n in found)
     if not is_size or len(found) != len(shape):
         raise ValueError(f"input must be {len(shape)} whole numbers, not {found}")
@@ -341,4 +349,4 @@ def _size(graph: Graph, about: Mapping[str, Any]) -> Shape:
 
 def _as_vector(shape: Shape) -> Shape:
     """Leave out sizes of 1 around the classes, as of (1, 1, classes)."""
-    return (math.prod(shape),) if shape and math.prod(shape) == max(shape) else shape
+    return (math.prod(shape),) if shape and sum(n != 1 for n in shape) <= 1 else shape

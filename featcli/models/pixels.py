@@ -77,4 +77,22 @@ def with_channels(array: Array, wanted: str, *, has_layout: bool = True) -> Arra
     return maps if maps.shape[2] == 1 else stage.get("gray").function(maps)
 
 
-__all__ = ["central", "check_range", "ranged", "with_channels"]
+def likely_preprocessings(shape: tuple[int, ...]) -> dict[str, str]:
+    """Return what networks that take maps of this shape usually want, by what it is called.
+
+    Mean and deviation of ImageNet's pixels are those that PyTorch's torchvision documents for its
+    models.
+    """
+    rows, cols = (n or 224 for n in shape[:2])
+    whole = f"resize {rows}x{cols}"
+    middle = f"resize {round(rows * 256 / 224)} | crop {rows}" if rows == cols else whole
+    found = {
+        "ImageNet's mean and deviation": f"{middle} | "
+        "normalize 123.675,116.28,103.53 58.395,57.12,57.375",
+        "0..1": f"{whole} | normalize 0 255",
+        "-1..1": f"{whole} | normalize 127.5 127.5",
+    }
+    return {name: text for name, text in found.items() if "," not in text or shape[2] in (0, 3)}
+
+
+__all__ = ["central", "check_range", "likely_preprocessings", "ranged", "with_channels"]

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from featcli.stage import nearest
 
 _LONGEST_SIDECAR = 1 << 22
 _OF_ONNX = ("input", "output", "layout", "softmax")
-_KNOWN = (
+KNOWN = (
     *(name for name in TEXTS if name != "pipeline"),
     *("range", "labels", "ids", *_OF_ONNX),
 )
@@ -50,17 +49,17 @@ def read(model: Path) -> dict[str, Any]:
             raise ValueError("not a JSON object")
         if "featcli" in record:
             return {}
-        _check(record)
+        checked(record)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}") from error
     return record
 
 
-def _check(record: Mapping[str, Any]) -> None:
-    """Raise ValueError for what a sidecar cannot say; `described` checks the rest."""
+def checked(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record; raises ValueError for what it cannot say. `described` checks the rest."""
     for name in record:
-        if name not in _KNOWN:
-            near = nearest(name, _KNOWN) or f": it may have {', '.join(_KNOWN)}"
+        if name not in KNOWN:
+            near = nearest(name, KNOWN) or f": it may have {', '.join(KNOWN)}"
             raise ValueError(f"no ONNX model's sidecar says {name!r}{near}")
     if record.get("layout", "chw") not in ("chw", "hwc"):
         raise ValueError(f"layout must be chw or hwc, not {record['layout']!r}")
@@ -68,6 +67,7 @@ def _check(record: Mapping[str, Any]) -> None:
         raise ValueError(f"output must be the name of a result, not {record['output']!r}")
     if not isinstance(record.get("softmax", False), bool):
         raise ValueError(f"softmax must be true or false, not {record['softmax']!r}")
+    return record
 
 
-__all__ = ["place", "read"]
+__all__ = ["KNOWN", "checked", "place", "read"]

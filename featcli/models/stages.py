@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy.typing as npt
 from featcli.errors import StageError
 from featcli.frame import Array, Frame, Source, Step
 from featcli.models.labels import labels_reference
-from featcli.models.model import DEFAULT, load_model, name_of
+from featcli.models.loading import DEFAULT, load_model, name_of, parse_shape
+from featcli.models.model import GIVEN, Model
 from featcli.models.network import preprocessing as parse_preprocessing
+from featcli.models.network import sizes
 from featcli.models.pixels import central
 from featcli.ops.resizing import resize
 from featcli.pipeline import Pipeline
@@ -24,39 +26,43 @@ Labels = Annotated[str, Converter(labels_reference, "FILE", tag=lambda _: "")]
 Preprocessing = Annotated[
     str, Converter(lambda text: str(parse_preprocessing(text)), "PIPELINE", tag=lambda _: "")
 ]
+InputShape = Annotated[
+    str, Converter(lambda text: sizes(parse_shape(text)), "SHAPE", tag=lambda _: "")
+]
 
 _ROWS = 224  # of an image that is drawn
 
 
-def _labels(
-    _labels: Sequence[str], model: str, labels: str = "", preprocessing: str = ""
-) -> tuple[str, ...]:
-    return load_model(model, labels=labels, preprocessing=preprocessing).labels
+def model_of(model: str, **given: Any) -> Model:
+    """Load a model with what completes it, whatever else a stage was told."""
+    return load_model(model, **{name: given[name] for name in GIVEN if name in given})
 
 
-def _decode_size(
-    rows: int, cols: int, *, model: str, preprocessing: str = "", **_: str
-) -> tuple[int, int, str] | None:
+def _labels(_labels: Sequence[str], model: str, **given: str) -> tuple[str, ...]:
+    return model_of(model, **given).labels
+
+
+def _decode_size(rows: int, cols: int, *, model: str, **given: str) -> tuple[int, int, str] | None:
     """Return what the preprocessing begins with; None for a strip, of which the ends are cut."""
-    before = load_model(model, preprocessing=preprocessing).description.preprocessing
+    before = model_of(model, **given).description.preprocessing
     is_strip = central(np.broadcast_to(np.uint8(0), (rows, cols))).shape != (rows, cols)
     return None if is_strip or not before else before.decode_size(rows, cols)
 
 
-def _top(*, model: str, **_: str) -> int:
-    return load_model(model).description.range
+def _top(*, model: str, **given: str) -> int:
+    return model_of(model, **given).description.range
 
 
 def _known(model: str, **others: str) -> dict[str, str]:
     """Say which model a name means today."""
-    return {"model": load_model(model).reference, **others}
+    return {"model": load_model(model, **others).reference, **others}
 
 
 @stage(
     takes="any",
     gives="vector",
     labels=_labels,
-    tag="{model}{labels}{preprocessing}",
+    tag="{model}{labels}{preprocessing}{input_shape}",
     decode_size=_decode_size,
     top=_top,
     settle=_known,
@@ -67,6 +73,7 @@ def classify(
     *,
     labels: Labels = "",
     preprocessing: Preprocessing = "",
+    input_shape: InputShape = "",
 ) -> Array:
     """Say what an image shows: the probability of every class that a model knows.
 
@@ -82,28 +89,30 @@ def classify(
         name a line, or a JSON list.
     preprocessing : str
         From an image to what the network takes, instead of what the model says: a pipeline.
+    input_shape : str
+        Rows, columns and channels that go in, where an .onnx leaves them open: 224x224x3.
 
     Returns
     -------
     ndarray of float32, (classes,)
     """
-    found = load_model(model, labels=labels, preprocessing=preprocessing)
+    found = load_model(model, labels=labels, preprocessing=preprocessing, input_shape=input_shape)
     return found.shares(x)
 
 
-def _seen(model: str, layer: str, preprocessing: str) -> dict[str, str]:
+def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
     """Say which layer is meant, too."""
-    found = load_model(model)
+    found = load_model(model, **given)
     name = layer or found.embedding
     found.check_layer(name)
-    return {"model": found.reference, "layer": name, "preprocessing": preprocessing}
+    return {"model": found.reference, "layer": name, **given}
 
 
 @stage(
     takes="any",
     gives="vector",
     labels=lambda _labels, **_: (),
-    tag="{model}-{layer}{preprocessing}",
+    tag="{model}-{layer}{preprocessing}{input_shape}",
     decode_size=_decode_size,
     top=_top,
     settle=_seen,
@@ -114,6 +123,7 @@ def features(
     *,
     layer: str = "",
     preprocessing: Preprocessing = "",
+    input_shape: InputShape = "",
 ) -> Array:
     """Give the vector that a layer of a model sees.
 
@@ -126,7 +136,7 @@ def features(
     layer : str
         The layer's name; 'featcli info MODEL' lists them. Without it the one before the last
         learned layer, such as pool of imagenet.
-    preprocessing : str
+    preprocessing, input_shape : str
         As for classify.
 
     Returns
@@ -134,7 +144,7 @@ def features(
     ndarray of float32, (n,)
         Maps are flattened channel by channel, each row by row, as by flatten.
     """
-    found = load_model(model, preprocessing=preprocessing)
+    found = load_model(model, preprocessing=preprocessing, input_shape=input_shape)
     return flat(found.run(found.prepare(x), layer or found.embedding))
 
 
@@ -152,19 +162,19 @@ class Classification(Pipeline):
         A name or a path.
     keep : bool
         Whether to keep anything.
-    labels, preprocessing : str
-        Instead of the model's own; see `load_model`.
+    given : mapping of str to str
+        What completes the model; see `load_model`.
     """
 
-    def __init__(self, model: str, keep: bool, labels: str = "", preprocessing: str = "") -> None:
-        self.model = load_model(model, labels=labels, preprocessing=preprocessing)
+    def __init__(self, model: str, keep: bool, given: Mapping[str, str]) -> None:
+        self.model = load_model(model, **given)
         self._keep = keep
         self._images: dict[Source, Array] = {}
         super().__init__([Step.of("classify", **self.model.params)])
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self.model.params
-        return type(self), (given["model"], self._keep, given["labels"], given["preprocessing"])
+        return type(self), (given.pop("model"), self._keep, given)
 
     def _run(self, frame: Frame) -> list[Frame]:
         if self._keep and frame.kind == "maps":
@@ -205,8 +215,8 @@ class Extraction(Pipeline):
     model : str
         A name or a path.
     layers : sequence of str
-    preprocessing : str
-        Instead of the model's own; see `load_model`.
+    given : mapping of str to str
+        What completes the model; see `load_model`.
 
     Raises
     ------
@@ -214,26 +224,20 @@ class Extraction(Pipeline):
         The model has no such layer.
     """
 
-    def __init__(self, model: str, layers: Sequence[str], preprocessing: str = "") -> None:
-        self._model = load_model(model, preprocessing=preprocessing)
+    def __init__(self, model: str, layers: Sequence[str], given: Mapping[str, str]) -> None:
+        self._model = load_model(model, **given)
         self._layers = tuple(dict.fromkeys(layers))
         for layer in self._layers:
             self._model.check_layer(layer)
-        given = self._model.params
-        self._steps = [
-            Step.of(
-                "features",
-                model=given["model"],
-                layer=one,
-                preprocessing=given["preprocessing"],
-            )
-            for one in self._layers
-        ]
+        known = self._model.params
+        del known["labels"]
+        model = known.pop("model")
+        self._steps = [Step.of("features", model=model, layer=one, **known) for one in self._layers]
         super().__init__(self._steps[:1])
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self._model.params
-        return type(self), (given["model"], self._layers, given["preprocessing"])
+        return type(self), (given.pop("model"), self._layers, given)
 
     def _run(self, frame: Frame) -> list[Frame]:
         try:

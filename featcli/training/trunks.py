@@ -17,7 +17,8 @@ from featcli.frame import Step
 from featcli.models.files import described
 from featcli.models.learning.batches import Scale
 from featcli.models.learning.product import Preparation, compact, preparation_text
-from featcli.models.model import Model, load_model
+from featcli.models.loading import load_model
+from featcli.models.model import Model
 from featcli.models.network import Network, Node, find
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import assert_refused
-from onnx_tools import FLOAT, TensorProto, helper, kernels, onnx, raw, write
+from onnx_tools import FLOAT, TensorProto, kernels, onnx, raw, write
 
 import featcli as api
 from featcli import ops
@@ -169,43 +166,6 @@ def test_what_stands_beside_it_must_fit_the_network(workspace, inline):
     ):
         (workspace / "q.json").write_text(json.dumps(about))
         assert_refused(inline("info", "q.onnx"), 1, "q.json", words)
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_graph_with_a_loop_without_end_can_be_ended(number, workspace, started):
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["on"], ["on_"]),
-            helper.make_node("Identity", ["v"], ["v_"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("i", TensorProto.INT64, []),
-            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("v", FLOAT, [1, 3]),
-        ],
-        [
-            helper.make_tensor_value_info("on_", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("v_", FLOAT, [1, 3]),
-        ],
-    )
-    nodes = [MEAN, FLAT, ("Loop", ["count", "yes", "f"], "y", {"body": body})]
-    weights = {"count": np.array(1 << 62), "yes": np.array(True)}
-    write("loop.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 3]}, weights)
-    (workspace / "loop.json").write_text(json.dumps({"preprocessing": "resize 8x8"}))
-    process = started("classify", "gray.png", "photo.jpg", "--model", "loop.onnx", "-o", "out/")
-    lock = workspace / "out" / ".manifest.jsonl.lock"
-    while not (lock.exists() and _threads(process.pid) > 1):  # then the graph has begun
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(20) in (130, 128 + signal.SIGTERM, -signal.SIGTERM)
-
-
-def _threads(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("Threads:")[1].split()[0])
 
 
 @pytest.mark.parametrize("kind", ["max", "slice", "hard"])

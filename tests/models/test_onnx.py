@@ -216,13 +216,6 @@ def test_what_takes_no_image_is_refused(make, inline):
     assert_refused(inline("info", "video.onnx"), 1, "video.onnx", "1x3x8x8x8", "four sizes")
 
 
-def test_weights_in_other_files_are_refused(tiny, inline):
-    onnx = pytest.importorskip("onnx")
-    onnx.save(onnx.load("tiny.onnx"), "apart.onnx", save_as_external_data=True, size_threshold=0)
-    done = inline("info", "apart.onnx")
-    assert_refused(done, 1, "apart.onnx", "its weights lie in other files")
-
-
 def test_the_number_of_a_class_is_no_share_of_classes(make, inline):
     onnx = pytest.importorskip("onnx")
     from onnx import helper

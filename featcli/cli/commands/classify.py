@@ -43,13 +43,16 @@ from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import printable
 from featcli.cli.modelling import (
+    Asked,
+    check_classifies,
     input_options,
     model_options,
     opened,
     output_options,
+    say_raw,
 )
 from featcli.cli.places import Table
-from featcli.cli.settings import Settings
+from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample, Source
 from featcli.io.outputs import Kind
@@ -79,27 +82,20 @@ def _top(given: int | None, model: Model) -> int:
     return given or min(_USUAL, known)
 
 
-def _classify(
-    top: int | None,
-    no_files: bool,
-    model: str,
-    labels: str | None,
-    preprocessing: str | None,
-    **given: Any,
-) -> None:
-    settings = Settings.take(given)
+def _classify(top: int | None, no_files: bool, **given: Any) -> None:
+    asked, settings = collect(Asked, given), Settings.take(given)
     output = settings.output
     if no_files and output.kind is not Kind.HERE:
         raise UsageError("--no-files writes nothing: leave out -o, or --no-files")
-    found = opened(model, labels, preprocessing)
-    if len(found.description.network.shape) != 1:
-        raise UsageError(f"--model {model}: gives maps, not a probability per class")
+    found = opened(asked)
+    check_classifies(found)
+    if not settings.printing.quiet:
+        say_raw(found, "classify")
     count = _top(top, found)
     draws = output.kind in (Kind.HERE, Kind.FOLDER) or output.suffix == ".png"
     params = found.params
-    pipeline = Classification(
-        model, draws and not no_files, params["labels"], params["preprocessing"]
-    )
+    del params["model"]
+    pipeline = Classification(asked.name, draws and not no_files, params)
     writing = output.writing._replace(draw=Pictured(pipeline, count))
     output = output._replace(writing=writing, kind=Kind.NOTHING if no_files else output.kind)
     is_told = output.kind is not Kind.STREAM

@@ -32,7 +32,7 @@ import click
 from featcli.cli import learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
-from featcli.cli.modelling import opened
+from featcli.cli.modelling import Asked, opened
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.options import ReadOptions
@@ -49,7 +49,7 @@ def _evaluate(
     from featcli.training import reports
     from featcli.training.evaluation import evaluate
 
-    found = opened(model, option="MODEL")
+    found = opened(Asked(model), option="MODEL")
     folder = Path(report) if report else None
     if folder:
         check_folder(folder, "--report")

@@ -38,14 +38,14 @@ from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import completing, opened
+from featcli.cli.modelling import Asked, completing, opened
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
 from featcli.io.naming import Heading, stem
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import is_folder
-from featcli.models.model import DEFAULT
+from featcli.models.loading import DEFAULT
 from featcli.pipeline import Pipeline
 from featcli.stage import safe_tag
 
@@ -68,9 +68,6 @@ class _Subject(NamedTuple):
 class _Settings(NamedTuple):
     """The options, but for how the picture is read."""
 
-    model: str | None
-    labels: str | None
-    preprocessing: str | None
     pipeline: str | None
     output: str | None
     filmstrip: str | None
@@ -82,14 +79,16 @@ class _Settings(NamedTuple):
 
 def _explain(image: str | None, **given: Any) -> None:
     reading, settings = collect(Reading, given), collect(_Settings, given)
-    if settings.model is not None and settings.pipeline is not None:
+    asked = collect(Asked, given)
+    if asked.model is not None and settings.pipeline is not None:
         raise UsageError("--model and --pipeline: give one of them")
-    for name in ("labels", "preprocessing"):
-        if getattr(settings, name) is not None and settings.pipeline is not None:
-            raise UsageError(f"--{name} and --pipeline: --{name} completes a model")
+    for name, value in asked._asdict().items():
+        if value and settings.pipeline is not None:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} and --pipeline: {option} completes a model")
     _check_names(settings)
     text = settings.pipeline
-    subject = _of_model(settings, reading) if text is None else _of_pipeline(text, reading)
+    subject = _of_model(asked, reading) if text is None else _of_pipeline(text, reading)
     if settings.output == "-":
         frame = _read(image, settings, subject)
         sys.stdout.buffer.write(_page(subject, _traced(subject, frame), settings))
@@ -133,16 +132,15 @@ def _of_pipeline(text: str, reading: Reading) -> _Subject:
     )
 
 
-def _of_model(settings: _Settings, reading: Reading) -> _Subject:
+def _of_model(asked: Asked, reading: Reading) -> _Subject:
     from featcli.models.tracing import trace_model
 
     if reading.unit:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
-    name = DEFAULT if settings.model is None else settings.model
-    model = opened(name, settings.labels, settings.preprocessing)
+    model = opened(asked)
     if not model.description.network.nodes:
         raise UsageError(
-            f"--model {name}: an ONNX model does not say how its layers are computed; "
+            f"--model {asked.name}: an ONNX model does not say how its layers are computed; "
             "explain takes models of featcli's own (.npz)"
         )
     steps = (Step.of("classify", **model.params),)

@@ -29,19 +29,22 @@ from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.modelling import (
+    Asked,
     input_options,
     model_options,
     opened,
     output_options,
+    say_raw,
 )
 from featcli.cli.places import Table
-from featcli.cli.settings import Settings
+from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
 from featcli.models.stages import Extraction
 
 
-def _features(layer: tuple[str, ...], model: str, preprocessing: str | None, **given: Any) -> None:
-    found = opened(model, preprocessing=preprocessing)
+def _features(layer: tuple[str, ...], **given: Any) -> None:
+    asked, settings = collect(Asked, given), Settings.take(given)
+    found = opened(asked)
     layers = layer or (found.embedding,)
     for name in ("key", "keys"):
         if name in layers:
@@ -49,10 +52,14 @@ def _features(layer: tuple[str, ...], model: str, preprocessing: str | None, **g
                 f"--layer {name}: the names of the images stand under {name!r} in tables"
             )
     try:
-        pipeline = Extraction(model, layers, found.params["preprocessing"])
+        params = found.params
+        del params["model"]
+        pipeline = Extraction(asked.name, layers, params)
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
-    execute(pipeline, Settings.take(given), table=Table(always=True))
+    if not settings.printing.quiet:
+        say_raw(found, "features")
+    execute(pipeline, settings, table=Table(always=True))
 
 
 command = Command(

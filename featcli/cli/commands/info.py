@@ -89,14 +89,19 @@ def _short(value: float | None) -> str:
 
 
 def _info(
-    inputs: tuple[str, ...], as_json: bool, versions: bool, quiet: bool, **given: Any
+    inputs: tuple[str, ...],
+    as_json: bool,
+    versions: bool,
+    quiet: bool,
+    input_shape: str,
+    **given: Any,
 ) -> None:
     if versions:
         found = _versions()
         rows = [f"{name:10} {version}" for name, version in found.items()]
         click.echo(json.dumps(found) if as_json else "\n".join(rows))
         return
-    named, failed = _models(inputs, as_json)
+    named, failed = _models(inputs, as_json, input_shape)
     if not named and (failed is not None):
         _leave(failed)
         return
@@ -116,7 +121,9 @@ def _leave(failed: bool | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _models(inputs: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], bool | None]:
+def _models(
+    inputs: tuple[str, ...], as_json: bool, input_shape: str
+) -> tuple[tuple[str, ...], bool | None]:
     """Describe the models among the inputs; return the others, and whether one was broken.
 
     The second is None if there was no model.
@@ -124,13 +131,17 @@ def _models(inputs: tuple[str, ...], as_json: bool) -> tuple[tuple[str, ...], bo
     from featcli.cli import layers
 
     found = {name: layers.model_path(name) for name in inputs}
+    if input_shape and not any(found.values()):
+        raise UsageError("--input-shape goes with a model: an .onnx that leaves its input open")
     failed: bool | None = None
     for path in filter(None, found.values()):
         failed = bool(failed)
         try:
-            about = layers.about(path)
+            about = layers.about(path, input_shape)
         except UsageError:
             raise  # a package is missing
+        except ValueError as error:
+            raise UsageError(f"--input-shape: {error}") from error
         except FeatError as error:
             say(str(error), command="info")
             failed = True
@@ -145,6 +156,7 @@ command = Command(
     [
         options.arguments(),
         *options.reading(),
+        options.input_shape(),
         options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
         options.Grouped(
             ["--versions"], is_flag=True, group="Output", help="Versions, for a bug report."

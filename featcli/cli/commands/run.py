@@ -37,6 +37,7 @@ from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.pipeline import Pipeline, words
+from featcli.stage import OF_MODELS
 
 
 def _shell(pipeline: Pipeline, given: dict[str, Any]) -> str:
@@ -110,8 +111,20 @@ def _montage(path: str, pipeline: _One) -> None:
         reports.write({Path(path): reports.as_png(sheet)})
 
 
+def _say_raw(pipeline: Pipeline) -> None:
+    """Say of a model that pixels go in as they are; see `modelling.say_raw`."""
+    for step in pipeline.steps[:1]:
+        if step.stage in OF_MODELS:
+            from featcli.cli.modelling import say_raw
+            from featcli.models.stages import model_of
+
+            say_raw(model_of(**{name: str(value) for name, value in step.params}), "run")
+
+
 def _run(pipeline: str, print_shell: bool, montage: str | None, **given: Any) -> None:
     parsed = _parsed(pipeline, given["inputs"])
+    if not given["quiet"]:
+        _say_raw(parsed)
     if montage is not None and print_shell:
         raise UsageError("--print-shell runs nothing: leave out --montage")
     if print_shell:

@@ -1,0 +1,145 @@
+"""A model by its name or by its file, with what completes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from featcli.models.files import identity, load
+from featcli.models.labels import labels_reference
+from featcli.models.layers import Shape
+from featcli.models.model import Model
+from featcli.models.network import sizes
+from featcli.models.references import parted
+from featcli.stage import nearest
+
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
+DEFAULT = "imagenet"
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str] = DEFAULT,
+    *,
+    labels: str | os.PathLike[str] = "",
+    preprocessing: str = "",
+    input_shape: str | Sequence[int] = "",
+) -> Model:
+    """Load a model that ships with featcli by its name, or any by the path of its file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name has no slash and no suffix; .onnx needs the extra `onnx`. `NAME#SHA256`, as a
+        history has it, with the first 16 digits of the sha256 of all that decides what it gives
+        (of an .onnx: of the file with its data and the .json beside it), loads that model or none.
+    labels : str or path, optional
+        A file with the names of the results, instead of the model's own: text with a name a
+        line, or a JSON list (.json).
+    preprocessing : str, optional
+        From an image to what the network takes, instead of the model's own: a pipeline such as
+        `resize 256 | crop 224 | normalize 127 128`.
+    input_shape : str or sequence of int, optional
+        Rows, columns and channels, or how many values, where an .onnx leaves them open:
+        `224x224x3` or (224, 224, 3).
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        A file that is broken, or says what cannot be.
+    ValueError
+        No such model ships, it is another than the one named, or labels or preprocessing that
+        cannot be.
+    """
+    name, expected = parted(os.fspath(name_or_path))
+    path = path_of(name)
+    model = _loaded(str(path), name, _states(path), parse_shape(input_shape))
+    if expected and not model.reference.endswith(f"#{expected}"):
+        raise ValueError(
+            f"the model {name} has other weights, labels or preprocessing than that of {expected}"
+        )
+    names = labels_reference(labels) if labels else ""
+    return _completed(model, names, preprocessing)
+
+
+@lru_cache(maxsize=4)
+def _completed(model: Model, labels: str, preprocessing: str) -> Model:
+    return model.completed(labels, preprocessing)
+
+
+def name_of(reference: str) -> str:
+    """Return what a model is called in file names."""
+    return Path(parted(reference)[0]).stem
+
+
+def parse_shape(given: str | Sequence[int]) -> Shape:
+    """Read rows, columns and channels, such as 224x224x3, or how many values go in."""
+    pieces = given.lower().split("x") if isinstance(given, str) else [str(one) for one in given]
+    if not given:
+        return ()
+    if len(pieces) not in (1, 3) or not all(one.isascii() and one.isdigit() for one in pieces):
+        raise ValueError(f"{given!r} is no shape: give ROWSxCOLSxCHANNELS, such as 224x224x3")
+    return tuple(map(int, pieces))
+
+
+def _states(path: Path) -> tuple[tuple[int, int], ...]:
+    """Return what changes when the file does, or one of those beside an .onnx file."""
+    files = [path]
+    if is_onnx(path):
+        from featcli.models import onnx_file
+
+        files = [*onnx_file.files(path), path.with_suffix(".json")]
+    found = [file.stat() for file in files if file.is_file()]
+    return tuple((one.st_mtime_ns, one.st_size) for one in found)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, name: str, _states: tuple[tuple[int, int], ...], shape: Shape) -> Model:
+    if is_onnx(path):
+        from featcli.models import onnx, onnx_file
+
+        description, runner = onnx.load(Path(path), shape)
+        reference = f"{name}#{onnx_file.identity(Path(path))[:16]}"
+        return Model(description, {}, reference, runner, {"input_shape": sizes(shape)})
+    description, weights = load(path)
+    if shape not in ((), description.network.input):
+        raise ValueError(
+            f"the model {name} takes {sizes(description.network.input)}, not {sizes(shape)}: only "
+            "an .onnx may leave its input open"
+        )
+    return Model(description, weights, f"{name}#{identity(description)[:16]}")
+
+
+def path_of(name_or_path: str | os.PathLike[str]) -> Path:
+    """Find a model's file; raises ValueError if there is none."""
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    if path.suffix == "" and "/" not in text and os.sep not in text:
+        own, path = path, SHIPPED / f"{text}.npz"
+        if not path.is_file():
+            if own.is_file():
+                return own
+            known = shipped()
+            near = nearest(text, known) or f": there are {', '.join(known)}"
+            raise ValueError(f"no model {text!r}{near} (or give the path of an .npz or .onnx file)")
+    elif not path.is_file():
+        raise ValueError(f"no model file {text!r}")
+    return path
+
+
+def is_onnx(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is a model of another maker, by its name."""
+    return os.fspath(path).lower().endswith(".onnx")
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that come with featcli."""
+    return sorted(path.stem for path in SHIPPED.glob("*.npz"))
+
+
+__all__ = ["DEFAULT", "is_onnx", "load_model", "name_of", "parse_shape", "path_of", "shipped"]
