@@ -45,7 +45,10 @@ def size_of(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if not found or found[2].upper() not in _UNITS:
         raise ValueError(f"{text!r} is no size such as 500MB or 2GB")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    size = int(float(found[1]) * _UNITS[found[2].upper()])
+    if size < 1:
+        raise ValueError(f"{text!r} is no size: it must be at least 1B")
+    return size
 
 
 def shown(size: int) -> str:

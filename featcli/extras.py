@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from typing import Any
 
@@ -40,8 +39,10 @@ def extra(module: str, name: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        from importlib.util import find_spec
+
         package = module.partition(".")[0]
-        if sys.modules.get(package, error) is not None and importlib.util.find_spec(package):
+        if sys.modules.get(package, error) is not None and find_spec(package):
             raise UsageError(f"{package} is installed, but cannot be imported: {error}") from error
         raise UsageError(
             f"this needs {package}: install it with: pip install 'featcli[{name}]'"

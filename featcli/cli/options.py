@@ -199,7 +199,7 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
     """Refuse what is no size."""
     if value is None:
         return None
-    from featcli.io.shards import size_of
+    from featcli.budget import size_of
 
     try:
         size_of(value)

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
+from featcli.budget import size_of
 from featcli.errors import UsageError
 from featcli.io.naming import Heading, stem
 from featcli.io.patterns import is_pattern
@@ -72,8 +73,6 @@ class OutputSpec(NamedTuple):
             raise UsageError("--format goes with -o -: a file's kind is its suffix")
         if shard_size and kind is not Kind.SHARDS:
             raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
-        from featcli.io.shards import size_of
-
         size = size_of(shard_size) if shard_size else _SHARD
         writing = WriteOptions(overwrite, not no_sidecar, view, cmap)
         return cls(kind, Path(output or "."), format or "tar", size, writing)

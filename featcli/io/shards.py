@@ -6,7 +6,6 @@ size, between two images.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -21,20 +20,7 @@ from featcli.io.patterns import Pattern
 from featcli.io.sinks import Sink, State, WriteOptions, Written
 from featcli.io.stream import read_tar
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 Completed = Callable[[Path, State], None]
-
-
-def size_of(text: str) -> int:
-    """Read a size such as 500MB; raises ValueError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", text.strip().upper())
-    if not found:
-        raise ValueError(f"{text!r} is no size: write 500MB or 1GB")
-    unit = found[2] if not found[2] or found[2].endswith("B") else f"{found[2]}B"
-    size = int(float(found[1]) * _UNITS[unit])
-    if size < 1:
-        raise ValueError(f"{text!r} is no size: it must be at least 1B")
-    return size
 
 
 class ShardSink(Sink):
