@@ -16,7 +16,6 @@ from pictures import (
     EXACT,
     GRAY,
     RGB,
-    RGBA,
     RNG,
     encoded,
     frame_of,
@@ -112,11 +111,11 @@ def test_sixteen_bit_channels_stored_one_by_one_are_exact(order):
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_compressed_sixteen_bit_channels_stored_one_by_one_lose_depth_and_that_is_said(order):
+def test_compressed_sixteen_bit_channels_stored_one_by_one_are_exact(order):
     pixels = RNG.integers(0, 65536, (5, 7, 3), dtype=np.uint16)
     sample = sample_of(tiff_of(pixels, order, planar=True, pack=zlib.compress))
-    assert np.array_equal(sample.frames[0].data, pixels >> 8)
-    assert sample.notes == ("its 16 bits a channel became 8",)
+    assert np.array_equal(sample.frames[0].data, pixels)
+    assert sample.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -136,22 +135,38 @@ def test_a_tiff_whose_zero_is_white_is_turned_round(dtype):
     assert np.array_equal(values_of(tiff_of(pixels, t262=0)), np.iinfo(dtype).max - pixels)
 
 
-def test_depth_that_is_lost_is_said():
+def test_inks_and_multiplied_colours_of_sixteen_bits_keep_them():
     inks = RNG.integers(0, 65536, (5, 7, 4), dtype=np.uint16)
-    assert "its 16 bits a channel became 8" in sample_of(tiff_of(inks, t262=5)).notes
-    premultiplied = sample_of(tiff_of(inks, t338=1))
-    assert "its 16 bits a channel became 8" in premultiplied.notes
+    paper = 65535 - inks[:, :, 3:].astype(object)
+    expected = paper - (inks[:, :, :3] * paper * 2 + 65535) // (2 * 65535)
+    assert np.array_equal(values_of(tiff_of(inks, t262=5)), expected.astype(np.uint16))
+    alpha = inks[:, :, 3:]
+    multiplied = np.concatenate([np.minimum(inks[:, :, :3], alpha), alpha], axis=2)
+    white = values_of(tiff_of(multiplied, t338=1))
+    assert np.array_equal(white, multiplied[:, :, :3] + (65535 - alpha))
 
 
-def test_a_channel_that_is_left_out_is_said():
-    sample = sample_of(tiff_of(RGBA, t338=0))
-    assert np.array_equal(sample.frames[0].data, RGBA[:, :, :3])
-    assert sample.notes == ("only 3 of its channels are read",)
+@pytest.mark.parametrize("bands", [2, 4, 5, 9])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_channels_that_are_no_transparency_are_maps_like_others(bands, dtype):
+    pixels = RNG.integers(0, 100, (5, 7, bands)).astype(dtype)
+    frame = frame_of(tiff_of(pixels, t338=0, t262=1))
+    assert np.array_equal(frame.data, pixels)
+    assert frame.labels == tuple(map(str, range(bands)))
+    if bands > 3:
+        colour = frame_of(tiff_of(pixels, t338=0, t262=2))
+        assert np.array_equal(colour.data, pixels)
+        assert colour.labels == ("R", "G", "B", *map(str, range(3, bands)))
 
 
-def test_float_colour_is_refused_and_not_called_truncated_only():
-    with pytest.raises(ReadError, match="of a kind that is not read"):
-        sample_of(tiff_of(np.zeros((2, 2, 3), np.float32)))
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "uint64", "uint32"])
+def test_colour_of_every_type_is_read_as_it_is(dtype):
+    pixels = RNG.integers(0, 1000, (5, 7, 3)).astype(dtype)
+    for order in "<>":
+        frame = frame_of(tiff_of(pixels, order))
+        assert frame.labels == ("R", "G", "B")
+        assert frame.data.dtype == dtype
+        assert np.array_equal(frame.data, pixels)
 
 
 # PNM

@@ -27,7 +27,7 @@ from PIL import Image
 
 from featcli.errors import ReadError, UsageError
 from featcli.frame import Step
-from featcli.io.images import background_colour
+from featcli.io.colour import background_colour
 
 # Palettes and other colours
 

@@ -114,7 +114,7 @@ def read_options(given: Reading) -> ReadOptions:
         given.unit, given.background, given.frames, given.layout, max_pixels=given.max_pixels
     )
     if options.background not in ("white", "keep"):
-        from featcli.io.images import background_colour
+        from featcli.io.colour import background_colour
 
         background_colour(options.background)
     return options

@@ -1,132 +1,137 @@
-"""Whether a TIFF is whole: its directories, their values and the pixels that they point to.
+"""Directories of tags, as TIFF has them, and with it EXIF and the index of a multi-picture JPEG.
 
-Asked beforehand, because libtiff says what it misses on stderr, in words of its own. Source:
-TIFF 6.0, section 2; the BigTIFF design of libtiff.
+A value is read when it is asked for, so what is broken and not asked for does no harm. Source:
+TIFF 6.0, section 2; the BigTIFF design of libtiff; EXIF 2.32.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from featcli.errors import ReadError
 
-# The bytes of a value of each type that can say something of pixels.
-_WIDTHS = {1: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8}
-_CODES = {3: "H", 4: "I", 16: "Q"}
-_LAST_OF_PIXELS = 532  # what has a higher number may be missing: notes, profiles
-_COMPRESSION, _PLAIN = 259, 1
-_PIECES = ((273, 279), (324, 325))  # offsets and sizes of strips, of tiles
+ORIENTATION = 274
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
+_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I"}
+_CODES |= {16: "Q", 17: "q", 18: "Q"}
+_ASCII = 2
+_LONGEST = 1 << 26
 
 
 class _Layout(NamedTuple):
     """Classic TIFF, or BigTIFF with its wider fields."""
 
-    order: str
-    first: int
+    order: Literal["<", ">"]
     length: str
     entry: str
     offset: str
-    field: int
 
 
-class _Entry(NamedTuple):
-    """A value of a directory: where it is, and how much."""
+class Directory:
+    """The tags of one picture.
 
-    type: int
-    amount: int
-    position: int
+    Attributes
+    ----------
+    order : str
+        Byte order of the file, `<` or `>`.
+    following : int
+        Where the next directory is said to be; 0 for none.
+    """
 
-    @property
-    def end(self) -> int:
-        return self.position + self.amount * _WIDTHS.get(self.type, 0)
+    def __init__(self, stream: BinaryIO, layout: _Layout, place: int) -> None:
+        self.order = layout.order
+        self._stream = stream
+        width = struct.calcsize("=" + layout.entry)
+        begin = place + struct.calcsize("=" + layout.length)
+        length = _number(stream, layout, place, layout.length) * width
+        stream.seek(begin)
+        data = stream.read(min(length, 1 << 24))
+        if not data or len(data) < length:
+            raise ReadError("truncated TIFF: its directory is cut off")
+        field = struct.calcsize("=" + layout.offset)
+        self._entries: dict[int, tuple[int, int, int]] = {}
+        fields = struct.iter_unpack(layout.order + layout.entry, data)
+        for end, (tag, kind, amount, value) in enumerate(fields, 1):
+            here = begin + end * width - field
+            if amount * _WIDTHS.get(kind, 1) > field:
+                (here,) = struct.unpack(layout.order + layout.offset, value)
+            self._entries.setdefault(tag, (kind, amount, here))
+        self.following = _number(stream, layout, begin + length, layout.offset)
 
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._entries
 
-def check_tiff(stream: BinaryIO) -> None:
-    """Raise ReadError if a directory, or pixels that it speaks of, lie beyond the end."""
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(0)
-    layout = _layout(stream.read(4))
-    for entries in _directories(stream, layout):
-        ends = [entry.end for tag, entry in entries.items() if tag <= _LAST_OF_PIXELS]
-        if max(ends, default=0) > size or _end_of_pixels(stream, layout, entries) > size:
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Return the integers of a tag; none if it is not there or holds others.
+
+        Raises
+        ------
+        ReadError
+            They lie beyond the end of the file.
+        """
+        kind, amount, _ = self._entries.get(tag, (0, 0, 0))
+        if kind not in _CODES:
+            return ()
+        return struct.unpack(f"{self.order}{amount}{_CODES[kind]}", self.raw(tag))
+
+    def number(self, tag: int, default: int) -> int:
+        """Return the first integer of a tag."""
+        return next(iter(self.numbers(tag)), default)
+
+    def raw(self, tag: int) -> bytes:
+        """Return the bytes of a tag; raises ReadError if they lie beyond the end."""
+        kind, amount, place = self._entries.get(tag, (0, 0, 0))
+        size = amount * _WIDTHS.get(kind, 1)
+        self._stream.seek(place)
+        data = self._stream.read(size) if size <= _LONGEST else b""
+        if len(data) < size:
             raise ReadError("truncated TIFF: what its header speaks of lies beyond its end")
-    stream.seek(0)
+        return data
+
+    def orientation(self) -> int:
+        """Return 1 to 8, of whatever type it is stored as; 1 if there is none."""
+        kind, *_ = self._entries.get(ORIENTATION, (0, 0, 0))
+        if kind == _ASCII:
+            text = self.raw(ORIENTATION).rstrip(b"\0 ")
+            found = int(text) if text.isdigit() and len(text) < 3 else 1
+        else:
+            found = self.number(ORIENTATION, 1)
+        return found if 1 <= found <= 8 else 1
 
 
-def _layout(head: bytes) -> _Layout:
-    order = "<" if head[:2] == b"II" else ">"
-    is_big = b"+" in head
-    return (
-        _Layout(order, 8, "Q", "HHQ8s", "Q", 8)
-        if is_big
-        else _Layout(order, 4, "H", "HHI4s", "I", 4)
-    )
+class Directories:
+    """The directories of a file, each read when it is asked for."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        stream.seek(0)
+        head = stream.read(4)
+        orders: dict[bytes, Literal["<", ">"]] = {b"II": "<", b"MM": ">"}
+        order = orders.get(head[:2])
+        if order is None or not {42, 43} & set(head[2:]):
+            raise ReadError("broken TIFF: it does not begin as one")
+        self.is_big = 43 in head[2:]
+        self._stream = stream
+        wide, narrow = _Layout(order, "Q", "HHQ8s", "Q"), _Layout(order, "H", "HHI4s", "I")
+        self._layout = wide if self.is_big else narrow
+        self.first = _number(stream, self._layout, 8 if self.is_big else 4, self._layout.offset)
+
+    def at(self, place: int) -> Directory:
+        """Return the directory at an offset; raises ReadError if it is cut off."""
+        return Directory(self._stream, self._layout, place)
 
 
-def _directories(stream: BinaryIO, layout: _Layout) -> Iterator[dict[int, _Entry]]:
-    seen: set[int] = set()
-    place = _number(stream, layout, layout.first, layout.offset)
-    if not place:
-        raise ReadError("truncated TIFF: its directory is missing")
-    while place and place not in seen:
-        seen.add(place)
-        entries, after = _directory(stream, layout, place)
-        yield entries
-        place = _number(stream, layout, after, layout.offset)
-
-
-def _directory(stream: BinaryIO, layout: _Layout, place: int) -> tuple[dict[int, _Entry], int]:
-    """Return the entries of the directory at `place`, and where they end."""
-    width = struct.calcsize("=" + layout.entry)
-    begin = place + struct.calcsize("=" + layout.length)
-    length = _number(stream, layout, place, layout.length) * width
-    stream.seek(begin)
-    data = stream.read(min(length, 1 << 24))
-    if not data or len(data) < length:
-        raise ReadError("truncated TIFF: its directory is cut off")
-    entries = {}
-    for at, fields in zip(
-        range(begin, begin + length, width),
-        struct.iter_unpack(layout.order + layout.entry, data),
-        strict=True,
-    ):
-        entries[fields[0]] = _entry(layout, at + width - layout.field, *fields[1:])
-    return entries, begin + length
-
-
-def _entry(layout: _Layout, here: int, type: int, count: int, field: bytes) -> _Entry:
-    """Values that fit into the field stand there, others where it points."""
-    if count * _WIDTHS.get(type, 0) > layout.field:
-        here = struct.unpack(layout.order + layout.offset, field)[0]
-    return _Entry(type, count, here)
-
-
-def _end_of_pixels(stream: BinaryIO, layout: _Layout, entries: dict[int, _Entry]) -> int:
-    """Return where the last strip or tile ends; of plain ones the decoder sees that itself."""
-    compression = _values(stream, layout, entries.get(_COMPRESSION))
-    if compression in ((), (_PLAIN,)):
-        return 0
-    ends = [0]
-    for offsets, sizes in _PIECES:
-        starts = _values(stream, layout, entries.get(offsets))
-        lengths = _values(stream, layout, entries.get(sizes))
-        ends += [start + length for start, length in zip(starts, lengths, strict=False)]
-    return max(ends)
-
-
-def _values(stream: BinaryIO, layout: _Layout, entry: _Entry | None) -> tuple[int, ...]:
-    if entry is None or entry.type not in _CODES:
-        return ()
-    stream.seek(entry.position)
-    width = _WIDTHS[entry.type]
-    data = stream.read(min(entry.amount * width, 1 << 28))
-    return struct.unpack(
-        f"{layout.order}{len(data) // width}{_CODES[entry.type]}",
-        data[: len(data) // width * width],
-    )
+def exif_orientation(data: bytes) -> int | None:
+    """Return the orientation that an EXIF block asks for; None if the block is broken."""
+    data = data.removeprefix(b"Exif\0\0")
+    if not data:
+        return 1
+    with contextlib.suppress(ReadError, struct.error):
+        directories = Directories(io.BytesIO(data))
+        return directories.at(directories.first).orientation()
+    return None
 
 
 def _number(stream: BinaryIO, layout: _Layout, place: int, code: str) -> int:

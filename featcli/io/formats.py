@@ -18,20 +18,40 @@ _BEGINNINGS = {
     npy.MAGIC: "npy",
     b"PK\x03\x04": "npz",
     b"PK\x05\x06": "npz",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
 }
+# Brands of the ISO base media file format (ISO/IEC 23008-12, annex B; AVIF, section 6).
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
+_BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "HEIF")
+_BRANDS |= dict.fromkeys((b"mif1", b"msf1"), "HEIF")
 READABLE = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, .npy, .npz or a tar of these"
 _PICTURES = "png apng jpg jpeg jpe jfif mpo tif tiff bmp dib gif webp pnm pbm pgm ppm"
+_PICTURES += " avif avifs heic heif hif jxl jp2 j2k jpf jpx"
 SUFFIXES = frozenset(f".{name}" for name in (*_PICTURES.split(), "npy", "npz", "tar"))
 
 
 def sniff(head: bytes) -> str | None:
-    """Say what the first `HEAD` bytes begin: a format of Pillow's, npy, npz, tar; else None."""
+    """Say what the first `HEAD` bytes begin: a format of pictures, npy, npz, tar; else None."""
     for beginning, name in _BEGINNINGS.items():
         if head.startswith(beginning):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
+        return "WebP"
+    if head[4:8] == b"ftyp" and (brand := _brand(head)):
+        return brand
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n#":
-        return "PPM"
+        return "PNM"
     is_empty_tar = len(head) >= HEAD and not any(head[:HEAD])  # nothing but its end
     return "tar" if head[257:262] == b"ustar" or is_empty_tar else None
+
+
+def _brand(head: bytes) -> str | None:
+    """Return what an ISO media file is by its brand, and by those it is compatible with."""
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, size, 4))]
+    if brands[0] in (b"mif1", b"msf1"):  # general ones: the others say more
+        brands = [*brands[1:], brands[0]]
+    return next((_BRANDS[one] for one in brands if one in _BRANDS), None)

@@ -10,7 +10,7 @@ from featcli.errors import ReadError
 from featcli.frame import Step
 
 MAX_PIXELS = 250_000_000
-_BOUNDS = ("max_pixels", "max_memory")  # which change no result
+_BOUNDS = ("max_pixels", "max_memory", "strict")  # which change no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class ReadOptions:
         decodes it exactly.
     max_memory : int
         Bytes that the process may take; an input that needs more is refused before it is decoded.
+    icc : {"ignore", "srgb"}
+        Colours as they are stored, or converted to sRGB by the profile that the file carries.
+    strict : bool
+        Refuse an input that there is a note on.
     """
 
     unit: bool = False
@@ -47,6 +51,8 @@ class ReadOptions:
     as_bytes: bool = False
     fast: Step | None = None
     max_memory: int = budget.DEFAULT
+    icc: Literal["ignore", "srgb"] = "ignore"
+    strict: bool = False
 
     def history(self) -> tuple[Step, ...]:
         """Return the step that says how the file was read, if not by the defaults."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from featcli.errors import ReadError
-from featcli.io.options import check_pixels
+from featcli.io.raster import Job, Raster, gray_or_rgb
 
 Array = npt.NDArray[Any]
 _LONGEST_HEADER = 1 << 16
@@ -37,23 +38,8 @@ class Header(NamedTuple):
         return np.dtype("u1" if self.maxval < 256 else ">u2")
 
 
-def read_pnm(stream: BinaryIO, max_pixels: int, notes: list[str]) -> tuple[Array, int]:
-    """Read the first picture of a PNM file.
-
-    Parameters
-    ----------
-    stream : binary file, seekable
-        At its beginning.
-    max_pixels : int
-        A picture of more is refused.
-    notes : list of str
-        Takes a note if further pictures follow.
-
-    Returns
-    -------
-    data : ndarray of uint8 or uint16, (rows, cols, 1 or 3)
-    maxval : int
-        The value that the file declares to be full brightness.
+def read_pnm(stream: BinaryIO, job: Job) -> Iterator[Raster]:
+    """Yield the first picture of a PNM file; its maxval is full brightness.
 
     Raises
     ------
@@ -61,16 +47,16 @@ def read_pnm(stream: BinaryIO, max_pixels: int, notes: list[str]) -> tuple[Array
         Broken or truncated, or more pixels than allowed.
     """
     header = _header(stream)
-    check_pixels(header.shape[0], header.shape[1], max_pixels)
+    job.reserve(*header.shape, header.dtype.itemsize)
     if header.kind <= 3:
         data = _plain(stream.read(), header)
     else:
         data = _raw(stream, header)
         if stream.read(2)[:1] == b"P":
-            notes.append("has several pictures, of which the first is read")
+            job.note("has several pictures, of which the first is read")
     if data.max() > header.maxval:
         raise ReadError(f"broken PNM: a value is larger than its maxval {header.maxval}")
-    return data, header.maxval
+    yield gray_or_rgb(data, header.maxval)
 
 
 def _header(stream: BinaryIO) -> Header:

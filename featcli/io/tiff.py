@@ -1,75 +1,202 @@
-"""What a TIFF says of its numbers that Pillow does not pass on (TIFF 6.0, sections 3, 8 and 19)."""
+"""TIFF and BigTIFF: which of its pictures is read, and what their numbers mean.
+
+Photometric interpretations, subfiles and extra samples are those of TIFF 6.0 and of its technical
+notes 1 and 2. How the numbers come out of strips and tiles stands in `strips`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-Array = npt.NDArray[Any]
-_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _FORMAT = 258, 262, 277, 284, 339
-_SIGNED = 2
-_WHITE_IS_ZERO, _INKS = 0, 5
+from featcli.errors import ReadError
+from featcli.io import page as pages
+from featcli.io import strips
+from featcli.io.directories import Directories, Directory
+from featcli.io.page import Page
+from featcli.io.raster import SEVERAL, Alpha, Array, Job, Raster, Space
 
-
-def _tags(image: Image.Image, tag: int, default: int) -> tuple[int, ...]:
-    found = getattr(image, "tag_v2", {}).get(tag, default)
-    return tuple(found) if isinstance(found, tuple) else (int(found),)
-
-
-def depth_of(image: Image.Image) -> int:
-    """Return the bits of a sample."""
-    return max(_tags(image, _BITS, 1))
+_SUBFILE, _OLD_SUBFILE, _SUBDIRECTORIES, _PALETTE, _INKS, _EXTRA, _PROFILE = (
+    *(254, 255, 330, 320, 332, 338, 34675),
+)
+_COLOURS = {pages.RGB: 3, pages.SEPARATED: 4, pages.YCBCR: 3, pages.CIELAB: 3, pages.ICCLAB: 3}
+_SENSOR = "is a camera's raw picture: the values of its sensor are read, not developed to colours"
+_LOOKED_AT = 64  # directories that may stand between the first picture and the second
 
 
-def is_planar(image: Image.Image) -> bool:
-    """Say whether each channel is stored on its own."""
-    return _tags(image, _PLANAR, 1)[0] == 2
+def read_tiff(stream: BinaryIO, job: Job) -> Iterator[Raster]:
+    """Yield the first full picture of a TIFF, or all of them.
 
-
-def order_of(image: Image.Image) -> str:
-    """Return the byte order, "L" or "B"."""
-    return "L" if getattr(image, "tag_v2", None) and image.tag_v2.prefix == b"II" else "B"  # type: ignore[attr-defined]
-
-
-def exact(image: Image.Image, data: Array, top: int, notes: list[str]) -> tuple[Array, int]:
-    """Give the values that Pillow read the sign, the range and the direction of the file.
-
-    Parameters
-    ----------
-    image : Image
-        Loaded.
-    data : ndarray, (rows, cols, channels)
-        As Pillow reads it.
-    top : int
-        The largest value of its type.
-    notes : list of str
-        Takes a note if a channel was left out.
-
-    Returns
-    -------
-    data, top
-        Of the type of the file.
+    Raises
+    ------
+    ReadError
+        Truncated, broken, a camera's raw file, or of a kind that is not read.
     """
-    photometric = _tags(image, _PHOTOMETRIC, 1)[0]
-    if _tags(image, _SAMPLES, 1)[0] > data.shape[2] and photometric != _INKS:
-        notes.append(f"only {data.shape[2]} of its channels are read")
-    dtype = _type_of(image, data)
-    if dtype != data.dtype:
-        return data.astype(dtype), int(np.iinfo(dtype).max)
-    if data.dtype == np.uint16:
-        top = min(top, 2 ** depth_of(image) - 1)
-        # Pillow turns white and black round for 8 bits, not for more.
-        data = top - data if photometric == _WHITE_IS_ZERO and data.shape[2] == 1 else data
-    return data, top
+    if _starts_as_raw(stream):
+        raise ReadError(strips.RAW)
+    pictures = _pictures(Directories(stream), job)
+    for tags in pictures:
+        if not job.wants_all:
+            if next(itertools.islice(pictures, 1), None):
+                job.note(SEVERAL)
+            yield _raster(stream, tags, job)
+            return
+        yield _raster(stream, tags, job)
 
 
-def _type_of(image: Image.Image, data: Array) -> np.dtype[Any]:
-    """Return the type of the file where Pillow took another: it has int32 and uint8 alone."""
-    if data.shape[2] > 1 or data.dtype not in (np.uint8, np.int32):
-        return data.dtype
-    depth = depth_of(image)
-    signed = _tags(image, _FORMAT, 1)[0] == _SIGNED
-    return np.dtype(f"{'int' if signed else 'uint'}{depth}") if depth in (8, 16, 32) else data.dtype
+def _starts_as_raw(stream: BinaryIO) -> bool:
+    """Say whether it is one of Canon's or Phase One's, whose first picture is a preview."""
+    stream.seek(8)
+    return stream.read(4) in (b"CR\2\0", b"IIII", b"MMMM")
+
+
+def _pictures(files: Directories, job: Job) -> Iterator[Directory]:
+    """Yield the directories of full pictures: no thumbnails, no levels of a pyramid, no masks."""
+    found, reduced = 0, None
+    for tags in _chain(files, job):
+        picture = max((tags, *_below(files, tags)), key=_area)
+        if _is_reduced(picture) or _is_mask(picture):
+            reduced = reduced or picture
+            continue
+        found += 1
+        yield picture
+    if not found and reduced:
+        job.note("the only picture in it calls itself a reduced one")
+        yield reduced
+
+
+def _chain(files: Directories, job: Job) -> Iterator[Directory]:
+    """Yield the directories that follow each other; of one frame no more than may matter."""
+    seen: set[int] = set()
+    place = files.first
+    if not place:
+        raise ReadError("truncated TIFF: its directory is missing")
+    while place and place not in seen:
+        seen.add(place)
+        try:
+            tags = files.at(place)
+            is_picture = _area(tags) > 0
+        except ReadError:
+            if job.wants_all or len(seen) == 1:
+                raise
+            is_picture = False
+        if not is_picture and len(seen) > 1:
+            job.note("what follows its first picture cannot be read: no directory is there")
+            return
+        yield tags
+        place = tags.following
+        if not job.wants_all and len(seen) > _LOOKED_AT:
+            return
+
+
+def _below(files: Directories, tags: Directory) -> list[Directory]:
+    """Return the directories that hang below one: the full picture of a thumbnail, often."""
+    found = []
+    with contextlib.suppress(ReadError, struct.error):
+        for place in tags.numbers(_SUBDIRECTORIES)[:_LOOKED_AT]:
+            found.append(files.at(place))
+    return found
+
+
+def _area(tags: Directory) -> int:
+    return tags.number(pages.ROWS, 0) * tags.number(pages.COLS, 0)
+
+
+def _is_reduced(tags: Directory) -> bool:
+    return bool(tags.number(_SUBFILE, 0) & 1) or tags.number(_OLD_SUBFILE, 1) == 2
+
+
+def _is_mask(tags: Directory) -> bool:
+    return bool(tags.number(_SUBFILE, 0) & 4)
+
+
+def _raster(stream: BinaryIO, tags: Directory, job: Job) -> Raster:
+    page = Page.of(tags)
+    job.reserve(*page.padded, page.samples, (page.bits + 7) // 8)
+    data, top = strips.samples(stream, tags, page, job)
+    space, colours = _space(page, tags)
+    if page.photometric in (pages.MOSAIC, pages.LINEAR):
+        job.note(_SENSOR)
+    if page.photometric == pages.WHITE_IS_ZERO and data.dtype.kind == "u":
+        data[:, :, 0] = top - data[:, :, 0]
+    if page.photometric == pages.INDEXED:
+        data = _coloured(data, tags, page, job)
+        space, top = "RGB", 255
+    elif space == "LAB":
+        data, top = _lab(data, page), 255 if page.bits == 8 else 65535
+    extra = tags.numbers(_EXTRA)[:1]
+    has_alpha = page.samples == colours + 1 and extra in ((1,), (2,))
+    if page.samples > colours and not has_alpha:
+        space = "RGB" if space == "RGB" else "maps"
+    alpha: Alpha = "" if not has_alpha else "premultiplied" if extra == (1,) else "straight"
+    return Raster(data, space, top, alpha, _orientation(tags, job), _profile(tags, job))
+
+
+def _space(page: Page, tags: Directory) -> tuple[Space, int]:
+    """Return what the channels are, and how many of them are colours."""
+    colours = _COLOURS.get(page.photometric, 1)
+    if page.samples < colours or (page.format == pages.SIGNED and colours == 1 < page.samples):
+        return "maps", page.samples
+    if page.photometric == pages.LINEAR:
+        return ("RGB", 3) if page.samples == 3 else ("maps", page.samples)
+    if page.photometric == pages.SEPARATED:
+        is_cmyk = tags.number(_INKS, 1) == 1 and page.format == pages.UNSIGNED
+        return ("CMYK", 4) if is_cmyk else ("maps", page.samples)
+    if page.photometric in (pages.CIELAB, pages.ICCLAB):
+        known = page.samples == 3 and page.bits in (8, 16) and page.format != pages.FLOAT
+        return ("LAB", 3) if known else ("maps", page.samples)
+    return ("RGB", 3) if colours == 3 else ("gray", 1)
+
+
+def _coloured(data: Array, tags: Directory, page: Page, job: Job) -> Array:
+    """Look up the colours of a palette: 16 bits in the file, of which 8 are the custom."""
+    table: Array = np.array(tags.numbers(_PALETTE), np.uint16)
+    size = len(table) // 3
+    if not size:
+        raise ReadError("broken TIFF: its palette is missing")
+    table = table[: 3 * size].reshape(3, size).T
+    if table.max() > 255:  # else its writer has stored bytes
+        if (table != (table >> 8) * 257).any() and (table & 255).any():
+            job.note("the 16-bit colours of its palette became 8-bit")
+        table = table >> 8
+    if data[:, :, 0].max() >= size:
+        job.note("some of its pixels have no colour in its palette and are black")
+        table = np.concatenate([table, np.zeros((int(data.max()) + 1 - size, 3), np.uint16)])
+    colours = table.astype(np.uint8)[data[:, :, 0]]
+    return np.concatenate([colours, data[:, :, 1:]], axis=2) if page.samples > 1 else colours
+
+
+def _lab(data: Array, page: Page) -> Array:
+    """Return L from 0 to 100, and a and b: signed in CIELab, moved up by half in ICCLab."""
+    lab = data.view(f"u{data.dtype.itemsize}").astype(np.float32)
+    one = 1 << page.bits - 8  # of a and b, in steps of the file
+    half = np.float32(128 * one)
+    # ICC.1 has 16 bits of L end at 0xff00, as those of a and b do.
+    lab[:, :, 0] *= 100 / (255 * one if page.photometric == pages.ICCLAB else (1 << page.bits) - 1)
+    signed = page.photometric == pages.CIELAB
+    moved = lab[:, :, 1:3] - (2 * half * (lab[:, :, 1:3] >= half) if signed else half)
+    lab[:, :, 1:3] = moved / one
+    return lab
+
+
+def _orientation(tags: Directory, job: Job) -> int:
+    try:
+        return tags.orientation()
+    except ReadError:
+        job.note("its orientation cannot be read and is not applied")
+        return 1
+
+
+def _profile(tags: Directory, job: Job) -> bytes:
+    if job.options.icc == "ignore":
+        return b""
+    try:
+        return tags.raw(_PROFILE)
+    except ReadError:
+        job.note("its colour profile cannot be read and is not applied")
+        return b""

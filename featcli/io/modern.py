@@ -1,0 +1,83 @@
+"""Formats that the extra `formats` reads: HEIF, JPEG XL and JPEG 2000, with their whole depth."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from featcli.errors import ReadError
+from featcli.io.optional import decoder
+from featcli.io.raster import SEVERAL, Array, Job, Raster, gray_or_rgb
+
+_LARGEST_FILE = 1 << 31
+_TOPS = {1: 255, 2: 65535}
+
+
+def read_heif(stream: BinaryIO, job: Job) -> Iterator[Raster]:
+    """Yield the primary picture of a HEIF, or all; it is upright already."""
+    library = decoder("pillow_heif", "HEIF")
+    try:
+        file = library.open_heif(stream, convert_hdr_to_8bit=False)
+    except (ValueError, SyntaxError, EOFError, OSError) as error:
+        raise ReadError(f"broken HEIF: {error}") from error
+    order = [file.primary_index, *(n for n in range(len(file)) if n != file.primary_index)]
+    if len(order) > 1 and not job.wants_all:
+        job.note(SEVERAL)
+    for number in order if job.wants_all else order[:1]:
+        image = file[number]
+        cols, rows = image.size
+        job.reserve(rows, cols, 4, 1 + (";16" in image.mode))
+        data = np.asarray(image)
+        top = _TOPS[data.dtype.itemsize]  # pillow-heif spreads 10 and 12 bits to 16
+        yield gray_or_rgb(data, top, profile=image.info.get("icc_profile") or b"")
+
+
+def read_jxl(stream: BinaryIO, job: Job) -> Iterator[Raster]:
+    """Yield the picture of a JPEG XL, or all its frames; it is upright already."""
+    codecs = decoder("imagecodecs", "JPEG XL")
+    found = _decoded(lambda data: codecs.jpegxl_decode(data), stream, "JPEG XL")
+    is_several = found.ndim == 4 or (found.ndim == 3 and found.shape[2] > 5)
+    frames = found if is_several else found[np.newaxis]
+    if len(frames) > 1 and not job.wants_all:
+        job.note(SEVERAL)
+    for data in frames if job.wants_all else frames[:1]:
+        yield _of_any_type(data)
+
+
+def read_jp2(stream: BinaryIO, job: Job) -> Iterator[Raster]:
+    """Yield the picture of a JPEG 2000 file or codestream."""
+    codecs = decoder("imagecodecs", "JPEG 2000")
+    _reserve_jp2(stream, job)
+    found = _decoded(lambda data: codecs.jpeg2k_decode(data), stream, "JPEG 2000")
+    yield _of_any_type(found)
+
+
+def _reserve_jp2(stream: BinaryIO, job: Job) -> None:
+    """Look for the size in the codestream (ITU T.800, section A.5.1)."""
+    head = stream.read(1 << 16)
+    at = head.find(b"\xff\x4f\xff\x51")
+    stream.seek(0)
+    if at < 0 or len(head) < at + 42:
+        raise ReadError("broken or truncated JPEG 2000: its header makes no sense")
+    right, below, left, top = struct.unpack(">4I", head[at + 8 : at + 24])
+    (components,) = struct.unpack(">H", head[at + 40 : at + 42])
+    job.reserve(max(below - top, 0), max(right - left, 0), components)
+
+
+def _decoded(decode: Any, stream: BinaryIO, kind: str) -> Array:
+    try:
+        return np.asarray(decode(stream.read(_LARGEST_FILE)))
+    except Exception as error:  # it raises what its decoders raise
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ReadError(f"broken or truncated {kind}: {reason}") from error
+
+
+def _of_any_type(data: Array) -> Raster:
+    data = data[:, :, np.newaxis] if data.ndim == 2 else data
+    top = 1 if data.dtype.kind == "f" else int(np.iinfo(data.dtype).max)
+    if data.shape[2] > 4:
+        return Raster(data, "maps", top)
+    return gray_or_rgb(data, top)
