@@ -41,6 +41,10 @@ _PLAIN_HEADER = re.compile(
 )
 
 
+class NotNumbersError(ReadError):
+    """An array holds text, objects or numbers of a type that is not read."""
+
+
 class Header(NamedTuple):
     """What a .npy file says of its array."""
 
@@ -153,7 +157,7 @@ def _parse_any(version: int, rest: bytes) -> Header:
 
 def _check(header: Header) -> None:
     if header.dtype.kind not in "biuf" or header.dtype.itemsize > 8:
-        raise ReadError(
+        raise NotNumbersError(
             f"its elements are of type {header.dtype}; integers or floats of up to 64 bits are read"
         )
     # True is an int to isinstance, and no length.
@@ -177,7 +181,9 @@ def write(stream: BinaryIO, array: Array) -> None:
 
 
 def load_archive(
-    path: str | os.PathLike[str] | BinaryIO, most: int = budget.DEFAULT
+    path: str | os.PathLike[str] | BinaryIO,
+    most: int = budget.DEFAULT,
+    others: list[str] | None = None,
 ) -> dict[str, Array]:
     """Read every array of the .npz file at `path` (or open there), by name.
 
@@ -186,6 +192,9 @@ def load_archive(
     path : path or binary file, seekable
     most : int
         How many bytes the arrays may take.
+    others : list of str, optional
+        Takes the reason for each array that is left out because it holds no numbers; without it
+        such a file is refused.
 
     Raises
     ------
@@ -200,7 +209,15 @@ def load_archive(
                 f"its arrays take {budget.shown(size)}, {budget.shown(most)} are allowed",
                 size,
             )
-        return {name: _entry(archive, entry) for name, entry in entries.items()}
+        found = {}
+        for name, entry in entries.items():
+            try:
+                found[name] = _entry(archive, entry)
+            except NotNumbersError as error:
+                if others is None:
+                    raise
+                others.append(str(error))
+        return found
 
 
 @contextlib.contextmanager
@@ -265,7 +282,7 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
             stream.read(1)  # at its end the checksum is compared
             return array
         except ReadError as error:
-            raise ReadError(f"{entry.filename}: {error}") from error
+            raise type(error)(f"{entry.filename}: {error}") from error
 
 
 class ArchiveWriter:

@@ -111,7 +111,13 @@ def _watch(step: Step, frame: Frame, results: list[Frame]) -> None:
 def read_options(given: Reading) -> ReadOptions:
     """Return how inputs are read; raises UsageError for a colour that is none."""
     options = ReadOptions(
-        given.unit, given.background, given.frames, given.layout, max_pixels=given.max_pixels
+        given.unit,
+        given.background,
+        given.frames,
+        given.layout,
+        max_pixels=given.max_pixels,
+        icc=given.icc,
+        strict=given.strict,
     )
     if options.background not in ("white", "keep"):
         from featcli.io.colour import background_colour

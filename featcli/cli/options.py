@@ -101,6 +101,20 @@ def reading() -> list[click.Parameter]:
             show_default=True,
             help="Refuse a picture of more before decoding it.",
         ),
+        _option(
+            "Input",
+            "--icc",
+            **choice(["ignore", "srgb"]),
+            default="ignore",
+            show_default=True,
+            help="Convert colours to sRGB by the profile that the file carries.",
+        ),
+        _option(
+            "Input",
+            "--strict",
+            is_flag=True,
+            help="Refuse what there is a note on; look for damage to JPEGs more closely.",
+        ),
     ]
 
 
@@ -121,7 +135,7 @@ def arguments() -> Described:
     """What is read."""
     return Described(
         "inputs",
-        "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM), arrays (.npy, .npz), a .tar of these, "
+        "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ...), arrays (.npy, .npz), a .tar of these, "
         "folders or globs; what is named twice is done once. Without any, or for -, standard "
         "input: an image, an array, a tar stream, or a list of paths.",
         nargs=-1,

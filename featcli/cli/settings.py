@@ -30,6 +30,8 @@ class Reading(NamedTuple):
     frames: Literal["first", "all"] = "first"
     layout: Literal["hwc", "chw"] = "hwc"
     max_pixels: int = MAX_PIXELS
+    icc: Literal["ignore", "srgb"] = "ignore"
+    strict: bool = False
     decode: Literal["exact", "fast"] = "exact"
 
 

@@ -23,14 +23,17 @@ def read(
     background: str = "white",
     layout: Literal["hwc", "chw"] = "hwc",
     max_pixels: int = MAX_PIXELS,
+    icc: Literal["ignore", "srgb"] = "ignore",
+    strict: bool = False,
 ) -> Frame:
     """Read an image or an array as a frame.
 
     Parameters
     ----------
     path : path
-        PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, .npy, or .npz with one array; recognised by its
-        bytes. Of several frames the first is read.
+        PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, AVIF, .npy, or .npz with one array, and with the
+        extra `formats` HEIF, JPEG XL and JPEG 2000; recognised by its bytes. Of several frames
+        the first is read.
     unit : bool
         Scale integers to 0..1 by their type's range.
     background : str
@@ -39,6 +42,11 @@ def read(
         Where the channels of a 3-D array are.
     max_pixels : int
         A picture of more is refused before it is decoded.
+    icc : {"ignore", "srgb"}
+        Colours as they are stored, or converted to sRGB by the profile that the file carries.
+    strict : bool
+        Refuse a file that the command would note something on: depth that is lost, a frame that is
+        left out, damage.
 
     Returns
     -------
@@ -50,7 +58,7 @@ def read(
     ReadError
         No such file, or one that cannot be read; the message names it.
     """
-    options = ReadOptions(unit, background, "first", layout, max_pixels)
+    options = ReadOptions(unit, background, "first", layout, max_pixels, icc=icc, strict=strict)
     sample = read_file(Path(path), Path(path).stem, options)
     if len(sample.frames) != 1:
         raise ReadError(f"{path}: holds {len(sample.frames)} arrays, not one")

@@ -39,12 +39,16 @@ def read_stream(
     if found == "npy":
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        return _from_arrays({"": npy.read(stream, size)}, source, options, path)
-    if found == "npz":
-        return _from_arrays(npy.load_archive(stream, options.max_memory), source, options, path)
-    if found in (None, "tar"):
+        sample = _from_arrays({"": npy.read(stream, size)}, source, options, path)
+    elif found == "npz":
+        sample = _from_archive(stream, source, options, path)
+    elif found in (None, "tar"):
         raise ReadError(f"not an image or array that featcli reads ({READABLE})")
-    return _from_picture(stream, str(found), source, options)
+    else:
+        sample = _from_picture(stream, str(found), source, options)
+    if options.strict and sample.notes:
+        raise ReadError(f"--strict: {'; '.join(sample.notes)}")
+    return sample
 
 
 def is_vector(path: Path) -> bool:
@@ -77,6 +81,23 @@ def _from_picture(stream: BinaryIO, format: str, source: Source, options: ReadOp
     history = options.history()
     frames = [Frame(one.data, one.labels, source, one.part, history) for one in pictures]
     return Sample(source, tuple(frames), notes)
+
+
+def _from_archive(
+    stream: BinaryIO, source: Source, options: ReadOptions, path: Path | None
+) -> Sample:
+    """Read an .npz; what is no map and no vector beside others that are is left out."""
+    others: list[str] = []
+    arrays = npy.load_archive(stream, options.max_memory, others)
+    for name, data in list(arrays.items()) if len(arrays) > 1 else ():
+        if not data.ndim or not data.size:
+            others.append(f"{name}.npy: an array of the shape {data.shape}")
+            del arrays[name]
+    if not arrays and others:
+        raise ReadError(others[0])
+    sample = _from_arrays(arrays, source, options, path)
+    left_out = tuple(f"an array is left out: {reason}" for reason in others)
+    return sample._replace(notes=(*sample.notes, *left_out))
 
 
 def _from_arrays(
