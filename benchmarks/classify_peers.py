@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from featcli.models.model import Model
+from featcli.models.network import Placed
+from featcli.models.operations.add import Add
+from featcli.models.operations.conv import Conv
 
 ORT_SCRIPT = """
 import sys, numpy as np, onnxruntime as ort
@@ -61,13 +64,14 @@ def to_onnx(model: Model, path: Path) -> None:
     current = "x"
     for node in model.description.network.nodes:
         before = current
-        for name, one in node.operations:
-            if one.kind != "conv":
+        for placed in node.operations:
+            name, one = placed.name, placed.operation
+            if not isinstance(one, Conv):
                 continue
             weight = np.moveaxis(model.weights[f"{name}.weight"], (3, 2), (0, 1))
             given = [current, constant(f"{name}.w", weight)]
             given.append(constant(f"{name}.b", model.weights[f"{name}.bias"]))
-            stride, groups = one.options["stride"], one.options["groups"]
+            stride, groups = one.stride, one.groups
             nodes.append(
                 helper.make_node(
                     "Conv",
@@ -81,10 +85,10 @@ def to_onnx(model: Model, path: Path) -> None:
                 )
             )
             current = name
-            if one.activation == "relu6":
+            if placed.activation:
                 current = f"{name}.relu6"
                 nodes.append(helper.make_node("Clip", [name, "zero", "six"], [current]))
-        if node.layer and node.layer.skip:
+        if isinstance(node.operations[-1].operation, Add):
             nodes.append(helper.make_node("Add", [current, before], [node.name]))
             current = node.name
     nodes.append(helper.make_node("GlobalAveragePool", [current], ["pool"], name="pool"))
@@ -125,22 +129,25 @@ def torch_network(model: Model) -> object:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.inner(x)
 
-    def conv(name: str, one: object) -> list[nn.Module]:
+    def conv(placed: Placed) -> list[nn.Module]:
+        name, one = placed.name, placed.operation
+        assert isinstance(one, Conv)
         weight = torch.from_numpy(
             np.moveaxis(model.weights[f"{name}.weight"], (3, 2), (0, 1)).copy()
         )
-        stride, groups = one.options["stride"], one.options["groups"]
+        stride, groups = one.stride, one.groups
         size, c_in = weight.shape[2], weight.shape[1] * groups
         padding = size // 2 if stride == 1 else 0
         made = nn.Conv2d(c_in, weight.shape[0], size, stride, padding, 1, groups)
         made.weight.data, made.bias.data = weight, torch.from_numpy(model.weights[f"{name}.bias"])
         found: list[nn.Module] = [made if stride == 1 else Same(made)]
-        return found + ([nn.ReLU6(inplace=True)] if one.activation == "relu6" else [])
+        return found + ([nn.ReLU6(inplace=True)] if placed.activation else [])
 
     parts: list[nn.Module] = []
     for node in model.description.network.nodes:
-        inner = [m for name, one in node.operations if one.kind == "conv" for m in conv(name, one)]
-        if node.layer and node.layer.skip:
+        own = node.operations
+        inner = [m for one in own if isinstance(one.operation, Conv) for m in conv(one)]
+        if isinstance(own[-1].operation, Add):
             inner = [Skip(nn.Sequential(*inner))]
         parts += inner
     dense = nn.Linear(1280, 1000)

@@ -39,9 +39,9 @@ from featcli.models.learning.architectures import build, parameters, shapes
 from featcli.models.learning.augmentation import parse_augmentation
 from featcli.models.learning.batches import Scale
 from featcli.models.learning.chain import Chain
-from featcli.models.learning.loss import cross_entropy
 from featcli.models.learning.starting import initial
 from featcli.models.learning.training import Recipe, Training, scale_of
+from featcli.models.operations._losses import cross_entropy
 
 THREADS = 2
 SPEED = (("lenet", (28, 28, 1)), ("tiny-vgg", (28, 28, 1)), ("tiny-vgg", (64, 64, 3)))
@@ -111,20 +111,21 @@ def profile(arch: str, shape: tuple[int, ...], rounds: int = 60) -> str:
     network = build(arch, shape, 10)
     weights = initial(network, 0)
     chain, scale = Chain(network.nodes[:-1], weights), Scale((128.0,), (64.0,))
+    draws = np.zeros(32, np.uint64)
     spent: dict[str, Counter[str]] = {name: Counter() for name in ("y", "dw", "dx")}
     for number in range(rounds):
         indices = np.arange(32) + 32 * (number % 16)
         x = scale.lay_out(data.take(indices))
-        for name, layer in chain:
+        for name, layer in chain:  # whose operations stand in a row
             begin = time.perf_counter()
-            x = layer.forward(x, True)
+            x = layer.forward(x, draws)
             spent["y"][name] += time.perf_counter() - begin
         _, dy = cross_entropy(x, data.classes[indices])
         for place, (name, layer) in reversed(list(enumerate(chain))):
             begin = time.perf_counter()
-            layer.learn(dy)
+            layer.weight_grads(dy)
             middle = time.perf_counter()
-            dy = layer.pass_back(dy) if place else dy
+            dy = layer.input_grad(dy) if place else dy
             spent["dw"][name] += middle - begin
             spent["dx"][name] += time.perf_counter() - middle
     rows = [("layer", "forward, ms", "gradient of its weights, ms", "way back, ms")]

@@ -52,6 +52,25 @@ class Filter:
     bias: float = 0.0
 
 
+@dataclass(frozen=True)
+class Function:
+    """A function of one value.
+
+    Attributes
+    ----------
+    name : str
+    formula : str
+        In `x`, with numbers, + - * / and the functions max, min, exp, log, tanh, abs and sqrt, such
+        as `max(x, 0)`: by it a page computes the function and draws it.
+    text : str
+        What it does, as the end of a sentence.
+    """
+
+    name: str
+    formula: str
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Sum:
     """Weighted sums over windows: a convolution, or a mixture of channels.
@@ -60,14 +79,14 @@ class Sum:
     ----------
     filters : tuple of Filter
         One for each channel of the result.
-    activation : str
+    activation : Function, optional
         What follows.
     rounded : bool
         Whether the sum is rounded to a whole number.
     """
 
     filters: tuple[Filter, ...]
-    activation: str = "none"
+    activation: Function | None = None
     rounded: bool = False
 
 
@@ -85,7 +104,7 @@ class Affine:
 class Activate:
     """A function of every value."""
 
-    name: str
+    function: Function
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +136,7 @@ class Dense:
 
     weight: Array
     bias: Array
-    activation: str = "none"
+    activation: Function | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +148,14 @@ class Softmax:
 class Add:
     """The sum of two inputs, cell by cell."""
 
-    activation: str = "none"
+    activation: Function | None = None
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Several inputs side by side: `sizes` of each, in channels or in values of a vector."""
+
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -139,7 +165,7 @@ class Opaque:
     text: str = ""
 
 
-Rule = Sum | Affine | Activate | Pool | Pick | Flatten | Dense | Softmax | Add | Opaque
+Rule = Sum | Affine | Activate | Pool | Pick | Flatten | Dense | Softmax | Add | Concat | Opaque
 
 
 @dataclass(frozen=True, eq=False)

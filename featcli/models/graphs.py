@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli.models.layers import Shape
 from featcli.models.network import Row
 from featcli.models.network import sizes as written
+from featcli.models.operations import Shape
 
 Array = npt.NDArray[Any]
 LARGEST = 1 << 28  # numbers in one tensor: a gigabyte of float32

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from featcli.models.files import identity, load
 from featcli.models.labels import labels_reference
-from featcli.models.layers import Shape
 from featcli.models.model import Model
 from featcli.models.network import sizes
+from featcli.models.operations import Shape
 from featcli.models.references import parted
 from featcli.stage import nearest
 

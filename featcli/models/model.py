@@ -226,8 +226,8 @@ class Model:
         """Run once and return what several layers give, by name; see `run`."""
         return self._runner.run(np.asarray(x), names)
 
-    def inside(self, layer: str, x: npt.ArrayLike) -> dict[str, Array]:
-        """Return what each operation of a layer gives, by name, from what reaches the layer.
+    def every(self, x: npt.ArrayLike) -> dict[str, Array]:
+        """Return what every operation gives, by name, from what `prepare` gives.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class Model:
         """
         if not isinstance(self._runner, Runner):
             raise ValueError(f"the model {self.name} does not say how its layers are computed")
-        return self._runner.inside(layer, np.asarray(x))
+        return self._runner.every(np.asarray(x))
 
     def check_layer(self, name: str) -> None:
         """Raise ValueError, naming the nearest, unless a layer is called so."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,12 +16,13 @@ from featcli import pipeline
 from featcli import stage as stages
 from featcli.errors import StageError, UsageError
 from featcli.frame import Step
-from featcli.models.layers import Layer, Operation, Shape
-from featcli.ops.pooling import count_windows
+from featcli.models import operations
+from featcli.models.operations import Layer, Operation, Shape
+from featcli.models.operations.base import BEFORE, Parameter, Part
+from featcli.models.operations.registry import EARLIER, Earlier
 from featcli.stage import Converter, Param, Stage
 
 # Nothing that reads a file or makes a picture larger than it was may stand in a model.
-IN_NETWORK = frozenset({"abs", "flatten", "pool", "relu", "relu6", "sigmoid", "softmax", "tanh"})
 IN_PREPROCESSING = frozenset({"abs", "crop", "flatten", "gray", "normalize", "pool", "resize"})
 LARGEST = 1 << 24  # numbers in what flows between two layers
 _PHOTO = (384, 512)  # as good a size as any
@@ -44,22 +46,43 @@ class NamedStage(Stage):
     @cached_property
     def params(self) -> tuple[Param, ...]:
         """What the stage has, and the name."""
-        return (*_plain(self.name).params, _NAME)
+        return (*operations.find(self.name).params, _NAME)
 
 
 def find(name: str) -> Stage:
     """Return a layer by its name; raises ValueError."""
-    plain = _plain(name)
+    plain = operations.find(name)
     return NamedStage(**{field.name: getattr(plain, field.name) for field in fields(Stage)})
 
 
-def _plain(name: str) -> Stage:
-    if name in stages.LEARNED:
-        return stages.LEARNED[name]
-    if name not in IN_NETWORK:
-        known = [*stages.LEARNED, *IN_NETWORK]
-        raise ValueError(f"no layer {name!r} in a network{stages.nearest(name, known)}")
-    return stages.get(name)
+class Placed(NamedTuple):
+    """An operation in its network.
+
+    Attributes
+    ----------
+    name : str
+        The layer's, and the operation's within it: `block1.depthwise`.
+    operation : Operation
+    activation : Operation or None
+        What follows at once, and counts as one with it.
+    inputs : tuple of str
+        The names of the operations that it takes; empty for the network's input.
+    """
+
+    name: str
+    operation: Operation
+    activation: Operation | None
+    inputs: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """The kinds of both."""
+        after = f" + {self.activation.kind}" if self.activation else ""
+        return self.operation.kind + after
+
+    def weights(self, of_network: Mapping[str, Any]) -> dict[str, Any]:
+        """Pick its own numbers, by the names that the operation gives them."""
+        return {part: of_network[f"{self.name}.{part}"] for part in self.operation.parameters}
 
 
 class Node(NamedTuple):
@@ -72,22 +95,34 @@ class Node(NamedTuple):
     step : Step
         The stage and its parameters, without the name.
     before, shape : tuple of int
-        Of what it takes and of what it gives.
-    layer : Layer or None
-        Its operations, if it has learned numbers.
+        Of what reaches it and of what it gives.
+    layer : Layer
+    operations : tuple of Placed
+        The last one gives the layer's result.
     """
 
     name: str
     step: Step
     before: Shape
     shape: Shape
-    layer: Layer | None
+    layer: Layer
+    operations: tuple[Placed, ...]
 
     @property
-    def operations(self) -> Iterator[tuple[str, Operation]]:
-        """Every operation under its full name."""
-        for one in self.layer.all if self.layer else ():
-            yield (f"{self.name}.{one.name}" if one.name else self.name), one
+    def last(self) -> str:
+        """The name of the operation that gives the layer's result."""
+        return self.operations[-1].name
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it has numbers."""
+        return any(one.operation.parameters for one in self.operations)
+
+    @property
+    def text(self) -> str:
+        """The layer as a step of a pipeline, without its name."""
+        step = Step.of(self.step.stage, **dict(self.step.params), name="")
+        return shlex.join(pipeline.words(step, find))
 
 
 class Row(NamedTuple):
@@ -148,28 +183,58 @@ class Network:
     def embedding(self) -> str:
         """The layer whose values the last learned layer decides by: what is known of the image.
 
-        A layer that only flattens them is passed over. Where nothing comes before the last learned
-        layer, the result itself.
+        A layer that gives the same values, such as flatten, is passed over. Where nothing comes
+        before the last learned layer, the result itself.
         """
-        learned = [number for number, node in enumerate(self.nodes) if node.layer]
+        learned = [number for number, node in enumerate(self.nodes) if node.is_learned]
         before = self.nodes[: learned[-1]] if learned else ()
-        found = [node.name for node in before if node.step.stage != "flatten"]
+        found = [one.name for one in before if not one.operations[-1].operation.keeps_values]
         return found[-1] if found else self.last
+
+    @cached_property
+    def operations(self) -> tuple[Placed, ...]:
+        """Every operation, each after those that it takes."""
+        return tuple(one for node in self.nodes for one in node.operations)
+
+    @cached_property
+    def taken_later(self) -> frozenset[str]:
+        """The operations whose results a layer takes that is not the next one."""
+        places = {one.name: k for k, node in enumerate(self.nodes) for one in node.operations}
+        return frozenset(
+            name
+            for k, node in enumerate(self.nodes)
+            for one in node.operations
+            for name in one.inputs
+            if name and places[name] < k - 1
+        )
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """Every array of numbers, by name."""
+        return {
+            f"{one.name}.{part}": parameter
+            for one in self.operations
+            for part, parameter in one.operation.parameters.items()
+        }
 
     @property
     def weights(self) -> dict[str, Shape]:
         """The shape of every array of numbers, by name."""
-        return {
-            f"{name}.{part}": shape
-            for node in self.nodes
-            for name, one in node.operations
-            for part, shape in one.weights.items()
-        }
+        return {name: one.shape for name, one in self.parameters.items()}
 
     @property
     def rows(self) -> list[Row]:
         """One for each operation."""
-        return [row for node in self.nodes for row in _rows(node)]
+        return [
+            Row(
+                one.name,
+                one.kind,
+                one.operation.shape,
+                sum(math.prod(two.shape) for two in one.operation.parameters.values()),
+                one.operation.macs,
+            )
+            for one in self.operations
+        ]
 
     def check_input(self, shape: Shape) -> None:
         """Raise ValueError unless the network takes an array of this shape."""
@@ -199,67 +264,70 @@ def sizes(shape: Sequence[int]) -> str:
 
 def names_of(node: Node) -> list[str]:
     """Return the name of a layer and those of its operations."""
-    return list(dict.fromkeys([*(name for name, _ in node.operations), node.name]))
+    return list(dict.fromkeys([*(one.name for one in node.operations), node.name]))
 
 
 def _nodes(steps: tuple[Step, ...], shape: Shape) -> Iterator[Node]:
     _check_size(shape, "the input")
     counts: dict[str, int] = {}
-    current = shape
+    nodes: dict[str, Node] = {}
+    current, last = shape, ""
     for number, step in enumerate(steps, 1):
         params = dict(step.params)
         given = str(params.pop("name"))
         counts[step.stage] = counts.get(step.stage, 0) + 1
-        last = counts[step.stage]
-        name = given or (step.stage if last == 1 else f"{step.stage}{last}")
+        count = counts[step.stage]
+        name = given or (step.stage if count == 1 else f"{step.stage}{count}")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
             raise ValueError(f"step {number}: {name!r} is no name for a layer")
         try:
-            layer, after = _built(step.stage, current, params)
+            layer = _built(step.stage, current, params, nodes)
         except ValueError as error:
             raise ValueError(f"step {number} ({step.stage}): {error}") from None
-        _check_size(after, f"step {number} ({step.stage})")
-        yield Node(name, Step.of(step.stage, **params), current, after, layer)
-        current = after
+        for part in layer.parts:
+            _check_size(part.shape, f"step {number} ({step.stage})")
+        placed = tuple(_placed(name, part, last, nodes) for part in layer.parts)
+        node = Node(name, Step.of(step.stage, **params), current, layer.shape, layer, placed)
+        yield node
+        nodes[name] = node
+        current, last = node.shape, node.last
 
 
-def _built(name: str, shape: Shape, params: dict[str, Any]) -> tuple[Layer | None, Shape]:
-    """Return the learned layer, if it is one, and the shape of the result."""
-    stage = find(name)
+def _placed(layer: str, part: Part, last: str, nodes: Mapping[str, Node]) -> Placed:
+    """Give a part and what it takes the names that they have in the network."""
+
+    def whole(name: str) -> str:
+        return f"{layer}.{name}" if name else layer
+
+    inputs = (
+        last if one == BEFORE
+        else nodes[one.removeprefix(BEFORE)].last if one.startswith(BEFORE)
+        else whole(one)
+        for one in part.inputs
+    )  # fmt: skip
+    return Placed(whole(part.name), part.operation, part.activation, tuple(inputs))
+
+
+def _built(name: str, shape: Shape, params: Mapping[str, Any], nodes: Mapping[str, Node]) -> Layer:
+    """Return a layer for what reaches it; raises ValueError."""
+    stage = operations.find(name)
     if stage.takes != "any" and (stage.takes == "vector") != (len(shape) == 1):
         raise ValueError(f"takes {'a vector' if stage.takes == 'vector' else 'maps'}, not {shape}")
-    if stage.learned:
-        layer: Layer = stage.function(shape, **params)
-        return layer, layer.shape
-    if name == "flatten":
-        return None, (math.prod(shape),)
-    return None, _pooled(shape, params) if name == "pool" else shape
+    earlier = [param.name for param in stage.params if param.converter is EARLIER]
+    found = {one: tuple(_earlier(layer, nodes) for layer in params[one]) for one in earlier}
+    return operations.build(name, shape, {**params, **found})
 
 
-def _pooled(shape: Shape, params: dict[str, Any]) -> Shape:
-    if params["global_"]:
-        return (1, 1, shape[2])
-    size, stride = params["size"], params["stride"] or params["size"]
-    rows, cols = (count_windows(n, size, stride, params["ceil"]) for n in shape[:2])
-    return (rows, cols, shape[2])
+def _earlier(name: str, nodes: Mapping[str, Node]) -> Earlier:
+    if name not in nodes:
+        near = stages.nearest(name, nodes) or f": before it are {', '.join(nodes) or 'none'}"
+        raise ValueError(f"no earlier layer {name!r}{near}")
+    return Earlier(name, nodes[name].shape)
 
 
 def _check_size(shape: Shape, where: str) -> None:
     if len(shape) not in (1, 3) or min(shape) < 1 or math.prod(shape) > LARGEST:
         raise ValueError(f"{where} has the shape {shape}, which no network here has")
-
-
-def _rows(node: Node) -> Iterator[Row]:
-    for name, one in node.operations:
-        parameters = sum(map(math.prod, one.weights.values()))
-        kind = one.kind + (f" + {one.activation}" if one.activation != "none" else "")
-        yield Row(name, kind, one.shape, parameters, one.macs)
-    if node.layer is None:
-        yield Row(node.name, node.step.stage, node.shape, 0, 0)
-    elif node.layer.skip:
-        after = node.layer.activation
-        kind = "add" + (f" + {after}" if after != "none" else "")
-        yield Row(node.name, kind, node.shape, 0, 0)
 
 
 def preprocessing(text: str) -> pipeline.Pipeline:
@@ -295,4 +363,14 @@ def check_fits(before: pipeline.Pipeline, network: Network, channels: int) -> No
     raise ValueError(problems[0])
 
 
-__all__ = ["Network", "Node", "Row", "check_fits", "find", "names_of", "preprocessing", "sizes"]
+__all__ = [
+    "Network",
+    "Node",
+    "Placed",
+    "Row",
+    "check_fits",
+    "find",
+    "names_of",
+    "preprocessing",
+    "sizes",
+]

@@ -20,9 +20,9 @@ from featcli.extras import extra
 from featcli.models import onnx_file, sidecar
 from featcli.models.files import Description, ModelError, described
 from featcli.models.graphs import LARGEST, Graph, free
-from featcli.models.layers import Shape
 from featcli.models.network import Network, Row, check_fits, sizes
 from featcli.models.onnx_file import sound
+from featcli.models.operations import Shape
 from featcli.ops.activation import softmax
 from featcli.stage import nearest
 

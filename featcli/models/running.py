@@ -2,86 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from featcli import stage
-from featcli.engine import layers as convolutions
-from featcli.engine.bottleneck import Bottleneck
-from featcli.models.layers import Operation, Shape, pads_of
-from featcli.models.network import Network, Node
+from featcli.models.network import Network, Node, Placed
+from featcli.models.operations.base import Run
 
 Array = npt.NDArray[Any]
-Run = Callable[[Array], Array]
-ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "abs")
-
-
-def activate(name: str, x: Array, out: Array) -> None:
-    """Apply an activation to `x` and put the result into `out`, which may be `x` itself."""
-    if name == "relu6":
-        np.clip(x, 0, 6, out=out)
-    elif name == "relu":
-        np.maximum(x, 0, out=out)
-    elif name != "none":
-        out[...] = stage.get(name).function(x)
-    elif out is not x:
-        out[...] = x
-
-
-def operation(one: Operation, before: Shape, weights: Mapping[str, Array]) -> Run:
-    """Make one operation ready: its numbers in the order in which they are used.
-
-    Parameters
-    ----------
-    one : Operation
-    before : tuple of int
-        The shape of what it takes.
-    weights : mapping of str to ndarray
-        Under the names that the operation gives them.
-    """
-    return _MAKERS[one.kind](one, before, weights)
-
-
-def _convolution(one: Operation, before: Shape, weights: Mapping[str, Array]) -> Run:
-    options, weight = one.options, weights["weight"]
-    padding = pads_of(options, (before[0], before[1]), (weight.shape[0], weight.shape[1]))
-    stride, dilation = (options["stride"],) * 2, (options["dilation"],) * 2
-    # The bias of a whole row: adding it is then one long sum instead of one for each pixel.
-    bias = np.tile(weights["bias"], one.shape[1]) if "bias" in weights else None
-
-    def run(x: Array) -> Array:
-        result = convolutions.conv2d(x, weight, stride, padding, dilation, options["groups"])
-        if bias is not None:
-            rows = result.reshape(len(result), -1)
-            rows += bias
-        activate(one.activation, result, result)
-        return result
-
-    return run
-
-
-def _dense(one: Operation, _before: Shape, weights: Mapping[str, Array]) -> Run:
-    weight, bias = weights["weight"], weights.get("bias", np.float32(0))
-
-    def run(x: Array) -> Array:
-        result: Array = x @ weight + bias
-        activate(one.activation, result, result)
-        return result
-
-    return run
-
-
-def _batch_norm(one: Operation, _before: Shape, weights: Mapping[str, Array]) -> Run:
-    spread = np.sqrt(weights["variance"].astype(np.float64) + one.options["epsilon"])
-    factor = (weights["scale"] / spread).astype(np.float32)
-    offset = weights["shift"] - weights["mean"] * factor
-    return lambda x: x * factor + offset
-
-
-_MAKERS = {"conv": _convolution, "dense": _dense, "batch_norm": _batch_norm}
+Values = dict[str, Array]
 
 
 class Runner:
@@ -97,9 +28,9 @@ class Runner:
     def __init__(self, network: Network, weights: Mapping[str, Array]) -> None:
         self._network = network
         self._weights = weights
-        self._fast: dict[str, Run] = {}
-        self._steps: dict[str, Run] = {}
+        self._ready: dict[str, Run] = {}
 
+    @np.errstate(all="ignore")  # what overflows shows in the results
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         """Run on one array and return what the named layers give, by name.
 
@@ -111,84 +42,70 @@ class Runner:
         self._network.check_input(x.shape)
         wanted = {name: self._network.node_of(name) for name in names}
         last = max((self._network.nodes.index(node) for node in wanted.values()), default=-1)
+        kept = {"": np.ascontiguousarray(x, dtype=np.float32)}
         found: dict[str, Array] = {}
-        current = np.ascontiguousarray(x, dtype=np.float32)
-        with np.errstate(all="ignore"):  # what overflows shows in the results
-            for node in self._network.nodes[: last + 1]:
-                inner = {name for name, at in wanted.items() if at is node and name != node.name}
-                if inner:
-                    current = self._run_steps(node, current, found)
-                else:
-                    current = self._run(node, current)
-                found |= {node.name: current} if node.name in wanted else {}
+        for node in self._network.nodes[: last + 1]:
+            inner = [name for name, at in wanted.items() if at is node and name != node.name]
+            values = self._steps(node, kept) if inner else self._whole(node, kept)
+            for name in inner:
+                found[name] = values[name]
+            if node.name in wanted:
+                found[node.name] = values[node.last]
+            kept = self._still_needed(kept) | {node.last: values[node.last]}
         return {name: found[name] for name in names}
 
-    def _run(self, node: Node, x: Array) -> Array:
-        if node.layer is None:
-            return np.asarray(stage.get(node.step.stage).function(x, **dict(node.step.params)))
-        if node.step.stage == "inverted_residual":
-            if node.name not in self._fast:
-                self._fast[node.name] = self._bottleneck(node)
-            return self._fast[node.name](x)
-        return self._run_steps(node, x, {})
+    @np.errstate(all="ignore")
+    def every(self, x: Array) -> dict[str, Array]:
+        """Return what every operation gives, by name; of each layer the result is that of `run`."""
+        self._network.check_input(x.shape)
+        values = {"": np.ascontiguousarray(x, dtype=np.float32)}
+        for node in self._network.nodes:
+            # A quicker way through a layer rounds otherwise, and what follows goes on from it.
+            values |= self._steps(node, values) | self._whole(node, values)
+        return values
 
-    def inside(self, name: str, x: Array) -> dict[str, Array]:
-        """Run one layer on what reaches it and return what each of its operations gives, by name.
+    def _still_needed(self, values: Values) -> Values:
+        later = self._network.taken_later
+        return {name: values[name] for name in later if name in values}
 
-        `run` takes the same way when it is asked for an operation inside the layer.
-        """
-        found: dict[str, Array] = {}
-        self._run_steps(self._network.node_of(name), x, found)
+    def _whole(self, node: Node, values: Values) -> Values:
+        """Run a layer in the quickest way."""
+        sweep = node.layer.sweep
+        if sweep is None:
+            return self._steps(node, values)
+        if node.name not in self._ready:
+            start = f"{node.name}."
+            own = {
+                k.removeprefix(start): w for k, w in self._weights.items() if k.startswith(start)
+            }
+            self._ready[node.name] = sweep(own)
+        return {node.last: self._ready[node.name](values[node.operations[0].inputs[0]])}
+
+    def _steps(self, node: Node, values: Values) -> Values:
+        """Run a layer operation by operation; return what each gives."""
+        found: Values = {}
+        for one in node.operations:
+            inputs = [found[name] if name in found else values[name] for name in one.inputs]
+            found[one.name] = self._run(one)(*inputs)
         return found
 
-    def _run_steps(self, node: Node, x: Array, found: dict[str, Array]) -> Array:
-        """Run a layer operation by operation, and leave each one's result in `found`."""
-        layer = node.layer
-        assert layer is not None
-        current, before = x, node.before
-        for one in layer.operations:
-            current = self._step(node, one, before)(current)
-            found[_full(node, one)] = current
-            before = one.shape
-        if layer.skip:
-            shortcut = x
-            if layer.shortcut:
-                shortcut = self._step(node, layer.shortcut, node.before)(x)
-                found[_full(node, layer.shortcut)] = shortcut
-            current = current + shortcut
-            activate(layer.activation, current, current)
-        return current
-
-    def _step(self, node: Node, one: Operation, before: Shape) -> Run:
-        name = _full(node, one)
-        if name not in self._steps:
-            self._steps[name] = operation(one, before, self._of(name, one))
-        return self._steps[name]
-
-    def _of(self, name: str, one: Operation) -> dict[str, Array]:
-        return {part: self._weights[f"{name}.{part}"] for part in one.weights}
-
-    def _bottleneck(self, node: Node) -> Run:
-        layer = node.layer
-        assert layer is not None
-        parts = {one.name: self._of(_full(node, one), one) for one in layer.operations}
-        pairs = {name: (part["weight"][0, 0], part["bias"]) for name, part in parts.items()}
-        depthwise = parts["depthwise"]
-        kind = layer.operations[0].activation
-        rows, cols, channels = node.before
-        return Bottleneck(
-            (rows, cols, channels),
-            pairs.get("expand"),
-            (depthwise["weight"][:, :, 0], depthwise["bias"]),
-            pairs["project"],
-            dict(node.step.params)["stride"],  # type: ignore[arg-type]
-            lambda x, out: activate(kind, x, out),
-            layer.skip,
-        )
+    def _run(self, one: Placed) -> Run:
+        key = f"{one.name}."  # apart from that of the whole layer
+        if key not in self._ready:
+            self._ready[key] = prepared(one, self._weights)
+        return self._ready[key]
 
 
-def _full(node: Node, one: Operation) -> str:
-    return f"{node.name}.{one.name}" if one.name else node.name
+def prepared(one: Placed, weights: Mapping[str, Array]) -> Run:
+    """Return the function of an operation and its activation, with its own of a network's weights.
+
+    The operation's result is a new array, and the activation writes over it.
+    """
+    run = one.operation.ready(one.weights(weights))
+    if one.activation is None:
+        return run
+    after = one.activation.ready_in_place({})
+    return lambda *inputs: after(run(*inputs))
 
 
-__all__ = ["Runner", "activate", "operation"]
+__all__ = ["Runner", "prepared"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from featcli.errors import FeatError, StageError
 from featcli.frame import Array, Frame, Step
-from featcli.models.layers import Operation, Shape
 from featcli.models.model import Model
-from featcli.models.network import Node
+from featcli.models.network import Node, Placed
 from featcli.models.pixels import central
-from featcli.models.rules import cut, picked, rule_of, rule_of_operation
-from featcli.models.running import operation
+from featcli.models.rules import cut, picked, rule_of
 from featcli.pipeline import Pipeline, apply, caption
-from featcli.trace import Add, Dense, Layer, Opaque, Rule, Softmax, Sum, Trace
+from featcli.trace import Add, Dense, Layer, Opaque, Rule, Sum, Trace
 
 BEST = 5
 
@@ -122,10 +120,9 @@ def trace_model(model: Model, frame: Frame) -> Trace:
     x = np.ascontiguousarray(record.layers[number].data, dtype=np.float32)
     _check_size(model, frame, x)
     try:
-        found = model.outputs(x, [node.name for node in model.description.network.nodes])
+        block = _Network(record, model, model.every(x), number)
         for node in model.description.network.nodes:
-            number = _node(record, model, node, x, found[node.name], number)
-            x = found[node.name]
+            block.add(node)
     except ValueError as error:
         raise StageError(f"{_name(frame)}: {error}") from error
     about = (model.description.title or f"The model {model.name}").rstrip(".") + "."
@@ -194,79 +191,50 @@ def _check_size(model: Model, frame: Frame, x: Array) -> None:
     )
 
 
-def _node(record: _Recorder, model: Model, node: Node, x: Array, result: Array, number: int) -> int:
-    """Record a layer of a network; return the number of its result."""
-    if node.layer is None:
-        title = caption([node.step])
-        return record.add(node.name, title, rule_of(node.step, x, result), (number,), result)
-    block = _Block(record, model, node, x, result)
-    last, before = number, node.before
-    for one in node.layer.operations:
-        last = block.operation(one, before, last)
-        before = one.shape
-    if not node.layer.skip:
-        return last
-    if node.layer.shortcut:
-        number = block.operation(node.layer.shortcut, node.before, number)
-    after = node.layer.activation
-    title = "add the block's input" + _then(after)
-    return record.add(node.name, title, Add(after), (last, number), result, (), block.group)
+class _Network:
+    """The operations of a network, each with what it gave and those that it takes.
 
-
-class _Block:
-    """A layer with numbers: its operations, each with what it gave."""
+    Parameters
+    ----------
+    record : _Recorder
+    model : Model
+    values : dict of str to ndarray
+        What every operation gave, by name; the input's name is empty.
+    number : int
+        Of the layer that the network takes.
+    """
 
     def __init__(
-        self, record: _Recorder, model: Model, node: Node, x: Array, result: Array
+        self, record: _Recorder, model: Model, values: dict[str, Array], number: int
     ) -> None:
-        assert node.layer is not None
-        self._record, self._model = record, model
-        self._names = {id(one): name for name, one in node.operations}
-        self._inner = model.inside(node.name, x)
-        if not node.layer.skip:  # where the layer takes a quicker way, the next one goes on from it
-            self._inner[self._names[id(node.layer.operations[-1])]] = result
-        self.group = node.name if len(node.layer.all) > 1 else ""
+        self._record, self._model, self._values = record, model, values
+        self._numbers = {"": number}
 
-    def operation(self, one: Operation, before: Shape, number: int) -> int:
+    def add(self, node: Node) -> None:
+        """Record a layer of the network, operation by operation."""
+        group = node.name if len(node.operations) > 1 else ""
+        for one in node.operations:
+            title = one.operation.title or node.text
+            self._numbers[one.name] = self._operation(one, title, group)
+
+    def _operation(self, one: Placed, title: str, group: str) -> int:
         """Record an operation; return the number of its result."""
-        name = self._names[id(one)]
-        weights = {part: self._model.weights[f"{name}.{part}"] for part in one.weights}
-        rule = rule_of_operation(one, before, weights)
-        if one.activation == "softmax" and isinstance(rule, Dense | Sum):
-            number = self._scores(name, one, rule, before, weights, number)
-            rule, title = Softmax(), "softmax"
-            return self._record.add(name, title, rule, (number,), self._inner[name], (), self.group)
-        title = _title(one) + _then(one.activation)
-        return self._record.add(name, title, rule, (number,), self._inner[name], (), self.group)
-
-    def _scores(
-        self,
-        name: str,
-        one: Operation,
-        rule: Dense | Sum,
-        before: Shape,
-        weights: Mapping[str, Array],
-        number: int,
-    ) -> int:
-        """Record what a softmax is taken of as a layer of its own: it takes all of it at once."""
-        plain = operation(one._replace(activation="none"), before, weights)
-        data = plain(self._record.layers[number].data)
-        rule = replace(rule, activation="none")
-        title = f"{_title(one)}, before softmax"
-        return self._record.add(f"{name}.scores", title, rule, (number,), data, (), self.group)
-
-
-def _title(one: Operation) -> str:
-    if one.kind != "conv":
-        return one.kind
-    rows, cols, width, _ = one.weights["weight"]
-    own = "depthwise " if one.options["groups"] > 1 and width == 1 else ""
-    stride = f" --stride {one.options['stride']}" if one.options["stride"] > 1 else ""
-    return f"{own}conv {one.shape[2]} {rows}x{cols}{stride}"
-
-
-def _then(activation: str) -> str:
-    return "" if activation == "none" else f", then {activation}"
+        inputs = [self._values[name] for name in one.inputs]
+        numbers = tuple(self._numbers[name] for name in one.inputs)
+        weights, result = one.weights(self._model.weights), self._values[one.name]
+        rule, after = one.operation.rule(weights, inputs, result), one.activation
+        if after is None:
+            return self._record.add(one.name, title, rule, numbers, result, (), group)
+        if isinstance(rule, Add | Dense | Sum) and after.function:
+            rule = replace(rule, activation=after.function)
+            title += f", then {after.kind}"
+            return self._record.add(one.name, title, rule, numbers, result, (), group)
+        # What takes all of the results at once is shown as a layer of its own.
+        plain = one.operation.ready(weights)(*inputs)
+        title = f"{title}, before {after.kind}"
+        scores = self._record.add(f"{one.name}.scores", title, rule, numbers, plain, (), group)
+        rule = after.rule({}, [plain], result)
+        return self._record.add(one.name, after.kind, rule, (scores,), result, (), group)
 
 
 def _named(layers: Sequence[Layer], labels: tuple[str, ...]) -> tuple[Layer, ...]:

@@ -33,7 +33,12 @@ def relu(x: npt.ArrayLike) -> Array:
         featcli run "convolve vertical | relu" photo.jpg
     """
     array = as_numbers(x)
-    return np.maximum(array, array.dtype.type(0))
+    return relu_into(array, np.empty_like(array))
+
+
+def relu_into(x: Array, out: Array) -> Array:
+    """Compute `relu` into `out`, which may be `x` itself; return `out`."""
+    return np.maximum(x, x.dtype.type(0), out=out)
 
 
 @stage(takes="any", gives="same", dtype="same")
@@ -58,8 +63,13 @@ def relu6(x: npt.ArrayLike) -> Array:
         featcli run "normalize 127 128 | convolve vertical | relu6" photo.jpg
     """
     array = as_numbers(x)
-    top = array.dtype.type(6)
-    return np.minimum(np.maximum(array, array.dtype.type(0)), top)
+    return relu6_into(array, np.empty_like(array))
+
+
+def relu6_into(x: Array, out: Array) -> Array:
+    """Compute `relu6` into `out`, which may be `x` itself; return `out`."""
+    kind = x.dtype.type
+    return np.clip(x, kind(0), kind(6), out=out)
 
 
 @stage(takes="any", gives="same", dtype="float")
@@ -84,9 +94,14 @@ def sigmoid(x: npt.ArrayLike) -> Array:
         featcli run "normalize 127.5 127.5 | convolve vertical | sigmoid" photo.jpg
     """
     array = as_floats(x)
-    # exp of what is never positive cannot overflow, and small shares keep all their digits.
-    power = np.exp(-np.abs(array))
-    return np.where(array >= 0, array.dtype.type(1), power) / (1 + power)
+    return sigmoid_into(array, np.empty_like(array))
+
+
+def sigmoid_into(x: Array, out: Array) -> Array:
+    """Compute `sigmoid` of floats into `out`, which may be `x` itself; return `out`."""
+    # exp of what is never positive cannot overflow, and small values keep all their digits.
+    power = np.exp(-np.abs(x))
+    return np.divide(np.where(x >= 0, x.dtype.type(1), power), 1 + power, out=out)
 
 
 @stage(takes="any", gives="same", dtype="float")
@@ -108,7 +123,13 @@ def tanh(x: npt.ArrayLike) -> Array:
 
         featcli run "normalize 127.5 127.5 | convolve vertical | tanh" photo.jpg
     """
-    return np.tanh(as_floats(x))
+    array = as_floats(x)
+    return tanh_into(array, np.empty_like(array))
+
+
+def tanh_into(x: Array, out: Array) -> Array:
+    """Compute `tanh` of floats into `out`, which may be `x` itself; return `out`."""
+    return np.tanh(x, out=out)
 
 
 @stage(takes="any", gives="same", dtype="float")
@@ -136,12 +157,18 @@ def softmax(x: npt.ArrayLike) -> Array:
     array = as_floats(x)
     if array.ndim == 0:
         raise ValueError("takes an array of at least one axis, not a single number")
-    # Subtracting the maximum changes nothing in exact arithmetic and keeps exp from overflowing;
-    # a sum of many half-precision shares would leave that type's range.
+    # A sum of many half-precision values would leave that type's range.
     wide = array.astype(np.result_type(array, np.float32), copy=False)
     with np.errstate(invalid="ignore", under="ignore"):
-        powers = np.exp(wide - wide.max(axis=-1, keepdims=True, initial=-np.inf))
-        return (powers / powers.sum(axis=-1, keepdims=True)).astype(array.dtype, copy=False)
+        return softmax_into(wide, np.empty_like(wide)).astype(array.dtype, copy=False)
+
+
+def softmax_into(x: Array, out: Array, axis: int = -1) -> Array:
+    """Compute `softmax` of floats into `out`, which may be `x` itself; return `out`."""
+    # Subtracting the maximum changes nothing in exact arithmetic and keeps exp from overflowing.
+    np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
+    np.exp(out, out=out)
+    return np.divide(out, out.sum(axis=axis, keepdims=True), out=out)
 
 
 def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -169,5 +196,10 @@ def abs(x: npt.ArrayLike) -> Array:
         featcli run "convolve vertical | abs" photo.jpg
     """
     array = as_numbers(x)
-    magnitude = np.abs(array)
+    magnitude = abs_into(array, np.empty_like(array))
     return magnitude.view(_unsigned(array.dtype)) if array.dtype.kind == "i" else magnitude
+
+
+def abs_into(x: Array, out: Array) -> Array:
+    """Compute the magnitudes into `out`, which may be `x` itself; return `out`."""
+    return np.abs(x, out=out)

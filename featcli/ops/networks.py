@@ -1,6 +1,8 @@
 """A network's own functions, as PyTorch and ONNX define them, with the channels last.
 
-They take one image, (rows, cols, channels), or several of a size, (n, rows, cols, channels).
+They take one image, (rows, cols, channels), or several of a size, (n, rows, cols, channels), and
+compute in float64 where `x` is that, else in float32: sums leave the range of float16. The layers
+of featcli's models are these functions.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.engine import layers as engine
-from featcli.ops._maps import Array, as_floats, as_numbers
+from featcli.ops import pooling
+from featcli.ops._maps import Array, as_numbers
 from featcli.stage import at_least
 
 Pair = int | tuple[int, int]
@@ -59,7 +62,7 @@ def conv2d(
     --------
     torch.nn.functional.conv2d : The same, with the channels first.
     """
-    maps, taps = as_floats(x), as_numbers(weight)
+    maps, taps = _floats(x), as_numbers(weight)
     _check_maps(maps)
     if taps.ndim != 4 or min(taps.shape) < 1:
         raise ValueError(f"weight must be (rows, cols, c_in, c_out), not of shape {taps.shape}")
@@ -73,8 +76,27 @@ def conv2d(
     pads = _pads(padding, maps.shape[-3:-1], taps.shape[:2], steps, gaps)
     _check_fits(maps.shape, taps.shape, pads, gaps)
     kernel = taps.astype(maps.dtype, copy=False)
-    result = _each(maps, lambda one: engine.conv2d(one, kernel, steps, pads, gaps, groups))
-    return result if bias is None else result + _vector("bias", bias, c_out, maps.dtype)
+    offset = None if bias is None else _vector("bias", bias, c_out, maps.dtype)
+
+    return _each(maps, lambda one: convolved(one, kernel, offset, steps, pads, gaps, groups))
+
+
+def convolved(
+    maps: Array,
+    kernel: Array,
+    offset: Array | None,
+    stride: tuple[int, int],
+    padding: engine.Padding,
+    dilation: tuple[int, int],
+    groups: int,
+) -> Array:
+    """Compute `conv2d` of one image, whose shape and type are known to fit."""
+    found = engine.conv2d(maps, kernel, stride, padding, dilation, groups)
+    if offset is not None:
+        # One long sum for a row instead of one for each pixel.
+        rows = found.reshape(len(found), -1)
+        rows += np.tile(offset, found.shape[1])
+    return found
 
 
 def pool2d(
@@ -106,9 +128,10 @@ def pool2d(
 
     Returns
     -------
-    ndarray of float, (rows, cols, c) or (n, rows, cols, c)
+    ndarray, (rows, cols, c) or (n, rows, cols, c)
+        float64 if `x` is, else float32.
     """
-    maps = as_floats(x)
+    maps = _floats(x)
     _check_maps(maps)
     if kind not in ("max", "mean"):
         raise ValueError(f"kind must be max or mean, not {kind!r}")
@@ -116,46 +139,8 @@ def pool2d(
     pads = _pads(padding, maps.shape[-3:-1], window, steps, (1, 1))
     if any(2 * max(pad) > n for pad, n in zip(pads, window, strict=True)):
         raise ValueError(f"padding {padding} is more than half of the window {window}")
-    counts = [
-        _pool_count(n, k, s, pad, ceil)
-        for n, k, s, pad in zip(maps.shape[-3:-1], window, steps, pads, strict=True)
-    ]
-    return _each(maps, lambda one: _pool(one, kind, window, steps, pads, counts, count_padding))
-
-
-def _pool_count(length: int, size: int, stride: int, pads: tuple[int, int], ceil: bool) -> int:
-    span = length + sum(pads) - size
-    count = -(-span // stride) + 1 if ceil else span // stride + 1
-    if ceil and (count - 1) * stride >= length + pads[0]:
-        count -= 1
-    if count < 1:
-        raise ValueError(f"a window of {size} does not fit into {length} pixels")
-    return count
-
-
-def _pool(
-    maps: Array,
-    kind: str,
-    size: tuple[int, int],
-    stride: tuple[int, int],
-    pads: engine.Padding,
-    counts: list[int],
-    count_padding: bool,
-) -> Array:
-    reach = [(n - 1) * s + k for n, s, k in zip(counts, stride, size, strict=True)]
-    beyond = [
-        max(0, want - n - sum(pad)) for want, n, pad in zip(reach, maps.shape, pads, strict=False)
-    ]
-    outside = ((0, beyond[0]), (0, beyond[1]))
-    empty = -np.inf if kind == "max" else 0.0
-    padded = engine.pad(engine.pad(maps, pads, empty), outside, empty)
-    seen = engine.windows(padded, size, stride, (1, 1))[: counts[0], : counts[1]]
-    if kind == "max":
-        return seen.max(axis=(2, 3))
-    inside = np.ones((*maps.shape[:2], 1), dtype=maps.dtype)
-    inside = engine.pad(engine.pad(inside, pads, float(count_padding)), outside)
-    number = engine.windows(inside, size, stride, (1, 1))[: counts[0], : counts[1]].sum(axis=(2, 3))
-    return seen.sum(axis=(2, 3)) / number
+    axes = [pooling.Axis(k, s, ceil, pad) for k, s, pad in zip(window, steps, pads, strict=True)]
+    return _each(maps, lambda one: pooling.pooled(one, kind, axes, maps.dtype, count_padding))
 
 
 def dense(x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Array:
@@ -171,8 +156,9 @@ def dense(x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = 
     Returns
     -------
     ndarray, (n_out,) or (n, n_out)
+        float64 if `x` is, else float32.
     """
-    values, matrix = as_floats(x), as_numbers(weight)
+    values, matrix = _floats(x), as_numbers(weight)
     if matrix.ndim != 2 or values.ndim not in (1, 2) or values.shape[-1] != matrix.shape[0]:
         raise ValueError(f"weight of shape {matrix.shape} does not fit x of shape {values.shape}")
     result = values @ matrix.astype(values.dtype, copy=False)
@@ -200,20 +186,72 @@ def batch_norm(
     Returns
     -------
     ndarray
-        (x - mean) / sqrt(variance + epsilon) * scale + shift, of the shape of `x`.
+        (x - mean) / sqrt(variance + epsilon) * scale + shift, of the shape of `x`; float64 if `x`
+        is, else float32.
     """
-    maps = as_floats(x)
-    count = maps.shape[-1] if maps.ndim else 1
-    wide = np.dtype(np.float64)
-    factor = 1 / np.sqrt(_vector("variance", variance, count, wide) + epsilon)
-    factor = factor if scale is None else factor * _vector("scale", scale, count, wide)
-    offset = -_vector("mean", mean, count, wide) * factor
-    offset = offset if shift is None else offset + _vector("shift", shift, count, wide)
+    maps = _floats(x)
+    factor, offset = batch_norm_factors(mean, variance, scale, shift, epsilon=epsilon)
+    if maps.ndim and factor.shape != maps.shape[-1:]:
+        raise ValueError(f"{maps.shape[-1]} channels do not fit a mean of shape {factor.shape}")
     return maps * factor.astype(maps.dtype) + offset.astype(maps.dtype)
 
 
+def batch_norm_factors(
+    mean: npt.ArrayLike,
+    variance: npt.ArrayLike,
+    scale: npt.ArrayLike | None = None,
+    shift: npt.ArrayLike | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> tuple[Array, Array]:
+    """Return what `batch_norm` multiplies every channel by and then adds, in float64."""
+    wide = np.dtype(np.float64)
+    centre = as_numbers(mean).astype(wide)
+    count = centre.size
+    factor = 1 / np.sqrt(_vector("variance", variance, count, wide) + epsilon)
+    factor = factor if scale is None else factor * _vector("scale", scale, count, wide)
+    offset = -_vector("mean", centre, count, wide) * factor
+    return factor, offset if shift is None else offset + _vector("shift", shift, count, wide)
+
+
+def layer_norm(
+    x: npt.ArrayLike,
+    scale: npt.ArrayLike | None = None,
+    shift: npt.ArrayLike | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Array:
+    """Shift and scale one image, or one vector, to mean 0 and variance 1, then every channel.
+
+    Parameters
+    ----------
+    x : array_like, (rows, cols, c) or (n,)
+    scale, shift : array_like, (c,) or (n,), optional
+
+    Returns
+    -------
+    ndarray
+        (x - mean(x)) / sqrt(variance(x) + epsilon) * scale + shift, of the shape of `x`; float64
+        if `x` is, else float32.
+
+    See Also
+    --------
+    torch.nn.functional.layer_norm : The same for a vector.
+    torch.nn.functional.group_norm : The same for maps, with one group and the channels first.
+    """
+    maps = _floats(x)
+    if maps.ndim not in (1, 3) or not maps.size:
+        raise ValueError(f"takes maps (rows, cols, c) or a vector (n,), not {maps.shape}")
+    wide, count = np.dtype(np.float64), maps.shape[-1]
+    mean, variance = maps.mean(dtype=wide), maps.var(dtype=wide)
+    factor = np.full(count, 1 / np.sqrt(variance + epsilon))
+    factor = factor if scale is None else factor * _vector("scale", scale, count, wide)
+    result = (maps - maps.dtype.type(mean)) * factor.astype(maps.dtype)
+    return result if shift is None else result + _vector("shift", shift, count, maps.dtype)
+
+
 def softmax(x: npt.ArrayLike, axis: int = -1) -> Array:
-    """Turn scores into shares that sum to 1, along an axis.
+    """Turn scores into probabilities that sum to 1, along an axis.
 
     Parameters
     ----------
@@ -223,11 +261,17 @@ def softmax(x: npt.ArrayLike, axis: int = -1) -> Array:
     Returns
     -------
     ndarray
-        Of the shape of `x`.
+        Of the shape of `x`; float64 if `x` is, else float32.
     """
     from featcli.ops.activation import softmax as along_last
 
-    return np.moveaxis(along_last(np.moveaxis(as_floats(x), axis, -1)), -1, axis)
+    return np.moveaxis(along_last(np.moveaxis(_floats(x), axis, -1)), -1, axis)
+
+
+def _floats(x: npt.ArrayLike) -> Array:
+    """Return float64 as it is and everything else as float32."""
+    array = as_numbers(x)
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def _each(maps: Array, function: Callable[[Array], Array]) -> Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,9 +83,7 @@ def pool(
     maps, restore = as_maps(x)
     if global_:
         return restore(_whole(maps, kind))
-    for axis in (0, 1):
-        maps = _pool_axis(maps, axis, size, stride, kind, ceil)
-    return restore(np.ascontiguousarray(maps))
+    return restore(pooled(maps, kind, [Axis(size, stride, ceil)] * 2, np.float32))
 
 
 def _whole(maps: Array, kind: str) -> Array:
@@ -95,31 +94,62 @@ def _whole(maps: Array, kind: str) -> Array:
     return np.asarray(_COMBINE[kind].reduce(maps, axis=(0, 1), keepdims=True))
 
 
-def _pool_axis(maps: Array, axis: int, size: int, stride: int, kind: str, ceil: bool) -> Array:
-    """Pool along one axis: a square window's max, min or mean is that of its rows' in turn."""
-    maps = np.moveaxis(maps, axis, 0)
-    length = maps.shape[0]
-    count = count_windows(length, size, stride, ceil)
+class Axis(NamedTuple):
+    """The windows along rows, or along columns; `pads` lie before and after."""
+
+    size: int
+    stride: int
+    ceil: bool
+    pads: tuple[int, int] = (0, 0)
+
+
+def pooled(
+    maps: Array,
+    kind: str,
+    axes: Sequence[Axis],
+    dtype: npt.DTypeLike,
+    count_padding: bool = False,
+) -> Array:
+    """Summarise every window of maps, (rows, cols, c), along one axis after the other.
+
+    A square window's max, min or mean is that of its rows' in turn. Means are summed in float64
+    and given as `dtype`; the others keep the type. Padding, which only floats can have, is never
+    the largest or smallest value; a mean counts it as zeros if `count_padding`.
+    """
+    for number, axis in enumerate(axes):
+        turned = _pooled_along(np.moveaxis(maps, number, 0), kind, axis, count_padding)
+        maps = np.moveaxis(turned, 0, number)
+    return np.ascontiguousarray(maps, dtype=dtype if kind == "mean" else None)
+
+
+def _pooled_along(maps: Array, kind: str, axis: Axis, count_padding: bool) -> Array:
+    size, stride, ceil, pads = axis
+    count = count_windows(len(maps), size, stride, ceil, pads)
+    inside = (pads[0], pads[0] + len(maps))
+    if any(pads):
+        empty = {"max": -np.inf, "min": np.inf, "mean": 0}[kind]
+        maps = np.pad(maps, (pads, *[(0, 0)] * (maps.ndim - 1)), constant_values=empty)
     wide = np.float64 if kind == "mean" else maps.dtype
     result = np.array(maps[: (count - 1) * stride + 1 : stride], dtype=wide)
-    for offset in range(1, min(size, length)):
+    for offset in range(1, min(size, len(maps))):
         rows = maps[offset : (count - 1) * stride + 1 + offset : stride]
         part = result[: rows.shape[0]]
         _COMBINE[kind](part, rows, out=part)
     if kind == "mean":
+        low, high = (0, len(maps)) if count_padding else inside
         starts = np.arange(count) * stride
-        inside = np.minimum(starts + size, length) - starts
-        result /= inside.reshape(-1, *[1] * (result.ndim - 1))
-        if axis == 1:
-            result = result.astype(np.float32)
-    return np.moveaxis(result, 0, axis)
+        numbers = np.minimum(starts + size, high) - np.maximum(starts, low)
+        result /= numbers.reshape(-1, *[1] * (result.ndim - 1))
+    return result
 
 
-def count_windows(length: int, size: int, stride: int, ceil: bool) -> int:
+def count_windows(
+    length: int, size: int, stride: int, ceil: bool, pads: tuple[int, int] = (0, 0)
+) -> int:
     """Return how many windows fit along an axis; raises ValueError if none does."""
-    span = length - size
+    span = length + sum(pads) - size
     count = -(-span // stride) + 1 if ceil else span // stride + 1
-    if ceil and (count - 1) * stride >= length:
+    if ceil and (count - 1) * stride >= length + pads[0]:
         count -= 1
     if count < 1 and not (ceil and length):
         raise ValueError(f"a window of {size} does not fit into {length} pixels; see ceil")

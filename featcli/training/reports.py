@@ -129,15 +129,15 @@ def first_filters(network: Network, weights: dict[str, Array]) -> Array | None:
     Of a dense layer on flattened pixels each unit's weights are laid out as the image; None where
     the first layer is neither.
     """
-    before = network.input
-    for node in network.nodes:
-        for name, one in node.operations:
-            weight = weights[f"{name}.weight"] if "weight" in one.weights else None
-            if weight is None or one.kind == "conv":
+    image = network.input
+    for one in network.operations:
+        if "weight" in one.operation.parameters:
+            weight = weights[f"{one.name}.weight"]
+            if weight.ndim == 4:
                 return weight
-            if len(before) == 3 and weight.shape[0] == np.prod(before):
-                channels = weight.reshape(before[2], before[0], before[1], -1)
-                return channels.transpose(1, 2, 0, 3)
-            return None
-        before = before if node.step.stage == "flatten" else node.shape
+            if len(image) != 3 or len(weight) != np.prod(image):
+                return None
+            return weight.reshape(image[2], image[0], image[1], -1).transpose(1, 2, 0, 3)
+        if not one.operation.keeps_values:
+            image = one.operation.shape
     return None

@@ -81,7 +81,7 @@ class Trunk:
         """Its numbers, as small as they were."""
         nodes = self.model.description.network.nodes
         last = next(k for k, node in enumerate(nodes) if node.name == self.until)
-        names = [name for node in nodes[: last + 1] for name, _ in node.operations]
+        names = [one.name for node in nodes[: last + 1] for one in node.operations]
         kept = self.model.weights.items()
         return {n: compact(a) for n, a in kept if n.rpartition(".")[0] in names}
 
@@ -93,7 +93,7 @@ def of_model(reference: str) -> Trunk:
     except ValueError as error:
         raise UsageError(f"--from: {error}") from error
     nodes = model.description.network.nodes
-    dense = [k for k, node in enumerate(nodes) if node.step.stage == "dense"]
+    dense = [k for k, node in enumerate(nodes) if node.operations[0].operation.weighs]
     if not dense or dense[-1] == 0:
         raise UsageError(f"--from {reference}: has no layers before a last dense one")
     kept = nodes[: dense[-1]]

@@ -86,7 +86,7 @@ def _milestones(trace: Trace) -> list[Layer]:
 
 def _is_plain(layer: Layer) -> bool:
     """Whether a layer ends without an activation: its maps are sums, not features yet."""
-    ends = isinstance(layer.rule, Sum) and layer.rule.activation != "none"
+    ends = isinstance(layer.rule, Sum) and layer.rule.activation is not None
     return not (ends or isinstance(layer.rule, Activate))
 
 

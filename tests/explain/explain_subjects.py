@@ -39,8 +39,10 @@ NETWORK = (
     "conv 6 3x2 --stride 2 --padding 1 --activation relu | batch_norm | "
     "conv 4 3 --groups 2 --dilation 2 --no-bias | depthwise 3 --activation tanh | "
     "inverted_residual 4 --expansion 2 | inverted_residual 6 --stride 2 --expansion 1 | "
-    "residual 6 | residual 8 --stride 2 --activation relu6 | pool 2 --ceil --kind mean | flatten | "
-    "dense 5 --activation relu | batch_norm | dense 4 --activation softmax --name out"
+    "residual 6 | residual 8 --stride 2 --activation relu6 --name end | layer_norm | sigmoid | "
+    "concat end | pool 2 --ceil --kind mean | flatten | dropout | dense 5 --activation relu "
+    "--name five | batch_norm | add five --activation tanh | concat five | layer_norm | "
+    "dense 4 --activation softmax --name out"
 )
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from featcli.models.learning.augmentation import Augmentation
-from featcli.models.learning.batches import Batches, Scale
+from featcli.models.learning.batches import Batch, Batches, Scale
 from featcli.models.learning.descent import SGD, Adam
-from featcli.models.learning.loss import binary_cross_entropy, cross_entropy
 from featcli.models.learning.starting import initial
 from featcli.models.network import Network
+from featcli.models.operations._losses import binary_cross_entropy, cross_entropy
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
@@ -74,7 +74,7 @@ def test_steps_are_those_of_torch(optimizer):
         )  # fmt: skip
     x, y = torch_batch(examples, scale), torch.tensor(examples.classes)
     for _ in range(4):
-        result = batches.gradients(np.arange(48))
+        result = batches.gradients(Batch(np.arange(48), np.zeros(48, np.uint64)))
         theirs.zero_grad()
         loss = torch.nn.functional.cross_entropy(other(x), y)
         loss.backward()
@@ -110,7 +110,7 @@ def test_a_normalised_batch_is_that_of_torch():
         other.weight.copy_(torch.tensor(weights["n.scale"]))
     given = torch.tensor(x.transpose(3, 1, 0, 2).copy())
     theirs = other(given).detach().numpy().transpose(2, 1, 3, 0)
-    mine = Chain(network.nodes, weights).forward(x, training=True)
+    mine = Chain(network.nodes, weights).forward(x, np.zeros(6, np.uint64))
     np.testing.assert_allclose(mine, theirs, atol=1e-4)
     for name, running in (("mean", other.running_mean), ("variance", other.running_var)):
         np.testing.assert_allclose(weights[f"n.{name}"], running.numpy(), rtol=1e-4)

@@ -123,24 +123,25 @@ def layers_in_torch(torch, weights, text, x):
         total = max((-(-x.shape[2] // stride) - 1) * stride + size - x.shape[2], 0)
         return torch.nn.functional.pad(x, (total // 2, total - total // 2) * 2)
 
-    def conv(x, name, one):
+    def conv(x, one):
+        name = one.name
         weight = torch.from_numpy(weights[f"{name}.weight"]).permute(3, 2, 0, 1)
         bias = torch.from_numpy(weights[f"{name}.bias"])
-        stride, groups = one.options["stride"], one.options["groups"]
+        stride, groups = one.operation.stride, one.operation.groups
         padded = same(x, weight.shape[2], stride)
         y = torch.nn.functional.conv2d(padded, weight, bias, stride, 0, 1, groups)
-        return torch.nn.functional.relu6(y) if one.activation == "relu6" else y
+        return torch.nn.functional.relu6(y) if one.activation else y
 
     for node in Network(text, (224, 224, 3)).nodes:
         y = x
-        for name, one in node.operations:
-            if one.kind == "conv":
-                y = conv(y, name, one)
+        for one in node.operations:
+            if one.operation.kind == "conv":
+                y = conv(y, one)
         if node.name == "pool":
             return x.mean((2, 3)) @ torch.from_numpy(weights["logits.weight"]) + torch.from_numpy(
                 weights["logits.bias"]
             )
-        x = x + y if node.layer.skip else y
+        x = x + y if node.operations[-1].operation.kind == "add" else y
     raise AssertionError
 
 

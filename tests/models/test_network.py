@@ -145,3 +145,52 @@ def test_an_array_of_another_shape_is_refused():
     _, _, runner = with_random_weights("flatten", (4, 4, 1))
     with pytest.raises(ValueError, match="takes 4x4x1, not 3x4x1"):
         runner.run(picture(3, 4, 1), ["flatten"])
+
+
+def test_a_layer_may_take_what_earlier_ones_gave():
+    text = (
+        "conv 4 3 --name a | relu | conv 4 3 --name b | add a | concat a b --name c | "
+        "pool --global --kind mean | flatten --name v | dense 12 --name d | add v --name e"
+    )
+    network, w, runner = with_random_weights(text, (5, 6, 2))
+    x = picture(5, 6, 2)
+    a = ops.conv2d(x, w["a.weight"], w["a.bias"], padding="same")
+    b = ops.conv2d(np.maximum(a, 0), w["b.weight"], w["b.bias"], padding="same")
+    c = np.concatenate([b + a, a, b], axis=2)
+    v = c.mean(axis=(0, 1))
+    found = runner.run(x, ["c", "e"])
+    np.testing.assert_allclose(found["c"], c, atol=1e-5)
+    np.testing.assert_allclose(found["e"], ops.dense(v, w["d.weight"], w["d.bias"]) + v, atol=1e-5)
+    assert network.taken_later == {"a", "b", "v"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("conv 4 --name a | concat b", "no earlier layer 'b': before it are a"),
+        ("conv 4 --name first | concat fist", "did you mean first"),
+        ("conv 4 --name a | concat a2 --name a2", "no earlier layer 'a2'"),
+        ("conv 4 --name a | pool 2 | concat a", "4x4x4 and 8x8x4 cannot be put side by side"),
+        ("conv 4 --name a | conv 3 | add a", "8x8x3 and 8x8x4 cannot be added"),
+        ("conv 4 --name a | flatten | concat a", "256 and 8x8x4 cannot be put side by side"),
+        ("conv 4 --name a | add a a", "adds one earlier layer, not 2"),
+        ("conv 4 --activation swish", "'swish' is not one of none, abs"),
+        ("dropout 1", "must be a number of 0 to below 1, not 1"),
+        ("dropout -0.1", "must be a number of 0 to below 1"),
+    ],
+)
+def test_an_earlier_layer_that_does_not_fit_is_refused(text, words):
+    with pytest.raises(ValueError, match=words):
+        Network(text, (8, 8, 3))
+
+
+def test_layer_norm_equals_that_of_pytorch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x, scale, shift = picture(5, 6, 4) + 3, picture(4), picture(4) * 2
+    maps = torch.from_numpy(x).permute(2, 0, 1)[None]
+    weights = torch.from_numpy(scale), torch.from_numpy(shift)
+    expected = torch.nn.functional.group_norm(maps, 1, *weights, eps=1e-3)[0].permute(1, 2, 0)
+    found = ops.layer_norm(x, scale, shift, epsilon=1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    vector = torch.nn.functional.layer_norm(torch.from_numpy(x[0, 0]), (4,), *weights)
+    np.testing.assert_allclose(ops.layer_norm(x[0, 0], scale, shift), vector, atol=1e-5)

@@ -206,3 +206,20 @@ def test_batch_norm_equals_that_of_pytorch():
 def test_softmax_sums_to_one_along_its_axis(axis):
     shares = ops.softmax(np.random.default_rng(6).normal(size=(3, 4, 5)), axis)
     np.testing.assert_allclose(shares.sum(axis=axis), 1)
+
+
+def test_half_precision_is_computed_in_single():
+    large = np.full((4, 4, 1), 40000, np.float16)
+    assert ops.pool2d(large, "mean").tolist() == [[[40000]] * 2] * 2
+    assert ops.pool2d(large).dtype == np.float32
+    weight = np.ones((2, 2, 1, 1), np.float16)
+    assert ops.conv2d(large, weight).tolist() == [[[160000]] * 3] * 3
+    assert ops.dense(large.ravel(), np.ones((16, 1))).tolist() == [640000]
+    assert ops.batch_norm(large, [0], [1], [4], epsilon=0).max() == 160000
+    assert ops.layer_norm(large).dtype == np.float32
+    for found in (
+        ops.conv2d(large, weight),
+        ops.softmax(large),
+        ops.dense(large.ravel(), [[1]] * 16),
+    ):
+        assert found.dtype == np.float32

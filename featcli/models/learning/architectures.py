@@ -6,8 +6,8 @@ import math
 
 from featcli import pipeline
 from featcli.errors import UsageError
-from featcli.models.layers import Shape
 from featcli.models.network import Network, find
+from featcli.models.operations import Shape
 
 _TAIL = "dense {classes} --name scores | softmax --name probabilities"
 _TINY = "conv 10 3 --padding 0 | relu"
@@ -23,7 +23,6 @@ NAMED = {
 }
 DEFAULT = "lenet"
 HEAD = _TAIL
-_ENDS = ("softmax", "sigmoid")
 
 
 def build(arch: str, shape: Shape, classes: int) -> Network:
@@ -58,21 +57,21 @@ def build(arch: str, shape: Shape, classes: int) -> Network:
 
 
 def _check_end(network: Network, classes: int) -> None:
-    last = network.nodes[-1]
-    if last.step.stage not in _ENDS or len(network.nodes) < 2 or len(last.shape) != 1:
+    *_, last = network.operations
+    loss, shape, name = last.operation.loss, network.shape, last.operation.kind
+    if loss is None or len(network.nodes) < 2 or len(shape) != 1:
         raise UsageError("--arch: must end in 'dense N | softmax' or 'dense N | sigmoid'")
-    if network.nodes[-2].step.stage != "dense":
-        raise UsageError(f"--arch: put 'dense {classes}' before the {last.step.stage} at the end")
-    wanted = (classes, 1) if last.step.stage == "sigmoid" and classes == 2 else (classes,)
-    if dict(network.nodes[-2].step.params)["activation"] != "none":
-        raise UsageError(f"--arch: only {last.step.stage} follows the last dense layer")
-    if last.shape[0] not in wanted:
+    before = network.nodes[-2].operations[-1]
+    if not before.operation.weighs:
+        raise UsageError(f"--arch: put 'dense {classes}' before the {name} at the end")
+    if before.activation:
+        raise UsageError(f"--arch: only {name} follows the last dense layer")
+    wanted = (classes, 1) if loss.is_mean and classes == 2 else (classes,)
+    if shape[0] not in wanted:
         raise UsageError(
-            f"--arch: gives {last.shape[0]} scores, but the data has {classes} classes: "
-            f"end in 'dense {wanted[-1]} | {last.step.stage}'"
+            f"--arch: gives {shape[0]} scores, but the data has {classes} classes: "
+            f"end in 'dense {wanted[-1]} | {name}'"
         )
-    if not any(part.endswith("weight") for part in network.weights):
-        raise UsageError("--arch: has no layer that learns")
 
 
 def _trail(text: str, shape: Shape) -> str:

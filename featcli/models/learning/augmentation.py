@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featcli.models.learning.layer import Array
+from featcli.models.operations.base import Array
 from featcli.stage import nearest, number
 
 _LARGEST = {"shift": 1000.0, "rotate": 180.0, "scale": 0.9}

@@ -15,12 +15,11 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from featcli import cores
-from featcli.models.layers import Shape
 from featcli.models.learning.augmentation import Augmentation, Warp
 from featcli.models.learning.chain import Chain
-from featcli.models.learning.layer import Array
-from featcli.models.learning.loss import guesses
 from featcli.models.network import Node
+from featcli.models.operations._losses import guesses
+from featcli.models.operations.base import Array, Shape
 
 BLOCK = 32  # images
 LANES = 8  # blocks at once, whatever the machine
@@ -64,6 +63,28 @@ class Scale(NamedTuple):
 
 def _column(values: tuple[float, ...]) -> Array:
     return np.array(values, np.float32).reshape(-1, 1, 1)
+
+
+class Batch(NamedTuple):
+    """The images of a step, and what is drawn at random for them.
+
+    Attributes
+    ----------
+    indices : ndarray of int, (images,)
+    draws : ndarray of uint64, (images,)
+        See `featcli.models.operations.base.Trained.forward`.
+    warp : Warp or None
+        How the images are changed.
+    """
+
+    indices: Array
+    draws: Array
+    warp: Warp | None = None
+
+    def of(self, part: slice) -> Batch:
+        """Return some of the images."""
+        warp = self.warp.of(part) if self.warp else None
+        return Batch(self.indices[part], self.draws[part], warp)
 
 
 class Result(NamedTuple):
@@ -112,18 +133,18 @@ class Batches:
         """Draw how the images of a batch are changed."""
         return self._augmentation.draw(random, count)
 
-    def gradients(self, indices: Array, warp: Warp | None = None) -> Result:
-        """Return loss and gradients of a batch whose images are changed by `warp`."""
-        count = len(indices)
-        jobs = [(indices[part], warp.of(part) if warp else None) for part in self._cut(count)]
+    def gradients(self, batch: Batch) -> Result:
+        """Return loss and gradients of a batch."""
+        count = len(batch.indices)
+        jobs = [batch.of(part) for part in self._cut(count)]
 
-        def run(chain: Chain, some: Sequence[tuple[Array, Warp | None]]) -> Result:
-            return _add_up(self._learn(chain, *job, count) for job in some)
+        def run(chain: Chain, some: Sequence[Batch]) -> Result:
+            return _add_up(self._learn(chain, one, count) for one in some)
 
         return _add_up(self._each_lane(jobs, run))
 
     def prepared(self, indices: Array, warp: Warp | None = None) -> Array:
-        """Return a batch as the network takes it, its images changed by `warp`."""
+        """Return images as the network takes them, changed by `warp`."""
         images = self._examples.take(indices)
         return self._scale.lay_out(warp.apply(images) if warp else images)
 
@@ -131,15 +152,15 @@ class Batches:
         """Return what the network gives, (classes, images), its images as they are."""
         parts = self._cut(len(indices))
         found = self._each_lane(
-            [(indices[part],) for part in parts],
-            lambda chain, some: [chain.forward(self.prepared(*job)).copy() for job in some],
+            [indices[part] for part in parts],
+            lambda chain, some: [chain.forward(self.prepared(one)).copy() for one in some],
         )
         ordered = [found[k % len(found)][k // len(found)] for k in range(len(parts))]
         return np.concatenate(ordered, axis=1)
 
-    def _learn(self, chain: Chain, indices: Array, warp: Warp | None, count: int) -> Result:
-        wanted = self._examples.classes[indices]
-        scores = chain.forward(self.prepared(indices, warp), training=True)
+    def _learn(self, chain: Chain, batch: Batch, count: int) -> Result:
+        wanted = self._examples.classes[batch.indices]
+        scores = chain.forward(self.prepared(batch.indices, batch.warp), batch.draws)
         right = int((guesses(scores) == wanted).sum())
         loss, gradient = self._loss(scores, wanted)
         gradient /= count

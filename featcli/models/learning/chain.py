@@ -1,34 +1,35 @@
-"""The layers of a network in a row, to be trained."""
+"""A network's operations in their order, to be trained: forward, and the gradients back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from featcli.engine.columns import Geometry
-from featcli.models.layers import Operation, Shape, pads_of
-from featcli.models.learning.activation import Activation
-from featcli.models.learning.convolution import Convolution, Depthwise
-from featcli.models.learning.layer import Array, Buffers, Layer
-from featcli.models.learning.normalization import BatchNorm
-from featcli.models.learning.pooling import Pool
-from featcli.models.learning.vectors import Dense, Flatten
-from featcli.models.network import Network, Node
+from featcli.models.network import Network, Node, Placed
+from featcli.models.operations.base import Array, Buffers, Trained
 
-Named = tuple[str, Layer]
+_INPUT = -1
+
+
+class _Step(NamedTuple):
+    """An operation, the name that its weights begin with, and the numbers of those it takes."""
+
+    name: str
+    trained: Trained
+    inputs: tuple[int, ...]
 
 
 class Chain:
-    """A network's layers with the way back through them.
+    """A network's operations, each after those that it takes.
 
     Parameters
     ----------
     nodes : sequence of Node
-        A network's, or the part of it that is run.
+        A network's, or some in a row: the first one takes the input.
     weights : mapping of str to ndarray
         All of the network's numbers; what is trained is changed in place, by others.
     dtype : dtype
@@ -37,7 +38,7 @@ class Chain:
     Raises
     ------
     ValueError
-        A layer that cannot be trained.
+        An operation that cannot be trained.
     """
 
     def __init__(
@@ -46,171 +47,98 @@ class Chain:
         weights: Mapping[str, Array],
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
-        named = [one for node in nodes for one in layers_of(node, weights, dtype)]
-        self._layers = _chained(named)
+        self._steps: list[_Step] = []
+        places: dict[str, int] = {}
+        for one in (one for node in nodes for one in node.operations):
+            inputs = tuple(places.get(name, _INPUT) for name in one.inputs)
+            self._steps += _steps_of(one, inputs, len(self._steps), weights, dtype)
+            places[one.name] = len(self._steps) - 1
+        self._overwrite_where_possible()
+        self._learned = self._which_learn(nodes)
 
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Run on a batch (rows, channels, cols, images) or (values, images)."""
-        return _through(self._layers, x, training)
+    def _overwrite_where_possible(self) -> None:
+        """Let an operation write over what reaches it, where nobody else needs that."""
+        uses = Counter(k for step in self._steps for k in step.inputs)
+        for step in self._steps:
+            (first, *_) = step.inputs
+            needed = first == _INPUT or self._steps[first].trained.keeps_output
+            step.trained.in_place = not needed and uses[first] == 1
 
-    def backward(self, dy: Array) -> dict[str, Array]:
-        """Return the gradient of every weight, from that of the result.
-
-        It goes no deeper than the first layer that has weights.
-        """
-        found: dict[str, Array] = {}
-        deepest = next((k for k, (_, one) in enumerate(self._layers) if one.learned), 0)
-        for number, (name, layer) in reversed(list(enumerate(self._layers))):
-            layer.learn(dy)
-            found |= {f"{name}.{part}": array for part, array in layer.gradients.items()}
-            if number <= deepest:
-                break
-            dy = layer.pass_back(dy)
+    def _which_learn(self, nodes: Sequence[Node]) -> list[bool]:
+        """Say of each step whether weights lie in it or before it: a gradient goes no deeper."""
+        named = {one.name for node in nodes for one in node.operations if one.operation.parameters}
+        found: list[bool] = []
+        for step in self._steps:
+            found.append(step.name in named or any(k >= 0 and found[k] for k in step.inputs))
         return found
 
-    def __iter__(self) -> Iterator[Named]:
-        return iter(self._layers)
+    def forward(self, x: Array, draws: Array | None = None) -> Array:
+        """Run on a batch (rows, channels, cols, images) or (n, images).
+
+        Parameters
+        ----------
+        x : ndarray
+        draws : ndarray of uint64, (images,), optional
+            While it is learned from; see `Trained.forward`.
+        """
+        values: list[Array] = []
+        for number, step in enumerate(self._steps):
+            inputs = [x if k == _INPUT else values[k] for k in step.inputs]
+            own = None if draws is None else draws + np.uint64(number << 32)
+            forward: Callable[..., Array] = step.trained.forward  # with as many inputs as it has
+            values.append(forward(*inputs, draws=own))
+        return values[-1] if values else x
+
+    def backward(self, dy: Array) -> dict[str, Array]:
+        """Return the gradient of every weight, from that of the result, after `forward`."""
+        return self._back(dy, self._learned)[0]
+
+    def input_grad(self, dy: Array) -> Array:
+        """Return the gradient of what went in, from that of the result, after `forward`."""
+        return self._back(dy, [True] * len(self._steps))[1][_INPUT]
+
+    def _back(self, dy: Array, wanted: Sequence[bool]) -> tuple[dict[str, Array], dict[int, Array]]:
+        """Go back through the steps whose gradients are wanted."""
+        weights: dict[str, Array] = {}
+        grads = {len(self._steps) - 1: dy}
+        whole = all(wanted)
+        for number in range(len(self._steps) - 1, -1, -1):
+            if number not in grads or not wanted[number]:
+                continue
+            step, own = self._steps[number], grads.pop(number)
+            found = step.trained.weight_grads(own)
+            weights |= {f"{step.name}.{part}": array for part, array in found.items()}
+            before = [k for k in step.inputs if (whole if k == _INPUT else wanted[k])]
+            if before:
+                _share(grads, step.inputs, step.trained.input_grad(own))
+        return weights, grads
+
+    def __iter__(self) -> Iterator[tuple[str, Trained]]:
+        return ((step.name, step.trained) for step in self._steps)
 
 
-class Skip(Layer):
-    """Layers in a row, and their input added to what they give.
-
-    Parameters
-    ----------
-    main, shortcut : sequence of (str, Layer)
-        What the input goes through, either way; nothing for the input as it is.
-    activation : Layer, optional
-        After the sum.
-    buffers : Buffers
-    """
-
-    learned = keeps_output = True
-
-    def __init__(
-        self,
-        main: Sequence[Named],
-        shortcut: Sequence[Named],
-        activation: Layer | None,
-        buffers: Buffers,
-    ) -> None:
-        super().__init__(buffers)
-        self._main, self._shortcut, self._activation = _chained(main), shortcut, activation
-
-    def forward(self, x: Array, training: bool) -> Array:
-        """Go both ways and add."""
-        main, other = (_through(layers, x, training) for layers in (self._main, self._shortcut))
-        y = np.add(main, other, out=self.buffers.get("y", main.shape))
-        return self._activation.forward(y, training) if self._activation else y
-
-    def learn(self, dy: Array) -> None:
-        """Go back both ways."""
-        if self._activation:
-            dy = self._activation.pass_back(dy)
-        # The gradient of a sum is that of each part, and either way may write into it.
-        self._dx = self._back(self._shortcut, dy.copy()) + self._back(self._main, dy)
-
-    def _back(self, layers: Sequence[Named], dy: Array) -> Array:
-        for name, layer in reversed(layers):
-            layer.learn(dy)
-            self.gradients |= {f"{name}.{part}": a for part, a in layer.gradients.items()}
-            dy = layer.pass_back(dy)
-        return dy
-
-    def pass_back(self, dy: Array) -> Array:
-        """Return what `learn` found on its way."""
-        return self._dx
+def _share(
+    grads: dict[int, Array], inputs: tuple[int, ...], found: Array | tuple[Array, ...]
+) -> None:
+    """Add gradients to those of the steps that they belong to."""
+    each = found if isinstance(found, tuple) else (found,)
+    for k, array in zip(inputs, each, strict=True):
+        grads[k] = grads[k] + array if k in grads else array
 
 
-def _through(layers: Sequence[Named], x: Array, training: bool) -> Array:
-    for _, layer in layers:
-        x = layer.forward(x, training)
-    return x
-
-
-def _chained(named: Sequence[Named]) -> list[Named]:
-    """Let an activation overwrite what reaches it, where the layer before does not need it."""
-    for (_, before), (_, layer) in pairwise(named):
-        if isinstance(layer, Activation):
-            layer.in_place = not before.keeps_output
-    return list(named)
-
-
-def layers_of(node: Node, weights: Mapping[str, Array], dtype: npt.DTypeLike) -> list[Named]:
-    """Return what trains a node, each under its full name; raises ValueError."""
-    if node.layer is None:
-        return [(node.name, _plain(node, dtype))]
-    own = {name: weights[name] for name in weights if name.startswith(f"{node.name}.")}
-    before, main = node.before, []
-    for one in node.layer.operations:
-        main += _operation(one, before, own, node.name, dtype)
-        before = one.shape
-    if not node.layer.skip:
-        return [(f"{node.name}.{name}" if name else node.name, layer) for name, layer in main]
-    other = node.layer.shortcut
-    shortcut = _operation(other, node.before, own, node.name, dtype) if other else []
-    last = node.layer.activation
-    activation = Activation(last, Buffers(dtype)) if last != "none" else None
-    return [(node.name, Skip(main, shortcut, activation, Buffers(dtype)))]
-
-
-def _plain(node: Node, dtype: npt.DTypeLike) -> Layer:
-    """Return a layer without numbers."""
-    params: dict[str, Any] = dict(node.step.params)
-    name, buffers = node.step.stage, Buffers(dtype)
-    if name == "flatten":
-        return Flatten(params["order"], buffers)
-    if name == "pool":
-        before, after = (node.before[0], node.before[1]), (node.shape[0], node.shape[1])
-        size = before if params["global_"] else (params["size"], params["size"])
-        stride = params["stride"] or params["size"]
-        return Pool(params["kind"], before, after, size, stride, buffers)
-    return Activation(name, buffers)
-
-
-def _operation(
-    one: Operation, before: Shape, weights: Mapping[str, Array], node: str, dtype: npt.DTypeLike
-) -> list[Named]:
-    """Return an operation and its activation, named within their node."""
-    prefix = f"{node}.{one.name}." if one.name else f"{node}."
-    own = {part: weights[prefix + part] for part in one.weights}
-    found: list[Named] = [(one.name, _made(one, before, own, Buffers(dtype)))]
-    if one.activation != "none":
-        found.append((one.name, Activation(one.activation, Buffers(dtype))))
-    return found
-
-
-def _made(one: Operation, before: Shape, weights: Mapping[str, Array], buffers: Buffers) -> Layer:
-    if one.kind == "dense":
-        return Dense(weights, buffers)
-    if one.kind == "batch_norm":
-        return BatchNorm(weights, one.options["epsilon"], buffers)
-    return _convolution(one, before, weights, buffers)
-
-
-def _convolution(
-    one: Operation, before: Shape, weights: Mapping[str, Array], buffers: Buffers
-) -> Layer:
-    kernel = (weights["weight"].shape[0], weights["weight"].shape[1])
-    rows, cols = before[0], before[1]
-    geometry = Geometry(
-        (rows, cols),
-        (one.shape[0], one.shape[1]),
-        kernel,
-        one.options["stride"],
-        one.options["dilation"],
-        pads_of(one.options, (rows, cols), kernel),
-    )
-    groups = one.options["groups"]
-    if groups == 1:
-        return Convolution(geometry, weights, buffers)
-    if groups == before[2] == one.shape[2]:
-        return Depthwise(geometry, weights, buffers)
-    raise ValueError(
-        f"a convolution of {before[2]} channels to {one.shape[2]} in {groups} groups cannot be "
-        "trained: 1 group can, and depthwise"
-    )
+def _steps_of(
+    one: Placed,
+    inputs: tuple[int, ...],
+    number: int,
+    weights: Mapping[str, Array],
+    dtype: npt.DTypeLike,
+) -> Iterator[_Step]:
+    """Yield an operation and the activation after it; `number` is that of the first."""
+    yield _Step(one.name, one.operation.trained(one.weights(weights), Buffers(dtype)), inputs)
+    if one.activation:
+        yield _Step(one.name, one.activation.trained({}, Buffers(dtype)), (number,))
 
 
 def is_normalised(network: Network) -> bool:
-    """Say whether a batch must stay whole, because its statistics are used."""
-    return any(one.kind == "batch_norm" for node in network.nodes for _, one in node.operations)
+    """Say whether a batch must stay whole, because its images' results depend on each other."""
+    return any(one.operation.mixes_images for one in network.operations)

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 from featcli import npy
 from featcli.errors import FeatError, ReadError
 from featcli.models.learning.checks import Digest, Number, Optional, Record, Rows, Rule, Whole
-from featcli.models.learning.layer import Array
 from featcli.models.learning.training import Epoch, Training
+from featcli.models.operations.base import Array
 
 _RECORD = "checkpoint.json"
 _LONGEST = 1 << 24

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from featcli.models.learning.layer import Array
+from featcli.models.operations.base import Array
 
 Name = Literal["adam", "sgd"]
 Schedule = Literal["cosine", "step", "constant"]

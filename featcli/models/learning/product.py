@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from featcli.models.learning.batches import Scale
-from featcli.models.learning.layer import Array
 from featcli.models.network import Network
+from featcli.models.operations.base import Array
 from featcli.ops.normalizing import show_numbers
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featcli.models.learning.layer import Array
+from featcli.models.operations.base import Array
 
 
 @dataclass(frozen=True)

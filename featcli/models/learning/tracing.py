@@ -7,15 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featcli.models.learning.augmentation import Warp
+from featcli.models.learning.batches import Batch
 from featcli.models.learning.chain import Chain
-from featcli.models.learning.layer import Array
 from featcli.models.learning.training import Training
-
-_LOSSES = {
-    "softmax": "cross-entropy after softmax",
-    "sigmoid": "binary cross-entropy after sigmoid",
-}
+from featcli.models.operations._losses import Loss
+from featcli.models.operations.base import Array
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,9 @@ class Told:
     ----------
     step, images : int
         Which step, and how many images its batch has.
-    end : {"softmax", "sigmoid"}
-        What makes probabilities of the scores; it decides the loss.
+    end : str
+        What makes probabilities of the scores.
+    rule : Loss
     probabilities : ndarray, (classes,)
         The guess for the first image of the batch; (1,) for that of the second of two classes.
     wanted : int
@@ -48,6 +45,7 @@ class Told:
     step: int
     images: int
     end: str
+    rule: Loss
     probabilities: Array
     wanted: int
     loss: float
@@ -84,10 +82,10 @@ class Tracer:
         self._step, self._tell = step, tell
         self._half: _Half | None = None
 
-    def before(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
+    def before(self, training: Training, step: int, batch: Batch) -> None:
         """See what the step starts from; see `training.Observer`."""
         if step == self._step:
-            self._half = _Half(training, step, batch, warp)
+            self._half = _Half(training, step, batch)
 
     def after(self, training: Training) -> None:
         """Tell of the step, if it was the one."""
@@ -99,12 +97,12 @@ class Tracer:
 class _Half:
     """What a step starts from; `complete` adds what it has changed."""
 
-    def __init__(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
-        self._step, self._count = step, len(batch)
-        self._x = training.batches.prepared(batch, warp)
-        self._wanted = training.examples.classes[batch]
-        self._values, self._scores = _forward(training, self._x)
-        self._loss, self._slopes = training.loss(self._scores, self._wanted)
+    def __init__(self, training: Training, step: int, batch: Batch) -> None:
+        self._step, self._count = step, len(batch.indices)
+        self._x, self._draws = training.batches.prepared(batch.indices, batch.warp), batch.draws
+        self._wanted = training.examples.classes[batch.indices]
+        self._values, self._scores = _forward(training, self._x, self._draws)
+        self._loss, self._slopes = training.loss.compute(self._scores, self._wanted)
         self._gradients = self._values @ self._slopes.T / self._count
         # The score of the right class, and of the weights that the first image reaches that on
         # which it depends the most: behind a relu many values are 0, and so would be the factors.
@@ -117,11 +115,14 @@ class _Half:
 
     def complete(self, training: Training) -> Told:
         row, unit = self._place
-        new_loss, _ = training.loss(_forward(training, self._x)[1], self._wanted)
+        new_loss, _ = training.loss.compute(
+            _forward(training, self._x, self._draws)[1], self._wanted
+        )
         return Told(
             step=self._step,
             images=self._count,
-            end=training.network.nodes[-1].step.stage,
+            end=training.end.kind,
+            rule=training.loss,
             probabilities=_probabilities(training, self._scores),
             wanted=int(self._wanted[0]),
             loss=self._loss / self._count,
@@ -138,12 +139,12 @@ class _Half:
         )
 
 
-def _forward(training: Training, x: Array) -> tuple[Array, Array]:
+def _forward(training: Training, x: Array, draws: Array) -> tuple[Array, Array]:
     """Return what reaches the last layer, and the scores; statistics stay as they are."""
     weights = {name: array.copy() for name, array in training.weights.items()}
     with np.errstate(all="ignore"):
-        values = Chain(training.nodes[:-1], weights).forward(x.copy(), training=True)
-        return values, Chain(training.nodes[-1:], weights).forward(values, training=True)
+        values = Chain(training.nodes[:-1], weights).forward(x.copy(), draws)
+        return values, Chain(training.nodes[-1:], weights).forward(values, draws)
 
 
 def _probabilities(training: Training, scores: Array) -> Array:
@@ -170,7 +171,7 @@ def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
     return [
         f"step {told.step}, a batch of {told.images} images",
         f"  guess     of the first image: {guess}; it is {right}",
-        f"  loss      {told.loss:.6f}, {_LOSSES[told.end]}, the mean of the batch",
+        f"  loss      {told.loss:.6f}, {told.rule.name} after {told.end}, the mean of the batch",
         f"  weight    w = {told.weight}[{row}, {unit}] = {told.before:.6f}",
         f"  slope     {_slope(told)}",
         f"  gradient  dL/dw = dL/dz * dz/dw = {told.slope:.6f} * {told.value:.6f} = "
@@ -183,7 +184,7 @@ def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
 def _slope(told: Told) -> str:
     """Write dL/dz, the gradient of a score, as probability minus right answer."""
     count = len(told.probabilities)
-    shared = told.end == "sigmoid" and count > 1  # the loss is the mean over the scores
+    shared = told.rule.is_mean and count > 1
     rule = f"(p - y) / {count}" if shared else "p - y"
     shown = f"{told.probabilities[told.place[1]]:.6f} - {told.answer}"
     return f"dL/dz = {rule} = {f'({shown}) / {count}' if shared else shown} = {told.slope:.6f}"

@@ -12,17 +12,17 @@ import numpy as np
 
 from featcli.errors import FeatError
 from featcli.models.learning import descent
-from featcli.models.learning.augmentation import Warp, parse_augmentation
-from featcli.models.learning.batches import Batches, Examples, Result, Scale
+from featcli.models.learning.augmentation import parse_augmentation
+from featcli.models.learning.batches import Batch, Batches, Examples, Result, Scale
 from featcli.models.learning.chain import is_normalised
 from featcli.models.learning.checks import Like, Record
-from featcli.models.learning.layer import Array
-from featcli.models.learning.loss import LOSSES, guesses
 from featcli.models.learning.scoring import Scores, score
 from featcli.models.network import Network
+from featcli.models.operations._losses import guesses
+from featcli.models.operations.base import Array, Operation
 
 _AT_ONCE = 256  # images whose classes are guessed at once
-_ORDER, _SPLIT = 1, 2  # what random numbers are for: each has a stream of its own
+_ORDER, _SPLIT, _DRAWS = 1, 2, 3  # what random numbers are for: each has a stream of its own
 
 
 class Diverged(FeatError):
@@ -103,7 +103,7 @@ Watch = Callable[[Progress], None]
 class Observer(Protocol):
     """Looks on at the steps."""
 
-    def before(self, training: Training, step: int, batch: Array, warp: Warp | None) -> None:
+    def before(self, training: Training, step: int, batch: Batch) -> None:
         """See what a step starts from; `step` counts from 1, over all epochs."""
 
     def after(self, training: Training) -> None:
@@ -116,7 +116,7 @@ class Training:
     Parameters
     ----------
     network : Network
-        Ends in softmax or sigmoid.
+        Ends in an operation that has a loss, such as softmax.
     weights : dict of str to ndarray of float32
         Changed in place.
     examples : Examples
@@ -125,6 +125,9 @@ class Training:
 
     Attributes
     ----------
+    end : Operation
+        The network's last.
+    loss : Loss
     epoch : int
         How many are over.
     rate : float
@@ -144,11 +147,18 @@ class Training:
         self.examples, self.scale = examples, scale
         self.learned, self.held_out = split(examples.classes, recipe.val_split, recipe.seed)
         self.nodes = network.nodes[:-1]
-        self.loss = LOSSES[network.nodes[-1].step.stage]
+        self.end: Operation = network.operations[-1].operation
+        if self.end.loss is None:
+            raise ValueError(f"a network that ends in {self.end.kind} has no loss to learn by")
+        self.loss = self.end.loss
         whole = is_normalised(network)
         augmentation = parse_augmentation(recipe.augment)
-        self.batches = Batches(self.nodes, weights, self.loss, examples, scale, augmentation, whole)
-        trained = {name: array for name, array in weights.items() if not _is_statistic(name)}
+        self.batches = Batches(
+            self.nodes, weights, self.loss.compute, examples, scale, augmentation, whole
+        )
+        trained = {
+            name: array for name, array in weights.items() if network.parameters[name].trained
+        }
         self.optimizer = descent.optimizer(
             recipe.optimizer, trained, recipe.weight_decay, recipe.momentum
         )
@@ -202,21 +212,23 @@ class Training:
     def _steps(self, observer: Observer | None) -> Iterator[tuple[Result, int]]:
         """Go one step for each batch; yield what the batch came to and its size."""
         random = np.random.default_rng([self.recipe.seed, _ORDER, self.epoch])
+        draws = np.random.default_rng([self.recipe.seed, _DRAWS, self.epoch])
         order = random.permutation(self.learned)
         size = self.recipe.batch_size
         for number in range(self.steps):
-            batch = order[number * size : (number + 1) * size]
-            warp = self.batches.draw(random, len(batch))
+            indices = order[number * size : (number + 1) * size]
+            warp = self.batches.draw(random, len(indices))
+            batch = Batch(indices, draws.integers(0, 1 << 63, len(indices), np.uint64), warp)
             self.rate = self._rate(number)
             if observer:
-                observer.before(self, self.epoch * self.steps + number + 1, batch, warp)
-            result = self.batches.gradients(batch, warp)
+                observer.before(self, self.epoch * self.steps + number + 1, batch)
+            result = self.batches.gradients(batch)
             if not math.isfinite(result.loss):
                 raise self._diverged(number + 1)
             self.optimizer.step(result.gradients, self.rate)
             if observer:
                 observer.after(self)
-            yield result, len(batch)
+            yield result, len(indices)
 
     def _rate(self, step: int) -> float:
         done = (self.epoch + step / self.steps) / self.recipe.epochs
@@ -234,7 +246,7 @@ class Training:
         loss, right = 0.0, 0
         for indices, scores in self._guess(self.held_out):
             wanted = self.examples.classes[indices]
-            loss += self.loss(scores, wanted)[0]
+            loss += self.loss.compute(scores, wanted)[0]
             right += int((guesses(scores) == wanted).sum())
         return loss / len(self.held_out), right / len(self.held_out)
 
@@ -254,10 +266,16 @@ class Training:
         kept = {f"weights/{name}": array for name, array in self.weights.items()}
         return kept | {f"state/{name}": array for name, array in self.optimizer.state.items()}
 
+    def _is_positive(self, name: str) -> bool:
+        kind, _, weight = name.partition("/")
+        return (kind == "state" and weight.startswith("square/")) or (
+            kind == "weights" and self.network.parameters[weight].positive
+        )
+
     def restore(self, arrays: Mapping[str, Array], steps: int, history: Sequence[Epoch]) -> None:
         """Go on where `state` was taken; raises ValueError for what is not of this training."""
         own = self.state()
-        rules = {name: Like(one, signed=not _is_square(name)) for name, one in own.items()}
+        rules = {name: Like(one, signed=not self._is_positive(name)) for name, one in own.items()}
         Record(rules).check(arrays, "")
         if len(history) > self.recipe.epochs:
             raise ValueError(f"history has more than the {self.recipe.epochs} epochs of the run")
@@ -268,14 +286,6 @@ class Training:
         for name, array in own.items():
             array[...] = arrays[name]
         self.optimizer.steps, self.epoch, self.history = steps, len(history), list(history)
-
-
-def _is_statistic(name: str) -> bool:
-    return name.endswith((".mean", ".variance"))
-
-
-def _is_square(name: str) -> bool:
-    return name.endswith(".variance") or name.startswith("state/square/")
 
 
 def split(classes: Array, share: float, seed: int) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from featcli.trace import (
     Activate,
     Add,
     Affine,
+    Concat,
     Dense,
     Filter,
     Flatten,
+    Function,
     Layer,
     Opaque,
     Pick,
@@ -97,12 +100,40 @@ def _plain(rule: Any) -> dict[str, Any]:
     if isinstance(rule, Flatten):
         return {"kind": "flatten", "order": rule.order}
     if isinstance(rule, Activate):
-        return {"kind": "activate", "activation": rule.name}
+        return {"kind": "activate", "activation": _function(rule.function)}
     if isinstance(rule, Add):
-        return {"kind": "add", "activation": rule.activation}
+        return {"kind": "add", "activation": _function(rule.activation)}
+    if isinstance(rule, Concat):
+        return {"kind": "concat", "sizes": list(rule.sizes)}
     if isinstance(rule, Softmax):
         return {"kind": "softmax"}
     return {"kind": "opaque"}
+
+
+def _function(function: Function | None) -> dict[str, Any] | None:
+    """Describe a function: its name, and its formula as a tree that the script computes."""
+    if function is None:
+        return None
+    tree = ast.parse(function.formula, mode="eval").body
+    return {"name": function.name, "formula": _tree(tree)}
+
+
+_SIGNS: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+
+
+def _tree(node: ast.expr) -> Any:
+    """Write a formula as numbers, "x", and lists of an operation's name and what it is of."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.BinOp):
+        return [_SIGNS[type(node.op)], _tree(node.left), _tree(node.right)]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return ["-", 0, _tree(node.operand)]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return [node.func.id, *map(_tree, node.args)]
+    raise ValueError(f"no formula of a rule has {ast.unparse(node)}")
 
 
 def _sum(
@@ -123,7 +154,7 @@ def _sum(
     places = iter(range(len(hidden)))
     return {
         "kind": "sum",
-        "activation": rule.activation,
+        "activation": _function(rule.activation),
         "rounded": rule.rounded,
         "windows": [_windows(one) for one in windows],
         "filters": [
@@ -160,7 +191,7 @@ def _dense(rule: Dense, layer: Layer, blocks: Blocks) -> dict[str, Any]:
     outputs = weighted(rule, layer)
     return {
         "kind": "dense",
-        "activation": rule.activation,
+        "activation": _function(rule.activation),
         "outputs": [int(k) for k in outputs],
         "weights": blocks.add(rule.weight[:, outputs].T),
         "bias": blocks.add(rule.bias[outputs]),

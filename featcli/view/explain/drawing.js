@@ -118,8 +118,8 @@ function shape(name, attributes, ...children) {
 
 /** The graph of an activation with the point of one cell. */
 function graph(activation, x, y) {
-  const f = FUNCTIONS[activation];
-  const reach = Math.max(Number.isFinite(x) ? Math.abs(x) * 1.3 : 0, activation === "relu6" ? 9 : 4);
+  const f = (value) => activated(activation, value);
+  const reach = Math.max(Number.isFinite(x) ? Math.abs(x) * 1.3 : 0, 8);
   const ends = [-1, 1].map((side) => f(side * reach));
   const [low, high] = [Math.min(0, ...ends), Math.max(1e-9, ...ends)];
   const across = (value) => 20 + ((value + reach) / (2 * reach)) * 200;
@@ -141,6 +141,6 @@ function graph(activation, x, y) {
     );
   }
   const caption = shape("text", { x: 120, y: 158, "text-anchor": "middle", "font-size": 12, fill: "currentColor" },
-    `${activation}(${short(x)}) = ${short(y)}`);
+    `${activation.name}(${short(x)}) = ${short(y)}`);
   return shape("svg", { viewBox: "0 0 240 165", class: "graph", role: "img", "aria-label": caption.textContent }, ...parts, caption);
 }

@@ -2,14 +2,29 @@
 
 // How a cell is computed, by the rule of its layer: every part of the sum, and the result.
 
-const FUNCTIONS = {
-  none: (x) => x,
-  relu: (x) => (Number.isNaN(x) ? x : Math.max(x, 0)),
-  relu6: (x) => (Number.isNaN(x) ? x : Math.min(Math.max(x, 0), 6)),
-  sigmoid: (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))),
+const OPERATORS = {
+  "+": (a, b) => a + b,
+  "-": (a, b) => a - b,
+  "*": (a, b) => a * b,
+  "/": (a, b) => a / b,
+  max: Math.max,
+  min: Math.min,
+  exp: Math.exp,
+  log: Math.log,
+  sqrt: Math.sqrt,
   tanh: Math.tanh,
   abs: Math.abs,
 };
+
+/** Compute a formula of x: a number, "x", or a list of an operator and what it is of. */
+function evaluated(formula, x) {
+  if (!Array.isArray(formula)) return formula === "x" ? x : formula;
+  const [operator, ...parts] = formula;
+  return OPERATORS[operator](...parts.map((part) => evaluated(part, x)));
+}
+
+/** What an activation makes of x; there may be none. */
+const activated = (activation, x) => (activation ? evaluated(activation.formula, x) : x);
 
 const total = (list) => list.reduce((sum, one) => sum + one, 0);
 
@@ -45,7 +60,7 @@ const RULES = {
     const sum = total(parts.map((part) => part.sum)) + rest + filter.bias;
     const before = rule.rounded ? rounded(sum) : sum;
     return { rows, cols, parts, rest, hidden: filter.hidden, bias: filter.bias, sum, before,
-      result: FUNCTIONS[rule.activation](before) };
+      result: activated(rule.activation, before) };
   },
 
   dense(at, place, row, col) {
@@ -59,12 +74,12 @@ const RULES = {
       return { index: i, x, weight, product: x * weight };
     });
     const before = total(parts.map((part) => part.product)) + bias[output];
-    return { index, parts, bias: bias[output], before, result: FUNCTIONS[rule.activation](before) };
+    return { index, parts, bias: bias[output], before, result: activated(rule.activation, before) };
   },
 
   activate(at, place, row, col) {
     const x = same(at, place, row, col);
-    return { x, result: FUNCTIONS[at.rule.activation](x) };
+    return { x, result: activated(at.rule.activation, x) };
   },
 
   affine(at, place, row, col) {
@@ -125,7 +140,16 @@ const RULES = {
   add(at, place, row, col) {
     const channel = at.layer.channels[place];
     const [one, two] = at.inputs.map((input) => valueOf(input, channel, row, col));
-    return { one, two, before: one + two, result: FUNCTIONS[at.rule.activation](one + two) };
+    return { one, two, before: one + two, result: activated(at.rule.activation, one + two) };
+  },
+
+  concat(at, place, row, col) {
+    const isVector = at.layer.shape.length === 1;
+    let channel = isVector ? row * at.layer.wrap + col : at.layer.channels[place];
+    let from = 0;
+    while (channel >= at.rule.sizes[from]) channel -= at.rule.sizes[from++];
+    const input = at.inputs[from];
+    return { from, channel, result: isVector ? input.values[channel] : valueOf(input, channel, row, col) };
   },
 };
 

@@ -124,6 +124,10 @@ function origins({ at, found, source }) {
     case "flatten": return [{ input, channel: found.channel, marks: { rows: [found.row], cols: [found.col] } }];
     case "dense": return [{ input, channel: 0, marks: null }];
     case "softmax": return [{ input, channel, marks: here }];
+    case "concat": {
+      const isVector = at.layer.shape.length === 1;
+      return [{ input: at.inputs[found.from], channel: isVector ? 0 : found.channel, marks: isVector ? null : here }];
+    }
     default: return at.inputs.map((one) => ({ input: one, channel, marks: here }));
   }
 }

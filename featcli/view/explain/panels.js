@@ -55,9 +55,9 @@ function cellValue(view) {
 
 /** The end of a calculation: the activation, if there is one, and the cell. */
 function ending(view, before, activation) {
-  if (!activation || activation === "none") return [];
+  if (!activation) return [];
   return [make("div", { class: "split" },
-    line(`${activation}(`, argument(before), ") = ", cellValue(view)),
+    line(`${activation.name}(`, argument(before), ") = ", cellValue(view)),
     graph(activation, before, view.found.result))];
 }
 
@@ -79,7 +79,7 @@ const PANELS = {
       : [`${short(total(parts.map((part) => part.sum)))} (${parts.length} maps)`];
     const others = hidden ? [` + ${signed(rest)} (the other ${hidden} maps together)`] : [];
     const added = bias ? [` + ${signed(bias)} (bias)`] : [];
-    const isLast = at.rule.activation === "none";
+    const isLast = !at.rule.activation;
     const whole = at.rule.rounded ? [`${short(found.sum)}, rounded: `] : [];
     const bare = parts.length === 1 && !added.length && !others.length;
     nodes.push(legend(), line(...(bare ? ["sum of the products"] : [...named, ...others, ...added]), " = ", ...whole,
@@ -99,7 +99,7 @@ const PANELS = {
     const rest = total(others.map((part) => part.product));
     if (others.length) rows.push({ cells: [`the other ${others.length} inputs`, "", "", short(rest)], value: rest });
     rows.push({ cells: ["bias", "", "", short(found.bias)], value: found.bias });
-    const isLast = at.rule.activation === "none";
+    const isLast = !at.rule.activation;
     const most = Math.max(...[top[0]?.product, found.bias, rest].map((x) => Math.abs(x || 0)));
     return [columns(["largest contributions", "value", "× weight", "= product", ""], rows, most), legend(),
       line("sum of all = ", isLast ? cellValue(view) : argument(found.before)),
@@ -109,7 +109,7 @@ const PANELS = {
   activate(view) {
     const { rule } = view.at;
     return [make("div", { class: "split" },
-      line(`${rule.activation}(${short(view.found.x)}) = `, cellValue(view)),
+      line(`${rule.activation.name}(${short(view.found.x)}) = `, cellValue(view)),
       graph(rule.activation, view.found.x, view.found.result))];
   },
 
@@ -163,9 +163,16 @@ const PANELS = {
   add(view) {
     const { one, two, before } = view.found;
     const { activation } = view.at.rule;
-    const isLast = activation === "none";
+    const isLast = !activation;
     return [line(`${short(one)} + ${signed(two)} = `, isLast ? cellValue(view) : argument(before)),
       ...ending(view, before, activation)];
+  },
+
+  concat(view) {
+    const { from, channel } = view.found;
+    const source = view.at.inputs[from].layer;
+    const name = source.shape.length === 1 ? `value ${channel}` : called(source, channel);
+    return [line(`${name} of ${source.name}: `, cellValue(view))];
   },
 };
 

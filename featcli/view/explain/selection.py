@@ -16,6 +16,7 @@ from featcli.trace import (
     Activate,
     Add,
     Affine,
+    Concat,
     Dense,
     Filter,
     Flatten,
@@ -74,15 +75,24 @@ def select(trace: Trace, most: int | None = None) -> Selection:
     for number in range(len(trace.layers) - 1, -1, -1):
         layer = trace.layers[number]
         kept[number] |= set(order[number][:most])
-        for before in layer.inputs:
+        for place, before in enumerate(layer.inputs):
             source = trace.layers[before]
+            own = _own(layer, place, elements[number] if source.data.ndim == 1 else kept[number])
             if source.data.ndim == 1:
-                elements[before] |= _elements(layer, source, most, elements[number])
+                elements[before] |= _elements(layer, source, most, own)
             else:
-                kept[before] |= _sources(layer, source, kept[number], elements[number], most)
+                kept[before] |= _sources(layer, source, own, elements[number], most)
     found = [[k for k in ranks if k in keep] for ranks, keep in zip(order, kept, strict=True)]
     whole = all(len(f) == one.channels for f, one in zip(found, trace.layers, strict=True))
     return Selection(found, whole)
+
+
+def _own(layer: Layer, place: int, wanted: set[int]) -> set[int]:
+    """Return which of the maps, or values, that are wanted come from one of several inputs."""
+    if not isinstance(layer.rule, Concat):
+        return wanted
+    begin = sum(layer.rule.sizes[:place])
+    return {k - begin for k in wanted if begin <= k < begin + layer.rule.sizes[place]}
 
 
 def _sources(
@@ -94,7 +104,7 @@ def _sources(
         return _summed([rule.filters[k] for k in kept], source, most)
     if isinstance(rule, Pick):
         return {int(rule.channels[k]) for k in kept}
-    if isinstance(rule, Activate | Affine | Pool | Add):
+    if isinstance(rule, Activate | Affine | Pool | Add | Concat):
         return set(kept)
     if isinstance(rule, Flatten):
         area = source.data.shape[0] * source.data.shape[1]

@@ -9,8 +9,10 @@ from featcli.trace import (
     Activate,
     Add,
     Affine,
+    Concat,
     Dense,
     Flatten,
+    Function,
     Layer,
     Opaque,
     Pick,
@@ -20,22 +22,14 @@ from featcli.trace import (
     Trace,
 )
 
-_FUNCTIONS = {
-    "relu": "every negative value becomes 0, the others stay",
-    "relu6": "every negative value becomes 0, every value above 6 becomes 6",
-    "sigmoid": "every value is squeezed into 0..1 by 1 / (1 + exp(-x))",
-    "tanh": "every value is squeezed into -1..1",
-    "abs": "every value loses its sign",
-}
-
 
 def what(trace: Trace, layer: Layer) -> str:
     """Say in a few sentences what a layer does."""
     if not layer.inputs:
         return _picture(layer)
     text = _WORDS[type(layer.rule)](layer.rule, trace.inputs_of(layer)[0])
-    activation = getattr(layer.rule, "activation", "none")
-    return text if activation == "none" else f"{text} Then {_function(activation)}"
+    activation = getattr(layer.rule, "activation", None)
+    return f"{text} Then {_function(activation)}" if activation else text
 
 
 def _picture(layer: Layer) -> str:
@@ -46,8 +40,8 @@ def _picture(layer: Layer) -> str:
     return f"To a computer the picture is numbers: {several} of {rows} rows and {cols} columns."
 
 
-def _function(name: str) -> str:
-    return f"{name}: {_FUNCTIONS[name]}."
+def _function(function: Function) -> str:
+    return f"{function.name}: {function.text}."
 
 
 def _sum(rule: Sum, before: Layer) -> str:
@@ -113,9 +107,12 @@ def _softmax(_rule: Softmax, _before: Layer) -> str:
 
 
 _WORDS: dict[type, Callable[[Any, Layer], str]] = {
-    Activate: lambda rule, _before: _function(rule.name),
+    Activate: lambda rule, _before: _function(rule.function),
     Add: _add,
     Affine: lambda _rule, _before: "Every value is shifted by a mean and divided by a spread.",
+    Concat: lambda rule, _before: (
+        f"What {len(rule.sizes)} layers gave is put side by side; every value stays as it is."
+    ),
     Dense: _dense,
     Flatten: _flatten,
     Opaque: lambda rule, _before: rule.text,

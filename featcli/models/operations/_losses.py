@@ -6,9 +6,30 @@ probabilities have long become 0 or 1. A batch is (classes, images).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
-from featcli.models.learning.layer import Array
+from featcli.models.operations.base import Array
+
+
+class Loss(NamedTuple):
+    """A loss, as an operation at the end of a network has it.
+
+    Attributes
+    ----------
+    name : str
+    compute : callable
+        From scores (classes, images) and the right classes (images,) to the loss and the gradient
+        of the scores.
+    is_mean : bool
+        Over the scores of an image: each has its own part in the loss.
+    """
+
+    name: str
+    compute: Callable[[Array, Array], tuple[float, Array]]
+    is_mean: bool = False
 
 
 def cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
@@ -66,7 +87,8 @@ def one_hot(wanted: Array, count: int, dtype: np.dtype[np.generic]) -> Array:
     return (wanted == np.arange(count)[:, np.newaxis]).astype(dtype)
 
 
-LOSSES = {"softmax": cross_entropy, "sigmoid": binary_cross_entropy}
+CROSS_ENTROPY = Loss("cross-entropy", cross_entropy)
+BINARY_CROSS_ENTROPY = Loss("binary cross-entropy", binary_cross_entropy, is_mean=True)
 
 
 def guesses(scores: Array) -> Array:

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from featcli.engine.layers import Padding, Pair
+from featcli.engine.layers import Padding
 
 Array = npt.NDArray[Any]
+Pair = tuple[int, int]
 
 
 class Match(NamedTuple):

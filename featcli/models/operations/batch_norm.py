@@ -1,0 +1,141 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from featcli.models.operations._starting import ones, zeros
+from featcli.models.operations.base import (
+    Array,
+    Buffers,
+    Graph,
+    Operation,
+    Parameter,
+    Run,
+    Shape,
+    Trained,
+    Weights,
+    per_channel,
+)
+from featcli.models.operations.registry import layer
+from featcli.ops import networks
+from featcli.trace import Affine, Rule
+
+_MOMENTUM = 0.1  # how much of the running statistics each batch replaces, as in PyTorch
+
+
+class BatchNorm(Operation):
+    """(x - mean) / sqrt(variance + epsilon) * scale + shift, channel by channel.
+
+    In training mean and variance are the batch's own, and those that will be used later follow
+    them slowly; so a batch must not be divided. Source: Ioffe and Szegedy, Batch normalization,
+    2015.
+
+    Parameters
+    ----------
+    before : (rows, cols, channels) or (n,)
+    epsilon : float
+
+    Notes
+    -----
+    scale, shift, mean, variance: (channels,) or (n,).
+    """
+
+    kind = title = "batch_norm"
+    keeps_scale = mixes_images = True
+
+    def __init__(self, before: Shape, *, epsilon: float = 1e-5) -> None:
+        super().__init__(before)
+        self._epsilon = epsilon
+        each = before[-1:]
+        self.parameters = {
+            "scale": Parameter(each, ones),
+            "shift": Parameter(each, zeros),
+            "mean": Parameter(each, zeros, trained=False),
+            "variance": Parameter(each, ones, trained=False, positive=True),
+        }
+        self.macs = math.prod(before)
+
+    def ready(self, weights: Weights) -> Run:
+        """See `featcli.ops.batch_norm`, of which the factors are found once."""
+        parts = (weights[name] for name in ("mean", "variance", "scale", "shift"))
+        factor, offset = networks.batch_norm_factors(*parts, epsilon=self._epsilon)
+        factor, offset = factor.astype(np.float32), offset.astype(np.float32)
+        return lambda x: x * factor + offset
+
+    def trained(self, weights: Weights, buffers: Buffers) -> Trained:
+        """All images together."""
+        return _Trained(weights, self._epsilon, buffers)
+
+    def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
+        """A shift and a scale for each channel."""
+        spread = np.sqrt(weights["variance"].astype(np.float64) + self._epsilon)
+        return Affine(weights["mean"], spread, weights["scale"], weights["shift"])
+
+    def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
+        """BatchNormalization."""
+        names = ("scale", "shift", "mean", "variance")
+        parts = [graph.constant(name, weights[name]) for name in names]
+        return graph.node("BatchNormalization", [*inputs, *parts], epsilon=self._epsilon)
+
+
+class _Trained(Trained):
+    def __init__(self, weights: Weights, epsilon: float, buffers: Buffers) -> None:
+        super().__init__(buffers)
+        self._weights, self._epsilon = weights, epsilon
+
+    def forward(self, x: Array, draws: Array | None) -> Array:
+        """Normalise, then scale and shift by what was learned."""
+        self._axes = (0, 2, 3) if x.ndim == 4 else (1,)
+        self._of_batch = draws is not None
+        mean, variance = self._weights["mean"], self._weights["variance"]
+        if self._of_batch:
+            mean, variance = x.mean(axis=self._axes), x.var(axis=self._axes)
+            self._follow(mean, variance, x.size // len(mean))
+        self._factor = per_channel(1 / np.sqrt(variance + self._epsilon), x)
+        self._normal = self.buffers.get("normal", x.shape)
+        np.subtract(x, per_channel(mean, x), out=self._normal)
+        self._normal *= self._factor
+        y = self.buffers.get("y", x.shape)
+        np.multiply(self._normal, per_channel(self._weights["scale"], x), out=y)
+        y += per_channel(self._weights["shift"], x)
+        return y
+
+    def _follow(self, mean: Array, variance: Array, count: int) -> None:
+        unbiased = variance * (count / max(1, count - 1))
+        for name, found in (("mean", mean), ("variance", unbiased)):
+            self._weights[name][...] += _MOMENTUM * (found - self._weights[name])
+
+    def weight_grads(self, dy: Array) -> dict[str, Array]:
+        """Sum the gradient, and the gradient times the normalised values."""
+        self._shift = dy.sum(axis=self._axes)
+        self._scale = (dy * self._normal).sum(axis=self._axes)
+        return {"shift": self._shift, "scale": self._scale}
+
+    def input_grad(self, dy: Array) -> Array:
+        """Take out what a change of one value changes in the mean and the variance of all."""
+        if self._of_batch:
+            count = dy.size // self._shift.size
+            dy -= per_channel(self._shift, dy) / count
+            dy -= self._normal * (per_channel(self._scale, dy) / count)
+        dy *= per_channel(self._weights["scale"], dy) * self._factor
+        return dy
+
+
+@layer(takes="any", gives="same")
+def batch_norm(shape: Shape, *, epsilon: float = 1e-5) -> Operation:
+    """Shift and scale every channel by the mean and variance that training found.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance.
+
+    Notes
+    -----
+    (x - mean) / sqrt(variance + epsilon) * scale + shift, each (channels,).
+    """
+    return BatchNorm(shape, epsilon=epsilon)

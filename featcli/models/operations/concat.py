@@ -1,0 +1,91 @@
+"""The channels of several layers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from featcli.models.operations.base import (
+    BEFORE,
+    Array,
+    Buffers,
+    Graph,
+    Layer,
+    Operation,
+    Part,
+    Run,
+    Shape,
+    Trained,
+    Weights,
+    channel_axis,
+)
+from featcli.models.operations.registry import EarlierLayers, layer
+from featcli.trace import Concat as ConcatRule
+from featcli.trace import Rule
+
+
+class Concat(Operation):
+    """The channels of the first, then those of the second ... Source: Huang et al., DenseNet, 2017.
+
+    Parameters
+    ----------
+    *before : tuple of int
+        (rows, cols, channels) with equal rows and columns, or (n,).
+    """
+
+    kind = "concat"
+    keeps_scale = True
+
+    def __init__(self, *before: Shape) -> None:
+        for one in before:
+            if one[:-1] != before[0][:-1] or len(one) != len(before[0]):
+                sizes = ["x".join(map(str, shape)) for shape in (before[0], one)]
+                raise ValueError(f"{sizes[0]} and {sizes[1]} cannot be put side by side")
+        self._sizes = tuple(one[-1] for one in before)
+        super().__init__(*before, shape=(*before[0][:-1], sum(self._sizes)))
+
+    def ready(self, weights: Weights) -> Run:
+        """Put them side by side."""
+        return lambda *arrays: np.concatenate(arrays, axis=-1)
+
+    def trained(self, weights: Weights, buffers: Buffers) -> Trained:
+        """Put all images' channels side by side."""
+        return _Trained(self._sizes, buffers)
+
+    def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
+        """A cell of one of the inputs."""
+        return ConcatRule(self._sizes)
+
+    def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
+        """Concat along the channels."""
+        return graph.node("Concat", inputs, axis=1)
+
+
+class _Trained(Trained):
+    def __init__(self, sizes: tuple[int, ...], buffers: Buffers) -> None:
+        super().__init__(buffers)
+        self._ends = np.cumsum(sizes)[:-1]
+
+    def forward(self, *arrays: Array, draws: Array | None) -> Array:  # type: ignore[override]
+        """Put them side by side."""
+        return np.concatenate(arrays, axis=channel_axis(arrays[0]))
+
+    def input_grad(self, dy: Array) -> tuple[Array, ...]:
+        """Divide the gradient as the channels were."""
+        parts = np.split(dy, self._ends, axis=channel_axis(dy))
+        return tuple(np.ascontiguousarray(one) for one in parts)
+
+
+@layer(takes="any", gives="same")
+def concat(shape: Shape, layers: EarlierLayers) -> Layer:
+    """Put what earlier layers give beside what reaches this one, channel after channel.
+
+    Parameters
+    ----------
+    layers : str
+        The names of layers before, whose maps have as many rows and columns: one or several.
+    """
+    shapes = (shape, *(one.shape for one in layers))
+    inputs = (BEFORE, *(one.input for one in layers))
+    return Layer((Part("", Concat(*shapes), inputs),))

@@ -1,0 +1,373 @@
+"""Convolution: every filter sees all channels, those of its group, or one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from featcli.engine import layers as engine
+from featcli.models.operations._columns import Geometry, turned
+from featcli.models.operations._starting import drawn, zeros
+from featcli.models.operations._windows import inside, taps
+from featcli.models.operations.base import (
+    Array,
+    Buffers,
+    Graph,
+    Layer,
+    Operation,
+    Parameter,
+    Run,
+    Shape,
+    Trained,
+    Weights,
+    per_channel,
+)
+from featcli.models.operations.registry import ActivationName, followed, layer
+from featcli.ops import networks
+from featcli.ops.resizing import Size
+from featcli.stage import Converter, Positive, whole_number
+from featcli.trace import Filter, Rule, Sum, Windows
+
+
+def parse_padding(text: str) -> str | int:
+    """Read `same`, or zeros on every side."""
+    if text == "same":
+        return text
+    number = whole_number(text)
+    if number < 0:
+        raise ValueError(f"must be same or a whole number of at least 0, not {text}")
+    return number
+
+
+Padding = Annotated[str | int, Converter(parse_padding, "same|N")]
+
+
+class Conv(Operation):
+    """y[r, c, o] = sum over taps and channels of weight[i, j, k, o] * x[r', c', k], and bias[o].
+
+    Parameters
+    ----------
+    before : (rows, cols, c_in)
+    filters : int
+    size : int or (int, int)
+    stride, dilation, groups : int
+    padding : {"same"} or int
+    bias : bool
+
+    Notes
+    -----
+    weight: (kernel rows, kernel cols, c_in / groups, filters), bias: (filters,). The kernel is
+    not flipped. Source of the backward pass: Dumoulin and Visin, A guide to convolution
+    arithmetic for deep learning, 2016.
+    """
+
+    kind = "conv"
+
+    def __init__(
+        self,
+        before: Shape,
+        filters: int,
+        size: int | tuple[int, int] = 3,
+        *,
+        stride: int = 1,
+        padding: str | int = "same",
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        channels = before[2]
+        if channels % groups or filters % groups:
+            raise ValueError(
+                f"{groups} groups do not divide {channels} channels and {filters} filters"
+            )
+        self.kernel = size if isinstance(size, tuple) else (size, size)
+        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.pads = _pads(padding, before, self.kernel, stride, dilation)
+        rows, cols = (
+            engine.count(n, k, stride, dilation, pad)
+            for n, k, pad in zip(before, self.kernel, self.pads, strict=False)
+        )
+        if min(rows, cols) < 1:
+            kernel = "x".join(map(str, self.kernel))
+            raise ValueError(f"filters of {kernel} do not fit into {before[0]}x{before[1]}")
+        super().__init__(before, shape=(rows, cols, filters))
+        weight = (*self.kernel, channels // groups, filters)
+        self.parameters = {"weight": Parameter(weight, drawn)}
+        if bias:
+            self.parameters["bias"] = Parameter((filters,), zeros)
+        self.macs = rows * cols * math.prod(weight)
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """Say how many filters of which size."""
+        rows, cols, width, filters = self.parameters["weight"].shape
+        own = "depthwise " if self.groups > 1 and width == 1 else ""
+        stride = f" --stride {self.stride}" if self.stride > 1 else ""
+        return f"{own}conv {filters} {rows}x{cols}{stride}"
+
+    def ready(self, weights: Weights) -> Run:
+        """See `featcli.ops.conv2d`."""
+        weight, bias = weights["weight"], weights.get("bias")
+        how = ((self.stride,) * 2, self.pads, (self.dilation,) * 2, self.groups)
+        return lambda x: networks.convolved(x, weight, bias, *how)
+
+    def trained(self, weights: Weights, buffers: Buffers) -> Trained:
+        """Take the way for one group, for a filter a channel, or for groups of several."""
+        rows, cols, channels = self.before[0]
+        geometry = Geometry(
+            (rows, cols),
+            (self.shape[0], self.shape[1]),
+            self.kernel,
+            self.stride,
+            self.dilation,
+            self.pads,
+        )
+        if self.groups == 1:
+            return _Trained(geometry, weights, buffers)
+        if self.groups == channels == self.shape[2]:
+            return _Depthwise(geometry, weights, buffers)
+        return _Grouped(geometry, weights, self.groups, buffers)
+
+    def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
+        """Windows over the channels of a group, weighted and summed."""
+        weight, before = weights["weight"], self.before[0]
+        windows = Windows(*(
+            inside(taps(self.shape[i], self.kernel[i], self.stride, self.dilation,
+                        -self.pads[i][0]), before[i])
+            for i in (0, 1)
+        ))  # fmt: skip
+        filters = self.shape[2]
+        bias = weights.get("bias", np.zeros(filters, np.float32))
+        sources = np.arange(before[2], dtype=np.int32).reshape(self.groups, -1)
+        group = filters // self.groups
+        return Sum(tuple(
+            Filter(windows, weight[:, :, :, k], sources[k // group], float(bias[k]))
+            for k in range(filters)
+        ))  # fmt: skip
+
+    def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
+        """Conv, with the filters first: (filters, c_in / groups, rows, cols)."""
+        weight = graph.constant("weight", weights["weight"].transpose(3, 2, 0, 1))
+        bias = [graph.constant("bias", weights["bias"])] if "bias" in weights else []
+        (top, bottom), (left, right) = self.pads
+        return graph.node(
+            "Conv",
+            [*inputs, weight, *bias],
+            kernel_shape=list(self.kernel),
+            strides=[self.stride] * 2,
+            dilations=[self.dilation] * 2,
+            pads=[top, left, bottom, right],
+            group=self.groups,
+        )
+
+
+def _pads(
+    padding: str | int, before: Shape, kernel: tuple[int, int], stride: int, dilation: int
+) -> engine.Padding:
+    """Return the zeros around the rows and columns."""
+    if not isinstance(padding, str):
+        return ((padding,) * 2,) * 2
+    rows, cols = (engine.same(before[i], kernel[i], stride, dilation) for i in (0, 1))
+    return rows, cols
+
+
+class _Trained(Trained):
+    """Every position's window against all filters: one matrix product for each row of maps."""
+
+    def __init__(self, geometry: Geometry, weights: Weights, buffers: Buffers) -> None:
+        super().__init__(buffers)
+        self._geometry = geometry
+        self._weight, self._bias = weights["weight"], weights.get("bias")
+
+    def forward(self, x: Array, draws: Array | None) -> Array:
+        """Multiply what each position sees with the kernels."""
+        unfolding = self._geometry.forward
+        columns = self.buffers.get("x", unfolding.held_shape(x.shape[1], x.shape[3]))
+        self._seen = unfolding.fill(x, columns)
+        filters = self._weight.shape[3]
+        shape = (self._geometry.after[0], filters, self._geometry.after[1], x.shape[3])
+        y = self.buffers.get("y", shape)
+        matrix = self._weight.reshape(-1, filters).T
+        np.matmul(matrix, self._seen, out=y.reshape(shape[0], filters, -1))
+        if self._bias is not None:
+            y += per_channel(self._bias, y)
+        return y
+
+    def weight_grads(self, dy: Array) -> dict[str, Array]:
+        """Sum, over all positions and images, what a tap saw times the gradient there."""
+        flat = dy.reshape(dy.shape[0], dy.shape[1], -1)
+        by_row = np.matmul(self._seen, flat.transpose(0, 2, 1))
+        found = {"weight": by_row.sum(axis=0).reshape(self._weight.shape)}
+        if self._bias is not None:
+            found["bias"] = flat.sum(axis=2).sum(axis=0)
+        return found
+
+    def input_grad(self, dy: Array) -> Array:
+        """Convolve the gradient with the kernels turned around."""
+        unfolding = self._geometry.backward
+        columns = self.buffers.get("dy", unfolding.held_shape(dy.shape[1], dy.shape[3]))
+        channels = self._weight.shape[2]
+        shape = (self._geometry.before[0], channels, self._geometry.before[1], dy.shape[3])
+        dx = self.buffers.get("dx", shape)
+        seen = unfolding.fill(dy, columns)
+        np.matmul(turned(self._weight), seen, out=dx.reshape(shape[0], channels, -1))
+        return dx
+
+
+class _Depthwise(Trained):
+    """Every channel with a kernel of its own: tap by tap, each a shifted view of the maps."""
+
+    def __init__(self, geometry: Geometry, weights: Weights, buffers: Buffers) -> None:
+        super().__init__(buffers)
+        self._geometry = geometry
+        self._weight, self._bias = weights["weight"], weights.get("bias")
+
+    def forward(self, x: Array, draws: Array | None) -> Array:
+        """Add up the taps, each times its weight."""
+        self._x = x
+        rows, cols = self._geometry.after
+        y = self.buffers.get("y", (rows, x.shape[1], cols, x.shape[3]))
+        y[...] = 0 if self._bias is None else per_channel(self._bias, y)
+        for tap, given, read in self._taps():
+            y[given] += x[read] * per_channel(self._weight[tap], x)
+        return y
+
+    def weight_grads(self, dy: Array) -> dict[str, Array]:
+        """Sum what each tap saw times the gradient there."""
+        gradient = np.zeros_like(self._weight)
+        for tap, given, read in self._taps():
+            gradient[tap] = np.einsum("rcwn,rcwn->c", self._x[read], dy[given])
+        return {"weight": gradient} | (
+            {} if self._bias is None else {"bias": dy.sum(axis=(0, 2, 3))}
+        )
+
+    def input_grad(self, dy: Array) -> Array:
+        """Give back to each pixel what it took part in."""
+        dx = self.buffers.get("dx", self._x.shape)
+        dx[...] = 0
+        for tap, given, read in self._taps():
+            dx[read] += dy[given] * per_channel(self._weight[tap], dy)
+        return dx
+
+    def _taps(self) -> Iterator[tuple[tuple[int, int, int], tuple[slice, ...], tuple[slice, ...]]]:
+        """Yield the place of each tap in the weight, results, and what they read."""
+        whole = slice(None)
+        for i, row in enumerate(self._geometry.taps(0)):
+            for j, col in enumerate(self._geometry.taps(1)):
+                given, read = (row.given, whole, col.given), (row.read, whole, col.read)
+                yield (i, j, 0), given, read
+
+
+class _Grouped(Trained):
+    """Several convolutions side by side, each of its own channels."""
+
+    def __init__(self, geometry: Geometry, weights: Weights, groups: int, buffers: Buffers) -> None:
+        super().__init__(buffers)
+        count = weights["weight"].shape[3] // groups
+        self._parts = [
+            _Trained(
+                geometry,
+                {name: array[..., k * count : (k + 1) * count] for name, array in weights.items()},
+                Buffers(buffers.dtype),
+            )
+            for k in range(groups)
+        ]
+
+    def forward(self, x: Array, draws: Array | None) -> Array:
+        """Convolve each part of the channels."""
+        pieces = np.split(x, len(self._parts), axis=1)
+        found = [one.forward(x, draws) for one, x in zip(self._parts, pieces, strict=True)]
+        return np.concatenate(found, axis=1)
+
+    def weight_grads(self, dy: Array) -> dict[str, Array]:
+        """Put the gradients of all groups side by side."""
+        found = [one.weight_grads(dy) for one, dy in self._divided(dy)]
+        return {name: np.concatenate([one[name] for one in found], axis=-1) for name in found[0]}
+
+    def input_grad(self, dy: Array) -> Array:
+        """Put the gradients of all parts side by side."""
+        return np.concatenate([one.input_grad(dy) for one, dy in self._divided(dy)], axis=1)
+
+    def _divided(self, dy: Array) -> Iterator[tuple[_Trained, Array]]:
+        yield from zip(self._parts, np.split(dy, len(self._parts), axis=1), strict=True)
+
+
+@layer(takes="maps", gives="maps")
+def conv(
+    shape: Shape,
+    filters: Positive,
+    size: Size = 3,
+    *,
+    stride: Positive = 1,
+    padding: Padding = "same",
+    dilation: Positive = 1,
+    groups: Positive = 1,
+    activation: ActivationName = "none",
+    no_bias: bool = False,
+) -> Layer:
+    """Convolve all channels together, once for each filter.
+
+    Parameters
+    ----------
+    filters : int
+        How many feature maps it gives.
+    size : int or (int, int)
+        Rows and columns of each filter.
+    stride : int
+        Keep every N-th row and column.
+    padding : {"same"} or int
+        same: zeros for ceil(length / stride) positions, an odd one below and to the right.
+    dilation : int
+        Distance between the taps.
+    groups : int
+        Into how many parts the channels are divided; each filter sees one.
+    activation : {"none", "relu", "relu6", "sigmoid", "tanh", "abs", "softmax"}
+        What follows it.
+    no_bias : bool
+        Nothing is added.
+
+    Notes
+    -----
+    weight: (rows, cols, c_in / groups, filters), bias: (filters,).
+    """
+    options: dict[str, Any] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+    }
+    return followed(Conv(shape, filters, size, bias=not no_bias, **options), activation)
+
+
+@layer(takes="maps", gives="maps")
+def depthwise(
+    shape: Shape,
+    size: Size = 3,
+    *,
+    stride: Positive = 1,
+    padding: Padding = "same",
+    dilation: Positive = 1,
+    activation: ActivationName = "none",
+    no_bias: bool = False,
+) -> Layer:
+    """Convolve every channel with a filter of its own.
+
+    Parameters
+    ----------
+    size, stride, padding, dilation, activation, no_bias
+        As for conv.
+
+    Notes
+    -----
+    weight: (rows, cols, 1, channels), bias: (channels,).
+    """
+    options: dict[str, Any] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": shape[2],
+    }
+    return followed(Conv(shape, shape[2], size, bias=not no_bias, **options), activation)

@@ -1,0 +1,119 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from featcli.models.operations._starting import drawn, zeros
+from featcli.models.operations.base import (
+    Array,
+    Buffers,
+    Graph,
+    Layer,
+    Operation,
+    Parameter,
+    Run,
+    Shape,
+    Trained,
+    Weights,
+)
+from featcli.models.operations.registry import ActivationName, followed, layer
+from featcli.stage import Positive
+from featcli.trace import Dense as DenseRule
+from featcli.trace import Rule
+
+
+class Dense(Operation):
+    """y = x @ weight + bias.
+
+    Parameters
+    ----------
+    before : (n,)
+    units : int
+    bias : bool
+
+    Notes
+    -----
+    weight: (n, units), bias: (units,). Source of the backward pass: Rumelhart, Hinton and
+    Williams, Learning representations by back-propagating errors, 1986.
+    """
+
+    kind = title = "dense"
+    weighs = True
+
+    def __init__(self, before: Shape, units: int, *, bias: bool = True) -> None:
+        super().__init__(before, shape=(units,))
+        self.parameters = {"weight": Parameter((before[0], units), drawn)}
+        if bias:
+            self.parameters["bias"] = Parameter((units,), zeros)
+        self.macs = before[0] * units
+
+    def ready(self, weights: Weights) -> Run:
+        """See `featcli.ops.dense`."""
+        weight, bias = weights["weight"], weights.get("bias")
+        return (lambda x: x @ weight) if bias is None else (lambda x: x @ weight + bias)
+
+    def trained(self, weights: Weights, buffers: Buffers) -> Trained:
+        """All images at once, as one matrix product."""
+        return _Trained(weights, buffers)
+
+    def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
+        """Every value times a weight, summed."""
+        return DenseRule(weights["weight"], weights.get("bias", np.zeros(self.shape, np.float32)))
+
+    def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
+        """Gemm."""
+        parts = [graph.constant(part, array) for part, array in weights.items()]
+        return graph.node("Gemm", [*inputs, *parts])
+
+
+class _Trained(Trained):
+    def __init__(self, weights: Weights, buffers: Buffers) -> None:
+        super().__init__(buffers)
+        self._weight, self._bias = weights["weight"], weights.get("bias")
+
+    def forward(self, x: Array, draws: Array | None) -> Array:
+        """Mix all values of each image."""
+        self._x = x
+        y = self.buffers.get("y", (self._weight.shape[1], x.shape[1]))
+        np.matmul(self._weight.T, x, out=y)
+        if self._bias is not None:
+            y += self._bias[:, np.newaxis]
+        return y
+
+    def weight_grads(self, dy: Array) -> dict[str, Array]:
+        """dL/dw = dL/dy * dy/dw: the gradient of the result times what went in."""
+        gradient = self.buffers.get("dw", self._weight.shape)
+        found = {"weight": np.matmul(self._x, dy.T, out=gradient)}
+        return found if self._bias is None else found | {"bias": dy.sum(axis=1)}
+
+    def input_grad(self, dy: Array) -> Array:
+        """dL/dx = dL/dy * dy/dx: each input gets back through the weights it went out by."""
+        dx = self.buffers.get("dx", self._x.shape)
+        return np.matmul(self._weight, dy, out=dx)
+
+
+@layer(takes="vector", gives="vector")
+def dense(
+    shape: Shape,
+    units: Positive,
+    *,
+    activation: ActivationName = "none",
+    no_bias: bool = False,
+) -> Layer:
+    """Combine all values of a vector into new ones: x @ weight + bias.
+
+    Parameters
+    ----------
+    units : int
+        How many values it gives.
+    activation, no_bias
+        As for conv.
+
+    Notes
+    -----
+    weight: (n, units), bias: (units,).
+    """
+    return followed(Dense(shape, units, bias=not no_bias), activation)

@@ -1,0 +1,82 @@
+"""An inverted residual block, and a quick way through it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+from featcli.engine.bottleneck import Bottleneck
+from featcli.models.operations._activation import Activation
+from featcli.models.operations.add import Add
+from featcli.models.operations.base import BEFORE, Layer, Part, Run, Shape, Weights
+from featcli.models.operations.conv import Conv
+from featcli.models.operations.registry import followed_by, layer
+from featcli.stage import Positive
+
+
+@layer(takes="maps", gives="maps")
+def inverted_residual(
+    shape: Shape,
+    filters: Positive,
+    *,
+    size: Positive = 3,
+    stride: Positive = 1,
+    expansion: Positive = 6,
+    activation: Literal["relu", "relu6"] = "relu6",
+) -> Layer:
+    """Expand the channels, filter each on its own, and project them to fewer.
+
+    The steps are NAME.expand, NAME.depthwise and NAME.project. The input is added where shape
+    and stride allow it. Source: Sandler et al., MobileNetV2, 2018.
+
+    Parameters
+    ----------
+    filters : int
+        How many feature maps it gives.
+    size : int
+        Rows and columns of the filters in the middle.
+    stride : int
+        Of the filters in the middle.
+    expansion : int
+        How many times as many channels there are in the middle; 1 leaves out the first step.
+    activation : {"relu", "relu6"}
+        After the first and the second step.
+    """
+    channels = shape[2] * expansion
+    parts, current, last = [], shape, BEFORE
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("expand", {"filters": channels, "size": 1}),
+        ("depthwise", {"filters": channels, "size": size, "stride": stride, "groups": channels}),
+        ("project", {"filters": filters, "size": 1}),
+    ]
+    for name, options in steps if expansion > 1 else steps[1:]:
+        one = Conv(current, **options)
+        after = followed_by("none" if name == "project" else activation, one.shape)
+        parts.append(Part(name, one, (last,), after))
+        current, last = one.shape, name
+    skip = stride == 1 and filters == shape[2]
+    if skip:
+        total = Add(shape, shape, title="add the block's input")
+        parts.append(Part("", total, (last, BEFORE)))
+    after = parts[0].activation
+    assert isinstance(after, Activation)
+    return Layer(tuple(parts), partial(_sweep, shape, stride, after, skip))
+
+
+def _sweep(shape: Shape, stride: int, activation: Activation, skip: bool, weights: Weights) -> Run:
+    """Go through the three convolutions strip by strip; see `featcli.engine.bottleneck`."""
+    rows, cols, channels = shape
+
+    def pair(name: str, whole: Any) -> Any:
+        weight = weights.get(f"{name}.weight")
+        return None if weight is None else (weight[whole], weights[f"{name}.bias"])
+
+    return Bottleneck(
+        (rows, cols, channels),
+        pair("expand", (0, 0)),
+        pair("depthwise", (slice(None), slice(None), 0)),
+        pair("project", (0, 0)),
+        stride,
+        activation.compute,
+        skip,
+    )

@@ -1,0 +1,132 @@
+"""Layer normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from featcli.models.operations._starting import ones, zeros
+from featcli.models.operations.base import (
+    Array,
+    Buffers,
+    Graph,
+    Operation,
+    Parameter,
+    Run,
+    Shape,
+    Trained,
+    Weights,
+    per_channel,
+)
+from featcli.models.operations.registry import layer
+from featcli.ops import networks
+from featcli.trace import Affine, Rule
+
+
+class LayerNorm(Operation):
+    """(x - mean(x)) / sqrt(variance(x) + epsilon) * scale + shift, over all values of an image.
+
+    Mean and variance are the image's own, in training and afterwards; scale and shift are those of
+    each channel. Of a vector it is `torch.nn.LayerNorm(n)`, of maps
+    `torch.nn.GroupNorm(1, channels)`. Source: Ba, Kiros and Hinton, Layer normalization, 2016.
+
+    Parameters
+    ----------
+    before : (rows, cols, channels) or (n,)
+    epsilon : float
+
+    Notes
+    -----
+    scale, shift: (channels,) or (n,).
+    """
+
+    kind = title = "layer_norm"
+    keeps_scale = True
+
+    def __init__(self, before: Shape, *, epsilon: float = 1e-5) -> None:
+        super().__init__(before)
+        self._epsilon = epsilon
+        each = before[-1:]
+        self.parameters = {"scale": Parameter(each, ones), "shift": Parameter(each, zeros)}
+        self.macs = math.prod(before)
+
+    def ready(self, weights: Weights) -> Run:
+        """See `featcli.ops.layer_norm`."""
+        scale, shift = weights["scale"], weights["shift"]
+        return lambda x: networks.layer_norm(x, scale, shift, epsilon=self._epsilon)
+
+    def trained(self, weights: Weights, buffers: Buffers) -> Trained:
+        """Each image by itself."""
+        return _Trained(weights, self._epsilon, buffers)
+
+    def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
+        """A shift and a scale for each channel, with this image's mean and deviation."""
+        x = inputs[0].astype(np.float64)
+        shape = self.shape[-1:]
+        mean, spread = np.full(shape, x.mean()), np.full(shape, np.sqrt(x.var() + self._epsilon))
+        return Affine(mean, spread, weights["scale"], weights["shift"])
+
+    def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
+        """Written out: ONNX's LayerNormalization has a scale for every pixel."""
+        (x,) = inputs
+        axes = list(range(1, len(self.shape) + 1))
+        around = (-1, 1, 1) if len(self.shape) == 3 else (-1,)
+        scale, shift = (graph.constant(n, weights[n].reshape(around)) for n in ("scale", "shift"))
+        epsilon = graph.constant("epsilon", np.float32(self._epsilon))
+        centred = graph.node("Sub", [x, graph.node("ReduceMean", [x], axes=axes, keepdims=1)])
+        square = graph.node("Mul", [centred, centred])
+        variance = graph.node("ReduceMean", [square], axes=axes, keepdims=1)
+        spread = graph.node("Sqrt", [graph.node("Add", [variance, epsilon])])
+        scaled = graph.node("Mul", [graph.node("Div", [centred, spread]), scale])
+        return graph.node("Add", [scaled, shift])
+
+
+class _Trained(Trained):
+    def __init__(self, weights: Weights, epsilon: float, buffers: Buffers) -> None:
+        super().__init__(buffers)
+        self._weights, self._epsilon = weights, epsilon
+
+    def forward(self, x: Array, draws: Array | None) -> Array:
+        """Normalise, then scale and shift by what was learned."""
+        self._axes = tuple(range(x.ndim - 1))
+        spread = np.sqrt(x.var(axis=self._axes) + self._epsilon)
+        self._factor = (1 / spread).astype(x.dtype)
+        self._normal = self.buffers.get("normal", x.shape)
+        np.subtract(x, x.mean(axis=self._axes), out=self._normal)
+        self._normal *= self._factor
+        y = self.buffers.get("y", x.shape)
+        np.multiply(self._normal, per_channel(self._weights["scale"], x), out=y)
+        y += per_channel(self._weights["shift"], x)
+        return y
+
+    def weight_grads(self, dy: Array) -> dict[str, Array]:
+        """Sum the gradient, and the gradient times the normalised values, channel by channel."""
+        axes = (0, 2, 3) if dy.ndim == 4 else (1,)
+        return {"shift": dy.sum(axis=axes), "scale": (dy * self._normal).sum(axis=axes)}
+
+    def input_grad(self, dy: Array) -> Array:
+        """Take out what a change of one value changes in the image's mean and variance."""
+        dy *= per_channel(self._weights["scale"], dy)
+        along = (dy * self._normal).mean(axis=self._axes)
+        dy -= dy.mean(axis=self._axes)
+        dy -= self._normal * along
+        dy *= self._factor
+        return dy
+
+
+@layer(takes="any", gives="same")
+def layer_norm(shape: Shape, *, epsilon: float = 1e-5) -> Operation:
+    """Shift and scale every image so that its mean is 0 and its variance 1, then each channel.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance.
+
+    Notes
+    -----
+    (x - mean(x)) / sqrt(variance(x) + epsilon) * scale + shift, scale and shift (channels,).
+    """
+    return LayerNorm(shape, epsilon=epsilon)
