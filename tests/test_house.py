@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "kernels": {"numpy", "errors", "formulas", "matrices"},
     "stage": {"numpy", "_index"},
     "engine": {"numpy", "scipy", "cores"},
-    "ops": {"numpy", "PIL", "errors", "npy", "kernels", "stage", "engine"},
+    "ops": {"numpy", "PIL", "errors", "budget", "npy", "kernels", "stage", "engine"},
     "pipeline": {"numpy", "errors", "frame", "stage"},
     "extras": {"errors"},
     "models": {

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from featcli.errors import FeatError
 from featcli.io.formats import HEAD, sniff
+
+_LONGEST_NAME = 1 << 16
 
 
 def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
@@ -35,6 +39,9 @@ def _first_names(head: bytes, ended: bool) -> list[bytes]:
 
     A tar stream begins with a name and several NULs, of which one may be all that has come yet.
     """
+    head = head.removeprefix(BOM_UTF8)
+    while head.startswith(b"#") and b"\n" in head:  # a comment
+        head = head.partition(b"\n")[2]
     line, newline, _ = head.partition(b"\n")
     name, nul, rest = head.partition(b"\0")
     is_padding = not ended and rest[:1] in (b"", b"\0")
@@ -73,13 +80,25 @@ class Prefixed(io.RawIOBase):
 
 def names(stream: BinaryIO) -> Iterator[str]:
     """Yield the names of a list, separated by newlines or by NUL, as they arrive."""
-    rest = b""
-    separator = b""
+    for line in _lines(stream):
+        name = _path(line)
+        is_comment = name.startswith(b"#") and not os.path.lexists(os.fsdecode(name))
+        if name.rstrip(b"\r") and not is_comment:
+            yield os.fsdecode(name)
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what stands between separators; raises FeatError for what is too long for a path."""
+    rest = separator = b""
+    is_begun = False
     while block := read_some(stream, 1 << 16):
         rest += block
         separator = separator or (b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b"")
+        if not is_begun and len(rest) >= len(BOM_UTF8):
+            rest, is_begun = rest.removeprefix(BOM_UTF8), True
         if separator:
             *whole, rest = rest.split(separator)
-            yield from (os.fsdecode(_path(name)) for name in whole if name.rstrip(b"\r"))
-    if rest.rstrip(b"\r"):
-        yield os.fsdecode(_path(rest))
+            yield from whole
+        if len(rest) > _LONGEST_NAME:
+            raise FeatError(f"the list of files has a line of more than {_LONGEST_NAME} bytes")
+    yield rest

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from featcli import budget
 from featcli._version import __version__
 from featcli.errors import ReadError
 from featcli.frame import Array, Frame, Sample, Source, Step
@@ -124,9 +125,9 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def read_own(path: Path) -> dict[str, Any] | None:
-    """Do what `read_sidecar` does, but raise ReadError for one that is broken."""
+    """Do what `read_sidecar` does, but raise ReadError for one that is broken or too long."""
     try:
-        record = loads(path.with_suffix(".json").read_bytes())
+        record = loads(budget.read_file(path.with_suffix(".json")))
     except OSError:
         return None
     return record if "featcli" in record else None

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, BinaryIO, Self
 
-from featcli import npy
+from featcli import budget, npy
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Frame, Sample, Source
 from featcli.io import records
@@ -23,7 +23,6 @@ from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
 from featcli.io.reading import read_stream
 
-_LONGEST_RECORD = 1 << 26
 _TEXT_HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -229,7 +228,7 @@ def _record(entry: tarfile.TarInfo, member: BinaryIO) -> dict[str, Any] | None:
     """Return the head of one of featcli's samples, or None for any other entry."""
     if not entry.name.endswith(".json"):
         return None
-    if entry.size > _LONGEST_RECORD:
+    if entry.size > budget.LARGEST_TEXT:
         raise ReadError(f"{entry.name} in the tar stream is larger than any head of a sample")
     try:
         record = records.loads(member.read())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +11,13 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from featcli import npy
+from featcli import budget, npy
 from featcli.errors import ReadError
 from featcli.ops._maps import Array, as_floats, as_numbers
 from featcli.stage import Converter, stage
 
 _MARK = "#sha256="
+_LARGEST = budget.DEFAULT // 2
 
 
 def parse_weights(text: str) -> str:
@@ -26,15 +28,18 @@ def parse_weights(text: str) -> str:
     name, _, expected = text.partition(_MARK)
     if Path(name).suffix not in (".npy", ".npz"):
         raise ValueError(f"{name!r} is not a .npy or .npz file")
-    found = hashlib.sha256(_content(name)).hexdigest()[:16]
+    found = _digest(name)
     if expected and expected != found:
         raise ValueError(f"{name} has changed: its sha256 begins with {found}, not {expected}")
     return f"{name}{_MARK}{found}"
 
 
-def _content(name: str) -> bytes:
+def _digest(name: str) -> str:
     try:
-        return Path(name).read_bytes()
+        with Path(name).open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size > _LARGEST:
+                raise ValueError(f"{name!r} is larger than {budget.shown(_LARGEST)}")
+            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     except OSError as error:
         raise ValueError(f"cannot read {name!r}: {error.strerror}") from error
 
@@ -102,7 +107,7 @@ def _loaded(text: str) -> tuple[Array, Array | None]:
     try:
         if name.endswith(".npy"):
             return npy.load(name), None
-        arrays = npy.load_archive(name)
+        arrays = npy.load_archive(name, _LARGEST)
     except ReadError as error:
         raise ValueError(f"{name}: {error}") from error
     if "weight" not in arrays:

@@ -1,0 +1,223 @@
+"""Small files that ask for much: each is refused, or done within the budget, by a real process.
+
+A process measures the command that it starts: its peak of memory, and how long it is let run.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import environment
+
+MIB = 1 << 20
+REFUSED = 300  # MiB that a refusal may take
+_MEASURE = """
+import json, resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], capture_output=True, timeout=float(sys.argv[1]))
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+lines = done.stderr.decode("utf-8", "replace").splitlines()
+print(json.dumps([done.returncode, peak, lines, done.stdout.decode("utf-8", "replace")]))
+"""
+
+
+class Measured(NamedTuple):
+    """What became of a command; `peak` is in MiB."""
+
+    code: int
+    peak: int
+    lines: list[str]
+    out: str
+
+
+Measure = Callable[..., Measured]
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
+    """Run featcli in an empty folder and say what it took."""
+    import json
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Measured:
+        command = [sys.executable, "-m", "featcli", *arguments]
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURE, "100", *command],
+            capture_output=True,
+            env=environment(),
+            timeout=120,
+            check=True,
+        )
+        return Measured(*json.loads(done.stdout))
+
+    return run
+
+
+def assert_refused(found: Measured, code: int, words: str) -> None:
+    assert found.code == code, found
+    assert len(found.lines) == 1, found.lines
+    assert words in found.lines[0]
+    assert len(found.lines[0]) < 1200
+    assert found.peak < REFUSED, found
+
+
+def sparse(name: str, size: int, head: bytes = b"") -> str:
+    with Path(name).open("wb") as stream:
+        stream.write(head)
+        stream.truncate(size)
+    return name
+
+
+# Arrays
+
+
+def packed(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def test_arrays_that_unpack_to_gigabytes_are_refused(measured):
+    zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
+    rows = 40_000
+    header = io.BytesIO()
+    about = {"descr": "|u1", "fortran_order": False, "shape": (rows, rows)}
+    np.lib.format.write_array_header_1_0(header, about)
+    del zeros
+    with zipfile.ZipFile("bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("a.npy", "w") as member:
+            member.write(header.getvalue())
+            for _ in range(rows * rows // (16 * MIB) + 1):
+                member.write(bytes(16 * MIB))
+    assert Path("bomb.npz").stat().st_size < 4 * MIB
+    assert_refused(measured("relu", "bomb.npz", "-o", "x.npz"), 1, "--max-memory")
+
+
+def test_many_small_arrays_are_refused_by_what_they_are_written_to(measured):
+    member = io.BytesIO()
+    np.save(member, np.zeros((1, 1), np.uint8))
+    with zipfile.ZipFile("many.npz", "w") as archive:
+        for number in range(60_000):
+            archive.writestr(f"a{number}.npy", member.getvalue())
+    found = measured("relu", "many.npz", "-o", "x.npy")
+    assert_refused(found, 2, "holds one result, and there are several")
+
+
+def test_a_directory_of_entries_that_is_gigabytes_long_is_not_read(measured):
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 60_000, 60_000, 3_000_000_000, 100, 0)
+    sparse("long.npz", 3_000_000_100, b"PK\3\4")
+    with Path("long.npz").open("ab") as stream:
+        stream.write(end)
+    assert_refused(measured("relu", "long.npz"), 1, "its list of arrays is longer")
+
+
+# Side files
+
+
+def test_a_sidecar_of_gigabytes_is_not_used(measured):
+    np.save("s.npy", np.zeros((4, 4)))
+    sparse("s.json", 3 << 30)
+    found = measured("flatten", "s.npy", "-o", "x.npy")
+    assert found.code == 0
+    assert found.lines == [
+        "featcli flatten: s.npy: the sidecar beside it is not used: larger than 16.8 MB"
+    ]
+    assert found.peak < REFUSED
+
+
+@pytest.mark.parametrize("text", ["[" * 10_000_000, '{"featcli": ' * 1_000_000, "[1," * 300])
+def test_a_sidecar_of_brackets_is_not_used(measured, text):
+    np.save("s.npy", np.zeros((4, 4)))
+    Path("s.json").write_text(text)
+    found = measured("flatten", "s.npy", "-o", "x.npy")
+    assert (found.code, len(found.lines)) == (0, 1)
+    assert "the sidecar beside it is not used: broken JSON" in found.lines[0]
+    assert found.peak < REFUSED
+
+
+def test_a_history_that_is_nested_too_deeply_is_not_used(measured):
+    np.save("s.npy", np.zeros((4, 4)))
+    head = '{"featcli": "1", "source": {"key": "s", "file": "s"}, "part": "", "labels": ["0"], '
+    head += '"shape": [4, 4], "dtype": "<f8", "history": [{"stage": "relu", "params": {"a": '
+    for depth in (200, 400, 900):
+        Path("s.json").write_text(head + "[" * depth + "]" * depth + "}}]}")
+        found = measured("flatten", "s.npy", "-o", f"x{depth}.npy")
+        assert (found.code, found.lines) in ((0, []), (0, found.lines[:1])), found
+
+
+def test_a_line_of_a_list_that_is_no_path_is_refused(measured):
+    Path("list").write_bytes(b"a" * 200_000_000)
+    words = "a line of more than 65536 bytes"
+    assert_refused(measured("relu", "--from-file", "list", "-o", "out"), 1, words)
+
+
+def test_labels_of_gigabytes_are_refused(measured):
+    np.save("one.npy", np.zeros((28, 28), np.uint8))
+    sparse("labels.txt", 3 << 30)
+    found = measured("classify", "one.npy", "--model", "digits", "--labels", "labels.txt")
+    assert_refused(found, 2, "are too many for names")
+
+
+def test_weights_of_gigabytes_are_refused(measured):
+    np.save("v.npy", np.zeros(4))
+    sparse("w.npy", 3 << 30, b"\x93NUMPY")
+    assert_refused(measured("dense", "v.npy", "--weight", "w.npy"), 2, "larger than 500 MB")
+
+
+# Kernels
+
+
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("k.toml", ".".join("a" * 20_000) + "=1", "a key of more pieces"),
+        ("k.toml", "[[a]]\n" * 600_000, "larger than 1.05 MB"),
+        ("k.json", "[" * 4_000_000, "nested too deeply"),
+        ("k.json", "[" + "9" * 4_000_000 + "]", "too many digits"),
+        ("k.csv", "1 " * 2_000_000, "a row of 3999999 letters"),
+        ("k.csv", "1\n" * 2_000_000, "at most 1023 x 1023"),
+    ],
+)
+def test_a_kernel_file_that_costs_its_parser_much_is_refused(measured, name, text, words):
+    Path(name).write_text(text)
+    assert_refused(measured("kernels", f"./{name}"), 2, words)
+
+
+# Models
+
+
+@pytest.fixture
+def digits() -> bytearray:
+    import featcli
+
+    (path,) = Path(featcli.__file__).parent.rglob("digits.npz")
+    return bytearray(path.read_bytes())
+
+
+def test_a_model_in_a_zip_of_another_version_is_refused(measured, digits):
+    digits[digits.find(b"PK\1\2") + 6] = 109
+    Path("m.npz").write_bytes(digits)
+    np.save("one.npy", np.zeros((28, 28), np.uint8))
+    found = measured("classify", "one.npy", "--model", "m.npz", "--no-files")
+    assert_refused(found, 1, "zip file version 10.9")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_model_that_has_an_array_twice_is_refused(measured, digits):
+    Path("m.npz").write_bytes(digits)
+    with zipfile.ZipFile("m.npz", "a") as archive:
+        first = next(name for name in archive.namelist() if name.endswith(".npy"))
+        archive.writestr(first, archive.read(first))
+    np.save("one.npy", np.zeros((28, 28), np.uint8))
+    found = measured("classify", "one.npy", "--model", "m.npz", "--no-files")
+    assert_refused(found, 1, "two of its arrays have one name")
