@@ -7,6 +7,7 @@ is read in bounded pieces.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from featcli.errors import ReadError
 
 DEFAULT = 10**9
 LARGEST_TEXT = 16 << 20  # of JSON: what it is parsed to may be twenty times as large
-STARTED = 110_000_000  # what Python, NumPy, SciPy and Pillow take before there is any input
+STARTED = 90_000_000  # what Python, NumPy, SciPy and Pillow take before there is any input
+_PIECE = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
 _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?I?)B?", re.IGNORECASE | re.ASCII)
@@ -35,9 +37,6 @@ class MemoryExceeded(ReadError):
     def __init__(self, text: str, needed: int = 0) -> None:
         super().__init__(text)
         self.needed = needed
-
-    def __reduce__(self) -> tuple[type[MemoryExceeded], tuple[str, int]]:
-        return type(self), (str(self), self.needed)
 
 
 def size_of(text: str) -> int:
@@ -83,18 +82,21 @@ def check(needed: int, limit: int) -> None:
         )
 
 
-def read_at_most(stream: BinaryIO, most: int = LARGEST_TEXT) -> bytes:
-    """Read to the end; raises ReadError for more than `most` bytes."""
-    data = stream.read(most + 1)
-    if len(data) > most:
-        raise ReadError(f"larger than {shown(most)}")
-    return data
-
-
 def read_file(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> bytes:
     """Read a whole file; raises ReadError for more than `most` bytes, and OSError."""
     with Path(path).open("rb") as stream:
-        return read_at_most(stream, most)
+        return taken(stream, most).getvalue()
+
+
+def taken(stream: BinaryIO, most: int) -> io.BytesIO:
+    """Read a stream to its end, piece by piece; raises ReadError for more than `most` bytes."""
+    found = io.BytesIO()
+    while piece := stream.read(min(_PIECE, most + 1 - found.tell())):
+        found.write(piece)
+        if found.tell() > most:
+            raise ReadError(f"larger than {shown(most)}")
+    found.seek(0)
+    return found
 
 
 def _container_limits() -> Iterator[int]:

@@ -5,11 +5,20 @@ A message is one line that names the file or option, says what is wrong and what
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 
 class FeatError(Exception):
     """An item failed: its content had to be looked at to know. Exit code 1."""
 
     exit_code = 1
+
+    def named(self, name: object) -> Self:
+        """Return this error with the name of what it is about before its message."""
+        found = copy.copy(self)
+        found.args = (f"{name}: {self}",)
+        return found
 
 
 class ReadError(FeatError):

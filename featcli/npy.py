@@ -58,13 +58,16 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+Allow = Callable[[Header], object]
+
+
 def load(path: str | os.PathLike[str]) -> Array:
     """Read the .npy file at `path`; see `read` for what is refused."""
     with Path(path).open("rb") as stream:
         return read(stream, os.fstat(stream.fileno()).st_size)
 
 
-def read(stream: BinaryIO, size: int) -> Array:
+def read(stream: BinaryIO, size: int, allow: Allow | None = None) -> Array:
     """Read one array.
 
     Parameters
@@ -73,6 +76,8 @@ def read(stream: BinaryIO, size: int) -> Array:
         At the beginning of the .npy data; need not be seekable.
     size : int
         How many bytes the .npy data has in all.
+    allow : callable, optional
+        Called with the header before any number is read; may raise ReadError.
 
     Returns
     -------
@@ -86,6 +91,8 @@ def read(stream: BinaryIO, size: int) -> Array:
     """
     header, length = read_header(stream)
     check_size(header, size - length)
+    if allow:
+        allow(header)
     array = np.empty(header.nbytes, np.uint8)
     _fill(array, stream)
     return _build(array, header)
@@ -184,6 +191,7 @@ def load_archive(
     path: str | os.PathLike[str] | BinaryIO,
     most: int = budget.DEFAULT,
     others: list[str] | None = None,
+    allow: Allow | None = None,
 ) -> dict[str, Array]:
     """Read every array of the .npz file at `path` (or open there), by name.
 
@@ -195,6 +203,8 @@ def load_archive(
     others : list of str, optional
         Takes the reason for each array that is left out because it holds no numbers; without it
         such a file is refused.
+    allow : callable, optional
+        Called with each header before its numbers are read; may raise ReadError.
 
     Raises
     ------
@@ -205,14 +215,13 @@ def load_archive(
         entries = array_entries(archive)
         size = sum(entry.file_size + _PER_ARRAY for entry in entries.values())
         if size > most:
-            raise budget.MemoryExceeded(
-                f"its arrays take {budget.shown(size)}, {budget.shown(most)} are allowed",
-                size,
+            raise ReadError(
+                f"its arrays take {budget.shown(size)}, {budget.shown(most)} are allowed"
             )
         found = {}
         for name, entry in entries.items():
             try:
-                found[name] = _entry(archive, entry)
+                found[name] = _entry(archive, entry, allow)
             except NotNumbersError as error:
                 if others is None:
                     raise
@@ -275,12 +284,14 @@ def array_entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return {entry.filename.removesuffix(".npy"): entry for entry in entries}
 
 
-def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allow: Allow | None) -> Array:
     with archive.open(entry) as stream:
         try:
-            array = read(stream, entry.file_size)  # type: ignore[arg-type]
+            array = read(stream, entry.file_size, allow)  # type: ignore[arg-type]
             stream.read(1)  # at its end the checksum is compared
             return array
+        except budget.MemoryExceeded:
+            raise
         except ReadError as error:
             raise type(error)(f"{entry.filename}: {error}") from error
 

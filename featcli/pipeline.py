@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -95,6 +96,16 @@ class Pipeline:
         """In which range 0..top the first stage takes pixels; 0 as the file has them."""
         hook = stages.get(self.steps[0].stage).top
         return hook(**dict(self.steps[0].params)) if hook else 0
+
+    def memory(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Estimate the most bytes that a run holds besides its input: results, and what they take.
+
+        Parameters
+        ----------
+        shape, dtype
+            Of the array that goes in.
+        """
+        return memory(self.steps, shape, dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out who watches: another process has its own."""
@@ -308,6 +319,27 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
         named = zip(result, stage.labels_of(frame.labels, params), strict=True)
         return [_rebuild(frame, step, data, (label,), label) for data, label in named]
     return [_rebuild(frame, step, result, stage.labels_of(frame.labels, params))]
+
+
+def memory(steps: Iterable[Step], shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Estimate the most bytes that steps hold besides the array that goes in."""
+    shape = (*shape, 1) if len(shape) == 2 else shape
+    most = held = 0
+    for step in steps:
+        stage, params = stages.get(step.stage), dict(step.params)
+        try:
+            after = stage.shape_of(shape, params)
+            work = stage.work_on(shape, dtype, params)
+        except (
+            ValueError,
+            IndexError,
+            ZeroDivisionError,
+        ):  # the stage itself will say what it does not take
+            break
+        shape, dtype = after, stage.dtype_of(dtype, params)
+        size = math.prod(shape) * dtype.itemsize
+        most, held = max(most, held + work + size), size
+    return most
 
 
 def _outline(step: Step, part: str, labels: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ Gives = Literal["maps", "vector", "same", "parts"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 DecodeSize = Callable[..., tuple[int, int, str] | None]
 
+WORK = 16.0  # bytes a value that a stage may take to compute: two float64 beside it
 REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
 
@@ -158,6 +160,8 @@ class Stage:
     top: Callable[..., int] | None = None
     settle: Callable[..., Mapping[str, Any]] | None = None
     learned: bool = False
+    shape: Callable[..., tuple[int, ...]] | None = None
+    work: float | Callable[..., int] = WORK
 
     @property
     def name(self) -> str:
@@ -194,6 +198,21 @@ class Stage:
             return dtype
         return np.dtype(np.float32)
 
+    def shape_of(self, shape: tuple[int, ...], params: Mapping[str, Any]) -> tuple[int, ...]:
+        """Shape of the result; of all parts in one, where there are several."""
+        if self.shape:
+            return self.shape(shape, **params)
+        return (math.prod(shape),) if self.gives == "vector" else shape
+
+    def work_on(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], params: Mapping[str, Any]
+    ) -> int:
+        """Estimate the bytes that computing takes besides its input and its result."""
+        if callable(self.work):
+            return self.work(shape, dtype, **params)
+        values = max(math.prod(shape), math.prod(self.shape_of(shape, params)))
+        return int(values * self.work)
+
     def tag(self, params: Mapping[str, Any]) -> str:
         """Name this stage in a file name, with what differs from the defaults."""
         form = self.tag_format(**params) if callable(self.tag_format) else self.tag_format
@@ -229,6 +248,8 @@ def stage(
     top: Callable[..., int] | None = None,
     settle: Callable[..., Mapping[str, Any]] | None = None,
     learned: bool = False,
+    shape: Callable[..., tuple[int, ...]] | None = None,
+    work: float | Callable[..., int] = WORK,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
 
@@ -261,6 +282,12 @@ def stage(
     learned : bool
         A layer of a network, whose numbers come from its model: part of the pipeline grammar
         inside a model, no command. Its function takes the shape that reaches it.
+    shape : callable, optional
+        `shape(input_shape, **params)` gives the shape of the result; without it it is the input's,
+        or that of all its values in one row for a stage that gives a vector.
+    work : float or callable
+        How many bytes computing takes besides input and result: for each value of the larger of
+        the two, or `work(input_shape, input_dtype, **params)` in all.
     """
 
     def register(function: Function) -> Function:
@@ -268,8 +295,9 @@ def stage(
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
-            function, takes, gives, labels, form, dtype, explain, decode_size, top, settle, learned
-        )
+            function, takes, gives, labels, form, dtype, explain, decode_size, top, settle, learned,
+            shape, work,
+        )  # fmt: skip
         return function
 
     return register

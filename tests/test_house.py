@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "datasets": {"numpy", "errors", "budget", "npy", "io"},
     "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
     | {"view"},
-    "batch": {"_version", "errors", "cores", "frame", "stage", "pipeline", "io"},
+    "batch": {"_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

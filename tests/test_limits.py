@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -88,19 +87,17 @@ def packed(**arrays: np.ndarray) -> bytes:
 
 
 def test_arrays_that_unpack_to_gigabytes_are_refused(measured):
-    zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
     rows = 40_000
-    header = io.BytesIO()
     about = {"descr": "|u1", "fortran_order": False, "shape": (rows, rows)}
-    np.lib.format.write_array_header_1_0(header, about)
-    del zeros
-    with zipfile.ZipFile("bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("a.npy", "w") as member:
-            member.write(header.getvalue())
-            for _ in range(rows * rows // (16 * MIB) + 1):
-                member.write(bytes(16 * MIB))
+    with (
+        zipfile.ZipFile("bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w") as member,
+    ):
+        np.lib.format.write_array_header_1_0(member, about)
+        for _ in range(rows * rows // (16 * MIB) + 1):
+            member.write(bytes(16 * MIB))
     assert Path("bomb.npz").stat().st_size < 4 * MIB
-    assert_refused(measured("relu", "bomb.npz", "-o", "x.npz"), 1, "--max-memory")
+    assert_refused(measured("relu", "bomb.npz", "-o", "x.npz"), 1, "its arrays take 1.61 GB")
 
 
 def test_many_small_arrays_are_refused_by_what_they_are_written_to(measured):
@@ -200,7 +197,7 @@ def test_a_kernel_file_that_costs_its_parser_much_is_refused(measured, name, tex
 def digits() -> bytearray:
     import featcli
 
-    (path,) = Path(featcli.__file__).parent.rglob("digits.npz")
+    path = Path(featcli.__file__).parent / "data" / "models" / "digits.npz"
     return bytearray(path.read_bytes())
 
 

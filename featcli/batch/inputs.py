@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from featcli import budget
 from featcli.batch.items import FileItem, Item, LoadedItem
 from featcli.batch.peeking import Prefixed, first_bytes, names
 from featcli.batch.trees import (
@@ -276,7 +276,7 @@ def _unknown(head: bytes) -> str:
 
 def _one_from(stream: BinaryIO, source: Source, name: str, options: ReadOptions) -> Sample:
     try:
-        return read_stream(io.BytesIO(stream.read()), source, options)
+        return read_stream(budget.taken(stream, options.max_memory), source, options)
     except FeatError as error:
         return Sample(source, error=f"{name}: {error}")
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import click
 
+from featcli import budget
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
 from featcli.batch.items import FileItem, Item, LoadedItem
@@ -118,6 +119,7 @@ def read_options(given: Reading) -> ReadOptions:
         max_pixels=given.max_pixels,
         icc=given.icc,
         strict=given.strict,
+        max_memory=given.max_memory or budget.default(),
     )
     if options.background not in ("white", "keep"):
         from featcli.io.colour import background_colour
@@ -131,7 +133,7 @@ def reading_for(given: Reading, pipeline: Pipeline) -> ReadOptions:
 
     A model that comes first says in which range it takes pixels.
     """
-    options, top = read_options(given), pipeline.top
+    options, top = replace(read_options(given), demand=pipeline.memory), pipeline.top
     if top and options.unit:
         raise UsageError("--unit: the model says itself in which range it takes pixels")
     if top:

@@ -115,6 +115,15 @@ def reading() -> list[click.Parameter]:
             is_flag=True,
             help="Refuse what there is a note on; look for damage to JPEGs more closely.",
         ),
+        _option(
+            "Input",
+            "--max-memory",
+            metavar="SIZE",
+            callback=_memory,
+            help="What all workers may take together, such as 500MB or 4GB: refuse what would need "
+            "more, by an estimate of reading and of every stage.  [default: 1GB, or half of a "
+            "smaller container's]",
+        ),
     ]
 
 
@@ -220,6 +229,19 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return value
+
+
+def _memory(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """Read a size; raises BadParameter for one in which nothing could be done."""
+    from featcli import budget
+
+    try:
+        size = budget.size_of(value) if value is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if size is not None and size <= budget.STARTED:
+        raise click.BadParameter(f"must be more than {budget.shown(budget.STARTED)}, not {value}")
+    return size
 
 
 def outputs() -> list[click.Parameter]:

@@ -32,6 +32,7 @@ class Reading(NamedTuple):
     max_pixels: int = MAX_PIXELS
     icc: Literal["ignore", "srgb"] = "ignore"
     strict: bool = False
+    max_memory: int | None = None
     decode: Literal["exact", "fast"] = "exact"
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from featcli import budget
 from featcli.errors import ReadError
 from featcli.frame import Array, Frame, Sample
 from featcli.io import records
@@ -25,6 +26,7 @@ def read(
     max_pixels: int = MAX_PIXELS,
     icc: Literal["ignore", "srgb"] = "ignore",
     strict: bool = False,
+    max_memory: int = budget.DEFAULT,
 ) -> Frame:
     """Read an image or an array as a frame.
 
@@ -47,6 +49,8 @@ def read(
     strict : bool
         Refuse a file that the command would note something on: depth that is lost, a frame that is
         left out, damage.
+    max_memory : int
+        Bytes; what would take more is refused before it is read.
 
     Returns
     -------
@@ -58,7 +62,8 @@ def read(
     ReadError
         No such file, or one that cannot be read; the message names it.
     """
-    options = ReadOptions(unit, background, "first", layout, max_pixels, icc=icc, strict=strict)
+    how = {"icc": icc, "strict": strict, "max_memory": max_memory}
+    options = ReadOptions(unit, background, "first", layout, max_pixels, **how)  # type: ignore[arg-type]
     sample = read_file(Path(path), Path(path).stem, options)
     if len(sample.frames) != 1:
         raise ReadError(f"{path}: holds {len(sample.frames)} arrays, not one")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from featcli import budget
 from featcli.errors import ReadError
 from featcli.frame import Step
 
 MAX_PIXELS = 250_000_000
-_BOUNDS = ("max_pixels", "max_memory", "strict")  # which change no result
+_BOUNDS = ("max_pixels", "max_memory", "demand", "strict")  # which change no result
+Demand = Callable[[tuple[int, ...], np.dtype[Any]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class ReadOptions:
         Colours as they are stored, or converted to sRGB by the profile that the file carries.
     strict : bool
         Refuse an input that there is a note on.
+    demand : callable, optional
+        `demand(shape, dtype)` estimates the bytes that are needed besides an array that was read.
     """
 
     unit: bool = False
@@ -53,6 +60,7 @@ class ReadOptions:
     max_memory: int = budget.DEFAULT
     icc: Literal["ignore", "srgb"] = "ignore"
     strict: bool = False
+    demand: Demand | None = None
 
     def history(self) -> tuple[Step, ...]:
         """Return the step that says how the file was read, if not by the defaults."""
@@ -70,3 +78,26 @@ def check_pixels(rows: int, cols: int, limit: int) -> None:
     """Raise ReadError for a picture of more than `limit` pixels."""
     if rows * cols > limit:
         raise ReadError(f"{rows}x{cols} is {rows * cols} pixels, more than --max-pixels {limit}")
+
+
+class Room:
+    """What the arrays of one input take, and what is made of them: all are held at once."""
+
+    def __init__(self, options: ReadOptions) -> None:
+        self._options = options
+        self._held = self._later = 0
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any], reading: int = 0) -> None:
+        """Ask for room before an array is read; raises MemoryExceeded.
+
+        Parameters
+        ----------
+        shape, dtype
+            Of the array.
+        reading : int
+            Bytes that reading it takes besides.
+        """
+        demand = self._options.demand
+        self._held += math.prod(shape) * dtype.itemsize
+        self._later += demand(shape, dtype) if demand else 0
+        budget.check(self._held + max(reading, self._later), self._options.max_memory)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli.io.options import ReadOptions, check_pixels
+from featcli.io.options import ReadOptions, Room, check_pixels
 
 Array = npt.NDArray[Any]
 Space = Literal["gray", "RGB", "CMYK", "LAB", "maps"]
@@ -57,6 +57,7 @@ class Job:
         self.options = options
         self.notes: list[str] = []
         self._pixels = 0
+        self._room = Room(options)
 
     @property
     def wants_all(self) -> bool:
@@ -82,6 +83,16 @@ class Job:
         """
         self._pixels += rows * cols
         check_pixels(self._pixels // max(cols, 1), cols, self.options.max_pixels)
+        self._room.take(
+            (rows, cols, bands),
+            np.dtype(f"u{itemsize}"),
+            self._decoding(rows * cols, bands, itemsize),
+        )
+
+    def _decoding(self, pixels: int, bands: int, itemsize: int) -> int:
+        """Estimate the bytes that decoding takes besides its result."""
+        copies = 4 + 2 * bands * itemsize  # Pillow's own four bytes a pixel, what it hands over
+        return pixels * copies
 
 
 def gray_or_rgb(data: Array, top: float, **more: Any) -> Raster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +14,7 @@ from featcli.errors import FeatError, ReadError
 from featcli.frame import Array, Frame, Sample, Source, check_shape
 from featcli.io import records
 from featcli.io.formats import HEAD, READABLE, sniff
-from featcli.io.options import ReadOptions
+from featcli.io.options import ReadOptions, Room
 
 
 def read_file(path: Path, key: str, options: ReadOptions) -> Sample:
@@ -24,7 +25,7 @@ def read_file(path: Path, key: str, options: ReadOptions) -> Sample:
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}") from error
     except FeatError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise error.named(path) from error
 
 
 def read_stream(
@@ -39,7 +40,8 @@ def read_stream(
     if found == "npy":
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        sample = _from_arrays({"": npy.read(stream, size)}, source, options, path)
+        array = npy.read(stream, size, allowed_by(options))
+        sample = _from_arrays({"": array}, source, options, path)
     elif found == "npz":
         sample = _from_archive(stream, source, options, path)
     elif found in (None, "tar"):
@@ -66,12 +68,23 @@ def _axes(stream: BinaryIO, kind: str) -> int:
     """Return how many axes the first array has."""
     if kind == "npy":
         return len(npy.read_header(stream)[0].shape)
-    import zipfile
-
-    with zipfile.ZipFile(stream) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".npy"))
-        with archive.open(name) as member:
+    with npy.open_archive(stream) as archive:
+        first = next(iter(npy.array_entries(archive).values()))
+        with archive.open(first) as member:
             return len(npy.read_header(member)[0].shape)  # type: ignore[arg-type]
+
+
+def allowed_by(options: ReadOptions) -> npy.Allow:
+    """Return what asks for room for each array of an input, before it is read."""
+    room = Room(options)
+    copied = options.layout == "chw"
+
+    def allow(header: npy.Header) -> None:
+        values = math.prod(header.shape)
+        scaled = 12 * values if options.unit and header.dtype.kind in "iu" else 0
+        room.take(header.shape, header.dtype, max(scaled, header.nbytes * copied))
+
+    return allow
 
 
 def _from_picture(stream: BinaryIO, format: str, source: Source, options: ReadOptions) -> Sample:
@@ -88,7 +101,7 @@ def _from_archive(
 ) -> Sample:
     """Read an .npz; what is no map and no vector beside others that are is left out."""
     others: list[str] = []
-    arrays = npy.load_archive(stream, options.max_memory, others)
+    arrays = npy.load_archive(stream, options.max_memory, others, allowed_by(options))
     for name, data in list(arrays.items()) if len(arrays) > 1 else ():
         if not data.ndim or not data.size:
             others.append(f"{name}.npy: an array of the shape {data.shape}")

@@ -15,6 +15,8 @@ from featcli._version import __version__
 from featcli.errors import ReadError
 from featcli.frame import Array, Frame, Sample, Source, Step
 
+_DEEPEST = 32
+
 
 def describe(frame: Frame) -> dict[str, Any]:
     """Say everything of a frame but its numbers and its source."""
@@ -94,7 +96,16 @@ def loads(data: bytes) -> dict[str, Any]:
         raise ReadError("broken JSON") from error
     if not isinstance(record, dict):
         raise ReadError("not a JSON object")
+    if not _is_shallow(record, _DEEPEST):
+        raise ReadError(f"JSON of more than {_DEEPEST} levels")
     return record
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    """Say whether lists and objects are nested so deeply at most: recursion has an end."""
+    values = value.values() if isinstance(value, dict) else value
+    inner = (one for one in values if isinstance(one, (dict, list)))
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def _finite(text: str) -> float:

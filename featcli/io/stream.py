@@ -21,7 +21,7 @@ from featcli.io import records
 from featcli.io.formats import HEAD, SUFFIXES, sniff
 from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
-from featcli.io.reading import read_stream
+from featcli.io.reading import allowed_by, read_stream
 
 _TEXT_HEADERS = (
     tarfile.XHDTYPE,
@@ -190,7 +190,8 @@ def _samples(tar: tarfile.TarFile, options: ReadOptions) -> Iterator[Sample]:
             yield _foreign(entry, member, options)
             continue
         source, parts = _source(record), _parts(record)
-        frames = tuple(_part(entries, part, source) for part in parts)
+        allow = allowed_by(options)
+        frames = tuple(_part(entries, part, source, allow) for part in parts)
         error = "" if frames else str(record.get("error") or "no result")
         yield Sample(source, frames, error=error)
 
@@ -256,6 +257,7 @@ def _part(
     entries: Iterator[tuple[tarfile.TarInfo, BinaryIO | None]],
     record: dict[str, Any],
     source: Source,
+    allow: npy.Allow,
 ) -> Frame:
     """Read the next entry, which has to be this part."""
     name = f"{stem_of(source, str(record.get('part')))}.npy"
@@ -264,7 +266,7 @@ def _part(
         found = entry.name if entry else "the end"
         raise ReadError(f"the tar stream has {found} where {name} should be")
     try:
-        return records.to_frame(record, npy.read(member, entry.size), source)
+        return records.to_frame(record, npy.read(member, entry.size, allow), source)
     except (ReadError, ValueError) as error:
         raise ReadError(f"{entry.name} in the tar stream: {error}") from error
 
@@ -272,11 +274,18 @@ def _part(
 def _foreign(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> Sample:
     """Read an image or array that featcli did not write; anything else gets a note."""
     source = Source(_key_of(entry), entry.name)
-    head = member.read(HEAD)
+    head = member.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
     if sniff(head) is None and PurePath(entry.name).suffix.lower() not in SUFFIXES:
         return Sample(source, notes=(f"{entry.name} is no image or array: left out",))
     try:
         records.safe_key(posixpath.normpath(entry.name).lstrip("/"))
-        return read_stream(io.BytesIO(head + member.read()), source, options)
+        return read_stream(_whole(entry, member, options), source, options)
     except (FeatError, ValueError) as error:
         return Sample(source, error=f"{entry.name}: {error}")
+
+
+def _whole(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> io.BytesIO:
+    """Take an entry into memory; raises ReadError before that for one that is too large."""
+    if entry.size > options.max_memory:
+        raise ReadError(f"larger than {budget.shown(options.max_memory)} (see --max-memory)")
+    return budget.taken(member, entry.size)

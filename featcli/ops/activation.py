@@ -11,7 +11,7 @@ from featcli.ops._maps import Array, as_floats, as_numbers
 from featcli.stage import stage
 
 
-@stage(takes="any", gives="same", dtype="same")
+@stage(takes="any", gives="same", dtype="same", work=0)
 def relu(x: npt.ArrayLike) -> Array:
     """Replace every negative value by zero.
 
@@ -175,7 +175,7 @@ def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"u{dtype.itemsize}") if dtype.kind == "i" else dtype
 
 
-@stage(takes="any", gives="same", dtype=_unsigned)
+@stage(takes="any", gives="same", dtype=_unsigned, work=0)
 def abs(x: npt.ArrayLike) -> Array:
     """Drop the sign of every value.
 

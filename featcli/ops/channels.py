@@ -20,7 +20,7 @@ LUMA = {
 }
 
 
-@stage(takes="maps", gives="parts", tag="", dtype="same")
+@stage(takes="maps", gives="parts", tag="", dtype="same", work=0)
 def split_channels(x: npt.ArrayLike) -> tuple[Array, ...]:
     """Give every channel as a result of its own: R, G and B of a photo.
 
@@ -53,7 +53,11 @@ def _gray_label(labels: Sequence[str], **_: Any) -> Sequence[str]:
     return labels if len(labels) == 1 else ("gray",)
 
 
-@stage(takes="maps", gives="maps", labels=_gray_label, dtype="same")
+def _one_channel(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
+    return (*shape[:2], 1)
+
+
+@stage(takes="maps", gives="maps", labels=_gray_label, dtype="same", shape=_one_channel, work=8)
 def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
     """Mix R, G and B into one channel by their brightness.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,8 @@ Kernels = Annotated[
 Padding = Literal["same", "valid"]
 Engine = Literal["auto", "scipy"]
 Border = Literal["reflect", "nearest", "mirror", "constant", "wrap"]
+_SPECTRA = 100_000_000  # bytes of tiles, kernels and their spectra
+_LARGE = 32  # rows or columns of a kernel that may be correlated by its spectrum
 
 
 def _labels(labels: Sequence[str], kernel: Sequence[str], **_: object) -> list[str]:
@@ -56,7 +59,33 @@ def explain_plan(
     return engines.plan(maps.shape, maps.dtype, taps, engine=engine, **options).describe()
 
 
-@stage(takes="maps", gives="maps", labels=_labels, tag="{kernel}", explain=explain_plan)
+def _shape(shape: tuple[int, ...], *, kernel: Any, **params: Any) -> tuple[int, ...]:
+    taps = [kernels.parse(one).values.shape for one in kernel]
+    lost = [0, 0]
+    if params["padding"] == "valid":
+        lost = [(length - 1) * params["dilation"] for length in taps[0]]
+    rows, cols = (-(-(n - less) // params["stride"]) for n, less in zip(shape, lost, strict=False))
+    return max(rows, 0), max(cols, 0), shape[2] * len(taps)
+
+
+def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, **params: Any) -> int:
+    """Estimate what a path of the engine holds: strips, or for a large kernel spectra."""
+    reach = max(max(kernels.parse(one).values.shape) for one in kernel) * params["dilation"]
+    width = dtype.itemsize if dtype.kind == "f" else 4
+    is_large = reach > _LARGE or params["engine"] != "auto"
+    held = math.prod(shape) * width
+    return 3 * held + _SPECTRA if is_large else held
+
+
+@stage(
+    takes="maps",
+    gives="maps",
+    labels=_labels,
+    tag="{kernel}",
+    explain=explain_plan,
+    shape=_shape,
+    work=_work,
+)
 def convolve(
     x: npt.ArrayLike,
     kernel: Kernels,

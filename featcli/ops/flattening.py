@@ -13,7 +13,7 @@ from featcli.stage import one_of, stage
 Order = Literal["chw", "hwc"]
 
 
-@stage(takes="maps", gives="vector", dtype="same")
+@stage(takes="maps", gives="vector", dtype="same", work=0)
 def flatten(x: npt.ArrayLike, *, order: Order = "chw") -> Array:
     """Arrange all values in one column: the input of a dense layer.
 

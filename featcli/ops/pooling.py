@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +24,24 @@ def _tag(*, global_: bool, **_: object) -> str:
     return "{kind}" if global_ else "{kind}{size}"
 
 
-@stage(takes="maps", gives="maps", tag=_tag, dtype=_dtype)
+def _shape(shape: tuple[int, ...], **params: Any) -> tuple[int, ...]:
+    if params["global_"]:
+        return (1, 1, *shape[2:])
+    size, stride = params["size"], params["stride"] or params["size"]
+    return (
+        *(count_windows(n, size, stride, params["ceil"]) for n in shape[:2]),
+        *shape[2:],
+    )
+
+
+def _work(shape: tuple[int, ...], dtype: np.dtype[Any], **params: Any) -> int:
+    """Estimate what is held when one axis has been pooled, and the other one after it."""
+    width = 8 if params["kind"] == "mean" else dtype.itemsize
+    step = params["stride"] or params["size"]
+    return 0 if params["global_"] else int(math.prod(shape) * width * (1 / step + 1 / step**2))
+
+
+@stage(takes="maps", gives="maps", tag=_tag, dtype=_dtype, shape=_shape, work=_work)
 def pool(
     x: npt.ArrayLike,
     size: Positive = 2,

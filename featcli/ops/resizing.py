@@ -49,7 +49,19 @@ def _decode_size(rows: int, cols: int, *, size: Any, filter: str) -> tuple[int, 
     return None if filter == "nearest" else (*_resized(rows, cols, size), filter)
 
 
-@stage(takes="maps", gives="maps", tag="{size}", dtype=_dtype, decode_size=_decode_size)
+def _shape(shape: tuple[int, ...], *, size: Any, filter: str) -> tuple[int, ...]:
+    return (*_resized(shape[0], shape[1], size), *shape[2:])
+
+
+@stage(
+    takes="maps",
+    gives="maps",
+    tag="{size}",
+    dtype=_dtype,
+    decode_size=_decode_size,
+    shape=_shape,
+    work=6,
+)
 def resize(
     x: npt.ArrayLike,
     size: Size,
@@ -130,7 +142,11 @@ def _resize_plane(plane: Array, rows: int, cols: int, filter: str) -> Array:
     return np.clip(np.rint(result), 0, top).astype(plane.dtype)
 
 
-@stage(takes="maps", gives="maps", tag="crop{size}", dtype="same")
+def _cut(shape: tuple[int, ...], *, size: Any) -> tuple[int, ...]:
+    return (*(_pair(size) or (size, size)), *shape[2:])
+
+
+@stage(takes="maps", gives="maps", tag="crop{size}", dtype="same", shape=_cut, work=0)
 def crop(x: npt.ArrayLike, size: Size) -> Array:
     """Cut out the centre.
 
