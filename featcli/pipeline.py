@@ -330,12 +330,8 @@ def memory(steps: Iterable[Step], shape: tuple[int, ...], dtype: np.dtype[Any]) 
         try:
             after = stage.shape_of(shape, params)
             work = stage.work_on(shape, dtype, params)
-        except (
-            ValueError,
-            IndexError,
-            ZeroDivisionError,
-        ):  # the stage itself will say what it does not take
-            break
+        except (ValueError, IndexError, ZeroDivisionError):
+            break  # the stage itself will say what it does not take
         shape, dtype = after, stage.dtype_of(dtype, params)
         size = math.prod(shape) * dtype.itemsize
         most, held = max(most, held + work + size), size

@@ -68,7 +68,7 @@ def test_the_estimate_is_no_less_than_the_peak_and_not_far_above_it(text, dtype)
     )
     peak, estimate = int(done.stdout), Pipeline(text).memory((1000, 1500, 3), np.dtype(dtype))
     assert peak <= estimate + _SLACK, (peak, estimate)
-    assert estimate <= 3 * peak + 2 * _SLACK, (peak, estimate)
+    assert estimate <= 3 * peak + 5 * _SLACK, (peak, estimate)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 3), (5,), (5, 5), (1, 1, 1), (2**40, 2**40, 3)])

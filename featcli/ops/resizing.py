@@ -49,7 +49,7 @@ def _decode_size(rows: int, cols: int, *, size: Any, filter: str) -> tuple[int, 
     return None if filter == "nearest" else (*_resized(rows, cols, size), filter)
 
 
-def _shape(shape: tuple[int, ...], *, size: Any, filter: str) -> tuple[int, ...]:
+def _shape(shape: tuple[int, ...], *, size: Any, **_: str) -> tuple[int, ...]:
     return (*_resized(shape[0], shape[1], size), *shape[2:])
 
 
