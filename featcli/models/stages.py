@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -31,6 +32,8 @@ InputShape = Annotated[
 ]
 
 _ROWS = 224  # of an image that is drawn
+_NETWORK = 100_000_000  # bytes: layers of one image, and the model's weights
+_LONGEST_VECTOR = 1_000_000
 
 
 def model_of(model: str, **given: Any) -> Model:
@@ -53,6 +56,18 @@ def _top(*, model: str, **given: str) -> int:
     return model_of(model, **given).description.range
 
 
+def _shape(shape: tuple[int, ...], **_: str) -> tuple[int, ...]:
+    return (min(math.prod(shape), _LONGEST_VECTOR),)
+
+
+def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, model: str, **given: str) -> int:
+    """Estimate what the preprocessing of an image holds, and what a network does."""
+    before = model_of(model, **given).description.preprocessing
+    is_plain = dtype == np.uint8 and shape[-1] == 3
+    pixels = 0 if is_plain else 8 * math.prod(shape)
+    return pixels + _NETWORK + (before.memory(shape, np.dtype(np.uint8)) if before else 0)
+
+
 def _known(model: str, **others: str) -> dict[str, str]:
     """Say which model a name means today."""
     return {"model": load_model(model, **others).reference, **others}
@@ -66,6 +81,8 @@ def _known(model: str, **others: str) -> dict[str, str]:
     decode_size=_decode_size,
     top=_top,
     settle=_known,
+    shape=_shape,
+    work=_work,
 )
 def classify(
     x: npt.ArrayLike,
@@ -116,6 +133,8 @@ def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
     decode_size=_decode_size,
     top=_top,
     settle=_seen,
+    shape=_shape,
+    work=_work,
 )
 def features(
     x: npt.ArrayLike,

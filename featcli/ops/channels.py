@@ -53,6 +53,10 @@ def _gray_label(labels: Sequence[str], **_: Any) -> Sequence[str]:
     return labels if len(labels) == 1 else ("gray",)
 
 
+def _three_channels(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
+    return (*shape[:2], 3)
+
+
 def _one_channel(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
     return (*shape[:2], 1)
 
@@ -103,7 +107,7 @@ def _rgb_labels(labels: Sequence[str], **_: Any) -> Sequence[str]:
     return labels if len(labels) == 3 else ("R", "G", "B")
 
 
-@stage(takes="maps", gives="maps", labels=_rgb_labels, dtype="same")
+@stage(takes="maps", gives="maps", labels=_rgb_labels, dtype="same", shape=_three_channels, work=0)
 def rgb(x: npt.ArrayLike) -> Array:
     """Make three channels of one: a gray picture with R, G and B all alike.
 

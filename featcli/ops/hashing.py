@@ -17,7 +17,11 @@ def _bits(_dtype: np.dtype[Any], **_: object) -> Any:
     return np.uint8
 
 
-@stage(takes="maps", gives="vector", tag="dhash{size}", dtype=_bits)
+def _shape(_shape: tuple[int, ...], *, size: int) -> tuple[int, ...]:
+    return (size * size,)
+
+
+@stage(takes="maps", gives="vector", tag="dhash{size}", dtype=_bits, shape=_shape, work=12)
 def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by where its brightness rises from left to right.
 
@@ -52,7 +56,7 @@ def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     return (small[:, :-1] < small[:, 1:]).astype(np.uint8).ravel()
 
 
-@stage(takes="maps", gives="vector", tag="phash{size}", dtype=_bits)
+@stage(takes="maps", gives="vector", tag="phash{size}", dtype=_bits, shape=_shape, work=12)
 def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by the coarse waves that it is made of.
 
