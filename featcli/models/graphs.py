@@ -183,16 +183,16 @@ class Graph:
             if order == _TO_FIRST:
                 yield node.input[0], node.output[0], (("hwc", "chw"),)
         elif node.op_type not in _MOVING:
-            maps = [name for name in node.input if name in self._flowing and self._is_maps(name)]
+            maps = [name for name in node.input if name in self.flowing and self._is_maps(name)]
             for after in filter(self._is_maps, node.output):
                 for before in maps:
                     yield before, after, (("chw", "chw"), ("hwc", "hwc"))
 
     def _flows(self, node: Any) -> bool:
-        return any(name in self._flowing for name in node.output if name)
+        return any(name in self.flowing for name in node.output if name)
 
     @cached_property
-    def _flowing(self) -> set[str]:
+    def flowing(self) -> set[str]:
         """All tensors that depend on the input."""
         found = {self.input}
         for node in self.proto.node:
@@ -368,7 +368,7 @@ class Graph:
 
     def _before(self, node: Any) -> Any:
         """Return the node that makes the first of what flows into this one; None at the input."""
-        flowing = (name for name in node.input if name in self._flowing)
+        flowing = (name for name in node.input if name in self.flowing)
         return self.makers.get(next(flowing, ""))
 
 

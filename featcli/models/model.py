@@ -59,7 +59,7 @@ class Model:
         self._given = {name: (given or {}).get(name, "") for name in GIVEN}
         self.reference = reference or f"{description.name}#{identity(description)[:16]}"
         self.weights = weights
-        self._runner = runner or Runner(description.network, weights)
+        self.runner = runner or Runner(description.network, weights)
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ class Model:
             "labels": labels_reference(labels) if labels else "",
             "preprocessing": str(before or ""),
         }
-        return Model(found, self.weights, self.reference, self._runner, self._given | own)
+        return Model(found, self.weights, self.reference, self.runner, self._given | own)
 
     @property
     def layers(self) -> list[Row]:
@@ -224,7 +224,7 @@ class Model:
 
     def outputs(self, x: npt.ArrayLike, names: Sequence[str]) -> dict[str, Array]:
         """Run once and return what several layers give, by name; see `run`."""
-        return self._runner.run(np.asarray(x), names)
+        return self.runner.run(np.asarray(x), names)
 
     def every(self, x: npt.ArrayLike) -> dict[str, Array]:
         """Return what every operation gives, by name, from what `prepare` gives.
@@ -234,9 +234,9 @@ class Model:
         ValueError
             The network is run by something else than featcli, which does not say.
         """
-        if not isinstance(self._runner, Runner):
+        if not isinstance(self.runner, Runner):
             raise ValueError(f"the model {self.name} does not say how its layers are computed")
-        return self._runner.every(np.asarray(x))
+        return self.runner.every(np.asarray(x))
 
     def check_layer(self, name: str) -> None:
         """Raise ValueError, naming the nearest, unless a layer is called so."""

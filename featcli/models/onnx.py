@@ -6,7 +6,7 @@ What such a file does not say may stand beside it: see `sidecar`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -121,25 +121,24 @@ class OnnxRunner:
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         """Run on one array and return what the named nodes give, by name."""
-        self._network.check_input(x.shape)
         for name in names:
             self._network.node_of(name)
         tensors = {name: self._graph.names.get(name, self._graph.output) for name in names}
-        given = self._given(x)
-        with sound():
-            session = self._session(tuple(sorted(set(tensors.values()))))
-            found = session.run(list(tensors.values()), {self._graph.input: given}, _quiet())
-        arranged = {
-            name: self._arranged(name, tensor, np.asarray(data))
-            for (name, tensor), data in zip(tensors.items(), found, strict=True)
+        found = self.tensors(x, tensors.values())
+        return {
+            name: self.result(found[tensor])
+            if name == self._network.end
+            else self._arranged(name, self._graph.one(tensor, found[tensor]))
+            for name, tensor in tensors.items()
         }
-        self._check(arranged.get(self._network.end))
-        return arranged
 
-    def _check(self, result: Array | None) -> None:
-        said = self._network.shape
-        if result is not None and said and result.shape != said:
-            raise ValueError(f"it gives {sizes(result.shape)}, and its file says {sizes(said)}")
+    def tensors(self, x: Array, names: Iterable[str]) -> dict[str, Array]:
+        """Run on one array and return tensors as the graph has them, by name."""
+        self._network.check_input(x.shape)
+        wanted, given = tuple(sorted(set(names))), {self._graph.input: self._given(x)}
+        with sound():
+            found = self._session(wanted).run(list(wanted), given, _quiet())
+        return dict(zip(wanted, map(np.asarray, found), strict=True))
 
     def _given(self, x: Array) -> Array:
         """Make of one image what the graph takes: its type, its layout, its batch."""
@@ -165,19 +164,29 @@ class OnnxRunner:
         options.log_severity_level = 4
         return runtime.InferenceSession(model.SerializeToString(), options)
 
-    def _arranged(self, name: str, tensor: str, data: Array) -> Array:
-        """Take the first image's part; make a vector of the result, of probabilities."""
-        if not data.size:
+    def _arranged(self, name: str, array: Array) -> Array:
+        if not array.size:
             raise ValueError(f"the layer {name} gives nothing for this image")
-        if name != self._network.end:
-            return np.ascontiguousarray(self._graph.one(tensor, data), dtype=np.float32)
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+    def result(self, data: Array) -> Array:
+        """Make a vector of what the graph gives, of probabilities.
+
+        Raises
+        ------
+        ValueError
+            It is not of the size that the file says.
+        """
         array = self._graph.result(data)
         array = array.reshape(_as_vector(array.shape))
         is_scores = self._network.softmax and array.ndim == 1
         if is_scores and (self._is_sure or not _are_shares(array)):
             with np.errstate(all="ignore"):  # what is not finite shows in the results
                 array = softmax(array.astype(np.float64))
-        return np.ascontiguousarray(array, dtype=np.float32)
+        said = self._network.shape
+        if said and array.shape != said:
+            raise ValueError(f"it gives {sizes(array.shape)}, and its file says {sizes(said)}")
+        return self._arranged(self._network.end, array)
 
 
 def _quiet() -> Any:
