@@ -49,6 +49,12 @@ def _mapped(trace: Trace) -> tuple[Layer, Dense] | None:
     chain = [trace.layers[-1]]
     while chain[-1].inputs:
         chain.append(trace.layers[chain[-1].inputs[0]])
+    # What passes on what it is given, such as a dropout, is no step.
+    chain = [
+        one
+        for one, before in zip(chain, [*chain[1:], None], strict=True)
+        if not (before and np.array_equal(one.data, before.data))
+    ]
     rules = [layer.rule for layer in chain]
     at = 1 if isinstance(rules[0], Softmax) else 0
     if len(chain) < at + 4:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featcli.frame import Array
+from featcli.models.operations._activation import Activation
 from featcli.models.operations._windows import inside, single, taps
 from featcli.models.operations.registry import ACTIVATIONS
 from featcli.trace import (
@@ -23,7 +24,6 @@ from featcli.trace import (
     Filter,
     Flatten,
     Function,
-
     Opaque,
     Pick,
     Pool,
@@ -75,12 +75,12 @@ def rule_of_node(node: Known) -> Rule:
 
 def _functions() -> dict[str, Function]:
     """Return the activations that are functions of single values, by their names in ONNX."""
-    found = {}
-    for make in ACTIVATIONS.values():
-        operation = make((1,))
-        if operation.function and getattr(operation, "onnx", ""):
-            found[operation.onnx] = operation.function
-    return found
+    made = (make((1,)) for make in ACTIVATIONS.values())
+    return {
+        one.onnx: one.function
+        for one in made
+        if isinstance(one, Activation) and one.function and hasattr(one, "onnx")
+    }
 
 
 def _is_moved(x: Array, result: Array) -> bool:

@@ -47,7 +47,9 @@ class _Graph:
         self._raw = runner.tensors(x, made)
         self._flowing = self._graph.flowing
         array = extra("onnx", "onnx").numpy_helper.to_array
-        self._constants = {name: data for name, data in self._raw.items() if name not in self._flowing}
+        self._constants = {
+            name: data for name, data in self._raw.items() if name not in self._flowing
+        }
         self._constants |= {one.name: array(one) for one in self._graph.proto.initializer}
         self._numbers = {self._graph.input: number}
         self._data = {self._graph.input: _as_layer(x)}

@@ -101,7 +101,7 @@ def trace_model(model: Model, frame: Frame) -> Trace:
     Parameters
     ----------
     model : Model
-        With featcli's own layers; of an ONNX model only onnxruntime knows what it computes.
+        Of an ONNX model, each node of its graph.
     frame : Frame
         An image, or the vector that the network takes.
 
@@ -120,14 +120,20 @@ def trace_model(model: Model, frame: Frame) -> Trace:
     x = np.ascontiguousarray(record.layers[number].data, dtype=np.float32)
     _check_size(model, frame, x)
     try:
-        block = _Network(record, model, model.every(x), number)
-        for node in model.description.network.nodes:
-            block.add(node)
+        if model.description.network.nodes:
+            block = _Network(record, model, model.every(x), number)
+            for node in model.description.network.nodes:
+                block.add(node)
+        else:
+            from featcli.models.onnx_tracing import trace_graph
+
+            trace_graph(record.add, model, x, number)
     except ValueError as error:
         raise StageError(f"{_name(frame)}: {error}") from error
     about = (model.description.title or f"The model {model.name}").rstrip(".") + "."
     layers = _named(record.layers, model.labels)
-    return Trace(_name(frame), model.name, about, layers, _scores(layers))
+    is_sure = not model.description.network.nodes and len(model.description.network.shape) == 1
+    return Trace(_name(frame), model.name, about, layers, _scores(layers, is_sure))
 
 
 def _preprocess(record: _Recorder, model: Model, frame: Frame, number: int) -> int:
@@ -177,7 +183,7 @@ def _other(model: Model) -> str:
 
 def _check_size(model: Model, frame: Frame, x: Array) -> None:
     wanted = model.description.network.input
-    if x.shape == wanted:
+    if len(x.shape) == len(wanted) and all(n in (m, 0) for m, n in zip(x.shape, wanted)):  # noqa: B905
         return
     small = (
         len(wanted) == 3
@@ -250,11 +256,19 @@ def _named(layers: Sequence[Layer], labels: tuple[str, ...]) -> tuple[Layer, ...
     return tuple(found)
 
 
-def _scores(layers: Sequence[Layer]) -> tuple[tuple[str, float], ...]:
-    """Return the best classes, where the end is a vector that weights have made."""
+def _scores(layers: Sequence[Layer], is_sure: bool = False) -> tuple[tuple[str, float], ...]:
+    """Return the best classes, where the end is a vector that weights have made, for sure or not.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    is_sure : bool
+        Whether it is known that the end has a probability for each class.
+    """
     last = layers[-1]
     vectors = [layer for layer in layers if layer.data.ndim == 1]
-    if last.data.ndim != 1 or not any(isinstance(layer.rule, Dense) for layer in vectors):
+    is_sure = is_sure or any(isinstance(layer.rule, Dense) for layer in vectors)
+    if last.data.ndim != 1 or not is_sure:
         return ()
     order = np.argsort(-last.data, kind="stable")[:BEST]
     labels = last.labels or tuple(map(str, range(len(last.data))))

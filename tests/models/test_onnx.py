@@ -129,9 +129,11 @@ def test_info_says_what_to_install(workspace, inline, monkeypatch):
     assert_refused(inline("info", "any.onnx"), 2, "pip install 'featcli[onnx]'")
 
 
-def test_it_cannot_be_explained_and_says_why(tiny, inline):
-    done = inline("explain", "photo.jpg", "--model", "tiny.onnx")
-    assert_refused(done, 2, "tiny.onnx", "does not say how its layers are computed", ".npz")
+def test_it_is_explained(tiny, inline, workspace):
+    done = inline("explain", "photo.jpg", "--model", "tiny.onnx", "-o", "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (workspace / "page.html").read_text("utf-8")
+    assert all(name in text for name in ("edges", "pool", "flat", "logits", "yes"))
 
 
 def top(done):

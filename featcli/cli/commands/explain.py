@@ -2,7 +2,8 @@
 
 It writes one HTML file, complete in itself, with every layer as a row of feature maps. A click on
 a map shows where each of its cells comes from, as numbers. It works for any pipeline, and
-for any model of featcli's own; without either it shows the network that 'featcli classify' uses.
+for any model, those of other makers (.onnx) too; without either it shows the network that
+'featcli classify' uses.
 
 Examples
 --------
@@ -38,7 +39,7 @@ from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import Asked, completing, opened
+from featcli.cli.modelling import Asked, completing, opened, say_raw
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
@@ -88,7 +89,9 @@ def _explain(image: str | None, **given: Any) -> None:
             raise UsageError(f"{option} and --pipeline: {option} completes a model")
     _check_names(settings)
     text = settings.pipeline
-    subject = _of_model(asked, reading) if text is None else _of_pipeline(text, reading)
+    subject = (
+        _of_model(asked, reading, settings.quiet) if text is None else _of_pipeline(text, reading)
+    )
     if settings.output == "-":
         frame = _read(image, settings, subject)
         sys.stdout.buffer.write(_page(subject, _traced(subject, frame), settings))
@@ -132,17 +135,14 @@ def _of_pipeline(text: str, reading: Reading) -> _Subject:
     )
 
 
-def _of_model(asked: Asked, reading: Reading) -> _Subject:
+def _of_model(asked: Asked, reading: Reading, quiet: bool) -> _Subject:
     from featcli.models.tracing import trace_model
 
     if reading.unit:
         raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
     model = opened(asked)
-    if not model.description.network.nodes:
-        raise UsageError(
-            f"--model {asked.name}: an ONNX model does not say how its layers are computed; "
-            "explain takes models of featcli's own (.npz)"
-        )
+    if not quiet:
+        say_raw(model, "explain")
     steps = (Step.of("classify", **model.params),)
     return _Subject(
         reading_for(reading, Pipeline(steps)),
@@ -266,7 +266,9 @@ def _options() -> list[click.Parameter]:
             ["--model"],
             metavar="NAME|PATH",
             group="Model",
-            help=f"A model that ships with featcli, or a model file (.npz).  [default: {DEFAULT}]",
+            help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
+            "onnx).  "
+            f"[default: {DEFAULT}]",
         ),
         *completing(),
         grouped(
