@@ -19,6 +19,7 @@ from featcli._version import __version__
 _EXPORTS = {
     "FeatError": "featcli.errors",
     "Frame": "featcli.frame",
+    "Network": "featcli.models.network",
     "Pipeline": "featcli.pipeline",
     "Source": "featcli.frame",
     "Step": "featcli.frame",
@@ -26,6 +27,7 @@ _EXPORTS = {
     "load_model": "featcli.models.loading",
     "read": "featcli.io.files",
     "recover": "featcli.io.files",
+    "save_model": "featcli.training.saving",
     "write": "featcli.io.files",
 }
 _EXPORTS_ALL = _EXPORTS | {name.replace("-", "_"): module for name, (module, _) in STAGES.items()}

@@ -8,6 +8,7 @@ from featcli.io.files import read as read
 from featcli.io.files import recover as recover
 from featcli.io.files import write as write
 from featcli.models.loading import load_model as load_model
+from featcli.models.network import Network as Network
 from featcli.models.stages import classify as classify
 from featcli.models.stages import features as features
 from featcli.ops.activation import abs as abs
@@ -30,5 +31,6 @@ from featcli.ops.pooling import pool as pool
 from featcli.ops.resizing import crop as crop
 from featcli.ops.resizing import resize as resize
 from featcli.pipeline import Pipeline as Pipeline
+from featcli.training.saving import save_model as save_model
 
 __version__: str

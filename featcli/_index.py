@@ -70,6 +70,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.explain",
         "Show what a network sees in your picture: every layer, and the numbers behind it.",
     ),
+    "export": (
+        "featcli.cli.commands.export",
+        "Write a model of featcli's as ONNX, for other programs.",
+    ),
     "features": (
         "featcli.cli.commands.features",
         "Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.",

@@ -58,7 +58,7 @@ class Description(NamedTuple):
     labels, ids : tuple of str
         Of the results, one each.
     sha256 : str
-        Of the weights.
+        Of the weights, see `digest`; a file that is written by hand may leave it out.
     """
 
     name: str
@@ -102,14 +102,25 @@ def save(stream: BinaryIO, record: Mapping[str, Any], weights: Mapping[str, Arra
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     whole = {**record, "sha256": digest(arrays)}
-    wanted = _describe(whole).network.weights
-    if {name: array.shape for name, array in arrays.items()} != wanted:
-        raise ValueError("the weights do not fit the network's layers")
+    _check_weights(arrays, _describe(whole).network.weights)
     text = json.dumps(whole, indent=1, ensure_ascii=True).encode() + b"\n"
     with npy.ArchiveWriter(stream) as writer:
         writer.write_text(RECORD, text)
         for name, array in arrays.items():
             writer.write(name, array)
+
+
+def _check_weights(arrays: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError for arrays that are not those of the network's layers."""
+    if missing := sorted(set(wanted) - set(arrays)):
+        raise ValueError(f"the array {missing[0]!r} is missing, of shape {wanted[missing[0]]}")
+    if unknown := sorted(set(arrays) - set(wanted)):
+        raise ValueError(f"the array {unknown[0]!r} belongs to no layer")
+    for name, array in arrays.items():
+        if array.shape != wanted[name]:
+            raise ValueError(f"{name} has the shape {array.shape}, not {wanted[name]}")
+        if not _is_finite(array):
+            raise ValueError(f"{name} holds numbers that are not finite")
 
 
 def digest(weights: Mapping[str, Array]) -> str:
@@ -152,7 +163,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
     """
     with _opened(path) as archive:
         found = _description(archive)
-        return found, _weights(archive, found)
+        sha256, weights = _weights(archive, found)
+        return found._replace(sha256=sha256), weights
 
 
 @contextlib.contextmanager
@@ -194,7 +206,10 @@ def _describe(record: Any) -> Description:
     if not isinstance(record.get("pipeline"), str):
         raise ValueError("pipeline is missing or no plain text")
     network = Network(record["pipeline"], _shape(record.get("input")))
-    return described(record, network, str(record.get("sha256", "")))
+    sha256 = record.get("sha256", "")
+    if not isinstance(sha256, str):
+        raise ValueError("sha256 must be that of the weights, or be left out")
+    return described(record, network, sha256)
 
 
 def described(record: Mapping[str, Any], network: Network, sha256: str) -> Description:
@@ -265,7 +280,8 @@ def _names(record: Mapping[str, Any], name: str, network: Network) -> tuple[str,
     return tuple(given)
 
 
-def _weights(archive: zipfile.ZipFile, found: Description) -> dict[str, Array]:
+def _weights(archive: zipfile.ZipFile, found: Description) -> tuple[str, dict[str, Array]]:
+    """Return the weights, and their sha256."""
     wanted = found.network.weights
     present = {name.removesuffix(".npy") for name in archive.namelist()} - {RECORD}
     if missing := sorted(set(wanted) - present):
@@ -273,9 +289,10 @@ def _weights(archive: zipfile.ZipFile, found: Description) -> dict[str, Array]:
     if unknown := sorted(present - set(wanted)):
         raise ModelError(f"the array {unknown[0]!r} belongs to no layer")
     stored = {name: _read(archive, name, shape) for name, shape in wanted.items()}
-    if digest(stored) != found.sha256:
+    sha256 = digest(stored)
+    if found.sha256 not in ("", sha256):
         raise ModelError("its weights are not those that it was written with: the sha256 differs")
-    return _as_floats(stored)
+    return sha256, _as_floats(stored)
 
 
 def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:

@@ -11,7 +11,10 @@ from operation_cases import LAYERS, cases
 from rules import cell
 
 from featcli.models import files
+from featcli.models.exporting import to_onnx
 from featcli.models.learning.chain import Chain
+from featcli.models.loading import load_model
+from featcli.models.model import Model
 from featcli.models.network import Network
 from featcli.models.running import Runner
 from featcli.trace import Opaque
@@ -100,3 +103,19 @@ def test_its_text_says_what_it_is_and_its_parameters_are_explained(name):
     shared = stage.doc.get("Parameters", "")
     for param in stage.params:
         assert param.help or param.name in shared, param.name
+
+
+@every
+def test_onnxruntime_gives_the_same_for_what_is_exported(name, tmp_path):
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    for text, shape in cases(name):
+        network = Network(text, shape)
+        weights, image = numbers(network, np.float32), batch_for(shape, 1, np.float32)[0]
+        model = Model(files.described({"name": "m"}, network, ""), weights)
+        (tmp_path / "m.onnx").write_bytes(to_onnx(model))
+        again = load_model(tmp_path / "m.onnx")
+        for layer in ("first", network.node_of("tested").last):
+            wanted = model.run(image, layer)
+            found = again.run(image, layer).reshape(wanted.shape)  # of 1x1xN it makes a vector
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4, err_msg=text)

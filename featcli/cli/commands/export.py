@@ -1,0 +1,67 @@
+"""Write a model of featcli's as ONNX, for other programs.
+
+MODEL is the name of a model that ships with featcli, or the file of one that 'featcli train' or
+featcli.save_model wrote. The .onnx takes (batch, channels, rows, columns), prepared as its metadata
+say, and gives what 'featcli classify' gives; names of the classes and the preprocessing are in the
+metadata, so that featcli reads it without any option. It needs the extra onnx.
+
+Examples
+--------
+The network that 'featcli classify' uses:
+
+    featcli export imagenet -o imagenet.onnx
+
+The same answers from onnxruntime:
+
+    featcli export digits -o d.onnx -q && featcli classify photo.jpg --model d.onnx
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featcli.cli import learning, options
+from featcli.cli.command import Command
+from featcli.cli.messages import printable, say
+from featcli.cli.modelling import Asked, opened
+from featcli.errors import UsageError
+from featcli.io.atomic import Transaction, uninterrupted
+
+
+def _export(model: str, output: str | None, overwrite: bool, **given: Any) -> None:
+    from featcli.models.exporting import to_onnx
+    from featcli.training.reports import check_free
+
+    if not output or Path(output).suffix != ".onnx":
+        raise UsageError("-o: names the file to write, which ends in .onnx")
+    target = Path(output)
+    check_free([target], overwrite)
+    found = opened(Asked(model), option="MODEL")
+    try:
+        content = to_onnx(found)
+    except ValueError as error:
+        raise UsageError(f"{model}: {error}") from error
+    with uninterrupted(), Transaction() as transaction:
+        transaction.open(target).write(content)
+        transaction.commit(lambda: check_free([target], overwrite))
+    if not given["quiet"]:
+        say(f"{printable(found.name)}: {len(content):,} bytes of ONNX", command="export")
+    click.echo(output)
+
+
+command = Command(
+    "export",
+    __doc__,
+    [
+        options.Described("model", "A model that ships with featcli, or a model file (.npz).",
+                          metavar="MODEL"),
+        options.place("-o", "--output", metavar="FILE", help="The .onnx file to write."),
+        learning.overwrite(),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_export,
+)  # fmt: skip

@@ -1,0 +1,132 @@
+"""A model of featcli's as ONNX, for what else runs networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.extras import extra
+from featcli.models.files import TEXTS
+from featcli.models.model import Model
+from featcli.models.network import Placed
+from featcli.models.operations import Shape
+
+OPSET, IR = 17, 8  # of 2022: old enough for what reads ONNX today
+INPUT = "input"
+METADATA = "featcli"
+_FLOAT = 1  # TensorProto.FLOAT
+
+
+def to_onnx(model: Model) -> bytes:
+    """Write a model as ONNX, with what it says of itself in the metadata.
+
+    Its input is called `input`: (batch, channels, rows, cols) or (batch, n), prepared as the
+    metadata say; its result has the name of the last layer. Nodes, and the tensors that they end
+    in, are called as the layers are.
+
+    Parameters
+    ----------
+    model : Model
+        One with featcli's own layers.
+
+    Returns
+    -------
+    bytes
+        The contents of an .onnx file; checked by `onnx.checker`.
+
+    Raises
+    ------
+    ValueError
+        The model is ONNX already, or has an operation that ONNX has not.
+    UsageError
+        The extra `onnx` is not installed.
+    """
+    onnx = extra("onnx", "onnx")
+    network = model.description.network
+    if not network.operations:
+        raise ValueError(f"the model {model.name} is ONNX already")
+    writer = _Writer(onnx)
+    for one in network.operations:
+        writer.add(one, model)
+    ends = ((INPUT, network.input), (writer.names[network.operations[-1].name], network.shape))
+    given, result = (
+        onnx.helper.make_tensor_value_info(name, _FLOAT, _batch(shape)) for name, shape in ends
+    )
+    graph = onnx.helper.make_graph(writer.nodes, model.name, [given], [result], writer.constants)
+    made = onnx.helper.make_model(
+        graph, producer_name="featcli", opset_imports=[onnx.helper.make_opsetid("", OPSET)]
+    )
+    made.ir_version = IR
+    onnx.helper.set_model_props(made, {METADATA: json.dumps(_about(model))})
+    onnx.checker.check_model(made, full_check=True)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def _batch(shape: Shape) -> list[str | int]:
+    """Return the sizes of a batch, whose number of images is left open, channels first."""
+    return ["batch", *((shape[2], *shape[:2]) if len(shape) == 3 else shape)]
+
+
+def _about(model: Model) -> dict[str, Any]:
+    """Return what the file beside an .onnx of another maker would say."""
+    found = model.description
+    texts = {name: getattr(found, name, "") for name in TEXTS if name != "pipeline"}
+    about: dict[str, Any] = {name: str(text) for name, text in texts.items() if text}
+    about |= {"range": found.range, "softmax": False}
+    about |= {"layout": "chw"} if len(found.network.input) == 3 else {}
+    lists = {"labels": list(found.labels), "ids": list(found.ids)}
+    return about | {name: names for name, names in lists.items() if names}
+
+
+class _Writer:
+    """Nodes and numbers so far; see `featcli.models.operations.base.Graph`."""
+
+    def __init__(self, onnx: Any) -> None:
+        self._onnx = onnx
+        self._scope = ""
+        self._counts: dict[str, int] = {}
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.names = {"": INPUT}
+
+    def add(self, one: Placed, model: Model) -> None:
+        """Add an operation and its activation; what they give is called as they are."""
+        self._scope = one.name
+        inputs = [self.names[name] for name in one.inputs]
+        found = one.operation.to_onnx(self, inputs, one.weights(model.weights))
+        if one.activation:
+            found = one.activation.to_onnx(self, [found], {})
+        last = self.nodes[-1]
+        if found not in last.output or found == INPUT:
+            raise ValueError(f"{one.name}: its form in ONNX does not end in a node")
+        last.name = last.output[0] = self.names[one.name] = self._free(one.name)
+
+    def _free(self, name: str) -> str:
+        return f"{name}_layer" if name == INPUT else name
+
+    def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Add a node; return the name of what it gives."""
+        name = self._named(kind)
+        helper = self._onnx.helper
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, array: npt.ArrayLike) -> str:
+        """Add an array of numbers; return its name."""
+        whole = self._named(name)
+        values = np.ascontiguousarray(array, dtype=np.float32)
+        shaped = values.reshape(np.shape(array))  # a single number stays one
+        self.constants.append(self._onnx.numpy_helper.from_array(shaped, whole))
+        return whole
+
+    def _named(self, name: str) -> str:
+        whole = f"{self._scope}/{name}"
+        count = self._counts[whole] = self._counts.get(whole, 0) + 1
+        return whole if count == 1 else f"{whole}{count}"
+
+
+__all__ = ["METADATA", "to_onnx"]
