@@ -308,7 +308,8 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
             f"{_shape(frame.data)}"
         )
     try:
-        result = stage.function(frame.data, **params)
+        with np.errstate(all="ignore"):  # infinity and NaN are results, and no news for people
+            result = stage.function(frame.data, **params)
     except ValueError as error:
         raise StageError(f"{shlex.join(words(step))}: {error}") from error
     except MemoryError as error:

@@ -218,3 +218,131 @@ def test_a_model_that_has_an_array_twice_is_refused(measured, digits):
     np.save("one.npy", np.zeros((28, 28), np.uint8))
     found = measured("classify", "one.npy", "--model", "m.npz", "--no-files")
     assert_refused(found, 1, "two of its arrays have one name")
+
+
+# What `info` tells
+
+
+def test_info_of_a_large_array_takes_little_more_than_the_array(measured):
+    np.savez_compressed("z.npz", np.zeros((10_000, 10_000), np.uint8))
+    found = measured("info", "z.npz")
+    assert (found.code, found.lines) == (0, [])
+    assert found.peak < 200
+
+
+def test_info_of_many_small_arrays_reads_the_file_once(measured):
+    np.savez("many.npz", **{f"a{number}": np.zeros(1, np.uint8) for number in range(3000)})
+    found = measured("info", "many.npz", "--json")
+    assert (found.code, found.out.count("\n")) == (0, 3000)
+
+
+# Clean streams
+
+
+def test_no_warning_of_numpy_reaches_a_person(measured):
+    np.save("h.npy", np.array([[1.7e308, -1.7e308], [np.inf, np.nan]] * 2))
+    stages = ["pool 2 --kind mean", "softmax", "sigmoid", "tanh", "abs", "normalize 1e308 1e-300"]
+    stages += ["convolve box:3", "resize 1"]
+    for number, text in enumerate(stages):
+        found = measured("run", text, "h.npy", "-o", f"p{number}.npy")
+        assert not [line for line in found.lines if not line.startswith("featcli")], found
+
+
+def test_a_message_is_cut_however_long_what_it_speaks_of_is(measured):
+    found = measured("run", "relu | " + "x" * 100_000, "a.png")
+    assert_refused(found, 2, " ... ")
+
+
+def test_names_are_escaped_on_a_terminal_and_raw_in_a_pipe(tmp_path, monkeypatch):
+    import os
+    import pty
+
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b]0;title\x07a"
+    np.save(f"{name}.npy", np.zeros((2, 2)))
+    for options in ((), ("--dry-run",)):
+        command = [sys.executable, "-m", "featcli", "relu", f"{name}.npy", "-o", "o/", *options]
+        ours, theirs = pty.openpty()
+        subprocess.run(command, stdout=theirs, env=environment(), timeout=100, check=True)
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16)
+        os.close(ours)
+        assert b"\x1b]0;" not in shown
+        assert b"a\\x1b]0;title\\x07a" in shown
+        piped = subprocess.run(command, capture_output=True, env=environment(), timeout=100)
+        assert b"\x1b]0;title" in piped.stdout or options
+
+
+def tiff_with_a_bad_tag() -> bytes:
+    """A sound gray TIFF, packed by LZW, with a tag that libtiff warns of."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    image.save(stream, "TIFF", compression="tiff_lzw", tiffinfo={65000: "x", 40000: 1})
+    return stream.getvalue()
+
+
+def test_decoders_say_nothing_of_their_own(measured):
+    data = bytearray(tiff_with_a_bad_tag())
+    Path("a.tif").write_bytes(data)
+    for place in range(8, len(data), 7):
+        broken = bytearray(data)
+        broken[place] ^= 0x15
+        Path(f"broken{place:04}.tif").write_bytes(broken)
+    found = measured("relu", ".", "-o", "o.npz", "-j", "2")
+    assert found.code in (0, 1)
+    assert not [line for line in found.lines if not line.startswith("featcli relu: ")], found
+
+
+# Pictures
+
+
+def gif(cols: int, rows: int) -> bytes:
+    head = struct.pack("<6sHHBBB", b"GIF89a", cols, rows, 128, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0;"
+    return head + frame
+
+
+def test_a_gif_of_35_bytes_and_a_huge_canvas_is_refused(measured):
+    Path("c.gif").write_bytes(gif(15_800, 15_800))
+    found = measured("run", "resize 8", "c.gif", "-o", "c.npy")
+    assert_refused(found, 1, "more than --max-memory 1 GB")
+
+
+def test_a_deep_png_that_would_take_gigabytes_is_refused(measured):
+    import zlib
+
+    rows, packer = 10_000, zlib.compressobj(9)
+    pixels = b"".join(packer.compress(bytes(1 + 8 * rows)) for _ in range(rows)) + packer.flush()
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    head = struct.pack(">IIBBBBB", rows, rows, 16, 6, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", pixels), chunk(b"IEND", b"")]
+    Path("d.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    found = measured("relu", "d.png", "-o", "d.npy")
+    assert_refused(found, 1, "more than --max-memory 1 GB")
+    assert_refused(measured("info", "d.png", "--max-memory", "500MB"), 1, "--max-memory 500 MB")
+
+
+def test_a_plain_pgm_of_one_pixel_and_many_bytes_is_read_or_refused(measured):
+    Path("p.pgm").write_bytes(b"P2\n1 1\n255\n" + b"7 " * 60_000_000)
+    assert measured("relu", "p.pgm", "-o", "p.npy").peak < REFUSED
+
+
+def test_a_tiff_of_many_directories_is_read_as_far_as_is_wanted(measured):
+    count, entries = 400_000, [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8)]
+    entries += [(277, 1), (278, 1), (279, 1)]
+    size = 2 + 12 * len(entries) + 4
+    body = struct.pack("<H", len(entries))
+    body += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    pages = [body + struct.pack("<I", 16 + size * (n + 1)) for n in range(count - 1)]
+    data = b"II*\0" + struct.pack("<I", 16) + bytes(8) + b"".join(pages) + body + bytes(4)
+    Path("t.tif").write_bytes(data)
+    found = measured("relu", "t.tif", "-o", "t.npy")
+    assert found.code == 0
+    assert found.peak < REFUSED

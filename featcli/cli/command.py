@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,7 +120,7 @@ def _remark(param: Param) -> str:
 
 def meant(stage: Stage, inputs: Sequence[str]) -> str:
     """Guess that a word of the pipeline grammar was given where a file belongs."""
-    missing = (word for word in inputs if not Path(word).exists())
+    missing = (word for word in inputs if not os.path.lexists(word))
     return next(filter(None, (suggestion(stage, word) for word in missing)), "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ _BYTES = 4  # of a number in memory
 def model_path(name: str) -> Path | None:
     """Return the file of a model's name or path; None for anything else."""
     path = Path(name)
-    if not path.exists():
+    if not os.path.lexists(path):
         return path_of(name) if name in shipped() else None
     is_one = is_onnx(path) or (path.suffix == ".npz" and is_model(path))
     return path if is_one and path.is_file() else None

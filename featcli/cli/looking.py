@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -15,9 +16,11 @@ from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
-from featcli.frame import Frame, Sample
+from featcli.frame import Array, Frame, Sample
 from featcli.io.options import ReadOptions
 from featcli.pipeline import caption
+
+_STRIP = 1 << 20  # values
 
 
 def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[Item, Sample]]:
@@ -93,29 +96,51 @@ def statistics(frame: Frame) -> dict[str, Any]:
         count the others; `labels`, `history` as pipeline text, `source`, `part`.
     """
     data = frame.data
-    finite = data[np.isfinite(data)] if data.dtype.kind == "f" else data
-    found: dict[str, Any] = {
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = _numbers(data.ravel("K"))
+    return {
         "source": {"key": frame.source.key, "file": frame.source.file},
         "part": frame.part,
         "kind": frame.kind,
         "shape": list(data.shape),
         "dtype": data.dtype.name,
+        **numbers,
+        "labels": list(frame.labels),
+        "history": caption(frame.history),
     }
-    for name in ("min", "max", "mean", "std"):
-        found[name] = _number(finite, name)
-    found["nan"] = int(np.isnan(data).sum()) if data.dtype.kind == "f" else 0
-    found["inf"] = int(np.isinf(data).sum()) if data.dtype.kind == "f" else 0
-    found["labels"] = list(frame.labels)
-    found["history"] = caption(frame.history)
-    return found
 
 
-def _number(values: Any, name: str) -> int | float | None:
-    """Return a statistic in float64; None where there is nothing, or none that is finite."""
-    if values.size == 0:
-        return None
-    if name in ("min", "max"):
-        return getattr(values, name)().item()
-    with np.errstate(over="ignore", invalid="ignore"):
-        result = float(getattr(values, name)(dtype=np.float64))
-    return result if np.isfinite(result) else None
+def _numbers(values: Array) -> dict[str, int | float | None]:
+    """Return statistics of the finite values, in float64, and how many others there are.
+
+    They are taken strip by strip: the memory for them does not grow with the array.
+    """
+    count = nan = 0
+    lows, highs, total = [], [], 0.0
+    for strip, finite in _strips(values):
+        nan += int(np.isnan(strip).sum()) if strip.dtype.kind == "f" else 0
+        count += finite.size
+        if finite.size:
+            lows.append(finite.min().item())
+            highs.append(finite.max().item())
+            total += float(finite.sum(dtype=np.float64))
+    mean = total / count if count else math.nan
+    squares = sum(
+        float(np.square(np.subtract(finite, mean, dtype=np.float64)).sum())
+        for _, finite in _strips(values)
+    )
+    return {
+        "min": min(lows, default=None),
+        "max": max(highs, default=None),
+        "mean": mean if math.isfinite(mean) else None,
+        "std": math.sqrt(squares / count) if count and math.isfinite(squares) else None,
+        "nan": nan,
+        "inf": len(values) - count - nan,
+    }
+
+
+def _strips(values: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield pieces of an array, each with its finite values."""
+    for begin in range(0, len(values), _STRIP):
+        strip = values[begin : begin + _STRIP]
+        yield strip, strip[np.isfinite(strip)] if strip.dtype.kind == "f" else strip

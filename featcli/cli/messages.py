@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+_LONGEST = 900
+
 
 def printable(text: str) -> str:
     """Escape what would break a line, drive a terminal or is no text."""
@@ -14,15 +16,18 @@ def printable(text: str) -> str:
 
 
 def say(text: str, *, command: str = "") -> None:
-    """Write one line for people."""
+    """Write one line for people, of a length that they can read."""
     name = f"featcli {command}" if command else "featcli"
+    if len(text) > _LONGEST:  # what is wrong stands at the end
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     sys.stderr.write(f"{name}: {printable(text)}\n")
     sys.stderr.flush()
 
 
 def emit(path: str, end: bytes = b"\n") -> None:
-    """Write a path as the bytes that it has on the disk."""
-    sys.stdout.buffer.write(os.fsencode(path) + end)
+    """Write a path as the bytes that it has on the disk; escaped where it can drive a terminal."""
+    data = printable(path).encode() if sys.stdout.isatty() else os.fsencode(path)
+    sys.stdout.buffer.write(data + end)
     sys.stdout.buffer.flush()
 
 

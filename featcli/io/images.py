@@ -19,6 +19,7 @@ from featcli.errors import ReadError, UsageError
 from featcli.io.colour import finished
 from featcli.io.options import ReadOptions
 from featcli.io.raster import Job
+from featcli.io.silence import silenced
 
 Array = npt.NDArray[Any]
 _DECODERS = {
@@ -72,7 +73,7 @@ def decode(
     module, name = _DECODERS[format]
     read = getattr(importlib.import_module(f"featcli.io.{module}"), name)
     stream.seek(0)
-    with _decoder_errors(format):
+    with _decoder_errors(format), silenced():
         found = [finished(raster, job) for raster in read(stream, job)]
     numbers = map(str, range(len(found))) if len(found) > 1 else [""]
     pictures = [Picture(*one, part) for one, part in zip(found, numbers, strict=True)]

@@ -18,6 +18,8 @@ from featcli.io.raster import Job, Raster, gray_or_rgb
 
 Array = npt.NDArray[Any]
 _LONGEST_HEADER = 1 << 16
+_LONGEST_NUMBER = 100
+_PIECE = 1 << 18
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _NUMBER = rb"(\d{1,9})"
 _SIZE = rb"P([1-6])" + _GAP + _NUMBER + _GAP + _NUMBER
@@ -49,7 +51,7 @@ def read_pnm(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     header = _header(stream)
     job.reserve(*header.shape, header.dtype.itemsize)
     if header.kind <= 3:
-        data = _plain(stream.read(), header)
+        data = _plain(stream, header)
     else:
         data = _raw(stream, header)
         if stream.read(2)[:1] == b"P":
@@ -91,18 +93,48 @@ def _raw(stream: BinaryIO, header: Header) -> Array:
     return samples.astype(header.dtype.newbyteorder("="))
 
 
-def _plain(text: bytes, header: Header) -> Array:
-    words: Any = _COMMENT.sub(b"", text).split()
-    if header.kind == 1:  # its digits need no space between them
-        words = np.frombuffer(b"".join(words), "S1")
-    count = math.prod(header.shape)
-    if len(words) < count:
-        raise ReadError(f"truncated PNM: it needs {count} values, {len(words)} are there")
+def _plain(stream: BinaryIO, header: Header) -> Array:
+    """Read numbers as text, as many as there are pixels, piece by piece."""
+    samples = np.empty(math.prod(header.shape), header.dtype.newbyteorder("="))
+    filled = 0
+    for words in _words(stream, header.kind):
+        numbers = _numbers(words[: len(samples) - filled], header.maxval)
+        samples[filled : filled + len(numbers)] = numbers
+        filled += len(numbers)
+        if filled == len(samples):
+            break
+    else:
+        raise ReadError(f"truncated PNM: it needs {len(samples)} values, {filled} are there")
+    return (1 - samples if header.kind == 1 else samples).reshape(header.shape)
+
+
+def _words(stream: BinaryIO, kind: int) -> Iterator[list[bytes]]:
+    """Yield the words between the comments of a text, some at a time."""
+    rest = b""
+    while block := stream.read(_PIECE):
+        text = _COMMENT.sub(b"", rest + block)
+        comment = (rest + block).rfind(b"#")
+        is_open = comment >= 0 and not re.search(rb"[\r\n]", (rest + block)[comment:])
+        rest = b"#" if is_open else b""
+        if kind == 1:  # its digits need no space between them
+            yield [bytes([digit]) for digit in b"".join(text.split())]
+            continue
+        words = text.split()
+        if not is_open and words and not text[-1:].isspace():
+            rest = words.pop()
+        if len(rest) > _LONGEST_NUMBER:
+            raise ReadError("broken PNM: a value is no number")
+        yield words
+    yield [rest] if rest.strip(b"#") else []
+
+
+def _numbers(words: list[bytes], maxval: int) -> Array:
+    if max(map(len, words), default=0) > _LONGEST_NUMBER:
+        raise ReadError("broken PNM: a value is no number")
     try:
-        samples = np.array(words[:count]).astype(np.int64).reshape(header.shape)
+        numbers = np.array(words, dtype="S").astype(np.int64)
     except (ValueError, OverflowError) as error:
         raise ReadError("broken PNM: a value is no number") from error
-    if samples.min() < 0 or samples.max() > header.maxval:
-        raise ReadError(f"broken PNM: a value is not in 0 to {header.maxval}, its maxval")
-    samples = 1 - samples if header.kind == 1 else samples
-    return samples.astype(header.dtype.newbyteorder("="))
+    if numbers.size and (numbers.min() < 0 or numbers.max() > maxval):
+        raise ReadError(f"broken PNM: a value is not in 0 to {maxval}, its maxval")
+    return numbers

@@ -109,8 +109,9 @@ def _info(
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "info")
+        drawn = _drawn(item)
         for frame in sample.frames:
-            about = statistics(frame) | _drawn(item)
+            about = statistics(frame) | drawn
             name = printable(title(item, sample, frame))
             click.echo(json.dumps(about) if as_json else f"{name}\n{_lines(about)}")
     _leave(failed)

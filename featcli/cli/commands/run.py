@@ -150,7 +150,7 @@ def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
         parsed = Pipeline(pipeline)
     except UsageError as error:
         raise UsageError(f"{error}{_misplaced(pipeline, inputs)}") from None
-    stray = [word for word in inputs if word in STAGES and not Path(word).exists()]
+    stray = [word for word in inputs if word in STAGES and not os.path.lexists(word)]
     if stray:
         text = " | ".join([pipeline, *stray])
         raise UsageError(f'no file {stray[0]!r}: is this meant? featcli run "{text}" FILE')
@@ -168,9 +168,9 @@ def _state(path: str) -> tuple[int, int] | None:
 
 def _misplaced(pipeline: str, inputs: Sequence[str]) -> str:
     """Guess that the pipeline comes after the file, or lost its quotes."""
-    if Path(pipeline).exists():
+    if os.path.lexists(pipeline):
         return "; the pipeline comes first: featcli run PIPELINE FILE"
-    words = list(takewhile(lambda word: not Path(word).exists(), inputs))
+    words = list(takewhile(lambda word: not os.path.lexists(word), inputs))
     return f'; is this meant? featcli run "{" ".join([pipeline, *words])}" FILE' if words else ""
 
 
