@@ -346,3 +346,26 @@ def test_a_tiff_of_many_directories_is_read_as_far_as_is_wanted(measured):
     found = measured("relu", "t.tif", "-o", "t.npy")
     assert found.code == 0
     assert found.peak < REFUSED
+
+
+def test_workers_share_the_budget_and_a_large_picture_has_all_of_it_alone(measured):
+    from PIL import Image
+
+    for number in range(3):
+        size = (3000, 2000) if number == 1 else (300, 200)
+        Image.new("RGB", size, (number, 2, 3)).save(f"p{number}.png")
+    few = ["--max-memory", "260MB", "-j", "4"]
+    found = measured("convolve", ".", "-k", "vertical", "-o", "out/", *few)
+    assert (found.code, [line for line in found.lines if "failed" in line]) == (
+        0,
+        [line for line in found.lines if "0 failed" in line],
+    ), found
+    assert sorted(path.name for path in Path("out").glob("*.npy")) == [
+        f"p{number}.vertical.npy" for number in range(3)
+    ]
+    found = measured(
+        "convolve", ".", "-k", "vertical", "-o", "b/", "--max-memory", "150MB", "-j", "2"
+    )
+    assert found.code == 1
+    (line,) = [line for line in found.lines if "--max-memory" in line]
+    assert "p1.png: takes about" in line

@@ -24,6 +24,7 @@ from featcli.batch import channel
 from featcli.batch.feed import Ended, Feed
 from featcli.batch.process import Outcome, Prepared, Task
 from featcli.batch.worker import READY, Start, Stop
+from featcli.budget import MemoryExceeded
 from featcli.errors import FeatError
 from featcli.io.atomic import uninterrupted
 
@@ -94,7 +95,12 @@ class Slot:
     def __init__(self, task: Task, answer: Answer | None = None) -> None:
         self.task = task
         self.answer = answer
-        self.is_suspect = False
+        self.is_suspect = False  # of having killed a worker
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other input is worked on meanwhile."""
+        return self.task.is_alone
 
 
 class Pool:
@@ -131,7 +137,7 @@ class Pool:
         self._timeout, self._arrived, self._clear = timeout, arrived, clear
         self._slots: deque[Slot] = deque()
         self._waiting: deque[Slot] = deque()
-        self._suspects: deque[Slot] = deque()
+        self._alone: deque[Slot] = deque()
         self._inbox = feed.inbox
         self._starts = 0
         self._workers = [Worker(self._start, self._inbox) for _ in range(jobs)]
@@ -149,13 +155,13 @@ class Pool:
             self._hear()
 
     def _hand_out(self) -> None:
-        """Give idle workers something to do; a suspect has all to itself."""
+        """Give idle workers something to do; what waits alone has all to itself."""
         idle = [worker for worker in self._workers if worker.is_idle]
-        if self._suspects:
+        if self._alone:
             if len(idle) == len(self._workers):
-                idle[0].give(self._suspects.popleft())
+                idle[0].give(self._alone.popleft())
             return
-        if any(worker.slot and worker.slot.is_suspect for worker in self._workers):
+        if any(worker.slot and worker.slot.is_alone for worker in self._workers):
             return
         for worker in idle[: len(self._waiting)]:
             worker.give(self._waiting.popleft())
@@ -194,9 +200,18 @@ class Pool:
     def _finish(self, worker: Worker, answer: Answer) -> None:
         slot, worker.slot = worker.slot, None
         assert slot is not None
+        outcome = answer.outcome if isinstance(answer, Prepared) else answer
+        if isinstance(outcome.error, MemoryExceeded) and not slot.is_alone:
+            self._wait_alone(slot)  # with all of the memory it may do
+            return
         slot.answer = answer
         if isinstance(answer, Outcome):
             self._arrived(answer)
+
+    def _wait_alone(self, slot: Slot) -> None:
+        """Try an input once more when nothing else is worked on."""
+        slot.task = slot.task._replace(is_alone=True)
+        self._alone.append(slot)
 
     def _fail(self, slot: Slot, text: str) -> None:
         item = slot.task.item
@@ -224,7 +239,7 @@ class Pool:
             self._fail(slot, f"the process that worked on it died twice, with {_reason(code)}")
         else:
             slot.is_suspect = True
-            self._suspects.append(slot)
+            self._wait_alone(slot)
 
     def _replace(self, worker: Worker) -> None:
         self._workers[self._workers.index(worker)] = Worker(self._start, self._inbox)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from featcli import budget
 from featcli import stage as stages
 from featcli.batch.items import FileItem, Item
 from featcli.batch.resume import Past
@@ -27,19 +29,30 @@ class Job(NamedTuple):
     options : ReadOptions
     checksum : bool
         Whether the content of an input says if it has changed.
+    share : int
+        Among how many workers the memory is divided.
     """
 
     pipeline: Pipeline
     sink: Sink
     options: ReadOptions
     checksum: bool = False
+    share: int = 1
+
+    def options_for(self, task: Task) -> ReadOptions:
+        """Return how an input is read: alone it may take the memory of all workers."""
+        if task.is_alone or self.share == 1:
+            return self.options
+        part = (self.options.max_memory - budget.STARTED) // self.share
+        return replace(self.options, max_memory=budget.STARTED + part)
 
 
 class Task(NamedTuple):
-    """One input, and what is known of earlier results."""
+    """One input, what is known of earlier results, and whether no other is worked on meanwhile."""
 
     item: Item
     past: Past = Past()
+    is_alone: bool = False
 
 
 class Outcome(NamedTuple):
@@ -138,7 +151,7 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
         return Prepared(
             start._replace(status="unchanged", written=present, is_recorded=is_recorded)
         )
-    sample = item.load(job.options)
+    sample = item.load(job.options_for(task))
     if sample.error:
         raise FeatError(sample.error)
     known = start._replace(source=sample.source, notes=sample.notes)

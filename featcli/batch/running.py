@@ -136,7 +136,7 @@ def _pooled(
 
     mine = job.sink.for_worker()
     start = Start(
-        job._replace(sink=mine or Sink()),
+        job._replace(sink=mine or Sink(), share=jobs),
         writes=mine is not None,
         share=cores.allowed() // jobs,
         watch=job.pipeline.watch is not None,
