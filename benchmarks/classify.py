@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from classify_peers import ORT_SCRIPT, TORCH_SCRIPT, to_onnx, torch_network
+from classify_peers import ORT_SCRIPT, TORCH_SCRIPT, torch_network
 from PIL import Image
 
 import featcli
+from featcli.models.exporting import to_onnx
 from featcli.models.loading import load_model
 from featcli.models.model import Model
 
@@ -72,8 +73,8 @@ def inside(model: Model, onnx_path: Path, rounds: int) -> tuple[dict[str, float]
     maps_last = maps.to(memory_format=torch.channels_last)
     with torch.inference_mode():
         runs = {
-            "featcli": lambda: model.run(x, "logits"),
-            "onnxruntime": lambda: session.run(None, {"x": first})[0],
+            "featcli": lambda: model.run(x),
+            "onnxruntime": lambda: session.run(None, {"input": first})[0],
             "torch, channels last": lambda: last(maps_last),
             "torch": lambda: network(maps),
         }
@@ -82,9 +83,10 @@ def inside(model: Model, onnx_path: Path, rounds: int) -> tuple[dict[str, float]
         for name in PHOTOS:
             x = model.prepare(featcli.read(SAMPLES / f"{name}.jpg").data)
             maps = torch.from_numpy(x.transpose(2, 0, 1)[None].copy())
-            logits = model.run(x, "logits")
-            for other in (network(maps).numpy()[0], session.run(None, {"x": maps.numpy()})[0][0]):
-                worst = max(worst, float(np.abs(logits - other).max()))
+            own = model.run(x)
+            theirs = torch.softmax(network(maps), 1).numpy()[0]
+            for other in (theirs, session.run(None, {"input": maps.numpy()})[0][0]):
+                worst = max(worst, float(np.abs(own - other).max()))
     return found, worst
 
 
@@ -207,14 +209,14 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        to_onnx(model, folder / "m.onnx")
+        (folder / "m.onnx").write_bytes(to_onnx(model))
         torch.jit.script(torch_network(model)).save(str(folder / "m.pt"))
         (folder / "ort.py").write_text(textwrap.dedent(ORT_SCRIPT))
         (folder / "torch_.py").write_text(textwrap.dedent(TORCH_SCRIPT))
         times, worst = inside(model, folder / "m.onnx", given.rounds)
         print("One image inside a process, one thread, batch 1, processor time:\n")
         print(report(times))
-        print(f"Largest difference of a logit on {len(PHOTOS)} photos: {worst:.1e}.")
+        print(f"Largest difference of a probability on {len(PHOTOS)} photos: {worst:.1e}.")
         print(f"Loading the model: {loading:.0f} ms.\n")
 
         def ort(workers: int, paths: list[str]) -> list[str]:

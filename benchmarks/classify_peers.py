@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from featcli.models.model import Model
@@ -26,7 +24,7 @@ def best(path):
         image = image.resize([256 * n // short for n in image.size], Image.Resampling.BICUBIC)
     left, top = (image.width - 224) // 2, (image.height - 224) // 2
     x = (np.asarray(image.crop((left, top, left + 224, top + 224)), np.float32) - 127) / 128
-    return session.run(None, {"x": x.transpose(2, 0, 1)[None]})[0][0].argmax()
+    return session.run(None, {"input": x.transpose(2, 0, 1)[None]})[0][0].argmax()
 with ThreadPoolExecutor(workers) as pool:
     for path, label in zip(paths, pool.map(best, paths)):
         print(path, label)
@@ -46,63 +44,6 @@ x = (np.asarray(image.crop((left, top, left + 224, top + 224)), np.float32) - 12
 with torch.inference_mode():
     print(network(torch.from_numpy(x.transpose(2, 0, 1)[None])).argmax())
 """
-
-
-def to_onnx(model: Model, path: Path) -> None:
-    """Write the network as ONNX."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    nodes, numbers = [], []
-
-    def constant(name: str, array: object) -> str:
-        numbers.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
-        return name
-
-    constant("zero", 0.0)
-    constant("six", 6.0)
-    current = "x"
-    for node in model.description.network.nodes:
-        before = current
-        for placed in node.operations:
-            name, one = placed.name, placed.operation
-            if not isinstance(one, Conv):
-                continue
-            weight = np.moveaxis(model.weights[f"{name}.weight"], (3, 2), (0, 1))
-            given = [current, constant(f"{name}.w", weight)]
-            given.append(constant(f"{name}.b", model.weights[f"{name}.bias"]))
-            stride, groups = one.stride, one.groups
-            nodes.append(
-                helper.make_node(
-                    "Conv",
-                    given,
-                    [name],
-                    name=name,
-                    auto_pad="SAME_UPPER",
-                    group=groups,
-                    strides=[stride] * 2,
-                    kernel_shape=weight.shape[2:],
-                )
-            )
-            current = name
-            if placed.activation:
-                current = f"{name}.relu6"
-                nodes.append(helper.make_node("Clip", [name, "zero", "six"], [current]))
-        if isinstance(node.operations[-1].operation, Add):
-            nodes.append(helper.make_node("Add", [current, before], [node.name]))
-            current = node.name
-    nodes.append(helper.make_node("GlobalAveragePool", [current], ["pool"], name="pool"))
-    nodes.append(helper.make_node("Flatten", ["pool"], ["features"]))
-    given = [
-        constant(f"logits.{part}", model.weights[f"logits.{part}"]) for part in ("weight", "bias")
-    ]
-    nodes.append(helper.make_node("Gemm", ["features", *given], ["logits"], name="logits"))
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 224, 224])
-    y = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1000])
-    graph = helper.make_graph(nodes, "network", [x], [y], numbers)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    made.ir_version = 8
-    onnx.save(made, path)
 
 
 def torch_network(model: Model) -> object:

@@ -92,9 +92,9 @@ class Pipeline:
         return hook(rows, cols, **dict(self.steps[0].params)) if hook else None
 
     @property
-    def top(self) -> int:
-        """In which range 0..top the first stage takes pixels; 0 as the file has them."""
-        hook = stages.get(self.steps[0].stage).top
+    def pixel_range(self) -> int:
+        """Up to which value the first stage takes pixels; 0 as the file has them."""
+        hook = stages.get(self.steps[0].stage).pixel_range
         return hook(**dict(self.steps[0].params)) if hook else 0
 
     def memory(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -172,7 +172,8 @@ def make_step(stage: Stage, given: dict[str, Any]) -> Step:
         if param.required and param.name not in given:
             raise ValueError(f"needs {param.option} {param.converter.metavar}")
     params = {p.name: given.get(p.name, p.default) for p in stage.params}
-    return Step.of(stage.name, **(stage.settle(**params) if stage.settle else params))
+    resolved = stage.resolve_params(**params) if stage.resolve_params else params
+    return Step.of(stage.name, **resolved)
 
 
 def _arguments(stage: Stage, tokens: Sequence[str]) -> dict[str, Any]:

@@ -157,8 +157,8 @@ class Stage:
     dtype: str | Callable[..., Any]
     explain: Callable[..., str] | None = None
     decode_size: DecodeSize | None = None
-    top: Callable[..., int] | None = None
-    settle: Callable[..., Mapping[str, Any]] | None = None
+    pixel_range: Callable[..., int] | None = None
+    resolve_params: Callable[..., Mapping[str, Any]] | None = None
     learned: bool = False
     shape: Callable[..., tuple[int, ...]] | None = None
     work: float | Callable[..., int] = WORK
@@ -245,8 +245,8 @@ def stage(
     dtype: str | Callable[..., Any] = "float32",
     explain: Callable[..., str] | None = None,
     decode_size: DecodeSize | None = None,
-    top: Callable[..., int] | None = None,
-    settle: Callable[..., Mapping[str, Any]] | None = None,
+    pixel_range: Callable[..., int] | None = None,
+    resolve_params: Callable[..., Mapping[str, Any]] | None = None,
     learned: bool = False,
     shape: Callable[..., tuple[int, ...]] | None = None,
     work: float | Callable[..., int] = WORK,
@@ -273,12 +273,12 @@ def stage(
         `decode_size(rows, cols, **params)` gives the rows and columns, and the filter, to which a
         stage that begins with resizing brings a picture, so that a larger one may be decoded at a
         part of its size; None where it does not.
-    top : callable, optional
-        `top(**params)` says in which range 0..top the stage takes pixels, whatever the depth of
-        the file is; 0 as they are.
-    settle : callable, optional
-        `settle(**params)` returns what they are in a history: what one of them leaves open and
-        another decides. Raises ValueError for what cannot be.
+    pixel_range : callable, optional
+        `pixel_range(**params)` says up to which value the stage takes pixels, whatever the depth
+        of the file is; 0 as they are.
+    resolve_params : callable, optional
+        `resolve_params(**params)` returns what they are in a history: what one of them leaves open
+        and another decides. Raises ValueError for what cannot be.
     learned : bool
         A layer of a network, whose numbers come from its model: part of the pipeline grammar
         inside a model, no command. Its function takes the shape that reaches it.
@@ -295,8 +295,8 @@ def stage(
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
-            function, takes, gives, labels, form, dtype, explain, decode_size, top, settle, learned,
-            shape, work,
+            function, takes, gives, labels, form, dtype, explain, decode_size, pixel_range,
+            resolve_params, learned, shape, work,
         )  # fmt: skip
         return function
 

@@ -133,7 +133,7 @@ def reading_for(given: Reading, pipeline: Pipeline) -> ReadOptions:
 
     A model that comes first says in which range it takes pixels.
     """
-    options, top = replace(read_options(given), demand=pipeline.memory), pipeline.top
+    options, top = replace(read_options(given), demand=pipeline.memory), pipeline.pixel_range
     if top and options.unit:
         raise UsageError("--unit: the model says itself in which range it takes pixels")
     if top:

@@ -127,12 +127,12 @@ class Model:
         """
         whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
         step = Step.of("classify", **self.params)
-        data = self.shares(whole.data)
+        data = self.probabilities(whole.data)
         # A file of 1 bit is read as 0 and 1; the commands read it as the model takes it.
         self._check_range(whole.data, "iu")
         return whole.replace(data=data, labels=self.labels, history=(*whole.history, step))
 
-    def shares(self, data: npt.ArrayLike) -> Array:
+    def probabilities(self, data: npt.ArrayLike) -> Array:
         """Return the class probabilities of an image as plain numbers; see `model(frame)`."""
         self.check_classifies()
         found = self.run(self.prepare(data)).reshape(-1)

@@ -52,7 +52,7 @@ def _decode_size(rows: int, cols: int, *, model: str, **given: str) -> tuple[int
     return None if is_strip or not before else before.decode_size(rows, cols)
 
 
-def _top(*, model: str, **given: str) -> int:
+def _pixel_range(*, model: str, **given: str) -> int:
     return model_of(model, **given).description.range
 
 
@@ -79,8 +79,8 @@ def _known(model: str, **others: str) -> dict[str, str]:
     labels=_labels,
     tag="{model}{labels}{preprocessing}{input_shape}",
     decode_size=_decode_size,
-    top=_top,
-    settle=_known,
+    pixel_range=_pixel_range,
+    resolve_params=_known,
     shape=_shape,
     work=_work,
 )
@@ -114,7 +114,7 @@ def classify(
     ndarray of float32, (classes,)
     """
     found = load_model(model, labels=labels, preprocessing=preprocessing, input_shape=input_shape)
-    return found.shares(x)
+    return found.probabilities(x)
 
 
 def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
@@ -131,8 +131,8 @@ def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
     labels=lambda _labels, **_: (),
     tag="{model}-{layer}{preprocessing}{input_shape}",
     decode_size=_decode_size,
-    top=_top,
-    settle=_seen,
+    pixel_range=_pixel_range,
+    resolve_params=_seen,
     shape=_shape,
     work=_work,
 )
