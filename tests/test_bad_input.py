@@ -67,7 +67,7 @@ USAGE = {
     "an option twice": (["pool", "gray.png", "--size", "2", "-s", "3"], "--size is given twice"),
     "-o twice": (["relu", "gray.png", "-o", "a", "--output", "b"], "--output is given twice"),
     "-o without its value": (["relu", "gray.png", "-o", "--json"], "looks like an option"),
-    "an unknown option": (["relu", "gray.png", "--overwrit"], "Did you mean '--overwrite'?"),
+    "an unknown option": (["relu", "gray.png", "--overwrit"], "--overwrite"),
     "an unknown choice": (["convolve", "gray.png", *K, "--padding", "sam"], "one of same, valid"),
     "an unknown command": (["convolv", "gray.png"], "did you mean convolve?"),
     "an unknown stage": (["run", "relu | pol 2", "gray.png"], "step 2 (pol)"),

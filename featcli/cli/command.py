@@ -17,6 +17,10 @@ from featcli.stage import Param, Stage, sections
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # which takes no parameter before Click 8.4
+
 _GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Batch", "Other")
 _COLUMN = 24
 
@@ -69,7 +73,7 @@ def _described(param: click.Parameter, ctx: click.Context) -> tuple[str, str, st
     return param.group if isinstance(param, Grouped) else "Other", name, text
 
 
-class Text(click.ParamType[Any]):
+class Text(_ParamType):
     """A parameter as the stage reads it, so that shell and pipeline share every error."""
 
     def __init__(self, param: Param) -> None:
