@@ -53,6 +53,8 @@ def run(one, epochs=None):
     {"arch": "conv 6 3 --no-bias | batch_norm | relu | pool 3 | flatten | dense 3 | "
      "softmax"},
     {"arch": "conv 6 3 | relu | pool 2 | flatten | dense 3 | sigmoid"},
+    {"arch": "conv 6 3 --name a | relu | conv 6 3 --groups 2 | layer_norm | add a | concat a | "
+     "pool 2 | flatten | dropout 0.3 | dense 3 | softmax", "epochs": 8},
 ])  # fmt: skip
 def test_a_network_learns(changes):
     one = run(training(**changes))
@@ -78,10 +80,11 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not():
     assert (first.weights["last.weight"] != other.weights["last.weight"]).any()
 
 
-def test_the_number_of_processors_changes_nothing(monkeypatch):
-    several = run(training(batch_size=80), 2)
+@pytest.mark.parametrize("arch", [ARCH, ARCH.replace("flatten", "flatten | dropout")])
+def test_the_number_of_processors_changes_nothing(arch, monkeypatch):
+    several = run(training(arch, batch_size=80), 2)
     monkeypatch.setattr(batches.cores, "usable", lambda: 1)
-    one = run(training(batch_size=80), 2)
+    one = run(training(arch, batch_size=80), 2)
     for name, array in several.weights.items():
         assert array.tobytes() == one.weights[name].tobytes()
 
@@ -321,3 +324,31 @@ def test_an_epoch_whose_validation_overflows_does_not_count(monkeypatch):
     with pytest.raises(Diverged, match="begin anew with a smaller --lr"):
         found.run_epoch()
     assert (found.epoch, len(found.history)) == (1, 1)
+
+
+def test_what_is_left_out_is_another_each_step_and_the_same_wherever_an_image_stands():
+    from featcli.models.operations.dropout import uniform
+
+    random = np.random.default_rng(0)
+    draws = random.integers(0, 1 << 63, 400, np.uint64)
+    whole = uniform(draws, (20, 3, 5, 400))
+    np.testing.assert_array_equal(uniform(draws[100:103], (20, 3, 5, 3)), whole[..., 100:103])
+    assert whole.min() >= 0 and whole.max() < 1
+    assert abs(whole.mean() - 0.5) < 0.005 and abs(whole.var() - 1 / 12) < 0.002
+    flat = whole.reshape(300, 400)
+    assert np.abs(np.corrcoef(flat) - np.eye(300)).max() < 0.3
+    assert np.abs(np.corrcoef(flat.T) - np.eye(400)).max() < 0.35
+    assert len(np.unique(whole)) > 0.999 * whole.size
+
+
+def test_dropout_keeps_the_mean_while_it_learns_and_everything_afterwards():
+    from featcli.models.learning.chain import Chain
+    from featcli.models.network import Network
+
+    network = Network("dropout 0.25", (1000,))
+    x, draws = np.ones((1000, 50), np.float32), np.arange(50, dtype=np.uint64)
+    chain = Chain(network.nodes, {})
+    found = chain.forward(x, draws)
+    assert set(np.unique(found).round(5)) == {0, np.float32(4 / 3).round(5)}
+    assert found.mean() == pytest.approx(1, abs=0.01)
+    assert (chain.forward(x) == 1).all()
