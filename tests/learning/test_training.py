@@ -352,3 +352,13 @@ def test_dropout_keeps_the_mean_while_it_learns_and_everything_afterwards():
     assert set(np.unique(found).round(5)) == {0, np.float32(4 / 3).round(5)}
     assert found.mean() == pytest.approx(1, abs=0.01)
     assert (chain.forward(x) == 1).all()
+
+
+def test_a_told_step_leaves_out_what_the_step_itself_left_out():
+    told = []
+    arch = "conv 6 3 | relu | pool 2 | flatten | dropout | dense 3 --name last | softmax"
+    one = training(arch, optimizer="sgd", momentum=0.0, batch_size=80)
+    one.run_epoch(observer=Tracer(1, told.append))
+    (step,) = told
+    assert step.gradient != 0
+    assert step.after == pytest.approx(step.before - step.rate * step.gradient, rel=1e-4)
