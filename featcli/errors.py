@@ -5,8 +5,14 @@ A message is one line that names the file or option, says what is wrong and what
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import errno
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class FeatError(Exception):
@@ -43,5 +49,28 @@ class OutputExists(UsageError):
     """An output is already there and is not featcli's own to replace."""
 
 
-class DiskFull(WriteError):
-    """There is no room: whatever follows could not be written either."""
+class Unwritable(WriteError):
+    """Whatever follows could not be written either."""
+
+
+class DiskFull(Unwritable):
+    """There is no room."""
+
+
+class InUse(Unwritable):
+    """Another program has what is needed to itself."""
+
+
+@contextlib.contextmanager
+def as_write_error(path: Path) -> Iterator[None]:
+    """Say of what the system refuses which file it was about."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path, error: OSError) -> WriteError:
+    """Say which file could not be written and why."""
+    kind = DiskFull if error.errno in _FULL else WriteError
+    return kind(f"cannot write {path}: {error.strerror or error}")

@@ -25,8 +25,9 @@ def heading_of(frame):
 
 def put(sink, *frames, state=STATE):
     """What a command does with one image: ask, then write."""
+    sink.check()
     with sink:
-        present = sink.settled([heading_of(frame) for frame in frames], state)
+        present = sink.existing_results([heading_of(frame) for frame in frames], state)
         written = [] if present else sink.write(Sample(frames[0].source, frames), state)
         return [*(present or []), *written, *sink.finish()]
 

@@ -96,7 +96,7 @@ def test_a_folder_run_resumes(workspace: Path, inline: Runner) -> None:
     status = [json.loads(line)["status"] for line in result.stdout.splitlines()]
     assert status.count("written") == 2
     after = listing(workspace)
-    redone = ("out/one", "out/zero", "out/manifest")
+    redone = ("out/one", "out/zero", "out/manifest", "out/.featcli")
     kept = {name for name in before if not name.startswith(redone)}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert after.keys() == before.keys()
@@ -228,7 +228,8 @@ def test_a_stream_cannot_write_outside_the_output_folder(
     result = inline("relu", "-o", "out", stdin=data.getvalue())
     assert result.returncode == 1
     assert "leads out of the output folder" in result.stderr
-    assert listing(workspace.parent).keys() - before.keys() == {"workspace/out/manifest.jsonl"}
+    new = [Path(name) for name in listing(workspace.parent).keys() - before.keys()]
+    assert {path.parts[:2] for path in new} == {("workspace", "out")}
 
 
 def test_one_file_of_every_kind(workspace: Path, inline: Runner) -> None:

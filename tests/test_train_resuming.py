@@ -157,12 +157,12 @@ def test_a_loss_that_diverges_at_once_leaves_nothing(desk, inline):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_waits_until_what_is_written_is_whole(tmp_path, number):
-    from featcli.io.atomic import Transaction, uninterrupted
+    from featcli.io.atomic import Transaction, deferred_signals
 
     taken = []
     before = signal.signal(number, lambda number, _: taken.append(number))
     try:
-        with uninterrupted(), Transaction() as transaction:
+        with deferred_signals(), Transaction() as transaction:
             signal.raise_signal(number)
             assert not taken
             transaction.open(tmp_path / "a").write(b"whole")

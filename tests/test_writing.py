@@ -132,7 +132,7 @@ def test_an_output_below_a_file_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").touch()
     for output in ("file/x/", "file/x.npy", "file/x.tar"):
         with pytest.raises(UsageError, match="is a file, not a folder"):
-            open_sink(OutputSpec.parse(str(tmp_path / output)), io.BytesIO())
+            open_sink(OutputSpec.parse(str(tmp_path / output)), io.BytesIO()).check()
     assert files_in(tmp_path) == ["file"]
 
 
@@ -141,13 +141,13 @@ def test_an_output_folder_without_permission_is_refused_before_any_work(tmp_path
     tmp_path.chmod(0o500)
     for output in ("x/", "x.npy", "x.tar"):
         with pytest.raises(UsageError, match="no permission to write"):
-            open_sink(OutputSpec.parse(str(tmp_path / output)), io.BytesIO())
+            open_sink(OutputSpec.parse(str(tmp_path / output)), io.BytesIO()).check()
 
 
 def test_one_file_holds_one_result(tmp_path):
     sink = file_sink(tmp_path / "x.npy")
     with sink, pytest.raises(UsageError, match="holds one result, and there are several"):
-        sink.settled([heading_of(frame_of(part=part)) for part in "RG"], STATE)
+        sink.existing_results([heading_of(frame_of(part=part)) for part in "RG"], STATE)
     assert files_in(tmp_path) == []
 
 

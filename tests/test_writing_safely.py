@@ -130,12 +130,12 @@ def test_what_was_there_survives_a_failed_overwrite(folder, full_disk):
 
 def test_the_moves_of_a_transaction_keep_their_order(tmp_path, monkeypatch):
     moved = []
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda a, b: (moved.append(b.name), replace(a, b)))
+    link = Path.hardlink_to
+    monkeypatch.setattr(Path, "hardlink_to", lambda a, b: (moved.append(a.name), link(a, b)))
     with Transaction() as files:
         for name in "cab":
             files.open(tmp_path / name).write(name.encode())
-        assert sorted(path.suffix for path in tmp_path.iterdir()) == [".part"] * 3
+        assert [path.name for path in tmp_path.iterdir()] == [".featcli"]
         files.commit()
     assert moved == ["c", "a", "b"]
     assert files_in(tmp_path) == ["a", "b", "c"]
@@ -260,7 +260,7 @@ def test_an_archive_that_exists_is_replaced_only_if_asked_to(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(b"mine")
     with pytest.raises(OutputExists):
-        file_sink(path)
+        file_sink(path).check()
     assert path.read_bytes() == b"mine"
     put(file_sink(path, WriteOptions(overwrite=True)), frame_of())
     assert path.read_bytes() != b"mine"
@@ -269,7 +269,7 @@ def test_an_archive_that_exists_is_replaced_only_if_asked_to(tmp_path, suffix):
 def test_the_sidecar_of_an_npz_is_not_overwritten_either(tmp_path):
     (tmp_path / "x.json").write_bytes(b"mine")
     with pytest.raises(OutputExists):
-        file_sink(tmp_path / "x.npz")
+        file_sink(tmp_path / "x.npz").check()
     assert files_in(tmp_path) == ["x.json"]
 
 

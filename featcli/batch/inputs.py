@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, takewhile
@@ -237,7 +238,7 @@ def _failed(source: Source, error: str) -> LoadedItem:
     return LoadedItem(Sample(source, error=error))
 
 
-def _from_tar(stream: Any, options: ReadOptions, name: str) -> Iterator[Item]:
+def _from_tar(stream: Any, options: ReadOptions, name: str, is_pipe: bool) -> Iterator[Item]:
     try:
         from featcli.io.stream import read_tar
 
@@ -245,7 +246,15 @@ def _from_tar(stream: Any, options: ReadOptions, name: str) -> Iterator[Item]:
             yield LoadedItem(sample)
     except ReadError as error:
         # What came whole has been used; the rest is missing, and that is an error of its own.
-        yield _failed(Source(file=name), f"{name}: {error}")
+        yield LoadedItem(Sample(Source(file=name), error=f"{name}: {error}"), is_end=is_pipe)
+
+
+def _is_pipe(stream: BinaryIO) -> bool:
+    """Say whether a stream is no file, so that it may end too early this time, and not the next."""
+    try:
+        return not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return True
 
 
 def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Iterator[Item]:
@@ -258,9 +267,8 @@ def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Itera
     if is_list:
         yield from _from_list(whole.buffered(), way)
     elif kind == "tar":
-        yield from _from_tar(
-            whole, way.options, name
-        )  # as it comes: a buffer would wait to be full
+        # As it comes: a buffer would wait to be full.
+        yield from _from_tar(whole, way.options, name, _is_pipe(stream))
     elif kind is None:
         yield _failed(source, f"{name}: {_unknown(head)}")
     else:

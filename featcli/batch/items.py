@@ -21,6 +21,11 @@ class FileItem(NamedTuple):
     may_repeat: bool = False  # named one by one, so that another may have the same key
 
     @property
+    def is_end(self) -> bool:
+        """Whether what should follow is missing."""
+        return False
+
+    @property
     def name(self) -> str:
         """What people know it by."""
         return str(self.path)
@@ -62,6 +67,7 @@ class LoadedItem(NamedTuple):
     """A sample that came through a stream, or the error in its place."""
 
     sample: Sample
+    is_end: bool = False  # what should follow is missing
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What a batch remembers of its inputs: the interface, and nothing at all."""
+"""A kind of output, opened: its sink, and what is remembered of each input."""
 
 from __future__ import annotations
 
@@ -6,28 +6,48 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from featcli.batch.items import Item
+from featcli.batch.prior import PriorResult
 from featcli.batch.process import Outcome
-from featcli.batch.resume import Past
-from featcli.io.sinks import Written
+from featcli.io.sinks import Sink, Written
 
 
-class NoManifest:
-    """Stands where no manifest is kept."""
+class Target:
+    """Where results go; the base remembers nothing.
 
-    is_kept = False
+    Attributes
+    ----------
+    sink : Sink
+    keeps : bool
+        Whether it remembers inputs.
+    """
+
+    keeps = False
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
 
     def __enter__(self) -> Self:
+        self.check()
+        self.sink.__enter__()
         return self
 
     def __exit__(self, *reason: Any) -> None:
-        """Nothing was begun."""
+        self.sink.__exit__(*reason)
 
-    def look(self, item: Item, again: bool = False) -> Past:
-        """Know nothing."""
-        return Past(source=item.source, key=item.key)
+    def check(self) -> None:
+        """Refuse what is not featcli's own; nothing is begun."""
+        self.sink.check()
 
-    def past(self, item: Item, again: bool = False) -> Past:
-        """Know nothing."""
+    def rehearse(self) -> None:
+        """Do only that: nothing will be written."""
+        self.check()
+
+    def look(self, item: Item, again: bool = False) -> PriorResult:
+        """Return what is known of an input; `again` says that another one has its key."""
+        return PriorResult(source=item.source, key=item.key)
+
+    def past(self, item: Item, again: bool = False) -> PriorResult:
+        """Do so, and remember its place in the order."""
         return self.look(item, again)
 
     def record(self, outcome: Outcome) -> None:
@@ -37,13 +57,16 @@ class NoManifest:
         """Hear of an outcome in the order of the inputs; return what is to be reported."""
         return outcome
 
-    def finish(self, is_complete: bool = True) -> list[Written]:
-        """Bring everything into its final form; `is_complete` says that no input is missing."""
-        return []
+    def finish(self) -> list[Written]:
+        """Complete what only appears at the end; not called if inputs are missing."""
+        return self.sink.finish()
+
+    def end(self) -> None:
+        """Write down for people what became of the inputs, however the run ended."""
 
     def notes(self) -> Iterable[str]:
         """Say what a person should know of what is remembered."""
         return ()
 
-    def close(self) -> None:
-        """Let go of what was opened to be read."""
+
+__all__ = ["Target"]

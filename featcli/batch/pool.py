@@ -26,14 +26,13 @@ from featcli.batch.process import Outcome, Prepared, Task
 from featcli.batch.worker import READY, Start, Stop
 from featcli.budget import MemoryExceeded
 from featcli.errors import FeatError
-from featcli.io.atomic import uninterrupted
+from featcli.io.atomic import deferred_signals
 
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from featcli.batch.worker import main; main()"
 _PATIENCE = 1.0  # seconds for a worker to end by itself
 _STARTS = 8  # times in a row that workers may die before one is ready
 
 Answer = Outcome | Prepared
-Clear = Callable[[Task, int], None]
 
 
 class Worker:
@@ -118,8 +117,8 @@ class Pool:
         Seconds after which an input is given up.
     arrived : callable
         `arrived(outcome)` is called as soon as an outcome is known, before those of earlier inputs.
-    clear : callable
-        `clear(task, process)` takes away what a worker that ended has left half-written.
+    remove_partial : callable
+        `remove_partial(process)` takes away what a worker that ended has left unfinished.
     """
 
     def __init__(
@@ -130,11 +129,11 @@ class Pool:
         jobs: int,
         timeout: float | None,
         arrived: Callable[[Outcome], None],
-        clear: Clear,
+        remove_partial: Callable[[int], None],
     ) -> None:
         self._start = channel.pack(start)
         self._feed, self._plan = feed, plan
-        self._timeout, self._arrived, self._clear = timeout, arrived, clear
+        self._timeout, self._arrived, self._remove_partial = timeout, arrived, remove_partial
         self._slots: deque[Slot] = deque()
         self._waiting: deque[Slot] = deque()
         self._alone: deque[Slot] = deque()
@@ -176,7 +175,7 @@ class Pool:
         if sender is self._feed:
             self._take(message)
         elif message is None:
-            self._bury(sender)
+            self._replace_dead_worker(sender)
         elif message == READY:
             sender.is_ready, self._starts = True, 0
         elif isinstance(message, Stop):
@@ -204,9 +203,12 @@ class Pool:
         if isinstance(outcome.error, MemoryExceeded) and not slot.is_alone:
             self._wait_alone(slot)  # with all of the memory it may do
             return
-        slot.answer = answer
         if isinstance(answer, Outcome):
+            if slot.is_suspect and answer.status == "unchanged":
+                # It was not there before: whoever answered, this run has done it.
+                answer = answer._replace(status="done")
             self._arrived(answer)
+        slot.answer = answer
 
     def _wait_alone(self, slot: Slot) -> None:
         """Try an input once more when nothing else is worked on."""
@@ -216,13 +218,13 @@ class Pool:
     def _fail(self, slot: Slot, text: str) -> None:
         item = slot.task.item
         error = FeatError(f"{item.name}: {text}")
-        outcome = Outcome(item.source, "failed", slot.task.past, error=error)
+        outcome = Outcome(item.source, "failed", slot.task.prior, error=error)
         with contextlib.suppress(FeatError, OSError):
             outcome = outcome._replace(state=item.state())
         slot.answer = outcome
         self._arrived(outcome)
 
-    def _bury(self, worker: Worker) -> None:
+    def _replace_dead_worker(self, worker: Worker) -> None:
         """Put another worker in the place of one that died."""
         if worker not in self._workers:
             return
@@ -234,7 +236,7 @@ class Pool:
         slot = worker.slot
         if slot is None:
             return
-        self._clear(slot.task, worker.process.pid)
+        self._remove_partial(worker.process.pid)
         if slot.is_suspect:
             self._fail(slot, f"the process that worked on it died twice, with {_reason(code)}")
         else:
@@ -258,12 +260,12 @@ class Pool:
                 worker.process.kill()
                 worker.process.wait()
                 self._replace(worker)
-                self._clear(worker.slot.task, worker.process.pid)
+                self._remove_partial(worker.process.pid)
                 self._fail(worker.slot, f"given up after --timeout {self._timeout:g} seconds")
 
     def close(self) -> None:
         """End all workers; those that are at work leave nothing half-written."""
-        with uninterrupted():  # a second Ctrl-C must leave no process behind
+        with deferred_signals():  # a second Ctrl-C must leave no process behind
             for worker in self._workers:
                 if worker.slot or not worker.is_ready:
                     worker.process.terminate()
@@ -273,7 +275,7 @@ class Pool:
             for worker in self._workers:
                 worker.end(deadline)
                 if worker.slot:
-                    self._clear(worker.slot.task, worker.process.pid)
+                    self._remove_partial(worker.process.pid)
                 _close(worker)
 
 

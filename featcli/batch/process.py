@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from featcli import budget
 from featcli import stage as stages
 from featcli.batch.items import FileItem, Item
-from featcli.batch.resume import Past
-from featcli.errors import DiskFull, FeatError, StageError
+from featcli.batch.prior import PriorResult
+from featcli.errors import FeatError, StageError, Unwritable
 from featcli.frame import Frame, Sample, Source, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
@@ -51,7 +51,7 @@ class Task(NamedTuple):
     """One input, what is known of earlier results, and whether no other is worked on meanwhile."""
 
     item: Item
-    past: Past = Past()
+    prior: PriorResult = PriorResult()
     is_alone: bool = False
 
 
@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
     status : str
         `"done"`, `"unchanged"`, `"failed"`, `"left out"` for what is no image in a stream, or
         `"passed over"` for what was not asked for.
-    past : Past
+    prior : PriorResult
         What was known of it.
     written : sequence of Written
     notes, lines : tuple of str
@@ -75,11 +75,13 @@ class Outcome(NamedTuple):
     seconds : float
     is_recorded : bool
         Whether the row that is known of the input says it all.
+    is_end : bool
+        Whether inputs that should follow are missing.
     """
 
     source: Source
     status: str
-    past: Past = Past()
+    prior: PriorResult = PriorResult()
     written: Sequence[Written] = ()
     notes: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
@@ -87,10 +89,11 @@ class Outcome(NamedTuple):
     state: Mapping[str, Any] = {}
     seconds: float = 0.0
     is_recorded: bool = False
+    is_end: bool = False
 
 
 def preflight(
-    items: Iterable[FileItem], pipeline: Pipeline, sink: Sink, look: Callable[[Item], Past]
+    items: Iterable[FileItem], pipeline: Pipeline, sink: Sink, look: Callable[[Item], PriorResult]
 ) -> None:
     """Check every output's name before any work; raises UsageError.
 
@@ -102,7 +105,7 @@ def preflight(
     if not pipeline.splits:
         heads = [item.heading() for item in items]
         wanted = [Heading(h.source, h.part, (*h.history, *pipeline.steps)) for h in heads]
-        sink.preflight(wanted, [look(item).memory() for item in items])
+        sink.preflight(wanted, [look(item) for item in items])
 
 
 def process(task: Task, job: Job) -> Outcome:
@@ -110,8 +113,8 @@ def process(task: Task, job: Job) -> Outcome:
 
     Raises
     ------
-    DiskFull, OSError
-        What concerns all that follow: no room, a pipe that broke.
+    Unwritable, OSError
+        What concerns all that follow: no room, a folder that is held, a pipe that broke.
     """
     return complete(prepare(task, job), job.sink)
 
@@ -130,7 +133,8 @@ class Prepared(NamedTuple):
 def prepare(task: Task, job: Job) -> Prepared:
     """Read one input, ask whether its results are there, and compute them if not."""
     begin = time.perf_counter()
-    start = Outcome(task.item.source, "left out", task.past)
+    prior = task.prior._replace(began=begin)
+    start = Outcome(task.item.source, "left out", prior, is_end=task.item.is_end)
     try:
         start = start._replace(state=task.item.state(job.checksum))
         found = _prepared(task, job, start)
@@ -145,9 +149,9 @@ def prepare(task: Task, job: Job) -> Prepared:
 
 def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     item, sink, state = task.item, job.sink, start.state
-    present = task.past.settled(state)
+    present = task.prior.existing_results(state)
     if present:
-        is_recorded = task.past.says(state)
+        is_recorded = task.prior.says(state)
         return Prepared(
             start._replace(status="unchanged", written=present, is_recorded=is_recorded)
         )
@@ -159,9 +163,8 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
         return Prepared(known._replace(source=item.source))
     if isinstance(item, FileItem):
         sink.protect(item.path)
-    sink.remember(task.past.memory())
     headings = [head for frame in sample.frames for head in _headings(frame, job.pipeline)]
-    present = sink.settled(headings, state)
+    present = sink.existing_results(headings, state, task.prior)
     if present:
         return Prepared(known._replace(status="unchanged", written=present))
     frames = tuple(
@@ -182,8 +185,9 @@ def complete(ready: Prepared, sink: Sink) -> Outcome:
             raise outcome.error
         if outcome.status != "done":
             return outcome
-        written = sink.write(Sample(outcome.source, ready.frames), outcome.state)
-    except DiskFull:
+        sample = Sample(outcome.source, ready.frames)
+        written = sink.write(sample, outcome.state, outcome.prior)
+    except Unwritable:
         raise
     except FeatError as error:
         sink.fail(Sample(outcome.source, error=str(error)))

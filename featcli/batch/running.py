@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from featcli import cores
 from featcli.batch.items import FileItem, Item
+from featcli.batch.prior import PriorResult
 from featcli.batch.process import Job, Outcome, Prepared, Task, complete, process
-from featcli.batch.resume import Past
 from featcli.errors import FeatError, UsageError
-from featcli.io.sinks import Sink
+from featcli.io.rows import FAILED
+from featcli.io.sinks import Sink, State
 
 if TYPE_CHECKING:
     from featcli.batch.feed import Feed
@@ -39,13 +42,13 @@ class Choices(NamedTuple):
     only_failed: bool = False
 
 
-Know = Callable[[Item, bool], Past]
+Know = Callable[[Item, bool], PriorResult]
 Arrived = Callable[[Outcome], None]
 
 
 def run_all(
     items: Iterable[Item], job: Job, choices: Choices, know: Know, arrived: Arrived
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Yield what became of each input, in their order.
 
     Parameters
@@ -59,11 +62,31 @@ def run_all(
     arrived : callable
         Called with each outcome as soon as it is known.
     """
-    planner = _Planner(job, choices, know)
+    planner = Planner(job.checksum, choices.only_failed, know)
     jobs = choices.jobs or cores.allowed()
     if jobs == 1 and not choices.timeout:
         yield from _here(items, job, planner, arrived)
         return
+    rest = iter(items)
+    for item in rest:  # what is there already needs no thread and no worker
+        planned = planner(item)
+        if isinstance(planned, Task):
+            planner.put_back(planned)
+            yield from _shared_out(chain([item], rest), job, jobs, choices, planner, arrived)
+            return
+        arrived(planned)
+        yield planned
+
+
+def _shared_out(
+    items: Iterable[Item],
+    job: Job,
+    jobs: int,
+    choices: Choices,
+    planner: Planner,
+    arrived: Arrived,
+) -> Iterator[Outcome]:
+    """Work on items with several workers, if there is enough to do for them."""
     from featcli.batch.feed import Feed
 
     feed = Feed(items, _ahead(job, jobs))
@@ -73,34 +96,46 @@ def run_all(
         yield from _here(feed, job, planner, arrived)
 
 
-class _Planner:
+class Planner:
     """Says of each item what there is to do."""
 
-    def __init__(self, job: Job, choices: Choices, know: Know) -> None:
-        self._job, self._choices, self._know = job, choices, know
+    def __init__(self, checksum: bool, only_failed: bool, know: Know) -> None:
+        self._checksum, self._only_failed, self._know = checksum, only_failed, know
         self._keys: dict[int, int | None] = {}
+        self._put_back: Task | None = None
+
+    def put_back(self, task: Task) -> None:
+        """Give this task again for the next item, which is its own."""
+        self._put_back = task
 
     def __call__(self, item: Item) -> Task | Outcome:
+        """Return the task of an item, or its outcome if there is nothing to do."""
+        task, self._put_back = self._put_back, None
+        return task or self._plan(item)
+
+    def _plan(self, item: Item) -> Task | Outcome:
         is_taken, is_again = self._seen(item)
         if is_again:
             return Outcome(item.source, "passed over")
-        past = self._know(item, is_taken)
-        if self._choices.only_failed and past.row.get("status") != "failed":
-            return Outcome(item.source, "passed over", past)
+        prior = self._know(item, is_taken)
+        if self._only_failed and prior.row.status != FAILED:
+            return Outcome(item.source, "passed over", prior)
         if is_taken:
             error = UsageError(f"{item.name}: two inputs would be called {item.source.key}")
-            return Outcome(item.source, "failed", past, error=error)
-        known = past.failed_before(partial(item.state, self._job.checksum))
+            return Outcome(item.source, "failed", prior, error=error)
+        known = prior.failed_before(partial(item.state, self._checksum))
         if known:
-            state = item.state(self._job.checksum)
-            return Outcome(item.source, "failed", past, error=FeatError(known), state=state)
-        is_quick = isinstance(item, FileItem) and not self._job.checksum
-        present = past.glance(item.state) if is_quick else None
+            state: State = {}
+            with contextlib.suppress(FeatError):
+                state = item.state(self._checksum)
+            return Outcome(item.source, "failed", prior, error=FeatError(known), state=state)
+        is_quick = isinstance(item, FileItem) and not self._checksum
+        present = prior.glance(item.state) if is_quick else None
         if present:
             written, now = present
-            is_said = past.says(now)
-            return Outcome(item.source, "unchanged", past, written, state=now, is_recorded=is_said)
-        return Task(item, past)
+            is_said = prior.says(now)
+            return Outcome(item.source, "unchanged", prior, written, state=now, is_recorded=is_said)
+        return Task(item, prior)
 
     def _seen(self, item: Item) -> tuple[bool, bool]:
         """Say whether there was another input of this key, or this very file.
@@ -116,7 +151,7 @@ class _Planner:
         return is_known and not is_again, is_again
 
 
-def _here(items: Iterable[Item], job: Job, plan: _Planner, arrived: Arrived) -> Iterator[Outcome]:
+def _here(items: Iterable[Item], job: Job, plan: Planner, arrived: Arrived) -> Iterator[Outcome]:
     for item in items:
         planned = plan(item)
         outcome = planned if isinstance(planned, Outcome) else process(planned, job)
@@ -129,7 +164,7 @@ def _ahead(job: Job, jobs: int) -> int:
 
 
 def _pooled(
-    feed: Feed, job: Job, jobs: int, choices: Choices, plan: _Planner, arrived: Arrived
+    feed: Feed, job: Job, jobs: int, choices: Choices, plan: Planner, arrived: Arrived
 ) -> Iterator[Outcome]:
     from featcli.batch.pool import Pool
     from featcli.batch.worker import Start
@@ -142,11 +177,8 @@ def _pooled(
         watch=job.pipeline.watch is not None,
     )
 
-    def clear(task: Task, process: int) -> None:
-        heading = task.item.heading()
-        job.sink.clear(heading._replace(history=(*heading.history, *job.pipeline.steps)), process)
-
-    pool = Pool(start, feed, plan, jobs, choices.timeout, arrived if mine else _nothing, clear)
+    heard = arrived if mine else _nothing
+    pool = Pool(start, feed, plan, jobs, choices.timeout, heard, job.sink.remove_partial)
     try:
         for answer in pool.answers():
             if isinstance(answer, Prepared):

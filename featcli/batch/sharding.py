@@ -1,132 +1,104 @@
-"""Shards, and the manifest that says in which of them each input is.
+"""Shards, and in which of them each input is.
 
 A later run goes on after the last complete shard. Where an input has changed, the shard that holds
-it and those after it are written again, for their borders move.
+it and those after it are written again, for their borders move. The rows of an open shard are in
+the store as they come, as begun; they are done when it has its name.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import tempfile
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from featcli.batch.items import Item
-from featcli.batch.manifest import is_known, row_of
-from featcli.batch.memory import NoManifest
+from featcli.batch.prior import PriorResult
 from featcli.batch.process import Outcome
-from featcli.batch.resume import Past, Recipe
-from featcli.errors import OutputExists
+from featcli.batch.stored import Memory, StoredTarget
 from featcli.io import records
-from featcli.io.atomic import as_write_error, sweep
-from featcli.io.locks import Claim
-from featcli.io.log import Log, number_of
 from featcli.io.patterns import Pattern
+from featcli.io.rows import BEGUN, DONE, Row, pack_state, unpack_state
 from featcli.io.shards import ShardSink
-from featcli.io.sinks import State, Written
+from featcli.io.sinks import Written
 
 
-class Sharding(NoManifest):
-    """The manifest of shards; `sink` writes them.
+class ShardsTarget(StoredTarget):
+    """Shards; `sink` writes them.
 
     Parameters
     ----------
     pattern : Pattern
     size : int
         Bytes after which a shard is complete.
-    recipe : Recipe
-    overwrite, checksum : bool
-        Take nothing for done and replace what is there; tell changes by the content.
+    memory : Memory
+    checksum : bool
+        Tell changes by the content.
     """
 
-    is_kept = True
+    sink: ShardSink
 
-    def __init__(
-        self, pattern: Pattern, size: int, recipe: Recipe, overwrite: bool, checksum: bool
-    ) -> None:
-        self._pattern, self._recipe = pattern, recipe._replace(tags="")
-        self._overwrite, self._checksum = overwrite, checksum
-        self.sink = ShardSink(pattern, size, self._completed)
-        self._log = Log(pattern.manifest)
-        lock = pattern.folder / f".{pattern.manifest.name}.lock"
-        self._claim = Claim(lock, pattern.path(0))
-        self._order = array("Q")
-        self._shard, self._last = -1, array("Q")  # the last shard so far, the inputs in it
+    def __init__(self, pattern: Pattern, size: int, memory: Memory, checksum: bool) -> None:
+        self._pattern, self._checksum = pattern, checksum
+        sink = ShardSink(pattern, size, memory.store.room, self)
+        super().__init__(sink, memory._replace(recipe=memory.recipe._replace(tags="")))
+        self._shard, self._last = -1, list[int]()  # the last shard so far, the inputs in it
         self._is_going_on = True
         self._counts: Counter[int] = Counter()
-        self._rows: io.FileIO | None = None
         self._written: list[Path] = []
 
-    def __enter__(self) -> Self:
-        try:
-            if self._claim.enter():
-                sweep(self._pattern.folder)
-            self.check()
-            # Not buffered: what is held back could not be written to a full disk at the end.
-            self._rows = tempfile.TemporaryFile(buffering=0, dir=self._pattern.folder)
-        except BaseException:
-            self._claim.leave()
-            raise
-        return self
-
     def check(self) -> None:
-        """Refuse shards that are not featcli's own, as the manifest knows them."""
-        present = {
-            number: records.state_of(self._pattern.path(number)) for number in self._present()
-        }
-        for row in self._log.rows():
-            for name, state in row.get("outputs", {}).items():
-                number = self._pattern.number(name)
-                if number is not None and present.get(number) == state:
-                    self._counts[number] += 1
-        for number in present:
-            if not (self._overwrite or self._counts[number]):
-                raise OutputExists(
-                    f"{self._pattern.path(number)} exists already and is not featcli's own, "
-                    "unmodified: --overwrite replaces it"
-                )
+        """Refuse shards that are not featcli's own, and see which are whole."""
+        super().check()
+        present = self._check_own(map(self._pattern.path, self._present()))
+        whole = {number for number in map(self._number, present) if self._is_whole_file(number)}
+        sizes = {int(part): size for part, size in self.store.sizes().items() if part.isdecimal()}
+        self._counts = Counter({number: sizes.get(number, 0) for number in whole})
+
+    def _number(self, path: Path) -> int:
+        number = self._pattern.number(path.name)
+        assert number is not None
+        return number
+
+    def _is_whole_file(self, number: int) -> bool:
+        """Say whether a shard is as the rows speak of it, and finish one that was cut short."""
+        path = self._pattern.path(number)
+        *before, last = self.store.about(f"file:{path.name}").split("\n")
+        if pack_state(records.state_of(path)) != last:
+            return False
+        if before and not self.store.touches_nothing:
+            self._appeared(number, {path.name: unpack_state(last)})
+        return not before or not self.store.touches_nothing
 
     def _present(self) -> list[int]:
         folder = self._pattern.folder
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted(n for n in map(self._pattern.number, names) if n is not None)
 
-    def look(self, item: Item, again: bool = False) -> Past:
-        """Return what is known of an input."""
-        number = number_of(item.key, *([item.source.file] if again else []))
-        row = (self._log.find(number) if not self._overwrite else None) or {}
-        folder, recipe = self._pattern.folder, self._recipe
-        past = Past(number, row, folder, recipe, recipe, item.source, item.key)
-        past.check_input(self._pattern.manifest)
-        return past._replace(is_final=True)
+    def _holds(self, row: Row) -> bool:
+        return row.status == DONE and row.part.isdecimal() and int(row.part) in self._counts
 
-    def past(self, item: Item, again: bool = False) -> Past:
+    def past(self, item: Item, again: bool = False) -> PriorResult:
         """Return what is known of an input; after the first that is to be done, all are."""
-        past = self.look(item, again)
-        self._order.append(past.number)
-        if self._is_going_on and not self._stays(past, item):
-            self._begin()
-        return past if self._is_going_on else past._replace(row={}, wanted=None)
+        prior = self.look(item, again)._replace(is_final=True)
+        self._order.append(prior.row.number)
+        if self._is_going_on and not self._stays(prior, item):
+            self._is_going_on = False
+        return prior if self._is_going_on else prior._replace(takes=False, is_held=False)
 
-    def _stays(self, past: Past, item: Item) -> bool:
+    def _stays(self, prior: PriorResult, item: Item) -> bool:
         """Say whether an input is where it should be: behind those so far."""
         state = partial(item.state, self._checksum)
-        if past.failed_before(state):
+        if prior.failed_before(state):
             return True
-        if not past.glance(state):
+        if not prior.glance(state):
             return False
-        (number,) = map(self._pattern.number, past.row["outputs"])  # in one shard, as written
-        place = past.row.get("place")
+        number, place = int(prior.row.part), prior.row.place
         if place == 0 and number == self._shard + 1 and self._is_whole:
-            self._shard, self._last = number, array("Q")
+            self._shard, self._last = number, []
         elif number != self._shard or place != len(self._last):
             return False
-        self._last.append(past.number)
+        self._last.append(prior.row.number)
         return True
 
     @property
@@ -134,72 +106,85 @@ class Sharding(NoManifest):
         """Whether all that the last shard holds is wanted."""
         return self._counts[self._shard] == len(self._last)
 
-    def _begin(self) -> None:
+    # What the sink asks and tells
+
+    def begin(self) -> None:
         """Go on after the last shard, or keep what comes first in one that changes."""
         self._is_going_on = False
+        self._is_changed = True
+        self.store.change("DELETE FROM results WHERE status = 'begun'")
         if self._is_whole:
-            self.sink.begin(self._shard + 1, 0)
+            self.sink.start(self._shard + 1, 0)
             return
-        self.sink.begin(self._shard, len(self._last))
-        for number in self._last:
-            row = self._log.find(number) or {}
-            self._keep(number, {name: value for name, value in row.items() if name != "id"})
+        kept = [self.store.find(number) for number in self._last]
+        self.sink.start(self._shard, len(self._last))
+        for row in filter(None, kept):
+            self.store.put_soon(row._replace(status=BEGUN))
+
+    def intend(self, number: int, states: dict[str, Any]) -> list[Path]:
+        """Note that a shard is about to appear; return it if it may be replaced."""
+        self.store.commit()
+        own = self._check_own([self._pattern.path(number)])
+        self._intend(states)
+        return own
+
+    def appeared(self, number: int, states: dict[str, Any]) -> None:
+        """Note that a shard, with all that is begun in it, is there."""
+        self._written.append(self._pattern.path(number))
+        self._appeared(number, states)
+
+    def _appeared(self, number: int, states: dict[str, Any]) -> None:
+        part = str(number)
+        with self.store.together():
+            self._settle(states)
+            self.store.change("DELETE FROM results WHERE part = ? AND status = 'done'", (part,))
+            self.store.change(
+                "UPDATE results SET status = 'done' WHERE part = ? AND status = 'begun'", (part,)
+            )
+
+    # Rows
+
+    def record(self, outcome: Outcome) -> None:
+        """See `Target.record`: here in the order of the inputs."""
 
     def admit(self, outcome: Outcome) -> Outcome:
         """Keep the row of an input until its shard is there."""
-        row = row_of(outcome._replace(written=()), outcome.past)
         if outcome.status == "done":
-            self._keep(outcome.past.number, {**row, "place": self.sink.place})
-        elif outcome.status == "failed" and not is_known(row, outcome.past.row):
-            self._log.append(outcome.past.number, row)
-        elif outcome.status == "unchanged" and not outcome.is_recorded:
-            self._log.append(outcome.past.number, outcome.past.renewed(outcome.state))
+            row = outcome.prior.new_row(BEGUN, outcome.state, {})
+            seconds = round(outcome.seconds, 4)
+            place, part = self.sink.place, str(self.sink.number)
+            self.store.put_soon(row._replace(place=place, part=part, seconds=seconds))
+        else:
+            super().record(outcome)
         return outcome._replace(written=())
 
-    def _keep(self, number: int, row: Mapping[str, Any]) -> None:
-        assert self._rows is not None
-        with as_write_error(self._pattern.manifest):
-            self._rows.write(json.dumps([number, row]).encode() + b"\n")
-
-    def _completed(self, path: Path, state: State) -> None:
-        """Write the rows of the inputs in a shard that has appeared."""
-        assert self._rows is not None
-        self._written.append(path)
-        self._rows.seek(0)
-        lines = io.BufferedReader(self._rows)
-        for line in lines:
-            number, row = json.loads(line)
-            self._log.append(number, {**row, "outputs": {path.name: dict(state)}})
-        lines.detach().seek(0)
-        self._rows.truncate()
-
-    def finish(self, is_complete: bool = True) -> list[Written]:
+    def finish(self) -> list[Written]:
         """Complete the last shard, and take away those that nothing is left for."""
-        if not is_complete:
-            return []
         if self._is_going_on and not self._is_whole:
-            self._begin()  # the last inputs are gone
-        self.sink.complete()
-        last = self._shard + 1 if self._is_going_on else self.sink.number
+            self.begin()  # the last inputs are gone
+        self.sink.finish()
+        end = self._shard + 1 if self._is_going_on else self.sink.number
         for number in self._present():
-            if number >= last:
-                self._pattern.path(number).unlink()
-        self._log.complete(self._order)
+            path = self._pattern.path(number)
+            if number >= end and self._is_own(path):
+                path.unlink()
+        if self._is_changed or self.store.count() > len(set(self._order)):
+            self._is_changed = True
+            self.store.keep_only(self._order)
         return [Written(str(path), "written", (str(path),)) for path in self._written]
 
-    def __exit__(self, *reason: Any) -> None:
-        try:
-            self.sink.__exit__(*reason)
-        finally:
-            if self._rows:
-                self._rows.close()
-            self.close()
-            self._claim.leave()
+    def end(self) -> None:
+        """See `Target.end`."""
+        self._is_moved = False  # places are those in the shards
+        super().end()
 
-    def notes(self) -> Iterable[str]:
-        """See `NoManifest.notes`."""
-        return self._log.notes()
+    def _outputs(self, row: Row) -> bytes:
+        """See `StoredTarget._outputs`: the shard."""
+        if row.status != DONE or not row.part:
+            return b""
+        name = self._pattern.path(int(row.part)).name
+        state = self.store.about(f"file:{name}").split("\n")[-1]
+        return f"{state}\n".encode() + name.encode()
 
-    def close(self) -> None:
-        """See `NoManifest.close`."""
-        self._log.close()
+
+__all__ = ["ShardsTarget"]

@@ -1,293 +1,153 @@
-"""One table of all inputs: rows are kept in a journal as they come, and written at the end.
+"""One table of all inputs: its rows are in the store as they come, and are written at the end.
 
-`TABLE.journal` has the rows of a run that goes on or was cut short, `TABLE.manifest.jsonl` what
-became of each input once the table is there. Where a later run has something to add, the journal
-is made again from the table.
+They stay there: where an input changes, is new or gone, the table is written again from them.
 """
 
 from __future__ import annotations
 
-import contextlib
-from array import array
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from featcli._version import __version__
-from featcli.batch.items import Item
-from featcli.batch.manifest import is_known, row_of
-from featcli.batch.memory import NoManifest
 from featcli.batch.process import Outcome
-from featcli.batch.resume import Past, Recipe
-from featcli.errors import FeatError, OutputExists
-from featcli.io import records, tables
-from featcli.io.atomic import Transaction, flushed_state, sweep
-from featcli.io.columns import Columns, Described, pack, unpack
-from featcli.io.locks import Claim
-from featcli.io.log import Log, Row, line_of, number_of
-from featcli.io.sinks import State, Written
-
-_ABOUT = 0  # the number of the journal's row that says what is the same for all
+from featcli.batch.stored import Memory, StoredTarget
+from featcli.errors import FeatError
+from featcli.io import tables
+from featcli.io.atomic import Transaction
+from featcli.io.columns import Columns, unpack
+from featcli.io.rows import DONE, Row, pack_states, unpack_states
+from featcli.io.sinks import Sink, Written
 
 
-class Tabling(NoManifest):
-    """Journal, table and manifest.
+class TableTarget(StoredTarget):
+    """A table.
 
     Parameters
     ----------
-    path : Path
-        Of the table; its suffix says the kind.
-    recipe : Recipe
-    overwrite : bool
-        Replace what is there, whatever it is, and take nothing for done.
+    sink : Sink
+        Makes the rows.
+    memory : Memory
+        Its target is the table; the suffix says the kind.
     sidecar : bool
         Whether a .npy gets one.
-    is_kept : bool
-        Whether the manifest stays; one image needs none.
     """
 
-    def __init__(
-        self, path: Path, recipe: Recipe, overwrite: bool, sidecar: bool, is_kept: bool
-    ) -> None:
-        self.path, self.is_kept = path, is_kept
-        self._recipe, self._overwrite = recipe, overwrite
-        self._kind = path.suffix.lower()
+    def __init__(self, sink: Sink, memory: Memory, sidecar: bool) -> None:
+        super().__init__(sink, memory)
+        self.path = memory.target
+        self._kind = self.path.suffix.lower()
         tables.check_kind(self._kind)
         has_sidecar = sidecar and self._kind == ".npy"
-        self._sidecar = path.with_suffix(".json") if has_sidecar else None
-        self._manifest = Log(path.with_name(f"{path.name}.manifest.jsonl"))
-        self._journal = Log(path.with_name(f"{path.name}.journal"))
-        self._claim = Claim(path.with_name(f".{path.name}.lock"), path)
-        self._source: Log | None = None
-        self._order = array("Q")
-        self._about: dict[str, Any] = {}
-        self._renewed: dict[int, Row] = {}
+        self._files = [self.path, *([self.path.with_suffix(".json")] if has_sidecar else [])]
         self._columns = Columns()
-
-    def __enter__(self) -> Self:
-        try:
-            if self._claim.enter():
-                sweep(self.path.parent)
-            self.check()
-            if self._overwrite:
-                self._journal.path.unlink(missing_ok=True)
-        except BaseException:
-            self._claim.leave()
-            raise
-        return self
+        self._described = ""
+        self._states: dict[str, Any] = {}
 
     def check(self) -> None:
-        """Refuse what is not featcli's own, or forget all if it may be replaced."""
-        if self._overwrite:
-            return
-        self._about = self._journal.find(_ABOUT) or {}
-        self._source = self._journal if self._journal.path.exists() else self._manifest
-        self.is_kept = self.is_kept or self._manifest.path.exists()
-        own = self._own_states()
-        for path in filter(None, (self.path, self._sidecar)):
-            if path.exists() and records.state_of(path) not in own.get(path.name, []):
-                raise OutputExists(
-                    f"{path} exists already and is not featcli's own, unmodified: "
-                    "--overwrite replaces it"
-                )
+        """See `Target.check`."""
+        super().check()
+        self._check_own(self._files)
 
-    def _own_states(self) -> dict[str, list[State]]:
-        """Ask the manifest, and the journal of a run that was cut short just before its end."""
-        done = (row for row in self._manifest.rows() if row.get("status") == "done")
-        found: dict[str, list[State]] = {}
-        for row in (self._about, next(done, {})):
-            for name, state in row.get("outputs", {}).items():
-                found.setdefault(name, []).append(state)
-        return found
+    def _holds(self, row: Row) -> bool:
+        return row.status == DONE
 
-    @property
-    def _has_journal(self) -> bool:
-        return self._journal.path.exists()
-
-    def past(self, item: Item, again: bool = False) -> Past:
-        """Return what is known of an input, and remember its place in the order."""
-        past = self.look(item, again)
-        self._order.append(past.number)
-        return past
-
-    def look(self, item: Item, again: bool = False) -> Past:
-        """Return what is known of an input."""
-        number = number_of(item.key, *([item.source.file] if again else []))
-        row = (self._source.find(number) if self._source else None) or {}
-        known = {**row, "row": True} if "row" in row else row
-        folder, recipe = self.path.parent, self._recipe
-        past = Past(number, known, folder, recipe, recipe, item.source, item.key)
-        past.check_input(self._manifest.path)
-        return past
+    def record(self, outcome: Outcome) -> None:
+        """See `Target.record`: here in the order of the inputs."""
 
     def admit(self, outcome: Outcome) -> Outcome:
-        """Keep a row; the first one says which columns all must have."""
-        if outcome.status in ("left out", "passed over"):
+        """Keep a row, if it fits under those before it."""
+        if outcome.status not in ("done", "unchanged", "failed"):
             return outcome
         about = outcome.written[0].about if outcome.written else {}
-        columns = about.get("columns", outcome.past.row.get("columns"))
-        notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
+        described = json.dumps(about["columns"]) if about else outcome.prior.row.part
         try:
-            if columns is not None:
-                self._columns.add(columns)
+            if outcome.status != "failed" and described != self._described:
+                self._columns.add(json.loads(described))
+                self._described = described
         except ValueError as error:
-            outcome = _refused(outcome, str(error))
-        self._keep(outcome, columns, about)
+            name = outcome.source.file or outcome.source.key
+            refused = FeatError(f"{name}: {error}")
+            outcome = outcome._replace(status="failed", error=refused, written=())
+        notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
+        if outcome.status == "done":
+            self._keep(outcome, about, described)
+        else:
+            super().record(outcome)
         return outcome._replace(written=(), notes=tuple(notes))
 
-    def _keep(self, outcome: Outcome, columns: Described | None, about: Any) -> None:
-        more = {} if outcome.error else {"columns": columns, "row": about.get("row")}
-        if outcome.status == "unchanged":
-            self._note_moved(outcome)
-            return
-        row = row_of(outcome._replace(written=()), outcome.past, **more)
-        if is_known(row, outcome.past.row):
-            return
-        self._reopen()
-        if not self._about and about:
-            self._about = {"labels": about["labels"], "key": None}
-            self._journal.append(_ABOUT, self._about)
-        self._journal.append(outcome.past.number, row)
+    def _keep(self, outcome: Outcome, about: Any, described: str) -> None:
+        self._is_changed = True
+        if not self.store.about("labels"):
+            self.store.note("labels", json.dumps(about["labels"]))
+        row = outcome.prior.new_row(DONE, outcome.state, {})
+        row = row._replace(seconds=round(outcome.seconds, 4), part=described)
+        self.store.put_soon(row, json.dumps(about["row"]).encode())
 
-    def _note_moved(self, outcome: Outcome) -> None:
-        """Remember what is to be said of an input whose row stays, but for where or as of when."""
-        if not outcome.is_recorded:
-            renewed = outcome.past.renewed(outcome.state)
-            self._renewed[outcome.past.number] = {one: renewed[one] for one in ("file", "input")}
+    def finish(self) -> list[Written]:
+        """Write the table, if it is not there as it should be."""
+        numbers = list(dict.fromkeys(self._order))
+        is_there = all(path.exists() for path in self._files)
+        if is_there and not self._is_changed and self._stored_order() == numbers:
+            return [Written(str(self.path), "unchanged")]
+        self.store.commit()
+        self.store.keep_only(numbers)
+        self.store.arrange(numbers)
+        self._is_changed, self._is_moved = True, False
+        count = self.store.count("WHERE status = 'done'")
+        if count:
+            self._write(count)
+            return [Written(str(self.path), "written", (str(self.path),))]
+        return []
 
-    def _reopen(self) -> None:
-        """Begin a journal; where the table is there, with its rows."""
-        if self._journal.is_changed or self._has_journal:
-            return
-        self._journal.append(_ABOUT, {"key": None, "outputs": self._states()})
-        if self._overwrite or not self.path.exists():
-            return
-        columns = Columns.of(row["columns"] for row in self._done())
-        done = self._done()
-        row = next(done, {})
-        for place, values in enumerate(tables.read_table(self.path)):
-            if row.get("place") == place:
-                packed = pack(columns.restored(values, row["columns"])) | {"key": row["key"]}
-                number = int(row["id"], 16)
-                self._journal.append(number, {**_plain(row), "outputs": {}, "row": packed})
-                row = next(done, {})
-        if row:
-            raise FeatError(
-                f"{self._manifest.path} does not fit {self.path}: --overwrite makes them again"
-            )
+    def _stored_order(self) -> list[int]:
+        return [row.number for row in self.store.rows(order="place")]
+
+    def _write(self, count: int) -> None:
+        columns = Columns.of(self._read(row.part) for row in self._done())
+        about = {"featcli": __version__, "recipe": json.loads(self.recipe.text)}
+        labels = json.loads(self.store.about("labels") or "{}")
+        rows = tables.Rows(self._rows, count, columns, labels, about)
+        with Transaction(self.store.room) as files:
+            tables.write_table(self._kind, files.open(self.path), rows)
+            for path in self._files[1:]:
+                tables.write_sidecar(files.open(path), rows)
+            files.commit(partial(self._appear, files), lambda: self._settle(self._states))
+
+    def _appear(self, files: Transaction) -> list[Path]:
+        own = self._check_own(self._files)
+        self._states = files.states()
+        self._intend(self._states)
+        return own
+
+    def _read(self, text: str | bytes) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            path = self.store.path
+            raise FeatError(f"{path} is damaged ({error}): --overwrite begins anew") from error
 
     def _done(self) -> Iterator[Row]:
-        return (row for row in self._manifest.rows() if row.get("status") == "done")
+        return self.store.rows("WHERE status = 'done'", "place")
 
-    def _states(self) -> dict[str, State]:
-        files = [path for path in (self.path, self._sidecar) if path and path.exists()]
-        return {path.name: records.state_of(path) for path in files}
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        return (unpack(self._read(content)) for content in self.store.contents())
 
-    def finish(self, is_complete: bool = True) -> list[Written]:
-        """Write the table, if it is not there as it should be, and its manifest."""
-        self._journal.close()
-        if not is_complete:
-            return []
-        if not self._has_journal and not self._is_other_order():
-            if self._renewed:
-                self._write_manifest_again()
-            return [Written(str(self.path), "unchanged")] if self.path.exists() else []
-        self._reopen()
-        self._journal.close()
-        return self._completed()
-
-    def _is_other_order(self) -> bool:
-        return self._manifest.index.numbers.tolist() != list(dict.fromkeys(self._order))
-
-    def _completed(self) -> list[Written]:
-        numbers = list(dict.fromkeys(self._order))
-        with contextlib.closing(Log(self._journal.path)) as journal:
-            columns, count = Columns(), 0
-            for row in _kept(journal, numbers):
-                columns.add(row["columns"])
-                count += 1
-            about = {"featcli": __version__, "recipe": self._recipe.to_json()}
-            labels = (journal.find(_ABOUT) or {}).get("labels") or self._about.get("labels", {})
-            whole = tables.Rows(
-                lambda: (unpack(row["row"]) for row in _kept(journal, numbers)),
-                count,
-                columns,
-                labels,
-                about,
+    def _outputs(self, row: Row) -> bytes:
+        """See `StoredTarget._outputs`: those of the table."""
+        if row.status != DONE:
+            return b""
+        if not self._states:
+            known = {path.name: self.store.about(f"file:{path.name}") for path in self._files}
+            packed = b"\0".join(
+                state.split("\n")[-1].encode() + b"\n" + name.encode()
+                for name, state in known.items()
+                if state
             )
-            with Transaction() as files:
-                states = self._write(files, whole) if count else {}
-                if self.is_kept:
-                    self._write_manifest(files, journal, numbers, states)
-                # Killed between the moves, the next run knows the table for featcli's own.
-                journal.append(_ABOUT, {"key": None, "labels": dict(labels), "outputs": states})
-                files.commit()
-        self._journal.path.unlink()
-        return [Written(str(self.path), "written", (str(self.path),))] if count else []
-
-    def _write(self, files: Transaction, rows: tables.Rows) -> dict[str, State]:
-        stream = files.open(self.path)
-        tables.write_table(self._kind, stream, rows)
-        states: dict[str, State] = {self.path.name: flushed_state(stream)}
-        if self._sidecar:
-            sidecar = files.open(self._sidecar)
-            tables.write_sidecar(sidecar, rows)
-            states[self._sidecar.name] = flushed_state(sidecar)
-        return states
-
-    def _write_manifest(
-        self, files: Transaction, journal: Log, numbers: list[int], states: dict[str, State]
-    ) -> None:
-        stream = files.open(self._manifest.path)
-        place = 0
-        for number in numbers:
-            row = journal.find(number)
-            if row:
-                is_done = row["status"] == "done"
-                more = {"outputs": states, "place": place} if is_done else {"outputs": {}}
-                row = _plain(row) | self._renewed.get(number, {}) | more
-                stream.write(line_of(number, row))
-                place += is_done
-
-    def _write_manifest_again(self) -> None:
-        """Say of inputs where and as of when they are now."""
-        with Transaction() as files:
-            stream = files.open(self._manifest.path)
-            for row in self._manifest.rows():
-                number = int(row.pop("id"), 16)
-                stream.write(line_of(number, row | self._renewed.get(number, {})))
-            files.commit()
-
-    def __exit__(self, *reason: Any) -> None:
-        self.close()
-        if not self.is_kept:
-            self._journal.path.unlink(missing_ok=True)
-        self._claim.leave()
-
-    def notes(self) -> Iterable[str]:
-        """See `NoManifest.notes`."""
-        return [*self._manifest.notes(), *self._journal.notes()]
-
-    def close(self) -> None:
-        """See `NoManifest.close`."""
-        self._journal.close()
-        self._manifest.close()
+            self._states = unpack_states(packed)
+        return pack_states(self._states)
 
 
-def _kept(journal: Log, numbers: list[int]) -> Iterator[Row]:
-    """Yield what is known of the images that were done, in the order of the inputs."""
-    for number in numbers:
-        row = journal.find(number) or {}
-        if row.get("status") == "done" and row.get("row"):
-            yield row
-
-
-def _plain(row: Row) -> Row:
-    """Return what the manifest says of an input, without what only the journal does."""
-    return {name: value for name, value in row.items() if name not in ("id", "row", "place")}
-
-
-def _refused(outcome: Outcome, reason: str) -> Outcome:
-    name = outcome.source.file or outcome.source.key
-    error = FeatError(f"{name}: {reason}")
-    return outcome._replace(status="failed", error=error, written=())
+__all__ = ["TableTarget"]

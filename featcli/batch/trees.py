@@ -6,7 +6,7 @@ where they then still differ only in capital letters, as do two folders, a hash 
 is added. A directory's own inputs decide this, not their order nor what lies elsewhere.
 
 Earlier results of featcli's that lie in a folder are no inputs: folders, tables and shards that
-have their manifest in or beside them. Who wants them read names them.
+have their memory in or beside them. Who wants them read names them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featcli.io.formats import HEAD, SUFFIXES, sniff
-from featcli.io.log import MANIFEST, is_log
+from featcli.io.former import FOLDER, MANIFEST, is_of_before, remembered_in
 from featcli.io.naming import key_of
+from featcli.io.patterns import Pattern, is_pattern
 
 _PLAIN, _FULL, _HASHED = range(3)
 _ARRAYS = {".npy", ".npz", ".tar"}
@@ -120,7 +121,7 @@ def files_below(
     here = (found.st_dev, found.st_ino)
     if here in above or exclude.is_folder(folder):
         return
-    if above and is_log(folder / MANIFEST):
+    if above and (FOLDER in remembered_in(folder) or is_of_before(folder / MANIFEST)):
         exclude.note(folder)
         return
     for name in inside.earlier:
@@ -177,16 +178,14 @@ def _inputs(folder: Path, names: Collection[str]) -> list[str]:
 
 
 def _results(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the names of tables and shards that have their manifest beside them."""
-    end = f".{MANIFEST}"
-    manifests = [name for name in names if name.endswith(end) and is_log(folder / name)]
-    if not manifests:
-        return []
-    stems = [name.removesuffix(end) for name in manifests]
-    tables = [re.escape(stem) for stem in stems if Path(stem).suffix]
-    shards = [rf"{re.escape(stem)}[-_. ]*\d+.*\.(?i:tar)" for stem in stems]
-    ours = re.compile("|".join([*tables, *shards]), re.DOTALL)
-    return [name for name in names if ours.fullmatch(name)]
+    """Return the names of tables and shards of which there is a memory beside them."""
+    remembered = set(remembered_in(folder)) - {FOLDER}
+    patterns = [Pattern(Path(one)) for one in remembered if is_pattern(one)]
+    return [
+        name
+        for name in (names if remembered else ())
+        if name in remembered or any(one.number(name) is not None for one in patterns)
+    ]
 
 
 @lru_cache(maxsize=64)

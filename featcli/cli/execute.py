@@ -19,19 +19,18 @@ from featcli import budget
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
 from featcli.batch.items import FileItem, Item, LoadedItem
+from featcli.batch.memory import Target
 from featcli.batch.process import Job, describe_step, preflight
-from featcli.batch.resume import Past
 from featcli.batch.running import Choices, run_all
+from featcli.batch.targets import Request, Table, open_target
 from featcli.batch.trees import Excluded
-from featcli.cli import places
 from featcli.cli.command import meant
 from featcli.cli.piped import check_piped, standard_input
-from featcli.cli.places import Table
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.cli.settings import Batch, Reading, Settings, Sources
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
-from featcli.io.atomic import uninterrupted
+from featcli.io.atomic import deferred_signals
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import Kind, OutputSpec
@@ -74,27 +73,38 @@ def execute(
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings.output.kind not in (Kind.HERE, Kind.NOTHING), excluded, dotted)
     is_single = _is_single(named, settings.sources)
-    has_vectors = partial(inputs.begins_with_vector, named, way)
-    place = places.Place(settings, pipeline, reading, is_single, has_vectors)
-    check = partial(_checked, named, pipeline, way)
+    request = Request(
+        settings.output,
+        pipeline,
+        reading,
+        sys.stdout.buffer,
+        table or Table(),
+        is_single,
+        settings.sources.is_stdin,
+        partial(inputs.begins_with_vector, named, way),
+        tell is not None,
+        settings.batch.checksum,
+        settings.batch.retry_failed,
+    )
+    target = open_target(request)
+    check = partial(_checked, named, pipeline, way, target)
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings.sources, stack)
         if settings.batch.dry_run:
             from featcli.cli.rehearsal import Rehearsal
 
-            leave(Rehearsal(settings, pipeline, place, table).all(items, excluded.notes, check))
+            leave(Rehearsal(settings, pipeline, reading, target).all(check, items, excluded.notes))
             return
-        with uninterrupted():  # what is begun must also be known to be taken away again
-            target, memory = place.opened(stack, table, tell is not None)
-        items = check(items, target, memory.look)
-        job = Job(pipeline, target, reading, settings.batch.checksum)
+        with deferred_signals():  # what is begun must also be known to be taken away again
+            stack.enter_context(target)
+        items = check(items)
+        job = Job(pipeline, target.sink, reading, settings.batch.checksum)
         counting = _counting(named, way, settings.sources)
-        report = Report(
-            settings, None if place.is_table else tell, memory, counting, excluded.notes
-        )
-        choices = _choices(settings.batch, target, is_single)
-        outcomes = run_all(items, job, choices, memory.past, memory.record)
-        code = report.all(outcomes, target)
+        is_told = request.kind not in (Kind.TABLE, Kind.SHARDS)
+        report = Report(settings, tell if is_told else None, target, counting, excluded.notes)
+        choices = _choices(settings.batch, target.sink, is_single)
+        outcomes = run_all(items, job, choices, target.past, target.record)
+        code = report.all(outcomes)
     leave(code)
 
 
@@ -209,21 +219,20 @@ def _checked(
     named: Sequence[Named],
     pipeline: Pipeline,
     way: Way,
+    target: Target,
     items: Iterator[Item],
-    place: Sink,
-    look: Callable[[Item], Past],
 ) -> Iterator[Item]:
     """Check before any work what can be known before."""
     for one in named:
         if Path(one.path).is_file():
-            place.protect(Path(one.path))
+            target.sink.protect(Path(one.path))
     if inputs.is_listed_in_full(named):
         known = list(items)
         files = [item for item in known if isinstance(item, FileItem)]
         if way.options.frames == "first":
-            preflight(files, pipeline, place, look)
+            preflight(files, pipeline, target.sink, target.look)
         return iter(known)
-    return iter(_only_one(items, place)) if isinstance(place, OnlyOne) else items
+    return iter(_only_one(items, target.sink)) if isinstance(target.sink, OnlyOne) else items
 
 
 def _only_one(items: Iterator[Item], sink: OnlyOne) -> list[Item]:

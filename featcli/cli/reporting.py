@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import click
 
 from featcli import npy
-from featcli.batch.memory import NoManifest
+from featcli.batch.memory import Target
 from featcli.batch.process import Outcome
 from featcli.cli.messages import emit, say
 from featcli.cli.progress import Progress
@@ -19,7 +20,7 @@ from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Source
 from featcli.io import records
 from featcli.io.outputs import Kind
-from featcli.io.sinks import Sink, Written
+from featcli.io.sinks import Written
 
 Tell = Callable[[Source, str, Array, str], None]
 _ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
@@ -46,8 +47,8 @@ class Report:
         The command's options.
     tell : callable, optional
         Told of every result, instead of its path being printed.
-    memory : NoManifest
-        Hears of every outcome; where it is kept, what was done is summed up in any case.
+    target : Target
+        Hears of every outcome; where it remembers them, what was done is summed up in any case.
     count : callable, optional
         Counts the inputs, for the time that is left.
     notes : callable
@@ -58,32 +59,35 @@ class Report:
         self,
         settings: Settings,
         tell: Tell | None,
-        memory: NoManifest,
+        target: Target,
         count: Callable[[], int] | None,
         notes: Callable[[], Iterable[str]],
     ) -> None:
         self._output, self._how = settings.output, settings.printing
         self._fail_fast = settings.batch.fail_fast
         self._tell = tell
-        self._memory, self._notes = memory, notes
+        self._target, self._notes = target, notes
         self._counts: Counter[str] = Counter()
         self._only_usage = True
         self._progress = Progress(self._how.quiet, self._how.verbose, count, say_here)
 
-    def all(self, outcomes: Iterable[Outcome], sink: Sink) -> int:
-        """Report every outcome, let the sink finish, sum up, and return the exit code."""
+    def all(self, outcomes: Generator[Outcome]) -> int:
+        """Report every outcome, let the target finish, sum up, and return the exit code."""
         is_complete = True
-        with self._progress:
+        with self._progress, contextlib.closing(outcomes):
             for found in outcomes:
-                outcome = self._memory.admit(found)
+                outcome = self._target.admit(found)
                 self._one(outcome)
+                is_complete = is_complete and not outcome.is_end
                 if outcome.error and self._fail_fast:
                     is_complete = False
                     break
-        for written in [*sink.finish(), *self._memory.finish(is_complete)]:
+        finished = self._target.finish() if is_complete else []
+        self._target.end()
+        for written in finished:
             self._print(written)
         if not self._how.quiet:
-            say_all([*self._memory.notes(), *self._notes()])
+            say_all([*self._target.notes(), *self._notes()])
         return self._end()
 
     def _one(self, outcome: Outcome) -> None:
@@ -130,7 +134,7 @@ class Report:
             say_here("no image or array in the input")
             return 1
         skipped = counts["unchanged"] + counts["passed over"]
-        if (self._memory.is_kept or (counts["failed"] and counts.total() > 1)) and not (
+        if (self._target.keeps or (counts["failed"] and counts.total() > 1)) and not (
             self._how.quiet
         ):
             say_here(f"{counts['done']} done, {skipped} skipped, {counts['failed']} failed")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from featcli import npy
 from featcli.errors import FeatError
 from featcli.frame import Array, Sample
 from featcli.io.naming import Heading
-from featcli.io.sinks import Memory, Sink, State, Written
+from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written
 
 
 class Nowhere(Sink):
@@ -20,7 +20,7 @@ class Nowhere(Sink):
         """See `Sink.for_worker`."""
         return self
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         return [Written("", "written") for _ in sample.frames]
 
@@ -31,26 +31,36 @@ class Announcing(Sink):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
+    def check(self) -> None:
+        """See `Sink.check`."""
+        self._sink.check()
+
+    def __enter__(self) -> Self:
+        self._sink.__enter__()
+        return self
+
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
         self._sink.protect(path)
 
-    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`."""
-        self._sink.preflight(headings, memories)
+        self._sink.preflight(headings, priors)
 
     def for_worker(self) -> Sink | None:
         """See `Sink.for_worker`."""
         inner = self._sink.for_worker()
         return Announcing(inner) if inner else None
 
-    def remember(self, memory: Memory) -> None:
-        """See `Sink.remember`."""
-        self._sink.remember(memory)
+    def paths(self, heading: Heading) -> list[Path]:
+        """See `Sink.paths`."""
+        return self._sink.paths(heading)
 
-    def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
-        """See `Sink.settled`; what is there must be readable to be told of."""
-        found = self._sink.settled(headings, state)
+    def existing_results(
+        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
+    ) -> list[Written] | None:
+        """See `Sink.existing_results`; what is there must be readable to be told of."""
+        found = self._sink.existing_results(headings, state, prior)
         if not found:
             return None
         try:
@@ -59,9 +69,9 @@ class Announcing(Sink):
             return None  # only a picture is there, or a broken array: computed again
         return _told(found, [heading.part for heading in headings], arrays)
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
-        written = self._sink.write(sample, state)
+        written = self._sink.write(sample, state, prior)
         parts = [frame.part for frame in sample.frames]
         blank = [Written("", "written") for _ in parts]
         return _told(written or blank, parts, [frame.data for frame in sample.frames])
@@ -70,9 +80,9 @@ class Announcing(Sink):
         """See `Sink.fail`."""
         self._sink.fail(sample)
 
-    def clear(self, heading: Heading, process: int) -> None:
-        """See `Sink.clear`."""
-        self._sink.clear(heading, process)
+    def remove_partial(self, process: int) -> None:
+        """See `Sink.remove_partial`."""
+        self._sink.remove_partial(process)
 
     def finish(self) -> list[Written]:
         """See `Sink.finish`."""

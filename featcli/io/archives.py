@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from featcli import npy
 from featcli._version import __version__
@@ -14,25 +14,41 @@ from featcli.frame import Frame, Sample, Source
 from featcli.io import records
 from featcli.io.atomic import Transaction
 from featcli.io.naming import Heading
-from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
+from featcli.io.private import PrivateFolder
+from featcli.io.sinks import (
+    NO_PRIOR,
+    Prior,
+    Sink,
+    State,
+    WriteOptions,
+    Written,
+    check_folder,
+)
 from featcli.io.stream import TarWriter, stem_of
+
+Check = Callable[[], Collection[Path]]
+Done = Callable[[], object]
 
 
 class ArchiveFile(Sink):
-    """What archives have in common: a file that appears at the end, and names used once.
+    """What archives have in common: a file that appears at the end, and names used once."""
 
-    By itself it says what may be written, and begins nothing.
-    """
-
-    def __init__(self, path: Path | None, options: WriteOptions) -> None:
-        self._path = path
-        self._files = Transaction()
+    def __init__(
+        self, path: Path | None, options: WriteOptions, room: PrivateFolder | None = None
+    ) -> None:
+        self._path, self._overwrite = path, options.overwrite
+        self._files = Transaction(room)
         self._names: set[int] = set()
         self._is_empty = True
         sidecar = options.sidecar and path and path.suffix.lower() == ".npz"
         self._sidecar = path.with_suffix(".json") if path and sidecar else None
-        for one in filter(None, (path, self._sidecar)):
-            if not options.overwrite and os.path.lexists(one):
+
+    def check(self) -> None:
+        """See `Sink.check`."""
+        if self._path:
+            check_folder(self._path.parent)
+        for one in filter(None, (self._path, self._sidecar)):
+            if not self._overwrite and os.path.lexists(one):
                 raise OutputExists(f"{one} exists already: --overwrite replaces it")
 
     def protect(self, path: Path) -> None:
@@ -40,7 +56,7 @@ class ArchiveFile(Sink):
         if self._path and os.path.realpath(path) == os.path.realpath(self._path):
             raise UsageError(f"{self._path} is an input, too: choose another output")
 
-    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`: parts of one image share its key, two images do not."""
         files: dict[str, str] = {}
         parts: set[tuple[str, str]] = set()
@@ -58,11 +74,14 @@ class ArchiveFile(Sink):
     def __exit__(self, *reason: Any) -> None:
         self._files.__exit__(*reason)
 
-    def finish(self) -> list[Written]:
-        """See `Sink.finish`."""
+    def states(self) -> dict[str, Any]:
+        """Return the states that the files will have, when all of it is written."""
+        return self._files.states()
+
+    def _commit(self, check: Check | None, done: Done | None) -> list[Written]:
         if not self._path or self._is_empty:  # where every input failed there is nothing to keep
             return []
-        self._files.commit()
+        self._files.commit(check, done)
         return [Written(str(self._path), "written", (str(self._path),))]
 
 
@@ -76,19 +95,27 @@ class TarSink(ArchiveFile):
     """
 
     def __init__(
-        self, path: Path | None, options: WriteOptions, stream: BinaryIO | None = None
+        self,
+        path: Path | None,
+        options: WriteOptions,
+        stream: BinaryIO | None = None,
+        room: PrivateFolder | None = None,
     ) -> None:
-        super().__init__(path, options)
-        self._writer = TarWriter(stream or self._files.open(path or Path()))
+        super().__init__(path, options, room)
+        self._stream = stream
         self._held: Sample | None = None
         self.last: Source | None = None
+
+    def __enter__(self) -> Self:
+        self._writer = TarWriter(self._stream or self._files.open(self._path or Path()))
+        return self
 
     @property
     def size(self) -> int:
         """How many bytes there are so far."""
         return self._writer.size
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         self._is_empty = False
         self.last = sample.source
@@ -109,9 +136,13 @@ class TarSink(ArchiveFile):
 
     def finish(self) -> list[Written]:
         """See `Sink.finish`."""
+        return self.finish_with()
+
+    def finish_with(self, check: Check | None = None, done: Done | None = None) -> list[Written]:
+        """Do so with what `Transaction.commit` is to call."""
         self._release()
         self._writer.close()
-        return super().finish()
+        return self._commit(check, done)
 
     def _release(self) -> None:
         if self._held:
@@ -128,10 +159,15 @@ class NpzSink(ArchiveFile):
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         super().__init__(path, options)
-        self._archive = npy.ArchiveWriter(self._files.open(path))
+        self._to = path
         self._arrays: dict[str, Any] = {}
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def __enter__(self) -> Self:
+        self._archive = npy.ArchiveWriter(self._files.open(self._to))
+        self._beside = self._files.open(self._sidecar) if self._sidecar else None
+        return self
+
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         self._is_empty = False
         for frame in sample.frames:
@@ -144,10 +180,10 @@ class NpzSink(ArchiveFile):
     def finish(self) -> list[Written]:
         """See `Sink.finish`."""
         self._archive.close()
-        if self._sidecar:
+        if self._beside:
             record = {"featcli": __version__, "arrays": self._arrays}
-            self._files.open(self._sidecar).write(records.dumps(record, indent=1))
-        return super().finish()
+            self._beside.write(records.dumps(record, indent=1))
+        return self._commit(None, None)
 
     def __exit__(self, *reason: Any) -> None:
         self._archive.abandon()

@@ -1,22 +1,25 @@
-"""Files that appear complete under their final names, or not at all."""
+"""Files that appear complete under their final names, or not at all, and replace nobody's."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import re
 import signal
+import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
-from featcli.errors import DiskFull, WriteError
+from featcli.errors import OutputExists, WriteError, as_write_error, write_error
+from featcli.io.locks import folder_lock
+from featcli.io.private import PrivateFolder, is_free
 
 _LARGE = 1 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+# What os.link says where a drive has no second names for a file.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class _Sync:
@@ -41,77 +44,7 @@ class _Sync:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes from seeing, or making, half of a set of files in a folder.
-
-    Where there are no such locks (Windows, some network drives) it does nothing.
-    """
-    try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-_PART = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}\.part", re.DOTALL)
-
-
-def _temporary(path: Path) -> Path:
-    """Name the file that will be `path`; the number tells whose it is."""
-    return path.with_name(f".{path.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.part")
-
-
-def sweep(folder: Path, process: int | None = None) -> None:
-    """Remove what a process that was killed has left half-written in a folder.
-
-    Of one `process`, which has ended; else of all that have.
-    """
-    with contextlib.suppress(OSError), os.scandir(folder) as scan:
-        for entry in scan:
-            found = _PART.fullmatch(entry.name)
-            if found and (_is_left(entry.path) if process is None else int(found[1]) == process):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)  # noqa: PTH108
-
-
-def sweep_below(folder: Path) -> None:
-    """Do so in a folder and all below it."""
-    for name, _, _ in os.walk(folder):
-        sweep(Path(name))
-
-
-def _is_left(path: str) -> bool:
-    """Say whether nobody holds a temporary file any more."""
-    try:
-        import fcntl
-
-        with open(path, "rb") as stream:  # noqa: PTH123
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return True  # where files have no locks, one that is open cannot be removed
-    except OSError:
-        return False
-    return True
-
-
-def _hold(stream: BinaryIO) -> None:
-    """Mark a temporary file as one that is being written."""
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
+def deferred_signals() -> Iterator[None]:
     """Let signals wait until what is begun here is finished, and then take their course.
 
     They are put off by handlers and not by a mask: of several threads another would get them.
@@ -135,16 +68,35 @@ def uninterrupted() -> Iterator[None]:
         signal.raise_signal(late)
 
 
+class _File(NamedTuple):
+    """A file on its way, and what was under its final name when it was begun."""
+
+    stream: BinaryIO
+    temporary: Path
+    path: Path
+    before: os.stat_result | None
+
+
 class Transaction:
-    """Several files that are written beside their final places and then moved there.
+    """Several files that are written where nobody looks, and then moved to their final places.
 
     `np.save` and Pillow leave half a file under the final name when the disk is full; here the
     final names appear in `commit`, in the order of `open`, after every byte has been flushed.
-    Leaving the `with` block without a commit removes whatever was begun.
+    Leaving the `with` block without a commit removes whatever was begun. What was under a final
+    name when its file was begun is replaced; whoever begins it has seen to it that it may be. What
+    has come there since, or was changed, is refused.
+
+    Parameters
+    ----------
+    room : PrivateFolder, optional
+        Where unfinished files are; by default beside each file's final place.
     """
 
-    def __init__(self) -> None:
-        self._files: list[tuple[BinaryIO, Path, Path]] = []
+    def __init__(self, room: PrivateFolder | None = None) -> None:
+        self._room = room
+        self._rooms: dict[Path, PrivateFolder] = {}
+        self._files: list[_File] = []
+        self._placed: list[Path] = []
         self._syncing: dict[int, _Sync] = {}
         self._begun: Path | None = None
 
@@ -153,17 +105,39 @@ class Transaction:
 
     def open(self, path: Path) -> BinaryIO:
         """Begin the file that will be `path`; creates its folders."""
-        temporary = _temporary(path)
         with as_write_error(path):
+            before = _present(path)
             if path.exists() and not path.is_file():
                 raise WriteError(f"{path} is not a regular file")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            room = self._room_for(path.parent)
+            temporary = room.temporary()
             self._begun = temporary  # a signal may come before the file is among the others
             stream = temporary.open("xb+")
-            _hold(stream)
-        self._files.append((stream, temporary, path))
+            is_free(stream.fileno())  # held: it is being written
+            if before and stat.S_ISREG(before.st_mode):
+                os.chmod(stream.fileno(), before.st_mode & 0o777)  # noqa: PTH101
+        self._files.append(_File(stream, temporary, path, before))
         self._begun = None
         return stream
+
+    def _room_for(self, folder: Path) -> PrivateFolder:
+        """Return where an unfinished file is: on the same drive as its final place."""
+        if folder not in self._rooms:
+            folder.mkdir(parents=True, exist_ok=True)
+            room = self._room
+            if room is None or not _same_drive(room.folder, folder):
+                room = PrivateFolder(folder)
+                room.remove_partial()
+            self._rooms[folder] = room
+        self._rooms[folder].make()
+        return self._rooms[folder]
+
+    def states(self) -> dict[str, dict[str, int]]:
+        """Return what `records.state_of` will say of each file, by its name."""
+        found = {file.path.name: os.stat(file.temporary) for file in self._files}  # noqa: PTH116
+        return {
+            name: {"size": one.st_size, "mtime_ns": one.st_mtime_ns} for name, one in found.items()
+        }
 
     def hasten(self, stream: BinaryIO) -> None:
         """Begin to bring a large finished file to the disk while others are still written."""
@@ -171,36 +145,57 @@ class Transaction:
         if stream.tell() >= _LARGE:
             self._syncing[stream.fileno()] = _Sync(stream.fileno())
 
-    def commit(self, check: Callable[[], object] | None = None) -> None:
+    def commit(
+        self,
+        check: Callable[[], Collection[Path] | None] | None = None,
+        done: Callable[[], object] | None = None,
+    ) -> None:
         """Flush everything to the disk, then move every file to its final name.
 
-        `check` is called when nobody else can come between it and the moves; it may raise.
+        `check` is called when nobody else of featcli's can come between it and the moves; it may
+        raise, and returns what may be replaced in any case. `done` is called after them.
         """
         if not self._files:
             return
         self._flush()
-        with folder_lock(self._files[0][2].parent):
-            if check:
-                check()
+        with contextlib.ExitStack() as held:
+            for folder in sorted({file.path.parent for file in self._files}):
+                held.enter_context(folder_lock(folder))
+            own = (check() if check else None) or ()
             while self._files:
-                _, temporary, path = self._files[0]
-                with as_write_error(path):
-                    temporary.replace(path)
-                self._files.pop(0)
+                self._move(self._files[0], own)
+                self._files.pop(0).stream.close()  # held until then: nobody sweeps it away
+            self._placed.clear()
+            if done:
+                done()
+
+    def _move(self, file: _File, own: Collection[Path]) -> None:
+        with as_write_error(file.path):
+            if file.path in own and _present(file.path):
+                file.temporary.replace(file.path)
+                return
+            if file.before is None:
+                _place(file.temporary, file.path)
+                self._placed.append(file.path)
+                return
+            if not _is_same(_present(file.path), file.before):
+                raise OutputExists(f"{file.path} was changed meanwhile by another program: kept")
+            file.temporary.replace(file.path)
 
     def _flush(self) -> None:
         """Bring all files to the disk at once: it takes several nearly as fast as one."""
-        for stream, _, path in self._files[:-1]:
-            with as_write_error(path):
-                stream.flush()
-                if stream.fileno() not in self._syncing:
-                    self._syncing[stream.fileno()] = _Sync(stream.fileno())
-        for stream, _, path in reversed(self._files):
-            with as_write_error(path):
-                stream.flush()
-                sync = self._syncing.pop(stream.fileno(), None)
-                sync.finish() if sync else os.fsync(stream.fileno())
-                stream.close()
+        for file in self._files[:-1]:
+            with as_write_error(file.path):
+                file.stream.flush()
+                if file.stream.fileno() not in self._syncing:
+                    self._syncing[file.stream.fileno()] = _Sync(file.stream.fileno())
+        for file in reversed(self._files):
+            with as_write_error(file.path):
+                file.stream.flush()
+                sync = self._syncing.pop(file.stream.fileno(), None)
+                sync.finish() if sync else os.fsync(file.stream.fileno())
+                if os.name == "nt":  # where an open file cannot be moved
+                    file.stream.close()
 
     def __exit__(
         self,
@@ -212,34 +207,59 @@ class Transaction:
             with contextlib.suppress(OSError):
                 sync.finish()
         self._syncing.clear()
-        last = self._files[-1][2] if self._files else None
-        for stream, temporary, _ in self._files:
+        last = self._files[-1].path if self._files else None
+        for file in self._files:
             # A full disk makes even closing fail; the file goes away all the same.
             with contextlib.suppress(OSError):
-                stream.close()
+                file.stream.close()
+        begun = [self._begun] if self._begun else []
+        for path in (*(file.temporary for file in self._files), *begun, *self._placed):
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                path.unlink()  # of a set that has come only in part, what is there goes, too
         self._files.clear()
-        if self._begun:
-            with contextlib.suppress(OSError):
-                self._begun.unlink()
+        self._placed.clear()
+        for room in self._rooms.values():
+            if room is not self._room:
+                room.remove_if_empty()
         if isinstance(error, OSError) and last is not None:
             raise write_error(last, error) from error
 
 
-@contextlib.contextmanager
-def as_write_error(path: Path) -> Iterator[None]:
-    """Say of what the system refuses which file it was about."""
+def _present(path: Path) -> os.stat_result | None:
     try:
-        yield
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_same(found: os.stat_result | None, before: os.stat_result) -> bool:
+    return found is not None and (
+        (found.st_ino, found.st_size, found.st_mtime_ns)
+        == (before.st_ino, before.st_size, before.st_mtime_ns)
+    )
+
+
+def _same_drive(one: Path, other: Path) -> bool:
+    return one.stat().st_dev == other.stat().st_dev
+
+
+def _place(temporary: Path, path: Path) -> None:
+    """Give a file its final name, which nobody has; raises OutputExists, OSError."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise OutputExists(
+            f"{path} exists already and is not featcli's own: it came there meanwhile"
+        ) from None
     except OSError as error:
-        raise write_error(path, error) from error
-
-
-def write_error(path: Path, error: OSError) -> WriteError:
-    """Say which file could not be written and why."""
-    kind = DiskFull if error.errno in _FULL else WriteError
-    return kind(f"cannot write {path}: {error.strerror or error}")
+        if error.errno not in _NO_LINKS:
+            raise
+        # Drives without links (FAT): between this look and the move lies a moment.
+        if _present(path):
+            raise OutputExists(f"{path} exists already: it came there meanwhile") from None
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def flushed_state(stream: BinaryIO) -> dict[str, int]:

@@ -86,9 +86,11 @@ def write(path: str | os.PathLike[str], frame: Frame | npt.ArrayLike) -> None:
     if isinstance(path, Frame) or isinstance(frame, (str, os.PathLike)):
         raise TypeError("write takes the path first, then the frame: write('edges.npy', frame)")
     whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
-    with file_sink(Path(path)) as sink:
+    sink = file_sink(Path(path))
+    sink.check()
+    with sink:
         state = records.digest_of((whole,))
-        if not sink.settled([Heading(whole.source, whole.part, whole.history)], state):
+        if not sink.existing_results([Heading(whole.source, whole.part, whole.history)], state):
             sink.write(Sample(whole.source, (whole,)), state)
             sink.finish()
 

@@ -1,159 +1,199 @@
-"""Files that are there while something is going on, and are left behind only by who is killed.
+"""Locks that end with their process, however that ends, and waits that end, too.
 
-What counts is the lock on such a file, which ends with its process, however that ends; not that
-the file is there.
+Where there are no such locks (Windows, some network drives) every run takes itself for the only
+one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
-from featcli.errors import FeatError
-from featcli.io.atomic import as_write_error
+from featcli.errors import InUse, as_write_error
+from featcli.io.private import PrivateFolder, is_free
+
+PATIENCE, LIMIT = 1.0, 10.0  # seconds until a wait is told of, and until it ends
+_STEP = 0.02
+_LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "overlay", "f2fs", "zfs", "apfs"}
 
 
-class Presence:
-    """Says to others that a run is going on; several may be at once.
+def _say(text: str) -> None:
+    sys.stderr.write(f"featcli: {text}\n")
 
-    Where there are no locks (Windows, some network drives) every run takes itself for the only
-    one.
+
+class Waiting:
+    """A wait for another program: after a second it is told of, after ten it ends.
 
     Parameters
     ----------
-    path : Path
-        Of the file.
-    target : Path
-        For people: what the runs write.
+    what : Path
+        What is waited for.
+    holder : callable
+        Names the other program, after "held by", as far as that can be known.
     """
 
-    def __init__(self, path: Path, target: Path) -> None:
-        self._path, self._target = path, target
-        self._descriptor = -1
-        self._made: list[Path] = []
+    def __init__(self, what: Path, holder: Callable[[], str]) -> None:
+        self._what, self._holder = what, holder
+        self._began = time.monotonic()
+        self._is_told = False
 
-    def enter(self) -> bool:
-        """Begin; return whether a run before was killed, and no other is going on."""
-        while True:
-            was_there = self._opened()
-            is_alone = self.is_alone()
-            self.share()
-            if self._is_current():
-                return is_alone and was_there
-            os.close(self._descriptor)  # the last run took the file away meanwhile
-
-    def _opened(self) -> bool:
-        """Open the file; return whether it was there. Folders that are made here are remembered."""
-        folders = (self._path.parent, *self._path.parent.parents)
-        self._made += [folder for folder in folders if not folder.exists()]
-        was_there = self._path.exists()
-        with as_write_error(self._target):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        return was_there
-
-    def _is_current(self) -> bool:
-        try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
-        except OSError:
-            return False
-
-    def is_alone(self) -> bool:
-        """Say whether no other run is going on; then none can begin until `share` or `leave`."""
-        return _lock(self._descriptor, "LOCK_EX", "LOCK_NB")
-
-    def share(self) -> None:
-        """Let other runs begin."""
-        _lock(self._descriptor, "LOCK_SH")
-
-    def leave(self) -> None:
-        """End; the last one takes the file away, and the folders if nothing came into them."""
-        if self._descriptor < 0:
-            return
-        if self.is_alone():
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-        os.close(self._descriptor)
-        self._descriptor = -1
-        with contextlib.suppress(OSError):
-            for folder in self._made:
-                folder.rmdir()
-        self._made.clear()
+    def step(self) -> None:
+        """Wait a little; raises InUse when it has lasted too long."""
+        seconds = time.monotonic() - self._began
+        if seconds >= LIMIT:
+            raise InUse(
+                f"{self._what} is held by {self._holder()}, and was not let go within "
+                f"{LIMIT:.0f} seconds: end that program, or let it go on"
+            )
+        if seconds >= PATIENCE and not self._is_told:
+            self._is_told = True
+            _say(f"waiting for {self._what}, which is held by {self._holder()}")
+        time.sleep(_STEP)
 
 
-class Claim(Presence):
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Keep other processes from seeing, or making, half of a set of files in a folder.
+
+    Raises
+    ------
+    InUse
+        Another program holds the folder, and does not let go of it.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        waiting = Waiting(folder, lambda: _named(holder_of(descriptor)))
+        while not is_free(descriptor):
+            waiting.step()
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class ExclusiveLock:
     """Says to others that a run has something to itself.
 
-    The file names the run's process.
+    Parameters
+    ----------
+    room : PrivateFolder
+        Where the lock's file is.
+    name : str
+        Of the file.
+    target : Path
+        For people: what the run writes.
     """
 
-    def enter(self) -> bool:
-        """Begin; return whether a run before was killed. Raises FeatError if one is going on."""
-        while True:
-            was_there = self._opened()
-            if not self.is_alone():
-                holder = self.holder
-                os.close(self._descriptor)
-                self._descriptor = -1
-                raise InUse(self._target, holder)
-            if self._is_current():
-                self._sign()
-                return was_there
-            os.close(self._descriptor)
+    def __init__(self, room: PrivateFolder, name: str, target: Path) -> None:
+        self._room, self._name, self._target = room, f"{name}.lock", target
+        self._descriptor = -1
 
-    def _sign(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk; the lock is what counts
-            os.truncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+    def enter(self) -> None:
+        """Take it.
 
-    @property
-    def holder(self) -> int | None:
-        """The process that has it."""
+        Raises
+        ------
+        InUse
+            Another run has it; `self.holder` is its process, if that is known.
+        """
+        self.holder: int | None = None
+        with as_write_error(self._target):
+            while self._descriptor < 0:
+                self._try()
+
+    def _try(self) -> None:
+        self._room.make()
         try:
-            return int(os.pread(self._descriptor, 32, 0))
-        except (OSError, ValueError):
-            return None
-
-
-class InUse(FeatError):
-    """Another run is writing what this one wants to write."""
-
-    def __init__(self, target: Path, holder: int | None) -> None:
-        by = f" (process {holder})" if holder else ""
-        super().__init__(f"another featcli{by} is writing {target}: wait until it has ended")
-        self._holder = holder
-
-    @property
-    def is_of_this_job(self) -> bool:
-        """Whether the other one was started by the same line of a shell, as parts of a pipe are."""
+            descriptor = self._room.open(self._name, os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:
+            return  # the folder was taken away meanwhile: once more
+        if not is_free(descriptor):
+            self.holder = holder_of(descriptor)
+            os.close(descriptor)
+            by = f" (process {self.holder})" if self.holder else ""
+            raise InUse(f"another featcli{by} is writing {self._target}: wait until it has ended")
         try:
-            return bool(self._holder) and os.getpgid(self._holder or 0) == os.getpgrp()
-        except (OSError, AttributeError):
-            return False
+            is_current = os.path.samestat(
+                os.fstat(descriptor),
+                os.stat(self._room.file(self._name)),  # noqa: PTH116
+            )
+        except OSError:
+            is_current = False
+        if is_current:
+            self._descriptor = descriptor
+        else:
+            os.close(descriptor)  # the last run took the file away meanwhile
+
+    def leave(self, remove: bool = True) -> None:
+        """Let go of it, and take its file away."""
+        if self._descriptor < 0:
+            return
+        if remove:
+            with contextlib.suppress(OSError):
+                (self._room.path / self._name).unlink()
+        os.close(self._descriptor)
+        self._descriptor = -1
+        if remove:
+            self._room.remove_if_empty()
 
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Be the only run that writes a file; raises FeatError if another one does."""
-    claim = Claim(path.with_name(f".{path.name}.lock"), path)
-    claim.enter()
+    """Be the only run that writes a file; raises InUse if another one does."""
+    lock = ExclusiveLock(PrivateFolder(path.parent), path.name, path)
+    lock.enter()
     try:
         yield
     finally:
-        claim.leave()
+        lock.leave()
 
 
-def _lock(descriptor: int, *kinds: str) -> bool:
+def holder_of(descriptor: int) -> int | None:
+    """Return the process that holds the lock of an open file, where the system says so (Linux)."""
+    inode = f":{os.fstat(descriptor).st_ino}"
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/locks").read_text("ascii").splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].endswith(inode):
+                return int(fields[4])
+    return None
+
+
+def _named(process: int | None) -> str:
+    if process is None:
+        return "another program"
+    with contextlib.suppress(OSError):
+        name = Path(f"/proc/{process}/comm").read_text("utf-8", "replace").strip()
+        return f"process {process} ({name})"
+    return f"process {process}"
+
+
+def is_of_this_job(process: int | None) -> bool:
+    """Say whether a process was started by the same line of a shell, as parts of a pipe are."""
     try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, sum(getattr(fcntl, kind) for kind in kinds))
-    except BlockingIOError:
+        return process is None or os.getpgid(process) == os.getpgrp()
+    except (OSError, AttributeError):
         return False
-    except OSError:
-        return True  # a drive without locks
-    return True
+
+
+@cache
+def is_local(folder: Path) -> bool:
+    """Say whether a folder is known to be on a drive of this machine (Linux)."""
+    try:
+        number = folder.stat().st_dev
+        device = f"{os.major(number)}:{os.minor(number)}"
+        for line in Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines():
+            first, _, rest = line.partition(" - ")
+            if first.split()[2] == device:
+                return rest.split()[0] in _LOCAL
+    except (OSError, IndexError):
+        pass
+    return False

@@ -73,6 +73,15 @@ class ReadOptions:
             changed["decode"] = "fast"
         return (Step.of("read", **changed),) if changed else ()
 
+    def words(self) -> str:
+        """Write what is not by the defaults as options; what a model decides is none."""
+        given = {"--background": self.background, "--frames": self.frames, "--layout": self.layout}
+        usual = ReadOptions()
+        chosen = [f"{name} {value}" for name, value in given.items()
+                  if value != getattr(usual, name[2:])]  # fmt: skip
+        flags = ["--unit"] if self.unit else []
+        return " ".join([*flags, *chosen, *(["--decode fast"] if self.fast else [])])
+
 
 def check_pixels(rows: int, cols: int, limit: int) -> None:
     """Raise ReadError for a picture of more than `limit` pixels."""

@@ -13,6 +13,7 @@ from featcli.errors import UsageError
 from featcli.io.naming import Heading, stem
 from featcli.io.patterns import is_pattern
 from featcli.io.placing import BareSink, FilesSink, Places
+from featcli.io.private import PrivateFolder
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 
 FILES = (".npy", ".npz", ".png", ".tar")
@@ -132,9 +133,7 @@ def open_sink(spec: OutputSpec, stdout: BinaryIO) -> Sink:
     if spec.kind is Kind.STREAM:
         return pipe_sink(stdout, spec.format, spec.writing)
     if spec.kind in (Kind.HERE, Kind.FOLDER):
-        check_folder(spec.path)
         return folder_sink(spec.path, spec.writing, flat=spec.kind is Kind.HERE)
-    check_folder(spec.path.parent)
     return file_sink(spec.path, spec.writing)
 
 
@@ -162,9 +161,11 @@ class InFolder:
         return Places(self.folder / f"{base}.npy", self.folder / f"{base}.png", sidecar)
 
 
-def folder_sink(folder: Path, options: WriteOptions, flat: bool = False) -> Sink:
+def folder_sink(
+    folder: Path, options: WriteOptions, flat: bool = False, room: PrivateFolder | None = None
+) -> FilesSink:
     """Put every result into files of its own; `flat` drops the folders of the keys."""
-    return FilesSink(InFolder(folder, options.sidecar, flat), options)
+    return FilesSink(InFolder(folder, options.sidecar, flat), options, folder, room)
 
 
 def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
@@ -180,24 +181,4 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     is_array = kind == ".npy"
     sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
     found = Places(path, None, sidecar) if is_array else Places(None, path, None)
-    return OnlyOne(FilesSink(lambda _: found, options), str(path))
-
-
-def rehearsal_sink(path: Path, options: WriteOptions) -> Sink:
-    """Return what says whether one file may be written, and begins nothing; raises UsageError."""
-    if path.suffix.lower() not in (".tar", ".npz"):
-        return file_sink(path, options)
-    from featcli.io.archives import ArchiveFile
-
-    return ArchiveFile(path, options)
-
-
-def check_folder(folder: Path, option: str = "-o") -> None:
-    """Refuse, before any work, a folder that cannot be written to, which an option names."""
-    nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
-    if not nearest.is_dir():
-        raise UsageError(f"{option} {folder}: {nearest} is a file, not a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(
-            f"no permission to write to {nearest.absolute()}: choose a folder by {option}"
-        )
+    return OnlyOne(FilesSink(lambda _: found, options, path.parent), str(path))

@@ -6,7 +6,6 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -17,9 +16,19 @@ from featcli import npy
 from featcli.errors import OutputExists, ReadError, UsageError
 from featcli.frame import Frame, Sample
 from featcli.io import records
-from featcli.io.atomic import Transaction, flushed_state, folder_lock, sweep
+from featcli.io.atomic import Transaction, flushed_state
+from featcli.io.locks import folder_lock
 from featcli.io.naming import Heading
-from featcli.io.sinks import Memory, Sink, State, WriteOptions, Written
+from featcli.io.private import PrivateFolder
+from featcli.io.sinks import (
+    NO_PRIOR,
+    Prior,
+    Sink,
+    State,
+    WriteOptions,
+    Written,
+    check_folder,
+)
 
 RECIPE = "featcli-recipe"
 
@@ -45,57 +54,80 @@ class Places(NamedTuple):
 
 
 class FilesSink(Sink):
-    """Array, picture and sidecar of every result, each set in one transaction."""
+    """Array, picture and sidecar of every result, each set in one transaction.
 
-    def __init__(self, places: Callable[[Heading], Places], options: WriteOptions) -> None:
+    Parameters
+    ----------
+    places : callable
+        `places(heading)` gives the files of a result.
+    options : WriteOptions
+    folder : Path
+        In which all of them are.
+    room : PrivateFolder, optional
+        Where unfinished files are; by default beside each result.
+    """
+
+    def __init__(
+        self,
+        places: Callable[[Heading], Places],
+        options: WriteOptions,
+        folder: Path,
+        room: PrivateFolder | None = None,
+    ) -> None:
         self.places = places
-        self._options = options
+        self._options, self._folder, self._room = options, folder, room
         self._taken: set[int] = set()
         self._inputs: set[int] = set()
-        self._memory = Memory()
 
     def for_worker(self) -> Sink:
         """See `Sink.for_worker`: every set of files stands for itself."""
         return self
 
-    def remember(self, memory: Memory) -> None:
-        """See `Sink.remember`."""
-        self._memory = memory
+    def check(self) -> None:
+        """See `Sink.check`."""
+        check_folder(self._folder)
 
-    def clear(self, heading: Heading, process: int) -> None:
-        """See `Sink.clear`."""
-        sweep(self.places(heading).main.parent, process)
+    def paths(self, heading: Heading) -> list[Path]:
+        """See `Sink.paths`."""
+        return [path for path in self.places(heading) if path]
+
+    def remove_partial(self, process: int) -> None:
+        """See `Sink.remove_partial`."""
+        if self._room:
+            self._room.remove_partial(process)
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`; an array's sidecar belongs to it."""
         files = (path, path.with_suffix(".json")) if path.suffix == ".npy" else (path,)
         self._inputs.update(_identity(file) for file in files)
 
-    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`."""
         wanted: set[Path] = set()
-        for heading, memory in zip_longest(headings, memories, fillvalue=Memory()):
-            assert isinstance(heading, Heading)
-            assert isinstance(memory, Memory)
+        for number, heading in enumerate(headings):
+            prior = priors[number] if number < len(priors) else NO_PRIOR
             places = self.places(heading)
             if places.main in wanted:
                 raise UsageError(_two_inputs(places.main))
             wanted.add(places.main)
-            self._memory = memory
-            self._check_own(places, heading)
+            self._check_own(places, heading, prior)
 
-    def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
-        """See `Sink.settled`."""
-        found = [self._settled_one(heading, state) for heading in headings]
+    def existing_results(
+        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
+    ) -> list[Written] | None:
+        """See `Sink.existing_results`."""
+        found = [self._existing(heading, state, prior) for heading in headings]
         done = [one for one in found if one]
         return done if done and len(done) == len(found) else None
 
-    def _settled_one(self, heading: Heading, state: State) -> Written | None:
+    def _existing(self, heading: Heading, state: State, prior: Prior) -> Written | None:
         places = self.places(heading)
         self._take(places.main)
-        present, record = self._check_own(places, heading)
+        present, record = self._check_own(places, heading, prior)
         wanted = 3 - places.count(None)
-        if len(present) < wanted or not self._is_same(record, heading, state):
+        if self._options.overwrite or len(present) < wanted:
+            return None
+        if not self._is_same(record, heading, state):
             return None
         if places.sidecar and not all(_has_state(p, record, "outputs") for p in places.data):
             return None
@@ -103,12 +135,16 @@ class FilesSink(Sink):
         files = tuple(map(str, places.data))
         return Written(str(places.main), "unchanged", files, record, states=states)
 
-    def _check_own(self, places: Places, heading: Heading) -> tuple[list[Path], dict[str, Any]]:
+    def _check_own(
+        self, places: Places, heading: Heading, prior: Prior
+    ) -> tuple[list[Path], dict[str, Any]]:
         """Return what is there of a result, and its record; refuse what is not featcli's own."""
         with folder_lock(places.main.parent):
-            return self._check_present(places, heading)
+            return self._check_present(places, heading, prior)
 
-    def _check_present(self, places: Places, heading: Heading) -> tuple[list[Path], dict[str, Any]]:
+    def _check_present(
+        self, places: Places, heading: Heading, prior: Prior
+    ) -> tuple[list[Path], dict[str, Any]]:
         wanted = [path for path in (*places.data, places.sidecar) if path]
         present = [path for path in wanted if os.path.lexists(path)]
         for path in present:
@@ -116,22 +152,17 @@ class FilesSink(Sink):
                 raise UsageError(f"{path} is an input, too: choose another output")
         if not present or self._options.overwrite:
             return [], {}
-        record = _record_at(places)
-        foreign = [
-            path for path in present if not (_is_own(path, record, places) or self._remembers(path))
-        ]
-        if foreign:
-            raise OutputExists(
-                f"{foreign[0]} exists already and is not featcli's own, unmodified: "
-                "--overwrite replaces it"
-            )
-        if not all(map(self._remembers, present)):
+        record, known = _record_at(places), prior.own_states()
+        remembered = [path for path in present if _is_known(path, known)]
+        for path in present:
+            if path not in remembered and not _is_own(path, record, places):
+                raise OutputExists(
+                    f"{path} exists already and is not featcli's own, unmodified: "
+                    "--overwrite replaces it"
+                )
+        if len(remembered) < len(present):
             _refuse_another_source(places.main, record, heading)
         return present, record
-
-    def _remembers(self, path: Path) -> bool:
-        known = self._memory.known.get(str(path), ())
-        return bool(known) and path.is_file() and records.state_of(path) in known
 
     def _take(self, path: Path) -> None:
         """Remember names by their hash: a million of them fit into memory."""
@@ -149,20 +180,27 @@ class FilesSink(Sink):
             and records.is_same_version(record.get("featcli"))
         )
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
-        with Transaction() as files:
+        with Transaction(self._room) as files:
             written = [self._write_one(files, frame, state) for frame in sample.frames]
-            if self._memory.intend and not self._options.sidecar:
-                self._memory.intend({k: v for one in written for k, v in one.states.items()})
-            files.commit(lambda: self._check_again(sample))
+            states = {path: one for result in written for path, one in result.states.items()}
+
+            def check() -> list[Path]:
+                """Another process may have written here since `existing_results` looked."""
+                own = self._check_again(sample, prior)
+                prior.intend(state, states)
+                return own
+
+            files.commit(check, prior.done)
         return written
 
-    def _check_again(self, sample: Sample) -> None:
-        """Another process may have written here since `settled` looked."""
+    def _check_again(self, sample: Sample, prior: Prior) -> list[Path]:
+        own: list[Path] = []
         for frame in sample.frames:
             heading = Heading(frame.source, frame.part, frame.history)
-            self._check_present(self.places(heading), heading)
+            own += self._check_present(self.places(heading), heading, prior)[0]
+        return own
 
     def _write_one(self, files: Transaction, frame: Frame, state: State) -> Written:
         places = self.places(Heading(frame.source, frame.part, frame.history))
@@ -195,11 +233,17 @@ def _refuse_another_source(path: Path, record: dict[str, Any], heading: Heading)
     source = record.get("source")
     known = source.get("file") if isinstance(source, dict) else None
     file = heading.source.file
-    if isinstance(known, str) and os.path.realpath(known) != os.path.realpath(file):
+    if isinstance(known, str) and not records.is_same_or_gone(known, file):
         raise OutputExists(
             f"{path} was made from {known}, not from {file}: "
             "choose another output, or --overwrite replaces it"
         )
+
+
+def _is_known(path: Path, known: Mapping[str, Sequence[State]]) -> bool:
+    """Say whether a file is in one of the states that are remembered of it."""
+    states = known.get(str(path), ())
+    return bool(states) and path.is_file() and records.state_of(path) in states
 
 
 def _identity(path: Path) -> int:
@@ -312,7 +356,7 @@ class BareSink(Sink):
         self._format = format
         self._options = options
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         (frame,) = sample.frames
         notes: tuple[str, ...] = ()

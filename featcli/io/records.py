@@ -188,6 +188,16 @@ def is_same_input(known: Any, now: Mapping[str, Any]) -> bool:
     return {name: value for name, value in known.items() if name != "sha256"} == dict(now)
 
 
+def is_same_or_gone(known: str, now: str) -> bool:
+    """Say whether two paths are one file, or nothing is at the first any more."""
+    if known == now:
+        return True
+    try:
+        return os.path.samefile(known, now)  # noqa: PTH121
+    except (OSError, ValueError):
+        return not os.path.exists(known)  # noqa: PTH110
+
+
 def is_same_version(version: Any) -> bool:
     """Say whether results of that version may be kept: it has this one's major number."""
     return str(version).partition(".")[0] == __version__.partition(".")[0]

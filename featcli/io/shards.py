@@ -6,21 +6,40 @@ size, between two images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from featcli.errors import FeatError
 from featcli.frame import Sample
-from featcli.io import records
 from featcli.io.archives import TarSink
 from featcli.io.options import ReadOptions
 from featcli.io.patterns import Pattern
-from featcli.io.sinks import Sink, State, WriteOptions, Written
+from featcli.io.private import PrivateFolder
+from featcli.io.sinks import (
+    NO_PRIOR,
+    Prior,
+    Sink,
+    State,
+    WriteOptions,
+    Written,
+    check_folder,
+)
 from featcli.io.stream import read_tar
 
-Completed = Callable[[Path, State], None]
+
+class Follower(Protocol):
+    """Whoever remembers which image is in which shard."""
+
+    def begin(self) -> None:
+        """Say by `ShardSink.start` where to begin; asked before anything is written."""
+
+    def intend(self, number: int, states: dict[str, Any]) -> Collection[Path]:
+        """Hear that a shard is about to appear; return it if it may be replaced."""
+
+    def appeared(self, number: int, states: dict[str, Any]) -> None:
+        """Hear that it is there."""
 
 
 class ShardSink(Sink):
@@ -31,8 +50,9 @@ class ShardSink(Sink):
     pattern : Pattern
     size : int
         Bytes after which a shard is complete.
-    completed : callable
-        `completed(path, state)` hears of every shard that has appeared.
+    room : PrivateFolder
+        Where unfinished shards are.
+    follower : Follower
 
     Attributes
     ----------
@@ -40,50 +60,72 @@ class ShardSink(Sink):
         Of the shard that is being written, and of the last image in it.
     """
 
-    def __init__(self, pattern: Pattern, size: int, completed: Completed) -> None:
-        self._pattern, self._size, self._completed = pattern, size, completed
+    def __init__(
+        self, pattern: Pattern, size: int, room: PrivateFolder, follower: Follower
+    ) -> None:
+        self._pattern, self._size, self._room = pattern, size, room
+        self._follower = follower
         self._current: TarSink | None = None
+        self._is_begun = False
         self.number = 0
         self.place = -1
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def check(self) -> None:
+        """See `Sink.check`."""
+        check_folder(self._pattern.folder)
+
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
+        if not self._is_begun:
+            self._follower.begin()
         current = self._current
         if current and current.last == sample.source:
             name = sample.source.file or sample.source.key
             raise FeatError(f"{name}: parts of one image that come one by one fit into no shards")
         if current and current.size >= self._size:
-            self.complete()
-        self._opened().write(sample, state)
-        self.place += 1
+            self._complete()
+        self._put(sample)
         return []
 
-    def _opened(self) -> TarSink:
-        if self._current is None:
-            path = self._pattern.path(self.number)
-            self._current = TarSink(path, WriteOptions(overwrite=True))
-        return self._current
-
-    def complete(self) -> None:
-        """Let the shard appear that is being written; the next one follows."""
-        current, self._current = self._current, None
-        if current is None:
-            return
-        with current:
-            current.finish()
-        path = self._pattern.path(self.number)
-        self.number, self.place = self.number + 1, -1
-        self._completed(path, records.state_of(path))
-
-    def begin(self, number: int, kept: int) -> None:
+    def start(self, number: int, kept: int) -> None:
         """Begin with this shard, of which the first `kept` samples stay."""
+        self._is_begun = True
         self.number = number
         if not kept:
             return
         with self._pattern.path(number).open("rb") as stream:
             for sample in islice(read_tar(stream, ReadOptions()), kept):
-                self._opened().write(sample, {})
-                self.place += 1
+                self._put(sample)
+
+    def _put(self, sample: Sample) -> None:
+        if self._current is None:
+            path = self._pattern.path(self.number)
+            tar = TarSink(path, WriteOptions(overwrite=True), room=self._room)
+            self._current = tar.__enter__()
+        self._current.write(sample, {})
+        self.place += 1
+
+    def finish(self) -> list[Written]:
+        """See `Sink.finish`."""
+        self._complete()
+        return []
+
+    def _complete(self) -> None:
+        """Let the shard appear that is being written; the next one follows."""
+        current, self._current = self._current, None
+        if current is None:
+            return
+        number, states = self.number, dict[str, Any]()
+
+        def intend() -> Collection[Path]:
+            states.update(current.states())
+            return self._follower.intend(number, states)
+
+        try:
+            current.finish_with(intend, lambda: self._follower.appeared(number, states))
+        finally:
+            current.__exit__(None, None, None)
+        self.number, self.place = number + 1, -1
 
     def __exit__(self, *reason: Any) -> None:
         if self._current:

@@ -1,13 +1,15 @@
 """What a place for results is.
 
-Every sink is a context. `settled` says, before any work, whether a result is there already, and
-refuses to touch what is not featcli's own; `write` takes a sample; `finish` completes what only
-appears at the end. Leaving the context after an error takes everything unfinished away.
+Every sink is a context. `check` refuses, before any work, what is not featcli's own;
+`existing_results` says whether a result is there already; `write` takes a sample; `finish`
+completes what only appears at the end. Leaving the context after an error takes everything
+unfinished away. `tests/sinks.py` has the laws that every sink keeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
@@ -80,41 +82,63 @@ class Written(NamedTuple):
     data: Array | None = None
 
 
-class Memory(NamedTuple):
-    """What a manifest knows of the results of one input.
+class Prior(Protocol):
+    """What is remembered of the earlier results of one input."""
 
-    Attributes
-    ----------
-    known : mapping of str to list of State
-        Files that featcli wrote, each with the states in which they are its own.
-    intend : callable, optional
-        Notes the files, with their states, that are about to appear.
-    """
+    def own_states(self) -> Mapping[str, Sequence[State]]:
+        """Return the files that featcli wrote, each with the states in which they are its own."""
+        return {}
 
-    known: Mapping[str, Sequence[State]] = {}
-    intend: Callable[[Mapping[str, State]], None] | None = None
+    def intend(self, state: State, outputs: Mapping[str, State]) -> None:
+        """Note which files, in which states, are about to appear."""
+
+    def done(self) -> None:
+        """Note that all of them are there."""
+
+
+class NoPrior:
+    """Nothing is remembered."""
+
+    def own_states(self) -> Mapping[str, Sequence[State]]:
+        """See `Prior.own_states`."""
+        return {}
+
+    def intend(self, state: State, outputs: Mapping[str, State]) -> None:
+        """See `Prior.intend`."""
+
+    def done(self) -> None:
+        """See `Prior.done`."""
+
+
+NO_PRIOR = NoPrior()
 
 
 class Sink:
     """A place for results; the base keeps nothing."""
 
+    def check(self) -> None:
+        """Refuse, before any work and without beginning any, what is not featcli's own."""
+
+    def paths(self, heading: Heading) -> list[Path]:
+        """Return the files that a result would have of its own."""
+        return []
+
     def protect(self, path: Path) -> None:
         """Never replace this file, whatever is allowed: it is an input."""
 
-    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """Check, from names alone, that all these results can be written; raises UsageError.
 
-        `memories` says, result by result, what a manifest knows of it.
+        `priors` says, result by result, what is remembered of it.
         """
 
     def for_worker(self) -> Sink | None:
         """Return what a worker may write to by itself; None if all must come together here."""
         return None
 
-    def remember(self, memory: Memory) -> None:
-        """Hear what is known of the next input's results."""
-
-    def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
+    def existing_results(
+        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
+    ) -> list[Written] | None:
         """Return what is there already, all of it as wanted; None if there is work to do.
 
         Raises
@@ -124,18 +148,18 @@ class Sink:
         """
         return None
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """Take the results of one image; return those that are complete."""
         raise NotImplementedError
 
     def fail(self, sample: Sample) -> None:
         """Hear of an image that failed; only a stream has a place for it."""
 
-    def clear(self, heading: Heading, process: int) -> None:
-        """Take away what a worker that ended has left half-written of a result."""
+    def remove_partial(self, process: int) -> None:
+        """Remove what a worker that ended has left unfinished."""
 
     def finish(self) -> list[Written]:
-        """Complete what only appears at the end."""
+        """Complete what only appears at the end; not called if inputs are missing."""
         return []
 
     def __enter__(self) -> Self:
@@ -143,6 +167,17 @@ class Sink:
 
     def __exit__(self, *reason: Any) -> None:
         """Leave nothing unfinished behind."""
+
+
+def check_folder(folder: Path, option: str = "-o") -> None:
+    """Refuse, before any work, a folder that cannot be written to, which an option names."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
+    if not nearest.is_dir():
+        raise UsageError(f"{option} {folder}: {nearest} is a file, not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"no permission to write to {nearest.absolute()}: choose a folder by {option}"
+        )
 
 
 class OnlyOne(Sink):
@@ -153,14 +188,22 @@ class OnlyOne(Sink):
         self._name = name
         self._held: list[tuple[Sample, State]] = []
 
+    def check(self) -> None:
+        """See `Sink.check`."""
+        self._sink.check()
+
+    def paths(self, heading: Heading) -> list[Path]:
+        """See `Sink.paths`."""
+        return self._sink.paths(heading)
+
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
         self._sink.protect(path)
 
-    def preflight(self, headings: Sequence[Heading], memories: Sequence[Memory] = ()) -> None:
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`."""
         self._check(len(headings))
-        self._sink.preflight(headings, memories)
+        self._sink.preflight(headings, priors)
 
     def _check(self, count: int) -> None:
         if count > 1:
@@ -169,12 +212,14 @@ class OnlyOne(Sink):
                 "give a folder, .npz or .tar to -o"
             )
 
-    def settled(self, headings: Sequence[Heading], state: State) -> list[Written] | None:
-        """See `Sink.settled`."""
+    def existing_results(
+        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
+    ) -> list[Written] | None:
+        """See `Sink.existing_results`."""
         self._check(len(headings) + len(self._held))
-        return self._sink.settled(headings, state)
+        return self._sink.existing_results(headings, state)
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         self._held.append((sample, state))
         return []

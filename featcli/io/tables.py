@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,7 @@ from featcli.extras import extra
 from featcli.frame import Sample
 from featcli.io.columns import Columns, Row, describe, pack, spelled
 from featcli.io.naming import Heading
-from featcli.io.sinks import Sink, State, Written
+from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written, check_folder
 
 VECTOR = "features"
 _BLOCK_ROWS, _BLOCK_BYTES = 1024, 1 << 26  # of a row group in Parquet
@@ -84,18 +85,27 @@ class RowSink(Sink):
     ----------
     row : callable
         `row(sample)` gives the columns after the key: numbers, texts or vectors.
-    kind : str
-        The suffix of the table.
+    path : Path
+        Of the table; its suffix says the kind.
     """
 
-    def __init__(self, row: Callable[[Sample], Row], kind: str = "") -> None:
-        self._row, self._kind = row, kind
+    def __init__(self, row: Callable[[Sample], Row], path: Path = Path()) -> None:
+        self._row, self._path = row, path
+
+    def check(self) -> None:
+        """See `Sink.check`."""
+        check_folder(self._path.parent)
+
+    def protect(self, path: Path) -> None:
+        """See `Sink.protect`."""
+        if os.path.realpath(path) == os.path.realpath(self._path):
+            raise UsageError(f"{self._path} is an input, too: choose another output")
 
     def for_worker(self) -> Sink:
         """See `Sink.for_worker`."""
         return self
 
-    def preflight(self, headings: Sequence[Heading], memories: object = ()) -> None:
+    def preflight(self, headings: Sequence[Heading], priors: object = ()) -> None:
         """See `Sink.preflight`."""
         keys: set[str] = set()
         for heading in headings:
@@ -103,12 +113,12 @@ class RowSink(Sink):
                 raise UsageError(f"two inputs would be called {heading.source.key}: rename one")
             keys.add(heading.source.key)
 
-    def write(self, sample: Sample, state: State) -> list[Written]:
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         row = {"key": sample.source.key} | self._row(sample)
         labels = {name: list(found) for name, found in _labels(sample, row).items()}
         about = {"row": pack(row), "labels": labels, "columns": describe(row, labels)}
-        notes = tuple(_notes(row)) if self._kind == ".jsonl" else ()
+        notes = tuple(_notes(row)) if self._path.suffix.lower() == ".jsonl" else ()
         return [Written("", "written", about=about, notes=notes)]
 
 

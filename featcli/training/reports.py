@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.errors import OutputExists, UsageError
-from featcli.io.atomic import Transaction, uninterrupted
+from featcli.io.atomic import Transaction, deferred_signals
 from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
 from featcli.models.network import Network
@@ -53,7 +53,7 @@ def _line(epoch: Epoch) -> str:
 
 def write_history(path: Path, history: list[Epoch]) -> None:
     """Write a line of JSON for every epoch."""
-    with uninterrupted(), Transaction() as transaction:
+    with deferred_signals(), Transaction() as transaction:
         _put_history(transaction, path, history)
         transaction.commit()
 
@@ -69,7 +69,7 @@ def write_training(folder: Path, session: Session) -> None:
     scores = training.confusion(session.names)
     held = "validation" if len(training.held_out) else "the training images"
     title = f"{session.output.stem} on {held}: {scores.right:,} of {scores.count:,} right"
-    with uninterrupted(), Transaction() as transaction:
+    with deferred_signals(), Transaction() as transaction:
         _put_history(transaction, folder / HISTORY, training.history)
         save_png(draw_curves(training.history), transaction.open(folder / CURVES))
         if picture := _draw_filters(session):
@@ -80,7 +80,7 @@ def write_training(folder: Path, session: Session) -> None:
 
 def write_confusion(folder: Path, scores: Scores, title: str) -> None:
     """Write the confusion matrix as a table and as a picture."""
-    with uninterrupted(), Transaction() as transaction:
+    with deferred_signals(), Transaction() as transaction:
         _put_confusion(transaction, folder, scores, title)
         transaction.commit()
 

@@ -12,7 +12,7 @@ from featcli.datasets.gathering import Fit, gather
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.opening import open_source
 from featcli.errors import UsageError, WriteError
-from featcli.io.atomic import Transaction, uninterrupted
+from featcli.io.atomic import Transaction, deferred_signals
 from featcli.io.options import ReadOptions
 from featcli.models import files
 from featcli.models.learning import checkpoint
@@ -183,7 +183,7 @@ class Session:
         return f"{self.output} holds epoch {self._saved}"
 
     def _save(self, with_model: bool = True) -> None:
-        with uninterrupted(), Transaction() as transaction:
+        with deferred_signals(), Transaction() as transaction:
             if with_model:
                 self._write_model(transaction)
             stream = transaction.open(self.checkpoint)
@@ -197,7 +197,7 @@ class Session:
         usable = all(np.isfinite(one).all() for one in self.training.weights.values())
         if self._saved or not usable:
             return
-        with uninterrupted(), Transaction() as transaction:
+        with deferred_signals(), Transaction() as transaction:
             self._write_model(transaction)
             transaction.commit()
 

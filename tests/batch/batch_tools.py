@@ -38,7 +38,8 @@ def arrays_in(folder: Path) -> dict[str, bytes]:
 
 def leftovers(folder: Path) -> list[str]:
     """What only a run that goes on, or was killed, has in a folder."""
-    return [str(path) for path in folder.rglob(".*") if path.is_file()]
+    ends = (".part", "-wal", "-shm", "-journal")
+    return [str(path) for path in folder.rglob("*") if path.name.endswith(ends)]
 
 
 def children_of(process: int) -> list[int]:

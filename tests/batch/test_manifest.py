@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -25,9 +24,7 @@ def images(workspace):
 
 
 def manifest_of(output):
-    return Path({"out": "out/manifest.jsonl", "x-%d.tar": "x.manifest.jsonl"}.get(
-        output, f"{output}.manifest.jsonl"
-    ))  # fmt: skip
+    return Path("out/manifest.jsonl" if output == "out" else f"{output}.manifest.jsonl")
 
 
 # --- An input is its key
@@ -131,74 +128,115 @@ def test_a_redone_input_keeps_the_checksum_that_is_still_its_own(images, workspa
     assert [row["sha256"] for row in rows if "sha256" in row] == [*digests[:2], *digests[3:]]
 
 
-# --- Edited lines
+# --- What somebody has changed
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_an_edited_line_counts_for_nothing_and_the_image_is_done_again(
-    output, images, workspace, inline
-):
+def test_an_edited_manifest_changes_nothing_and_is_left_as_it_is(output, images, workspace, inline):
     command = ["flatten", "in", "-o", output]
     inline(*command)
-    path = manifest_of(output)
-    lines = path.read_text().splitlines(keepends=True)
-    lines[2] = lines[2].replace('"status": "done"', '"status": 7')
-    path.write_text("".join(lines))
+    manifest_of(output).write_text("mine\n")
+    assert summary(inline(*command)) == "0 done, 6 skipped, 0 failed"
+    (images / "0003.png").touch()
     done = inline(*command)
     assert done.returncode == 0, done.stderr
-    assert f"{path}: 1 line edited since, which counts for nothing" in done.stderr
-    is_in_sidecars = output == "out"
-    assert (summary(done) == "0 done, 6 skipped, 0 failed") == is_in_sidecars
-    again = inline(*command)
-    assert "edited" not in again.stderr
-    assert summary(again) == "0 done, 6 skipped, 0 failed"
-    Path("clean").mkdir()
-    inline("flatten", "in", "-o", f"clean/{output}")
-    for made in workspace.glob(output.replace("%d", "*") if output != "out" else "no"):
-        assert made.read_bytes() == (workspace / "clean" / made.name).read_bytes()
+    assert f"{manifest_of(output)} was changed by another program" in done.stderr
+    assert manifest_of(output).read_text() == "mine\n"
+    assert inline(*command, "--overwrite").returncode == 0
+    assert len(rows_of(manifest_of(output))) == 6
 
 
-@pytest.mark.parametrize("output", ["t.csv", "t.npz", "t.npy"])
-@pytest.mark.parametrize("change", ["a line less", "another order"])
-def test_a_manifest_that_does_not_fit_its_table_mixes_nothing_up(
-    change, output, images, workspace, inline
-):
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_manifest_that_is_gone_is_written_again(output, images, inline):
     inline("flatten", "in", "-o", output)
-    path = manifest_of(output)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:2] + lines[3:] if change == "a line less" else lines[::-1]))
-    (images / "0005.png").touch()
-    done = inline("flatten", "in", "-o", output)
-    if change == "a line less":
-        assert summary(done) == "2 done, 4 skipped, 0 failed"
-    else:
-        assert_refused(done, 1, "does not fit", "--overwrite")
-        assert inline("flatten", "in", "-o", output, "--overwrite").returncode == 0
-    inline("flatten", "in", "-o", f"clean-{output}")
-    assert Path(output).read_bytes() == Path(f"clean-{output}").read_bytes()
+    before = manifest_of(output).read_bytes()
+    manifest_of(output).unlink()
+    assert summary(inline("flatten", "in", "-o", output)) == "0 done, 6 skipped, 0 failed"
+    assert manifest_of(output).read_bytes() == before
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-    | st.sampled_from([10**400, "../../x", "x\0", "\ud800", "done", "failed", "begun"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)  # fmt: skip
-NAMES = ["id", "key", "file", "status", "error", "seconds", "input", "sha256", "outputs"]
-NAMES += ["replaces", "recipe", "featcli", "place", "columns", "seal"]
+def store_of(output):
+    return Path("out/.featcli/results.db" if output == "out" else f".featcli/{output}.db")
 
 
 @pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar"])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(edits=st.dictionaries(st.sampled_from(NAMES), VALUES, min_size=1), which=st.integers(0, 5))
-def test_no_edit_of_a_line_is_a_traceback_or_a_loss(output, edits, which, images, inline):
+def test_what_a_version_without_a_store_left_is_refused_in_one_line(output, images, inline):
+    inline("flatten", "in", "-o", output)
+    shutil.rmtree(store_of(output).parent)
+    manifest_of(output).write_text('{"id": "0123456789abcdef", "key": "0000"}\n')
+    done = inline("flatten", "in", "-o", output)
+    assert_refused(done, 2, "of an earlier version", "--overwrite makes the results again")
+    assert inline("flatten", "in", "-o", output, "--overwrite").returncode == 0
+    assert summary(inline("flatten", "in", "-o", output)) == "0 done, 6 skipped, 0 failed"
+
+
+@pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar"])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 1 << 14), data=st.binary(min_size=1, max_size=64))
+def test_no_damage_to_a_store_is_a_traceback_or_a_loss(output, place, data, images, inline):
     command = ["flatten", "in", "-o", output, "-j", "1"]
     assert inline(*command, "--overwrite").returncode == 0
-    rows = rows_of(manifest_of(output))
-    rows[which] |= edits
-    manifest_of(output).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with store_of(output).open("r+b") as store:
+        store.seek(place)
+        store.write(data)
     done = inline(*command)
-    assert done.returncode == 0, done.stderr
     assert "unexpected" not in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1, 2)
+    done = inline(*command, "--overwrite")
+    assert done.returncode == 0, done.stderr
     assert summary(inline(*command)) == "0 done, 6 skipped, 0 failed"
+
+
+@pytest.mark.parametrize("name", [".featcli", "results.db", "results.db-wal", "results-0.lock"])
+def test_a_planted_link_is_refused_and_what_it_leads_to_untouched(
+    name, images, workspace, inline, monkeypatch
+):
+    monkeypatch.setattr("featcli.batch.targets._lock_of", lambda *_: "results-0")
+    Path("victim").mkdir()
+    Path("victim/file").write_text("precious")
+    folder = Path("out") if name == ".featcli" else Path("out/.featcli")
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(workspace / ("victim" if name == ".featcli" else "victim/file"))
+    for more in ([], ["--overwrite"]):
+        assert_refused(inline("flatten", "in", "-o", "out", *more), 2, f"{name} is a link")
+    assert listing(workspace / "victim").keys() == {"file"}
+    assert Path("victim/file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_dangling_link_is_another_s_file(output, images, inline):
+    name = {"out": "out/0000.flatten.npy", "x-%d.tar": "x-0.tar"}.get(output, output)
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).symlink_to("nowhere")
+    done = inline("flatten", "in", "-o", output)
+    assert done.returncode == 2
+    assert f"{name} exists already" in done.stderr
+    assert Path(name).is_symlink()
+    assert not Path(name).exists()
+
+
+@pytest.mark.parametrize("output", ["x-%d.tar", "t.csv"])
+def test_overwrite_replaces_what_it_writes_and_deletes_nothing(output, images, inline):
+    for name in ("x-0.tar", "x-99.tar", "t.csv", "t.csv.journal"):
+        Path(name).write_text("precious")
+    assert inline("flatten", "in", "-o", output, "--overwrite").returncode == 0
+    assert Path("x-99.tar").read_text() == Path("t.csv.journal").read_text() == "precious"
+
+
+def test_series_of_shards_with_like_names_are_two(images, inline):
+    for output in ("q-%03d.tar", "q_%d.tar", "q-%03d.tar", "q_%d.tar"):
+        assert inline("flatten", "in", "-o", output).returncode == 0
+    for output in ("q-%03d.tar", "q_%d.tar"):
+        assert len(rows_of(manifest_of(output))) == 6
+
+
+@pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar"])
+def test_a_dangling_link_among_the_inputs_redoes_nothing_else(output, images, workspace, inline):
+    (images / "0000.png").unlink()
+    (images / "0000.png").symlink_to("nowhere")
+    inline("flatten", "in", "-o", output)
+    before = listing(workspace)
+    done = inline("flatten", "in", "-o", output)
+    assert summary(done) == "0 done, 5 skipped, 1 failed"
+    assert listing(workspace) == before

@@ -102,7 +102,7 @@ def test_a_path_that_is_listed_twice_is_done_once(jobs, output, workspace, inlin
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith("2 done, 3 skipped, 0 failed\n")
     manifest = {"out": "out/manifest.jsonl", "t.csv": "t.csv.manifest.jsonl"}.get(output)
-    rows = rows_of(manifest or "x.manifest.jsonl")
+    rows = rows_of(manifest or "x-%d.tar.manifest.jsonl")
     assert [(row["key"], row["status"]) for row in rows] == [("gray", "done"), ("one", "done")]
 
 

@@ -195,4 +195,4 @@ def test_a_manifest_that_is_no_file_is_not_waited_for(workspace, inline):
     (workspace / "out").mkdir()
     os.mkfifo("out/manifest.jsonl")
     done = inline("run", STAGES, "in", "-o", "out")
-    assert_refused(done, 2, "manifest.jsonl is no regular file")
+    assert_refused(done, 2, "manifest.jsonl exists already and is not featcli's")

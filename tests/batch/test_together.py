@@ -76,7 +76,7 @@ def test_a_parquet_table_that_was_cut_short_is_completed(images, workspace, inli
     good = (images / "0004.png").read_bytes()
     (images / "0004.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     assert inline(*command, "t.parquet", "--fail-fast").returncode == 1
-    assert Path("t.parquet.journal").exists()
+    assert Path(".featcli/t.parquet.db").exists()
     assert not Path("t.parquet").exists()
     (images / "0004.png").write_bytes(good)
     assert inline(*command, "t.parquet").stderr.endswith("3 done, 4 skipped, 0 failed\n")
@@ -170,7 +170,7 @@ def test_shards_hold_all_in_order_and_begin_anew_at_their_size(images, workspace
     held = [tar_names(name) for name in names]
     assert [len(one) for one in held] == [3, 3, 1]
     assert [name for one in held for name in one] == [f"{number:04}.npy" for number in range(7)]
-    rows = rows_of("x.manifest.jsonl")
+    rows = rows_of("x-%03d.tar.manifest.jsonl")
     assert [list(row["outputs"]) for row in rows] == [[names[number // 3]] for number in range(7)]
 
 

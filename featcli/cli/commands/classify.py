@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from featcli.batch.targets import Table
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
@@ -51,7 +52,6 @@ from featcli.cli.modelling import (
     output_options,
     say_raw,
 )
-from featcli.cli.places import Table
 from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample, Source

@@ -36,7 +36,7 @@ from featcli.cli.modelling import Asked, opened
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import check_folder
+from featcli.io.sinks import check_folder
 from featcli.models.learning.scoring import Scores
 
 _FEW = 20  # classes, up to which a terminal has room for the confusion matrix

@@ -28,7 +28,7 @@ from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.modelling import Asked, opened
 from featcli.errors import UsageError
-from featcli.io.atomic import Transaction, uninterrupted
+from featcli.io.atomic import Transaction, deferred_signals
 
 
 def _export(model: str, output: str | None, overwrite: bool, **given: Any) -> None:
@@ -44,7 +44,7 @@ def _export(model: str, output: str | None, overwrite: bool, **given: Any) -> No
         content = to_onnx(found)
     except ValueError as error:
         raise UsageError(f"{model}: {error}") from error
-    with uninterrupted(), Transaction() as transaction:
+    with deferred_signals(), Transaction() as transaction:
         transaction.open(target).write(content)
         transaction.commit(lambda: check_free([target], overwrite))
     if not given["quiet"]:

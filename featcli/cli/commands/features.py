@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from featcli.batch.targets import Table
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
@@ -36,7 +37,6 @@ from featcli.cli.modelling import (
     output_options,
     say_raw,
 )
-from featcli.cli.places import Table
 from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
 from featcli.models.stages import Extraction

@@ -61,7 +61,7 @@ from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
 from featcli.errors import UsageError, WriteError
 from featcli.io.locks import alone
-from featcli.io.outputs import check_folder
+from featcli.io.sinks import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
 from featcli.models.learning.descent import RATES

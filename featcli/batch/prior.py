@@ -1,0 +1,298 @@
+"""What the results store says of one input's earlier results, and whether they may stay."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from featcli._version import __version__
+from featcli.errors import FeatError, OutputExists
+from featcli.frame import Source
+from featcli.io import records
+from featcli.io.naming import tag_of
+from featcli.io.options import ReadOptions
+from featcli.io.rows import (
+    BEGUN,
+    DONE,
+    FAILED,
+    Row,
+    number_of,
+    pack_state,
+    pack_states,
+    unpack_state,
+    unpack_states,
+)
+from featcli.io.sinks import State, WriteOptions, Written
+from featcli.io.store import Store
+from featcli.pipeline import Pipeline, caption
+
+_LONGEST_TEXT = 1000
+NO_ROW = Row(0)
+
+
+class Recipe(NamedTuple):
+    """All that decides what a result holds, but for the input.
+
+    Attributes
+    ----------
+    text : str
+        For people, as JSON: the pipeline, and the options beside it, as they can be typed.
+    digest : str
+        Equal for equal recipes. Kernels from files are part of it by value, models and weights by
+        their hash.
+    tags : str
+        What the recipe adds to names: recipes that do not share them may share a folder.
+    """
+
+    text: str = "{}"
+    digest: str = ""
+    tags: str = ""
+
+    @classmethod
+    def of(
+        cls, pipeline: Pipeline, reading: ReadOptions, writing: WriteOptions, more: str = ""
+    ) -> Recipe:
+        """Take together what decides a result; `more` is the kind of output."""
+        import hashlib
+
+        steps = [*reading.history(), *pipeline.recipe]
+        whole = {
+            "steps": [step.to_json() for step in steps],
+            "picture": writing.picture,
+            "sidecar": writing.sidecar,
+            "more": more,
+        }
+        digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+        text = caption(pipeline.recipe)
+        shown = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+        about = {"pipeline": shown, "options": reading.words(), "digest": digest}
+        about = {name: value for name, value in about.items() if value}
+        return cls(json.dumps(about), digest, ".".join(filter(None, map(tag_of, steps))))
+
+    def number(self, key: str, again: str = "") -> int:
+        """Return the number of an input's row; `again` tells apart two of one key."""
+        return number_of(key, self.tags, *([again] if again else []))
+
+
+class PriorResult(NamedTuple):
+    """What is known of the earlier results of one input; by default nothing.
+
+    Attributes
+    ----------
+    row : Row
+        Its row in the store, or one that says nothing but its number.
+    source : Source
+        The input.
+    key : str
+        The input's.
+    place : int
+        In the order of the inputs.
+    store : Store, optional
+        Where the row is; None where nothing is remembered.
+    recipe : Recipe
+        What is done now.
+    takes : bool
+        Whether what is there may be taken for done.
+    is_held : bool
+        Whether the result is part of something else (a table, a shard), which is there.
+    is_final : bool
+        Whether one that failed is not tried again unless something has changed.
+    began : float
+        When work on it began.
+    """
+
+    row: Row = NO_ROW
+    source: Source = Source()
+    key: str = ""
+    place: int = 0
+    store: Store | None = None
+    recipe: Recipe = Recipe()
+    takes: bool = True
+    is_held: bool = False
+    is_final: bool = False
+    began: float = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """Which the outputs in the row are relative to."""
+        return self.store.room.folder if self.store else Path()
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the row speaks of another input that is still there, and of its results."""
+        row = self.row
+        has_results = row.outputs or row.replaces or self.is_held
+        return bool(has_results) and not self._is_of_input
+
+    def check_input(self) -> None:
+        """Raise OutputExists if the row speaks of another input."""
+        if self.is_another:
+            raise OutputExists(
+                f"{self.folder}: {self.key} was made from {os.fsdecode(self.row.file)}, not from "
+                f"{self.source.file}: choose another output, or --overwrite replaces it"
+            )
+
+    @property
+    def _is_of_input(self) -> bool:
+        """Whether the row speaks of this input: of its key, and of no other file.
+
+        One that is no longer where it was has been moved.
+        """
+        return self.row is not NO_ROW and records.is_same_or_gone(
+            os.fsdecode(self.row.path), self.source.file
+        )
+
+    def says(self, state: State) -> bool:
+        """Say whether the row names the input where it is and as it is now, and is finished."""
+        row = self.row
+        return (
+            row.status != BEGUN
+            and row.input == _without_digest(state)
+            and row.path == _from_root(self.source.file)
+        )
+
+    def digest(self, state: State) -> str:
+        """Return the sha256 of the input's content, if it is known."""
+        known = self.row.sha256 if self.row.input == _without_digest(state) else ""
+        return str(state.get("sha256") or known)
+
+    def existing_results(self, state: State) -> list[Written] | None:
+        """Return the results if all are there as they were left, from this input by this recipe."""
+        row = self.row
+        if row.status == FAILED or not self._is_same(state):
+            return None
+        if self.is_held:
+            return [Written("", "unchanged")]
+        if not row.outputs:
+            return None
+        folder = os.fsencode(self.folder)
+        names = []
+        for one in row.outputs.split(b"\0"):
+            known, _, name = one.partition(b"\n")
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if not is_in_state(path, known):
+                return None
+            names.append(path)
+        return [
+            Written(os.fsdecode(path), "unchanged", _data_of(path, names))
+            for path in _results(names)
+        ]
+
+    def _is_same(self, state: State) -> bool:
+        """Say whether the row speaks of this input and this recipe."""
+        row = self.row
+        if not self.takes or self.store is None:
+            return False
+        if row.recipe not in self.store.wanted(self.recipe.digest):
+            return False
+        if row.input != _without_digest(state) or "sha256" in state:
+            known = unpack_state(row.input) | ({"sha256": row.sha256} if row.sha256 else {})
+            if not records.is_same_input(known, state):
+                return False
+        return row.path == _from_root(self.source.file) or self._is_of_input
+
+    def failed_before(self, state_of: Callable[[], State]) -> str:
+        """Return the error that is still to be expected; empty if it is worth a try."""
+        if not self.is_final or self.row.status != FAILED:
+            return ""
+        try:
+            state = state_of()
+        except FeatError:
+            state = {}  # as it was, if it could not be looked at then
+        return os.fsdecode(self.row.error) if self._is_same(state) else ""
+
+    def glance(self, state_of: Callable[[], State]) -> tuple[list[Written], State] | None:
+        """Return results and state, asking for the state only if there is a row to compare."""
+        if not (self.row.outputs or self.is_held):
+            return None
+        try:
+            state = state_of()
+        except FeatError:
+            return None
+        found = self.existing_results(state)
+        return (found, state) if found else None
+
+    # What is written now
+
+    def own_states(self) -> dict[str, list[State]]:
+        """Return the files that featcli wrote, each with the states in which they are its own."""
+        row = self._now()
+        known: dict[str, list[State]] = {}
+        if row is NO_ROW or not records.is_same_or_gone(os.fsdecode(row.path), self.source.file):
+            return known
+        for packed in (row.outputs, row.replaces):
+            for name, state in unpack_states(packed).items():
+                known.setdefault(str(self.folder / name), []).append(state)
+        return known
+
+    def _now(self) -> Row:
+        """Return the row as it is now: another run may have written it meanwhile."""
+        found = self.store.find(self.row.number) if self.store and self.row.number else None
+        return found or NO_ROW
+
+    def intend(self, state: State, outputs: Mapping[str, State]) -> None:
+        """Note what is about to appear: killed then, it is known to be featcli's."""
+        if self.store:
+            old = self._now()
+            replaces = {**unpack_states(old.replaces), **unpack_states(old.outputs)}
+            row = self.new_row(BEGUN, state, outputs)
+            self.store.put(row._replace(replaces=pack_states(replaces)))
+
+    def done(self) -> None:
+        """Note that all of it is there."""
+        if self.store:
+            seconds = round(time.perf_counter() - self.began, 4)
+            fields = {"status": DONE, "seconds": seconds, "replaces": b""}
+            self.store.update(self.row.number, **fields)
+
+    def new_row(self, status: str, state: State, outputs: Mapping[str, State]) -> Row:
+        """Write the input's row; what the old one owns is not in it."""
+        assert self.store is not None
+        folder = self.folder
+        names = {os.path.relpath(path, folder): one for path, one in outputs.items()}
+        return Row(
+            self.row.number,
+            self.place,
+            status,
+            self.store.recipe(self.recipe.digest, __version__, self.recipe.text),
+            os.fsencode(self.key),
+            os.fsencode(self.source.file),
+            _from_root(self.source.file),
+            _without_digest(state),
+            self.digest(state),
+            pack_states(names),
+        )
+
+
+def _without_digest(state: State) -> str:
+    if "sha256" in state:
+        state = {name: value for name, value in state.items() if name != "sha256"}
+    return pack_state(state)
+
+
+def _from_root(file: str) -> bytes:
+    return os.fsencode(os.path.abspath(file))  # noqa: PTH100
+
+
+def is_in_state(path: bytes, known: bytes) -> bool:
+    """Say whether a file is in a packed state."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return known == b"size=%d mtime_ns=%d" % (found.st_size, found.st_mtime_ns)
+
+
+def _results(paths: list[bytes]) -> list[bytes]:
+    """Return the files that stand for a result: its array, else its picture or the whole."""
+    arrays = [path for path in paths if path.endswith(b".npy")]
+    return arrays or [path for path in paths if not path.endswith(b".json")]
+
+
+def _data_of(path: bytes, paths: list[bytes]) -> tuple[str, ...]:
+    picture = path.removesuffix(b".npy") + b".png"
+    return tuple(os.fsdecode(one) for one in dict.fromkeys((path, picture)) if one in paths)

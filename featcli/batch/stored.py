@@ -1,0 +1,255 @@
+"""Results that are remembered in a store: what folders, tables and shards have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from featcli.batch import manifest
+from featcli.batch.items import Item
+from featcli.batch.memory import Target
+from featcli.batch.prior import PriorResult, Recipe
+from featcli.batch.process import Outcome
+from featcli.errors import FeatError, InUse, OutputExists, WriteError
+from featcli.io import records
+from featcli.io.atomic import deferred_signals
+from featcli.io.former import is_of_before
+from featcli.io.locks import ExclusiveLock, is_of_this_job
+from featcli.io.rows import DONE, FAILED, Row, pack_state, pack_states, unpack_states
+from featcli.io.sinks import Sink
+from featcli.io.store import Store
+
+
+class Memory(NamedTuple):
+    """What a store is told of a run.
+
+    Attributes
+    ----------
+    store : Store
+    lock : str
+        What the run has to itself, by name.
+    target : Path
+        For people: what it writes.
+    manifest : Path, optional
+        What people read of the store; None for one input.
+    recipe : Recipe
+    overwrite : bool
+        Take nothing for done, and replace what is there.
+    is_piped : bool
+        Whether the inputs come from another command, which may write here, too.
+    """
+
+    store: Store
+    lock: str
+    target: Path
+    manifest: Path | None
+    recipe: Recipe
+    overwrite: bool = False
+    is_piped: bool = False
+
+
+class StoredTarget(Target):
+    """A folder of results, and the base of tables and shards.
+
+    Parameters
+    ----------
+    sink : Sink
+    memory : Memory
+    """
+
+    keeps = True
+
+    def __init__(self, sink: Sink, memory: Memory) -> None:
+        super().__init__(sink)
+        self.memory, self.store, self.recipe = memory, memory.store, memory.recipe
+        self._lock = ExclusiveLock(self.store.room, memory.lock, memory.target)
+        self._order = array("q")
+        self._is_changed = self._is_moved = self._is_noted = False
+        self._notes: list[str] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._take_lock()
+            if self.memory.overwrite:
+                self._forget_if_broken()
+            self.check()
+            self.store.room.remove_partial()
+            self.sink.__enter__()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def _take_lock(self) -> None:
+        """Have the results of this recipe to ourselves; those of others may be added meanwhile."""
+        try:
+            self._lock.enter()
+        except InUse:
+            # Stages of one pipe may well write into one folder: each has other inputs.
+            if not (self.memory.is_piped and is_of_this_job(self._lock.holder)):
+                raise
+        except WriteError:
+            if not self.store.exists():
+                raise  # else there may be nothing to do, where nothing can be written
+
+    def _forget_if_broken(self) -> None:
+        try:
+            is_whole = self.store.is_whole()
+        except FeatError:
+            is_whole = False
+        if not is_whole:
+            self.store.forget()
+
+    def check(self) -> None:
+        """See `Target.check`."""
+        self.sink.check()
+        if self.memory.overwrite:
+            return
+        if self.store.exists():
+            self.store.about("")
+            return
+        path = self.memory.manifest
+        if path is None:
+            return
+        if is_of_before(path):
+            raise OutputExists(
+                f"{path} is of an earlier version of featcli, whose memory this one does not read: "
+                "choose another output, or --overwrite makes the results again"
+            )
+        if os.path.lexists(path):
+            raise OutputExists(
+                f"{path} exists already and is not featcli's: rename it, or choose another output"
+            )
+
+    def rehearse(self) -> None:
+        """See `Target.rehearse`."""
+        self.store.touches_nothing = True
+        self.check()
+
+    def look(self, item: Item, again: bool = False) -> PriorResult:
+        """See `Target.look`."""
+        number = self.recipe.number(item.key, item.source.file if again else "")
+        row = self.store.find(number) or Row(number)
+        takes = not self.memory.overwrite
+        prior = PriorResult(
+            row, item.source, item.key, 0, self.store, self.recipe, takes, is_held=self._holds(row)
+        )
+        if takes:
+            prior.check_input()
+        return prior
+
+    def _holds(self, row: Row) -> bool:
+        """Say whether a row's result is part of something else, which is there."""
+        return False
+
+    def past(self, item: Item, again: bool = False) -> PriorResult:
+        """See `Target.past`."""
+        prior, place = self.look(item, again), len(self._order)
+        self._order.append(prior.row.number)
+        if prior.row.place == place:
+            return prior if place == 0 else prior._replace(place=place)
+        self._is_moved = True
+        return prior._replace(place=place)
+
+    def record(self, outcome: Outcome) -> None:
+        """Write the row of an input, if there is anything new to say of it."""
+        if outcome.status == "failed":
+            self._record_failure(outcome)
+        elif outcome.status == "unchanged" and not outcome.is_recorded:
+            self._record_unchanged(outcome)
+        elif outcome.status == "done":
+            self._is_changed = True  # the row was written with the files
+
+    def _record_failure(self, outcome: Outcome) -> None:
+        prior, row = outcome.prior, outcome.prior.row
+        new = prior.new_row(FAILED, outcome.state, {})
+        error = os.fsencode(str(outcome.error))
+        replaces = {**unpack_states(row.replaces), **unpack_states(row.outputs)}
+        new = new._replace(
+            error=error, seconds=round(outcome.seconds, 4), replaces=pack_states(replaces)
+        )
+        if new._replace(seconds=0, place=0) != row._replace(seconds=0, place=0):
+            self._is_changed = True
+            self.store.put(new)
+
+    def _record_unchanged(self, outcome: Outcome) -> None:
+        """Note where an input is now, that is known by its content or was moved."""
+        prior, state, row = outcome.prior, outcome.state, outcome.prior.row
+        self._is_changed = True
+        states = {path: one for result in outcome.written for path, one in result.states.items()}
+        new = prior.new_row(DONE, state, states)
+        if row.outputs or prior.is_held:
+            fields = {"file": new.file, "path": new.path, "input": new.input, "status": DONE}
+            self.store.update(row.number, **fields, sha256=new.sha256)
+        else:
+            self.store.put(new)
+
+    def end(self) -> None:
+        """See `Target.end`: the manifest, if there is anything new to say."""
+        if self._is_noted:
+            return
+        self._is_noted = True
+        if self._is_moved and self._is_changed:
+            self.store.arrange(self._order)
+        path = self.memory.manifest
+        if path and self.store.exists():
+            is_behind = self._is_changed or self.store.about("stale")
+            if is_behind or not os.path.lexists(path):
+                overwrite = self.memory.overwrite
+                self._notes += manifest.write(self.store, path, self._outputs, overwrite)
+
+    def _outputs(self, row: Row) -> bytes:
+        """Return the packed states of a row's files."""
+        return row.outputs
+
+    def __exit__(self, *reason: Any) -> None:
+        try:
+            self.sink.__exit__(*reason)
+            if reason[0] is not None:
+                with contextlib.suppress(FeatError), deferred_signals():
+                    self.end()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.store.close()
+        has_store = False
+        with contextlib.suppress(FeatError):
+            has_store = self.store.exists()
+        self._lock.leave(remove=not has_store)
+
+    def notes(self) -> Iterable[str]:
+        """See `Target.notes`."""
+        return self._notes
+
+    # Files that hold the results of many inputs
+
+    def _check_own(self, paths: Iterable[Path]) -> list[Path]:
+        """Return those that are there; refuse what is not featcli's own, as the store knows it."""
+        present = [path for path in paths if os.path.lexists(path)]
+        for path in present:
+            if not (self.memory.overwrite or self._is_own(path)):
+                raise OutputExists(
+                    f"{path} exists already and is not featcli's own, unmodified: "
+                    "--overwrite replaces it"
+                )
+        return [path for path in present if self._is_own(path)]
+
+    def _is_own(self, path: Path) -> bool:
+        known = self.store.about(f"file:{path.name}").split("\n")
+        return path.is_file() and pack_state(records.state_of(path)) in known
+
+    def _intend(self, states: dict[str, Any]) -> None:
+        """Note which files are about to appear; those before are featcli's own till then."""
+        with self.store.together():
+            for name, state in states.items():
+                known = self.store.about(f"file:{name}").split("\n")[:1]
+                self.store.note(f"file:{name}", "\n".join([*known, pack_state(state)]))
+
+    def _settle(self, states: dict[str, Any]) -> None:
+        for name, state in states.items():
+            self.store.note(f"file:{name}", pack_state(state))

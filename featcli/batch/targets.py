@@ -1,0 +1,217 @@
+"""The registry of outputs: for each kind, what is opened, and what remembers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from featcli.batch.memory import Target
+from featcli.batch.prior import Recipe
+from featcli.errors import UsageError
+from featcli.frame import Sample
+from featcli.io.former import FOLDER, MANIFEST
+from featcli.io.options import ReadOptions
+from featcli.io.outputs import MATRICES, TABLES, Kind, OutputSpec, folder_sink, open_sink
+from featcli.io.sinks import WriteOptions
+from featcli.pipeline import Pipeline
+
+
+class Table(NamedTuple):
+    """What a table holds of each image.
+
+    Attributes
+    ----------
+    row : callable, optional
+        `row(sample)` gives the columns of a table of text; by default the vectors.
+    about : str
+        What decides the row, but for the pipeline.
+    always : bool
+        Whether one image gives a matrix, too, and not its plain vector.
+    """
+
+    row: Callable[[Sample], dict[str, Any]] | None = None
+    about: str = ""
+    always: bool = False
+
+
+class Request(NamedTuple):
+    """What a command asks for.
+
+    Attributes
+    ----------
+    spec : OutputSpec
+    pipeline : Pipeline
+    reading : ReadOptions
+    stdout : binary file
+    table : Table
+    is_single, is_stdin : bool
+        Whether one file is the only input; whether standard input says what is read, or is it.
+    has_vectors : callable
+        Says, by the first input, what a pipeline gives that gives what it takes.
+    announces : bool
+        Whether the numbers of a result go on to who is told of it.
+    checksum, retries : bool
+        Tell changes by the content; do only what failed before.
+    """
+
+    spec: OutputSpec
+    pipeline: Pipeline
+    reading: ReadOptions
+    stdout: BinaryIO
+    table: Table = Table()
+    is_single: bool = False
+    is_stdin: bool = False
+    has_vectors: Callable[[], bool] = bool
+    announces: bool = False
+    checksum: bool = False
+    retries: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of output: the same suffix may be one result, or a table of many."""
+        spec = self.spec
+        if spec.kind not in (Kind.FILE, Kind.ARCHIVE) or spec.suffix not in MATRICES:
+            return spec.kind
+        is_one = self.is_single or self.is_stdin
+        is_table = self.table.always or (not is_one and self._gives_vectors())
+        return Kind.TABLE if is_table else spec.kind
+
+    def _gives_vectors(self) -> bool:
+        gives = self.pipeline.gives
+        return gives == "vector" or (gives is None and self.has_vectors())
+
+    def recipe(self, writing: WriteOptions, more: str = "") -> Recipe:
+        """Take together what decides a result."""
+        return Recipe.of(self.pipeline, self.reading, writing, more)
+
+
+def open_target(request: Request) -> Target:
+    """Return what the request's kind of output opens; raises UsageError for what cannot be.
+
+    Nothing is begun before it is entered, and nothing refused before `check`.
+    """
+    kind = request.kind
+    target = _OPENERS[kind](request)
+    if request.retries:
+        _check_retry(request, target)
+    return target
+
+
+def _plain(request: Request) -> Target:
+    """Open what remembers nothing, or has its sidecar."""
+    sink = open_sink(request.spec, request.stdout)
+    if request.announces:
+        from featcli.io.announcing import Announcing
+
+        sink = Announcing(sink)
+    return Target(sink)
+
+
+def _folder(request: Request) -> Target:
+    if request.is_single:
+        return _plain(request)
+    from featcli.batch.stored import StoredTarget
+    from featcli.io.sinks import Sink
+
+    folder, writing = request.spec.path, request.spec.writing
+    recipe = request.recipe(writing)
+    lock = _lock_of(recipe, request.is_stdin)
+    memory = _memory(request, folder, FOLDER, lock, folder, folder / MANIFEST, recipe)
+    memory = memory._replace(is_piped=request.is_stdin)
+    sink: Sink = folder_sink(folder, writing, room=memory.store.room)
+    if request.announces:
+        from featcli.io.announcing import Announcing
+
+        sink = Announcing(sink)
+    return StoredTarget(sink, memory)
+
+
+def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
+    """Name what a run in a folder has to itself: the results of one recipe.
+
+    A run of files and stages of a pipe may meet in one folder: each commit sees the others'.
+    """
+    from featcli.io.rows import number_of
+
+    words = (recipe.tags, *["-"] * is_stdin)
+    return f"results-{number_of(*words) % (1 << 64):016x}"
+
+
+def _table(request: Request) -> Target:
+    from featcli.batch.tabling import TableTarget
+    from featcli.io.tables import RowSink, vectors
+
+    path, table = request.spec.path, request.table
+    kind = request.spec.suffix
+    row = (table.row if kind in TABLES else None) or vectors
+    if row is vectors and request.pipeline.gives == "maps":
+        raise UsageError(
+            f"-o {path}: a table holds vectors, and the pipeline gives maps: "
+            "put 'flatten' at its end"
+        )
+    if kind == ".npy" and request.pipeline.splits:
+        raise UsageError(f"-o {path} holds one matrix: give .npz for several vectors")
+    sidecar = request.spec.writing.sidecar
+    about = f"{kind} {table.about if row is not vectors else ''}"
+    recipe = request.recipe(WriteOptions(sidecar=sidecar), about)._replace(tags="")
+    return TableTarget(RowSink(row, path), _memory_beside(request, recipe), sidecar)
+
+
+def _shards(request: Request) -> Target:
+    from featcli.batch.sharding import ShardsTarget
+    from featcli.io.patterns import Pattern
+
+    size = request.spec.shard_size
+    recipe = request.recipe(WriteOptions(), f"shards of {size}")._replace(tags="")
+    memory = _memory_beside(request, recipe)
+    return ShardsTarget(Pattern(request.spec.path), size, memory, request.checksum)
+
+
+def _memory_beside(request: Request, recipe: Recipe) -> Any:
+    """Return the memory of one file, or of one series of them, which is called as they are."""
+    path = request.spec.path
+    manifest = None if request.is_single else path.with_name(f"{path.name}.{MANIFEST}")
+    return _memory(request, path.parent, path.name, path.name, path, manifest, recipe)
+
+
+def _memory(
+    request: Request,
+    folder: Path,
+    name: str,
+    lock: str,
+    target: Path,
+    manifest: Path | None,
+    recipe: Recipe,
+) -> Any:
+    from featcli.batch.stored import Memory
+    from featcli.io.private import PrivateFolder
+    from featcli.io.store import Store
+
+    store = Store(PrivateFolder(folder), name)
+    overwrite = request.spec.writing.overwrite
+    return Memory(store, lock, target, manifest, recipe, overwrite)
+
+
+def _check_retry(request: Request, target: Target) -> None:
+    """Refuse --retry-failed where no earlier run is remembered."""
+    from featcli.batch.stored import StoredTarget
+
+    if not isinstance(target, StoredTarget) or request.kind is Kind.SHARDS:
+        raise UsageError(
+            "--retry-failed needs the memory of several inputs in a folder or a table (-o)"
+        )
+    if not target.store.exists():
+        raise UsageError(f"--retry-failed: there is no earlier run in {request.spec.path}")
+
+
+_OPENERS: dict[Kind, Callable[[Request], Target]] = {
+    Kind.HERE: _plain,
+    Kind.FOLDER: _folder,
+    Kind.FILE: _plain,
+    Kind.ARCHIVE: _plain,
+    Kind.TABLE: _table,
+    Kind.SHARDS: _shards,
+    Kind.STREAM: _plain,
+    Kind.NOTHING: _plain,
+}

@@ -1,0 +1,138 @@
+"""`.featcli`: the folder in which featcli keeps what is only its own.
+
+It lies in a folder of results, or beside a file: the memory of a batch, locks, and files that are
+not finished. Nothing in it is another's, so it may be cleared; nothing in it is a link, so nothing
+elsewhere is reached through it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from pathlib import Path
+
+from featcli.errors import OutputExists
+
+NAME = ".featcli"
+_PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
+
+
+class PrivateFolder:
+    """`.featcli` in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        May be missing, too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / NAME
+        self._made: list[Path] = []
+
+    def is_there(self) -> bool:
+        """Say whether it is there; raises OutputExists if it is a link, or no folder."""
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return False
+        if not stat.S_ISDIR(found.st_mode):
+            raise OutputExists(f"{self.path} is a link, or no folder: remove it")
+        return True
+
+    def make(self) -> None:
+        """Create it if need be; raises OSError, OutputExists."""
+        if self.is_there():
+            return
+        above = (self.folder, *self.folder.parents)
+        self._made += [one for one in above if not one.exists() and one not in self._made]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir()
+        self.is_there()
+
+    def remove_if_empty(self) -> None:
+        """Take it away if nothing is in it, and the folders that were made for it."""
+        for folder in (self.path, *self._made):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+        self._made.clear()
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file in it; raises OutputExists for one that is no plain file."""
+        path = self.path / name
+        with contextlib.suppress(OSError):
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise OutputExists(f"{path} is a link, or no file: remove it")
+        return path
+
+    def open(self, name: str, flags: int) -> int:
+        """Open a plain file in it; raises OSError, OutputExists."""
+        path = self.file(name)
+        return os.open(path, flags | _SAFELY | getattr(os, "O_CLOEXEC", 0), 0o666)
+
+    def temporary(self) -> Path:
+        """Name a new file that is not finished; the number tells whose it is."""
+        return self.path / f"{os.getpid()}-{os.urandom(4).hex()}.part"
+
+    def remove_partial(self, process: int | None = None) -> None:
+        """Remove what a process that has ended left unfinished: of one, or of all."""
+        if not self.is_there():
+            return
+        with contextlib.suppress(OSError), os.scandir(self.path) as scan:
+            for entry in scan:
+                found = _PART.fullmatch(entry.name)
+                if not found or not entry.is_file(follow_symlinks=False):
+                    continue
+                number = int(found[1])
+                is_left = process is None and not (_is_alive(number) or self._is_held(entry.name))
+                if number == process or is_left:
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)  # noqa: PTH108
+
+    def _is_held(self, name: str) -> bool:
+        """Say whether somebody is still writing an unfinished file."""
+        try:
+            descriptor = self.open(name, os.O_RDONLY)
+        except (OSError, OutputExists):
+            return True
+        try:
+            return not is_free(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_free(descriptor: int, shared: bool = False) -> bool:
+    """Take the lock of an open file if nobody has it to himself; say whether that went well.
+
+    One that is shared keeps only those away who want it for themselves.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a drive without locks
+    return True
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+__all__ = ["NAME", "PrivateFolder", "is_free"]

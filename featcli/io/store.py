@@ -1,0 +1,387 @@
+"""The results store: what became of every input, in one SQLite file in `.featcli`.
+
+Nothing else remembers a batch. A row is written in three steps: what is about to appear, with the
+states that its files will have (`begun`); then the files get their names; then it is `done`. A
+run that is killed in between leaves a row by which the next one tells its own files from others.
+
+At rest the file has SQLite's plain form, which can be read without making any other file. While a
+run writes, on a local drive, it has a write-ahead log, which makes a commit cheap; on a network
+drive, where such a log is not safe, each commit goes to the disk by a rollback journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from featcli.errors import FeatError, InUse, OutputExists, write_error
+from featcli.io.locks import Waiting, is_local
+from featcli.io.private import PrivateFolder, is_free
+from featcli.io.records import is_same_version
+from featcli.io.rows import Row
+
+_VERSION = 2
+_MAGIC = b"SQLite format 3\0"
+_LARGEST_CELL = 1 << 29  # bytes
+_TOGETHER = 0.5  # seconds of rows that a table or a shard commits at once
+_SCHEMA = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT)",
+    "CREATE TABLE recipes (id INTEGER PRIMARY KEY, digest TEXT, version TEXT, text TEXT,"
+    " UNIQUE (digest, version))",
+    "CREATE TABLE results (number INTEGER PRIMARY KEY, place INTEGER, status TEXT,"
+    " recipe INTEGER, key BLOB, file BLOB, path BLOB, input TEXT, sha256 TEXT, outputs BLOB,"
+    " replaces BLOB, error BLOB, seconds REAL, part TEXT, content BLOB)",
+)
+_FIELDS = ", ".join(Row._fields)
+_ORDER = "recipe, CAST(part AS INTEGER), place, number"
+_FIND = f"SELECT {_FIELDS} FROM results WHERE number = ?"  # noqa: S608
+_PUT = f"INSERT OR REPLACE INTO results ({_FIELDS}, content) VALUES ({'?, ' * 14}?)"  # noqa: S608
+
+
+class Store:
+    """A results store.
+
+    Parameters
+    ----------
+    room : PrivateFolder
+    name : str
+        Of the file, without its suffix.
+    """
+
+    def __init__(self, room: PrivateFolder, name: str) -> None:
+        self.room, self.path = room, room.path / f"{name}.db"
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._recipes: dict[str, int] = {}
+        self._wanted: dict[str, frozenset[int]] = {}
+        self._since: float | None = None
+        self._is_stale = False
+        self._presence = -1
+        _OPEN[room.folder, name] = self
+        self.touches_nothing = False
+
+    def __reduce__(self) -> Any:
+        """Let another process have one connection of its own, however many tasks name the store."""
+        return _shared, (self.room.folder, self.path.stem)
+
+    def exists(self) -> bool:
+        """Say whether there is one; raises OutputExists for a link in its place."""
+        return self.room.is_there() and self.room.file(self.path.name).exists()
+
+    # Reading
+
+    def find(self, number: int) -> Row | None:
+        """Return the row of this number, if there is one."""
+        found = self._query(_FIND, (number,)).fetchone()
+        return Row._make(found) if found else None
+
+    def rows(self, where: str = "", order: str = _ORDER) -> Iterator[Row]:
+        """Yield rows in order."""
+        text = f"SELECT {_FIELDS} FROM results {where} ORDER BY {order}"  # noqa: S608
+        return map(Row._make, self._query(text))
+
+    def contents(self) -> Iterator[bytes]:
+        """Yield what tables keep of each input that was done, in their order."""
+        text = "SELECT content FROM results WHERE status = 'done' ORDER BY place"
+        return (content for (content,) in self._query(text))
+
+    def about(self, name: str) -> str:
+        """Return what is known of the whole under a name; empty if it is nothing."""
+        found = self._query("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def recipes(self) -> dict[int, tuple[str, str, str]]:
+        """Return digest, version and text of each recipe, by its number."""
+        return {number: tuple(rest) for number, *rest in self._query("SELECT * FROM recipes")}
+
+    def wanted(self, digest: str) -> frozenset[int]:
+        """Return the numbers of a recipe, by versions of featcli whose results may be kept."""
+        if digest not in self._wanted:
+            self._wanted[digest] = frozenset(
+                number
+                for number, (one, version, _) in self.recipes().items()
+                if one == digest and is_same_version(version)
+            )
+        return self._wanted[digest]
+
+    def is_whole(self) -> bool:
+        """Say whether all of the file makes sense to SQLite; raises FeatError if it does not."""
+        return bool(self._query("PRAGMA quick_check").fetchone()[0] == "ok")
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many inputs each part holds that is done."""
+        text = "SELECT part, count(*) FROM results WHERE status = 'done' GROUP BY part"
+        return dict(self._query(text).fetchall())
+
+    def count(self, where: str = "") -> int:
+        """Count rows."""
+        return int(self._query(f"SELECT count(*) FROM results {where}").fetchone()[0])  # noqa: S608
+
+    # Writing
+
+    def put(self, row: Row, content: bytes | None = None) -> None:
+        """Add a row, or replace the one of its number."""
+        self._write(_PUT, (*row, content))
+
+    def update(self, number: int, **fields: object) -> None:
+        """Change fields of a row."""
+        names = ", ".join(f"{name} = ?" for name in fields)
+        self._write(f"UPDATE results SET {names} WHERE number = ?", (*fields.values(), number))  # noqa: S608
+
+    def change(self, text: str, values: Sequence[object] = ()) -> None:
+        """Do what a statement says."""
+        self._write(text, values)
+
+    def arrange(self, numbers: Sequence[int]) -> None:
+        """Give these rows the places that they have here; of a number twice, the first counts."""
+        with self.together():
+            for place, number in enumerate(dict.fromkeys(numbers)):
+                self._write("UPDATE results SET place = ? WHERE number = ?", (place, number))
+
+    def keep_only(self, numbers: Sequence[int]) -> None:
+        """Forget all other rows."""
+        with self.together():
+            self._write("CREATE TEMP TABLE wanted (number INTEGER PRIMARY KEY)", ())
+            for number in numbers:
+                self._write("INSERT OR IGNORE INTO wanted VALUES (?)", (number,))
+            self._write("DELETE FROM results WHERE number NOT IN wanted", ())
+            self._write("DROP TABLE wanted", ())
+
+    def note(self, name: str, value: str) -> None:
+        """Remember something of the whole."""
+        self._execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+    def recipe(self, digest: str, version: str, text: str) -> int:
+        """Return the number of a recipe, a new one if need be."""
+        if digest not in self._recipes:
+            ask = "SELECT id FROM recipes WHERE digest = ? AND version = ?"
+            found = self._query(ask, (digest, version)).fetchone()
+            if not found:
+                self._wanted.clear()
+                add = "INSERT OR IGNORE INTO recipes (digest, version, text) VALUES (?, ?, ?)"
+                self._write(add, (digest, version, text))
+                found = self._query(ask, (digest, version)).fetchone()
+            self._recipes[digest] = int(found[0])
+        return self._recipes[digest]
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit all of it, or nothing."""
+        self.commit()
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._writing().execute("ROLLBACK")
+            raise
+        self._execute("COMMIT")
+
+    def put_soon(self, row: Row, content: bytes | None = None) -> None:
+        """Add a row that need not be safe at once: it comes with others, half a second later."""
+        if self._since is None:
+            self._execute("BEGIN IMMEDIATE")
+            self._since = time.monotonic()
+        self.put(row, content)
+        if time.monotonic() - self._since > _TOGETHER:
+            self.commit()
+
+    def commit(self) -> None:
+        """Bring rows that wait to the file."""
+        if self._since is not None:
+            self._since = None
+            self._execute("COMMIT")
+
+    # The file
+
+    def _query(self, text: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        connection = self._writer or self._reader or self._reading()
+        with self._explained():
+            return connection.execute(text, values)
+
+    def _write(self, text: str, values: Sequence[object]) -> None:
+        if not self._is_stale:
+            self._is_stale = True  # said before anything is: what people read is behind
+            self.note("stale", "yes")
+        self._execute(text, values)
+
+    def _execute(self, text: str, values: Sequence[object] = ()) -> None:
+        """Do it; where another process is at it, wait for that."""
+        waiting: Waiting | None = None
+        while True:
+            try:
+                with self._explained():
+                    self._writing().execute(text, values)
+                return
+            except InUse:
+                waiting = waiting or Waiting(self.path, lambda: "another featcli")
+                waiting.step()
+
+    def _reading(self) -> sqlite3.Connection:
+        """Connect so that no file is made: what another process left unfinished is copied."""
+        if not self.exists():
+            self._reader = sqlite3.connect(":memory:", isolation_level=None)
+            for text in _SCHEMA:
+                self._reader.execute(text)
+            return self._reader
+        self._check_file()
+        rest = [path for path in self._others() if path.exists()]
+        if not rest:
+            # Only one that closed while another was there leaves the log's form without a log.
+            how = "?immutable=1" if self._has_log_form() else "?mode=ro"
+            self._reader = self._connected(self.path, how)
+        elif self.touches_nothing or not os.access(self.room.path, os.W_OK):
+            self._copy = tempfile.TemporaryDirectory()
+            for path in (self.path, *rest):
+                shutil.copyfile(path, Path(self._copy.name) / path.name)
+            self._reader = self._connected(Path(self._copy.name) / self.path.name, "?mode=rw")
+        else:
+            return self._writing()
+        return self._reader
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            assert not self.touches_nothing
+            self._let_go()
+            with contextlib.suppress(FileNotFoundError):
+                self._create()
+            self._check_file()
+            self._enter_folder()
+            self._writer = self._connected(self.path, "?mode=rw")
+        return self._writer
+
+    def _enter_folder(self) -> None:
+        """Keep others from taking the log away while this process uses it."""
+        self._presence = os.open(self.room.path, os.O_RDONLY)
+        waiting = Waiting(self.path, lambda: "another featcli")
+        while not is_free(self._presence, shared=True):
+            waiting.step()
+
+    def _create(self) -> None:
+        """Make an empty file, whole or not at all."""
+        if self.exists():
+            return
+        self.room.make()
+        temporary = self.room.temporary()
+        held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        is_free(held)  # held: nobody takes it for left behind
+        try:
+            with self._explained(), contextlib.closing(sqlite3.connect(temporary)) as fresh:
+                for text in (*_SCHEMA, f"PRAGMA user_version = {_VERSION}"):
+                    fresh.execute(text)
+                fresh.commit()
+            with contextlib.suppress(FileExistsError):
+                self.path.hardlink_to(temporary)
+        finally:
+            os.close(held)
+            temporary.unlink(missing_ok=True)
+
+    def _connected(self, path: Path, how: str) -> sqlite3.Connection:
+        with self._explained():
+            address = f"{path.absolute().as_uri()}{how}"
+            found = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0.1)
+            found.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_CELL)
+            found.execute("PRAGMA trusted_schema = OFF")
+            self._check_schema(found)
+            if how == "?mode=rw":
+                local = is_local(path.parent)
+                found.execute(f"PRAGMA journal_mode = {'WAL' if local else 'TRUNCATE'}")
+                found.execute(f"PRAGMA synchronous = {'NORMAL' if local else 'FULL'}")
+        return found
+
+    def _check_schema(self, found: sqlite3.Connection) -> None:
+        version = found.execute("PRAGMA user_version").fetchone()[0]
+        tables = {text for (text,) in found.execute("SELECT sql FROM sqlite_master") if text}
+        if version != _VERSION or tables != set(_SCHEMA):
+            found.close()
+            raise OutputExists(
+                f"{self.path} is of another version of featcli, or not featcli's: "
+                "choose another output, or --overwrite begins anew"
+            )
+
+    def _check_file(self) -> None:
+        """Refuse a link, and what is no database."""
+        for path in (self.path, *self._others()):
+            self.room.file(path.name)
+        with self.path.open("rb") as stream:
+            if stream.read(len(_MAGIC)) not in (_MAGIC, b""):
+                raise OutputExists(f"{self.path} is damaged: --overwrite begins anew")
+
+    def _has_log_form(self) -> bool:
+        with self.path.open("rb") as stream:
+            return stream.read(20)[18:] == b"\2\2"
+
+    def _others(self) -> list[Path]:
+        return [Path(f"{self.path}{end}") for end in ("-wal", "-journal", "-shm")]
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in one line what SQLite refuses."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise InUse(f"{self.path} is in use by another process") from error
+            if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and self._is_full()):
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise write_error(self.path, full) from error
+            if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
+                refused = OSError(errno.EROFS, str(error))
+                raise write_error(self.path, refused) from error
+            raise FeatError(f"{self.path} is damaged ({error}): --overwrite begins anew") from error
+
+    def _is_full(self) -> bool:
+        try:
+            return os.statvfs(self.room.path).f_bavail * 512 < 1 << 16
+        except (OSError, AttributeError):
+            return False
+
+    def forget(self) -> None:
+        """Begin anew, whatever the file is."""
+        self.close()
+        self._recipes.clear()
+        self._wanted.clear()
+        for path in (self.path, *self._others()):
+            if self.room.is_there():
+                self.room.file(path.name).unlink(missing_ok=True)
+
+    def _let_go(self) -> None:
+        if self._reader:
+            self._reader.close()
+        if self._copy:
+            self._copy.cleanup()
+        self._reader = self._copy = None
+
+    def close(self) -> None:
+        """Let go of the file, and leave it in its plain form if nobody else has it."""
+        self._let_go()
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            if self._since is not None:
+                writer.execute("COMMIT")
+        self._since = None
+        with contextlib.suppress(sqlite3.Error):
+            if is_free(self._presence):  # nobody else is at it
+                writer.execute("PRAGMA journal_mode = DELETE")
+        with contextlib.suppress(sqlite3.Error):
+            writer.close()
+        os.close(self._presence)
+
+
+_OPEN: dict[tuple[Path, str], Store] = {}  # one connection a process, however often it is named
+
+
+def _shared(folder: Path, name: str) -> Store:
+    return _OPEN.get((folder, name)) or Store(PrivateFolder(folder), name)
