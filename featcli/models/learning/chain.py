@@ -91,25 +91,23 @@ class Chain:
 
     def backward(self, dy: Array) -> dict[str, Array]:
         """Return the gradient of every weight, from that of the result, after `forward`."""
-        return self._back(dy, self._learned)[0]
+        return self._back(dy, [*self._learned, False])[0]
 
     def input_grad(self, dy: Array) -> Array:
         """Return the gradient of what went in, from that of the result, after `forward`."""
-        return self._back(dy, [True] * len(self._steps))[1][_INPUT]
+        return self._back(dy, [True] * (len(self._steps) + 1))[1][_INPUT]
 
     def _back(self, dy: Array, wanted: Sequence[bool]) -> tuple[dict[str, Array], dict[int, Array]]:
-        """Go back through the steps whose gradients are wanted."""
+        """Go back through the steps whose gradients are wanted; `wanted` ends with the input's."""
         weights: dict[str, Array] = {}
         grads = {len(self._steps) - 1: dy}
-        whole = all(wanted)
         for number in range(len(self._steps) - 1, -1, -1):
             if number not in grads or not wanted[number]:
                 continue
             step, own = self._steps[number], grads.pop(number)
             found = step.trained.weight_grads(own)
             weights |= {f"{step.name}.{part}": array for part, array in found.items()}
-            before = [k for k in step.inputs if (whole if k == _INPUT else wanted[k])]
-            if before:
+            if any(wanted[k] for k in step.inputs):  # the input's number is -1: the last
                 _share(grads, step.inputs, step.trained.input_grad(own))
         return weights, grads
 
