@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import click
 
@@ -11,8 +11,8 @@ from featcli.cli import options
 from featcli.cli.messages import say
 from featcli.errors import UsageError
 from featcli.models.files import ModelError
-from featcli.models.loading import DEFAULT, load_model
-from featcli.models.model import Model
+from featcli.models.loading import DEFAULT, Device, Engine, load_model
+from featcli.models.model import GIVEN, Model
 from featcli.models.network import sizes
 from featcli.models.pixels import likely_preprocessings
 from featcli.models.references import parted
@@ -26,6 +26,8 @@ class Asked(NamedTuple):
     labels: str | None = None
     preprocessing: str | None = None
     input_shape: str = ""
+    engine: str = "auto"
+    device: str = "cpu"
 
     @property
     def name(self) -> str:
@@ -47,6 +49,30 @@ def model_options(*without: str) -> list[click.Parameter]:
             "onnx).",
         ),
         *completing(*without),
+        *engine_options(),
+    ]
+
+
+def engine_options() -> list[click.Parameter]:
+    """What runs the network, and where."""
+    return [
+        options.Grouped(
+            ["--engine"],
+            **options.choice(get_args(Engine)),
+            default="auto",
+            show_default=True,
+            group="Model",
+            help="auto is featcli itself, but for an .onnx; onnxruntime runs any model (with the "
+            "extra onnx).",
+        ),
+        options.Grouped(
+            ["--device"],
+            **options.choice(get_args(Device)),
+            default="cpu",
+            show_default=True,
+            group="Model",
+            help="Where onnxruntime runs it; cuda needs onnxruntime-gpu.",
+        ),
     ]
 
 
@@ -96,9 +122,9 @@ def opened(asked: Asked, option: str = "--model") -> Model:
     """Load the model with what completes it; raises UsageError for what there is not."""
     model = _blamed(option, asked.name)
     given: dict[str, str] = {}
-    for name in ("input_shape", "preprocessing", "labels"):
+    for name in ("input_shape", "engine", "device", "preprocessing", "labels"):
         value = getattr(asked, name)
-        if value:
+        if value and value != GIVEN[name]:
             given[name] = value
             model = _blamed("--" + name.replace("_", "-"), asked.name, **given)
     return model

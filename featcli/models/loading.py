@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from featcli.models.files import identity, load
 from featcli.models.labels import labels_reference
@@ -13,10 +14,12 @@ from featcli.models.model import Model
 from featcli.models.network import sizes
 from featcli.models.operations import Shape
 from featcli.models.references import parted
-from featcli.stage import nearest
+from featcli.stage import nearest, one_of
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
 DEFAULT = "imagenet"
+Engine = Literal["auto", "onnxruntime"]
+Device = Literal["cpu", "cuda"]
 
 
 def load_model(
@@ -25,6 +28,8 @@ def load_model(
     labels: str | os.PathLike[str] = "",
     preprocessing: str = "",
     input_shape: str | Sequence[int] = "",
+    engine: str = "auto",
+    device: str = "cpu",
 ) -> Model:
     """Load a model that ships with featcli by its name, or any by the path of its file.
 
@@ -43,6 +48,12 @@ def load_model(
     input_shape : str or sequence of int, optional
         Rows, columns and channels, or how many values, where an .onnx leaves them open:
         `224x224x3` or (224, 224, 3).
+    engine : {"auto", "onnxruntime"}
+        What runs it: auto is featcli's own engine for featcli's own models, and onnxruntime for
+        .onnx; onnxruntime runs any of them, featcli's own exported on the fly. Needs the extra
+        `onnx`.
+    device : {"cpu", "cuda"}
+        Where onnxruntime runs it.
 
     Returns
     -------
@@ -52,13 +63,23 @@ def load_model(
     ------
     ModelError
         A file that is broken, or says what cannot be.
+    UsageError
+        A package, or the device, is not there.
     ValueError
         No such model ships, it is another than the one named, or labels or preprocessing that
         cannot be.
     """
     name, expected = parted(os.fspath(name_or_path))
     path = path_of(name)
-    model = _loaded(str(path), name, _states(path), parse_shape(input_shape))
+    one_of(Engine, engine=engine)
+    one_of(Device, device=device)
+    if device != "cpu" and engine == "auto" and not is_onnx(path):
+        raise ValueError(
+            f"device {device}: featcli's own engine runs on the cpu: engine onnxruntime runs the "
+            f"model {name} there"
+        )
+    shape = parse_shape(input_shape)
+    model = _loaded(str(path), name, _states(path), shape, engine, device)
     if expected and not model.reference.endswith(f"#{expected}"):
         raise ValueError(
             f"the model {name} has other weights, labels or preprocessing than that of {expected}"
@@ -99,20 +120,39 @@ def _states(path: Path) -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: str, name: str, _states: tuple[tuple[int, int], ...], shape: Shape) -> Model:
+def _loaded(
+    path: str,
+    name: str,
+    _states: tuple[tuple[int, int], ...],
+    shape: Shape,
+    engine: str,
+    device: str,
+) -> Model:
+    given = {"input_shape": sizes(shape), "engine": engine, "device": device}
     if is_onnx(path):
         from featcli.models import onnx, onnx_file
 
-        description, runner = onnx.load(Path(path), shape)
+        description, runner = onnx.load(Path(path), shape, device)
+        runner.check_device()
         reference = f"{name}#{onnx_file.identity(Path(path))[:16]}"
-        return Model(description, {}, reference, runner, {"input_shape": sizes(shape)})
+        return Model(description, {}, reference, runner, given)
     description, weights = load(path)
     if shape not in ((), description.network.input):
         raise ValueError(
             f"the model {name} takes {sizes(description.network.input)}, not {sizes(shape)}: only "
             "an .onnx may leave its input open"
         )
-    return Model(description, weights, f"{name}#{identity(description)[:16]}")
+    found = Model(description, weights, f"{name}#{identity(description)[:16]}", given=given)
+    return found if engine == "auto" else _on_onnxruntime(found, given)
+
+
+def _on_onnxruntime(model: Model, given: Mapping[str, str]) -> Model:
+    """Return a model of featcli's own that onnxruntime runs."""
+    from featcli.models.sessions import Exported
+
+    runner = Exported(model, given["device"])
+    runner.check_device()
+    return Model(model.description, model.weights, model.reference, runner, given)
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:

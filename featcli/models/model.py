@@ -18,7 +18,8 @@ from featcli.models.references import parted
 from featcli.models.running import Runner
 
 Array = npt.NDArray[Any]
-GIVEN = ("labels", "preprocessing", "input_shape")  # what may complete a model
+# What may complete a model or say how it is run, and what holds where nothing is said.
+GIVEN = {"labels": "", "preprocessing": "", "input_shape": "", "engine": "auto", "device": "cpu"}
 _SLACK = 1e-3  # that a sum of shares in float16 may be off
 
 
@@ -56,7 +57,7 @@ class Model:
         given: Mapping[str, str] | None = None,
     ) -> None:
         self.description = description
-        self._given = {name: (given or {}).get(name, "") for name in GIVEN}
+        self._given = GIVEN | dict(given or {})
         self.reference = reference or f"{description.name}#{identity(description)[:16]}"
         self.weights = weights
         self.runner = runner or Runner(description.network, weights)

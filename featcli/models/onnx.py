@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from featcli.models.graphs import LARGEST, Graph, free
 from featcli.models.network import Network, Row, check_fits, sizes
 from featcli.models.onnx_file import sound
 from featcli.models.operations import Shape
+from featcli.models.sessions import Sessions
 from featcli.ops.activation import softmax
 from featcli.stage import nearest
 
@@ -105,19 +105,18 @@ class OnnxRunner:
     network : OnnxNetwork
     is_sure : bool
         Whether somebody said that a softmax is needed, or that it is not.
+    device : {"cpu", "cuda"}
     """
 
-    def __init__(self, model: Any, network: OnnxNetwork, is_sure: bool) -> None:
-        self._model = model
+    def __init__(
+        self, model: Any, network: OnnxNetwork, is_sure: bool, device: str = "cpu"
+    ) -> None:
+        self.maker = str(model.producer_name)
         self._network = network
         self._graph = network.graph
         self._is_sure = is_sure
-        self._session = cache(self._opened)
-
-    @property
-    def maker(self) -> str:
-        """The program that wrote the file."""
-        return str(self._model.producer_name)
+        self._sessions = Sessions(model, device)
+        self.check_device = self._sessions.check_device
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         """Run on one array and return what the named nodes give, by name."""
@@ -135,10 +134,7 @@ class OnnxRunner:
     def tensors(self, x: Array, names: Iterable[str]) -> dict[str, Array]:
         """Run on one array and return tensors as the graph has them, by name."""
         self._network.check_input(x.shape)
-        wanted, given = tuple(sorted(set(names))), {self._graph.input: self._given(x)}
-        with sound():
-            found = self._session(wanted).run(list(wanted), given, _quiet())
-        return dict(zip(wanted, map(np.asarray, found), strict=True))
+        return self._sessions.run(names, {self._graph.input: self._given(x)})
 
     def _given(self, x: Array) -> Array:
         """Make of one image what the graph takes: its type, its layout, its batch."""
@@ -149,20 +145,6 @@ class OnnxRunner:
             x = np.moveaxis(x, 2, 0)
         whole = np.broadcast_to(x, (self._graph.batch, *x.shape))
         return np.ascontiguousarray(whole, dtype=kind)
-
-    def _opened(self, tensors: tuple[str, ...]) -> Any:
-        """Open a session that gives these tensors."""
-        onnx, runtime = extra("onnx", "onnx"), extra("onnxruntime", "onnx")
-        model = onnx.ModelProto()
-        model.CopyFrom(self._model)
-        known = {one.name for one in model.graph.output}
-        for tensor in tensors:
-            if tensor not in known:
-                model.graph.output.append(onnx.ValueInfoProto(name=tensor))
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        return runtime.InferenceSession(model.SerializeToString(), options)
 
     def _arranged(self, name: str, array: Array) -> Array:
         if not array.size:
@@ -189,19 +171,14 @@ class OnnxRunner:
         return self._arranged(self._network.end, array)
 
 
-def _quiet() -> Any:
-    """Return options by which onnxruntime says nothing on stderr: what it raises says it all."""
-    options = extra("onnxruntime", "onnx").RunOptions()
-    options.log_severity_level = 4
-    return options
-
-
 def _are_shares(array: Array) -> bool:
     """Say whether a result has been through a softmax that the graph does not show as one."""
     return bool(array.min() >= 0 and abs(array.sum(dtype=np.float64) - 1) < _SLACK)
 
 
-def load(path: Path, input_shape: Shape = ()) -> tuple[Description, OnnxRunner]:
+def load(
+    path: Path, input_shape: Shape = (), device: str = "cpu"
+) -> tuple[Description, OnnxRunner]:
     """Read an .onnx file and what stands beside it.
 
     Parameters
@@ -209,6 +186,7 @@ def load(path: Path, input_shape: Shape = ()) -> tuple[Description, OnnxRunner]:
     path : Path
     input_shape : tuple of int, optional
         Rows, columns and channels, or how many values, where the network leaves them open.
+    device : {"cpu", "cuda"}
 
     Raises
     ------
@@ -230,7 +208,7 @@ def load(path: Path, input_shape: Shape = ()) -> tuple[Description, OnnxRunner]:
         _size(graph, list(input_shape))
         about["input"] = list(input_shape)
     with _blaming(path):
-        network, runner = _network(model, graph, about)
+        network, runner = _network(model, graph, about, device)
     with _blaming(sidecar.place(path) if beside else path):
         return _described(
             {"name": path.stem, "title": runner.maker, **about}, network, path
@@ -271,7 +249,9 @@ def _with_shapes(model: Any) -> Any:
         return extra("onnx", "onnx").shape_inference.infer_shapes(model, data_prop=True).graph
 
 
-def _network(model: Any, graph: Graph, about: Mapping[str, Any]) -> tuple[OnnxNetwork, OnnxRunner]:
+def _network(
+    model: Any, graph: Graph, about: Mapping[str, Any], device: str
+) -> tuple[OnnxNetwork, OnnxRunner]:
     """Lay the network out for the input that is said; raises ValueError for what is none."""
     graph.check_sizes()
     shape = _size(graph, about.get("input"))
@@ -280,7 +260,7 @@ def _network(model: Any, graph: Graph, about: Mapping[str, Any]) -> tuple[OnnxNe
         graph = replace(graph, proto=_with_shapes(model), layout=graph.layouts[graph.input])
         graph.check_sizes()
     network = OnnxNetwork(graph, shape, about.get("softmax", not graph.gives_shares))
-    runner = OnnxRunner(model, network, "softmax" in about)
+    runner = OnnxRunner(model, network, "softmax" in about, device)
     if network.is_open and 0 not in network.input:
         found = runner.run(np.zeros(network.input, np.float32), [network.end])
         network.result = found[network.end].shape

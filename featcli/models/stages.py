@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from featcli.errors import StageError
 from featcli.frame import Array, Frame, Source, Step
 from featcli.models.labels import labels_reference
-from featcli.models.loading import DEFAULT, load_model, name_of, parse_shape
+from featcli.models.loading import DEFAULT, Device, Engine, load_model, name_of, parse_shape
 from featcli.models.model import GIVEN, Model
 from featcli.models.network import preprocessing as parse_preprocessing
 from featcli.models.network import sizes
@@ -20,6 +20,18 @@ from featcli.models.pixels import central
 from featcli.ops.resizing import resize
 from featcli.pipeline import Pipeline
 from featcli.stage import Converter, stage
+
+
+def _choice(choices: Any) -> Callable[[str], str]:
+    """Return what reads one of a `Literal`'s choices."""
+
+    def read(text: str) -> str:
+        if text not in get_args(choices):
+            raise ValueError(f"{text!r} is not one of {', '.join(get_args(choices))}")
+        return text
+
+    return read
+
 
 ModelName = Annotated[str, Converter(str, "NAME|PATH", tag=lambda text: name_of(text))]
 # What completes a model is no part of a file's name: the next run replaces what another one gave.
@@ -30,6 +42,8 @@ Preprocessing = Annotated[
 InputShape = Annotated[
     str, Converter(lambda text: sizes(parse_shape(text)), "SHAPE", tag=lambda _: "")
 ]
+EngineName = Annotated[Engine, Converter(_choice(Engine), "auto|onnxruntime", tag=lambda _: "")]
+DeviceName = Annotated[Device, Converter(_choice(Device), "cpu|cuda", tag=lambda _: "")]
 
 _ROWS = 224  # of an image that is drawn
 _NETWORK = 100_000_000  # bytes: layers of one image, and the model's weights
@@ -77,7 +91,7 @@ def _known(model: str, **others: str) -> dict[str, str]:
     takes="any",
     gives="vector",
     labels=_labels,
-    tag="{model}{labels}{preprocessing}{input_shape}",
+    tag="{model}{labels}{preprocessing}{input_shape}{engine}{device}",
     decode_size=_decode_size,
     pixel_range=_pixel_range,
     resolve_params=_known,
@@ -91,6 +105,8 @@ def classify(
     labels: Labels = "",
     preprocessing: Preprocessing = "",
     input_shape: InputShape = "",
+    engine: EngineName = "auto",
+    device: DeviceName = "cpu",
 ) -> Array:
     """Say what an image shows: the probability of every class that a model knows.
 
@@ -108,12 +124,23 @@ def classify(
         From an image to what the network takes, instead of what the model says: a pipeline.
     input_shape : str
         Rows, columns and channels that go in, where an .onnx leaves them open: 224x224x3.
+    engine : {"auto", "onnxruntime"}
+        What runs the network: auto is featcli itself, but for an .onnx; onnxruntime runs any.
+    device : {"cpu", "cuda"}
+        Where onnxruntime runs it.
 
     Returns
     -------
     ndarray of float32, (classes,)
     """
-    found = load_model(model, labels=labels, preprocessing=preprocessing, input_shape=input_shape)
+    found = load_model(
+        model,
+        labels=labels,
+        preprocessing=preprocessing,
+        input_shape=input_shape,
+        engine=engine,
+        device=device,
+    )
     return found.probabilities(x)
 
 
@@ -129,7 +156,7 @@ def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
     takes="any",
     gives="vector",
     labels=lambda _labels, **_: (),
-    tag="{model}-{layer}{preprocessing}{input_shape}",
+    tag="{model}-{layer}{preprocessing}{input_shape}{engine}{device}",
     decode_size=_decode_size,
     pixel_range=_pixel_range,
     resolve_params=_seen,
@@ -143,6 +170,8 @@ def features(
     layer: str = "",
     preprocessing: Preprocessing = "",
     input_shape: InputShape = "",
+    engine: EngineName = "auto",
+    device: DeviceName = "cpu",
 ) -> Array:
     """Give the vector that a layer of a model sees.
 
@@ -155,7 +184,7 @@ def features(
     layer : str
         The layer's name; 'featcli info MODEL' lists them. Without it the one before the last
         learned layer, such as pool of imagenet.
-    preprocessing, input_shape : str
+    preprocessing, input_shape, engine, device : str
         As for classify.
 
     Returns
@@ -163,7 +192,9 @@ def features(
     ndarray of float32, (n,)
         Maps are flattened channel by channel, each row by row, as by flatten.
     """
-    found = load_model(model, preprocessing=preprocessing, input_shape=input_shape)
+    found = load_model(
+        model, preprocessing=preprocessing, input_shape=input_shape, engine=engine, device=device
+    )
     return flat(found.run(found.prepare(x), layer or found.embedding))
 
 

@@ -83,8 +83,8 @@ def _explain(image: str | None, **given: Any) -> None:
     asked = collect(Asked, given)
     if asked.model is not None and settings.pipeline is not None:
         raise UsageError("--model and --pipeline: give one of them")
-    for name, value in asked._asdict().items():
-        if value and settings.pipeline is not None:
+    for name in ("labels", "preprocessing", "input_shape"):
+        if getattr(asked, name) and settings.pipeline is not None:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} and --pipeline: {option} completes a model")
     _check_names(settings)
