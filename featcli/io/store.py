@@ -81,7 +81,7 @@ class Store:
 
     def find(self, number: int) -> Row | None:
         """Return the row of this number, if there is one."""
-        found = self._query(_FIND, (number,)).fetchone()
+        found = next(self._query(_FIND, (number,)), None)
         return Row._make(found) if found else None
 
     def rows(self, where: str = "", order: str = _ORDER) -> Iterator[Row]:
@@ -96,7 +96,7 @@ class Store:
 
     def about(self, name: str) -> str:
         """Return what is known of the whole under a name; empty if it is nothing."""
-        found = self._query("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        found = next(self._query("SELECT value FROM about WHERE name = ?", (name,)), None)
         return str(found[0]) if found else ""
 
     def recipes(self) -> dict[int, tuple[str, str, str]]:
@@ -115,16 +115,16 @@ class Store:
 
     def is_whole(self) -> bool:
         """Say whether all of the file makes sense to SQLite; raises FeatError if it does not."""
-        return bool(self._query("PRAGMA quick_check").fetchone()[0] == "ok")
+        return bool(next(self._query("PRAGMA quick_check"))[0] == "ok")
 
     def sizes(self) -> dict[str, int]:
         """Return how many inputs each part holds that is done."""
         text = "SELECT part, count(*) FROM results WHERE status = 'done' GROUP BY part"
-        return dict(self._query(text).fetchall())
+        return dict(self._query(text))
 
     def count(self, where: str = "") -> int:
         """Count rows."""
-        return int(self._query(f"SELECT count(*) FROM results {where}").fetchone()[0])  # noqa: S608
+        return int(next(self._query(f"SELECT count(*) FROM results {where}"))[0])  # noqa: S608
 
     # Writing
 
@@ -164,12 +164,12 @@ class Store:
         """Return the number of a recipe, a new one if need be."""
         if digest not in self._recipes:
             ask = "SELECT id FROM recipes WHERE digest = ? AND version = ?"
-            found = self._query(ask, (digest, version)).fetchone()
+            found = next(self._query(ask, (digest, version)), None)
             if not found:
                 self._wanted.clear()
                 add = "INSERT OR IGNORE INTO recipes (digest, version, text) VALUES (?, ?, ?)"
                 self._write(add, (digest, version, text))
-                found = self._query(ask, (digest, version)).fetchone()
+                found = next(self._query(ask, (digest, version)))
             self._recipes[digest] = int(found[0])
         return self._recipes[digest]
 
@@ -203,10 +203,12 @@ class Store:
 
     # The file
 
-    def _query(self, text: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+    def _query(self, text: str, values: Sequence[object] = ()) -> Iterator[Any]:
         connection = self._writer or self._reader or self._reading()
-        with self._explained():
-            return connection.execute(text, values)
+        try:
+            yield from connection.execute(text, values)
+        except sqlite3.Error as error:
+            raise self._explanation(error) from error
 
     def _write(self, text: str, values: Sequence[object]) -> None:
         if not self._is_stale:
@@ -290,6 +292,7 @@ class Store:
             address = f"{path.absolute().as_uri()}{how}"
             found = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0.1)
             found.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_CELL)
+            found.text_factory = lambda data: data.decode("utf-8", "replace")
             found.execute("PRAGMA trusted_schema = OFF")
             self._check_schema(found)
             if how == "?mode=rw":
@@ -325,20 +328,21 @@ class Store:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Say in one line what SQLite refuses."""
         try:
             yield
         except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", "")
-            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise InUse(f"{self.path} is in use by another process") from error
-            if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and self._is_full()):
-                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                raise write_error(self.path, full) from error
-            if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
-                refused = OSError(errno.EROFS, str(error))
-                raise write_error(self.path, refused) from error
-            raise FeatError(f"{self.path} is damaged ({error}): --overwrite begins anew") from error
+            raise self._explanation(error) from error
+
+    def _explanation(self, error: sqlite3.Error) -> FeatError:
+        """Say in one line what SQLite refuses."""
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return InUse(f"{self.path} is in use by another process")
+        if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and self._is_full()):
+            return write_error(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
+            return write_error(self.path, OSError(errno.EROFS, str(error)))
+        return FeatError(f"{self.path} is damaged ({error}): --overwrite begins anew")
 
     def _is_full(self) -> bool:
         try:
