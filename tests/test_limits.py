@@ -260,7 +260,7 @@ def test_names_are_escaped_on_a_terminal_and_raw_in_a_pipe(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     name = "a\x1b]0;title\x07a"
     np.save(f"{name}.npy", np.zeros((2, 2)))
-    for options in ((), ("--dry-run",)):
+    for options in (("--dry-run",), ()):
         command = [sys.executable, "-m", "featcli", "relu", f"{name}.npy", "-o", "o/", *options]
         ours, theirs = pty.openpty()
         subprocess.run(command, stdout=theirs, env=environment(), timeout=100, check=True)
