@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Sessions:
     def __init__(self, model: Any, device: str = "cpu") -> None:
         self._model, self._device = model, device
         self._session = cache(self._opened)
+        self.input = model.graph.input[0].name
+        self.names = {node.name for node in model.graph.node}
 
     def run(self, names: Iterable[str], given: Mapping[str, Array]) -> dict[str, Array]:
         """Return tensors by name.
@@ -99,14 +102,25 @@ class Exported:
     """
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
-        from featcli.models.exporting import INPUT, to_onnx
+        self._model, self._device = model, device
+        self._network = model.description.network
+        for name in ("onnx", "onnxruntime"):
+            if not find_spec(name):
+                extra(name, "onnx")
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        """Export the model where it is run first: who only hands images to workers need not."""
+        from featcli.models.exporting import to_onnx
 
         with sound():
-            proto = extra("onnx", "onnx").ModelProto.FromString(to_onnx(model))
-        self._network, self._input = model.description.network, INPUT
-        self._sessions = Sessions(proto, device)
-        self._tensors = {node.name for node in proto.graph.node}
-        self.check_device = self._sessions.check_device
+            proto = extra("onnx", "onnx").ModelProto.FromString(to_onnx(self._model))
+        return Sessions(proto, self._device)
+
+    def check_device(self) -> None:
+        """Raise UsageError if the device is not there."""
+        if self._device != "cpu":
+            self._sessions.check_device()
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         """Run on one array and return what the named layers give, by name.
@@ -119,7 +133,7 @@ class Exported:
         self._network.check_input(x.shape)
         tensors = {name: self._tensor(name) for name in names}
         first = np.moveaxis(x, 2, 0) if x.ndim == 3 else x
-        given = {self._input: np.ascontiguousarray(first[np.newaxis], dtype=np.float32)}
+        given = {self._sessions.input: np.ascontiguousarray(first[np.newaxis], dtype=np.float32)}
         found = self._sessions.run(tensors.values(), given)
         return {name: _channels_last(found[tensor][0]) for name, tensor in tensors.items()}
 
@@ -127,7 +141,7 @@ class Exported:
         """Return what the graph calls what a layer gives."""
         node = self._network.node_of(name)
         whole = node.last if name == node.name else name
-        return whole if whole in self._tensors else f"{whole}_layer"
+        return whole if whole in self._sessions.names else f"{whole}_layer"
 
 
 def _channels_last(data: Array) -> Array:
