@@ -272,7 +272,7 @@ def main() -> None:
             3,
         )
         print(
-            f"{given.large} JPEG photos of 12 megapixels, decoded exactly; fast at a part of the size:\n"
+            f"{given.large} photos of 12 megapixels, decoded exactly; fast at a part of the size:\n"
         )
         print(costs(found))
         print(f"The best class is that of the full size for {same_labels(large)} of {len(large)}.")
