@@ -55,6 +55,8 @@ def read_bmp(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     elif header.bits == 24:
         yield gray_or_rgb(pixels[:, :, ::-1], 255)
     else:
+        if max(mask // ((mask & -mask) or 1) for mask in header.masks) > 255:
+            job.note("its channels of more than 8 bits became 8")
         yield gray_or_rgb(_masked(pixels, header.masks), 255)
 
 
