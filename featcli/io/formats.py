@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from typing import NamedTuple
+
 from featcli import npy
 
 HEAD = 512
@@ -27,10 +30,56 @@ _BEGINNINGS = {
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
 _BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "HEIF")
 _BRANDS |= dict.fromkeys((b"mif1", b"msf1"), "HEIF")
-READABLE = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, .npy, .npz or a tar of these"
-_PICTURES = "png apng jpg jpeg jpe jfif mpo tif tiff bmp dib gif webp pnm pbm pgm ppm"
-_PICTURES += " avif avifs heic heif hif jxl jp2 j2k jpf jpx"
-SUFFIXES = frozenset(f".{name}" for name in (*_PICTURES.split(), "npy", "npz", "tar"))
+READABLE = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ... : featcli info --formats lists them"
+
+
+class Format(NamedTuple):
+    """A kind of file, how its names end, and what is missing to read it; empty for nothing."""
+
+    name: str
+    suffixes: str
+    missing: str = ""
+
+
+_FORMATS = (
+    Format("PNG", ".png .apng"),
+    Format("JPEG", ".jpg .jpeg .jpe .jfif .mpo"),
+    Format("TIFF", ".tif .tiff"),
+    Format("BMP", ".bmp .dib"),
+    Format("GIF", ".gif"),
+    Format("WebP", ".webp"),
+    Format("PNM", ".pnm .pbm .pgm .ppm"),
+    Format("AVIF", ".avif .avifs"),
+    Format("HEIF", ".heic .heif .hif"),
+    Format("JPEG XL", ".jxl"),
+    Format("JPEG 2000", ".jp2 .j2k .jpf .jpx"),
+    Format("NumPy", ".npy .npz"),
+    Format("tar", ".tar"),
+)
+SUFFIXES = frozenset(suffix for one in _FORMATS for suffix in one.suffixes.split())
+_MODULES = {"HEIF": "pillow_heif", "JPEG XL": "imagecodecs", "JPEG 2000": "imagecodecs"}
+
+
+def formats() -> list[Format]:
+    """Return the kinds of files that are read, here or with what can be installed.
+
+    The list is complete: no decoder of another format is ever tried on a file.
+    """
+    return [one._replace(missing=_missing(one.name)) for one in _FORMATS]
+
+
+def _missing(name: str) -> str:
+    """Say what must be installed for a format."""
+    if name == "AVIF":
+        from PIL import features
+
+        return "" if features.check("avif") else "not by this Pillow: a newer one reads it"
+    module = _MODULES.get(name)
+    if module and importlib.util.find_spec(module) is None:
+        return "pip install 'featcli[formats]'"
+    if name == "TIFF" and importlib.util.find_spec("tifffile") is None:
+        return "read; LERC, JPEG 2000, ... in it: pip install 'featcli[formats]'"
+    return ""
 
 
 def sniff(head: bytes) -> str | None:

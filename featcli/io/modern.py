@@ -13,6 +13,8 @@ from featcli.io.optional import decoder
 from featcli.io.raster import SEVERAL, Array, Job, Raster, gray_or_rgb
 
 _LARGEST_FILE = 1 << 31
+_CODESTREAM = b"\xff\x0a"
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # columns to rows
 _TOPS = {1: 255, 2: 65535}
 
 
@@ -38,7 +40,10 @@ def read_heif(stream: BinaryIO, job: Job) -> Iterator[Raster]:
 def read_jxl(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     """Yield the picture of a JPEG XL, or all its frames; it is upright already."""
     codecs = decoder("imagecodecs", "JPEG XL")
-    found = _decoded(lambda data: codecs.jpegxl_decode(data), stream, "JPEG XL")
+    rows, cols = _jxl_size(stream.read(1 << 16))
+    job.reserve(rows, cols, 4, 4)
+    stream.seek(0)
+    found = _decoded(codecs.jpegxl_decode, stream, "JPEG XL")
     is_several = found.ndim == 4 or (found.ndim == 3 and found.shape[2] > 5)
     frames = found if is_several else found[np.newaxis]
     if len(frames) > 1 and not job.wants_all:
@@ -47,11 +52,44 @@ def read_jxl(stream: BinaryIO, job: Job) -> Iterator[Raster]:
         yield _of_any_type(data)
 
 
+def _jxl_size(head: bytes) -> tuple[int, int]:
+    """Read rows and columns at the beginning of the codestream (ISO/IEC 18181-1, SizeHeader)."""
+    at = 0
+    if not head.startswith(_CODESTREAM):  # in a container: in a box jxlc, or the first jxlp
+        at = max(head.find(b"jxlc"), head.find(b"jxlp"))
+        at = head.find(_CODESTREAM, at)
+    if at < 0:
+        raise ReadError("JPEG XL with its picture far behind its metadata is not read")
+    bits = _Bits(head[at + 2 : at + 18])
+    is_small = bits.take(1)
+    rows = (bits.take(5) + 1) * 8 if is_small else bits.size()
+    ratio = bits.take(3)
+    if ratio:
+        over, under = _RATIOS[ratio - 1]
+        return rows, rows * over // under
+    return rows, (bits.take(5) + 1) * 8 if is_small else bits.size()
+
+
+class _Bits:
+    """Numbers of a few bits, the lowest first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = int.from_bytes(data, "little")
+
+    def take(self, count: int) -> int:
+        found = self._left & ((1 << count) - 1)
+        self._left >>= count
+        return found
+
+    def size(self) -> int:
+        return self.take((9, 13, 18, 30)[self.take(2)]) + 1
+
+
 def read_jp2(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     """Yield the picture of a JPEG 2000 file or codestream."""
     codecs = decoder("imagecodecs", "JPEG 2000")
     _reserve_jp2(stream, job)
-    found = _decoded(lambda data: codecs.jpeg2k_decode(data), stream, "JPEG 2000")
+    found = _decoded(codecs.jpeg2k_decode, stream, "JPEG 2000")
     yield _of_any_type(found)
 
 

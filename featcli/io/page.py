@@ -112,6 +112,12 @@ def dtype_of(page: Page) -> np.dtype[Any] | None:
     return None
 
 
+def itemsize_of(page: Page) -> int:
+    """Return the bytes that a number takes, as far as the header says it."""
+    dtype = dtype_of(page)
+    return dtype.itemsize if dtype else 8
+
+
 def top_of(page: Page) -> float:
     """Return the value of full brightness."""
     if page.format == FLOAT:

@@ -117,7 +117,7 @@ def _is_mask(tags: Directory) -> bool:
 
 def _raster(stream: BinaryIO, tags: Directory, job: Job) -> Raster:
     page = Page.of(tags)
-    job.reserve(*page.padded, page.samples, (page.bits + 7) // 8)
+    job.reserve(*page.padded, page.samples, pages.itemsize_of(page))
     data, top = strips.samples(stream, tags, page, job)
     space, colours = _space(page, tags)
     if page.photometric in (pages.MOSAIC, pages.LINEAR):

@@ -17,6 +17,10 @@ The layers of the network that 'featcli classify' uses:
 
     featcli info imagenet
 
+Which kinds of files are read, and what would have to be installed for others:
+
+    featcli info --formats
+
 The versions of everything, for a bug report:
 
     featcli info --versions
@@ -52,6 +56,17 @@ def _versions() -> dict[str, str]:
     packages |= {name: extras.version_of_fast(name) for name in extras.FAST}
     system = {"python": platform.python_version(), "system": platform.platform()}
     return {"featcli": __version__, **packages, **system}
+
+
+def _formats(as_json: bool) -> str:
+    """Return the list of formats; no other is ever tried on a file."""
+    from featcli.io.formats import formats
+
+    found = [one._asdict() for one in formats()]
+    if as_json:
+        return json.dumps(found)
+    rows = [(one["name"], one["suffixes"], one["missing"] or "read") for one in found]
+    return "\n".join(f"{name:10} {suffixes:34} {state}".rstrip() for name, suffixes, state in rows)
 
 
 def _lines(about: dict[str, Any]) -> str:
@@ -92,10 +107,14 @@ def _info(
     inputs: tuple[str, ...],
     as_json: bool,
     versions: bool,
+    formats: bool,
     quiet: bool,
     input_shape: str,
     **given: Any,
 ) -> None:
+    if formats:
+        click.echo(_formats(as_json))
+        return
     if versions:
         found = _versions()
         rows = [f"{name:10} {version}" for name, version in found.items()]
@@ -161,6 +180,9 @@ command = Command(
         options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
         options.Grouped(
             ["--versions"], is_flag=True, group="Output", help="Versions, for a bug report."
+        ),
+        options.Grouped(
+            ["--formats"], is_flag=True, group="Output", help="The kinds of files that are read."
         ),
         options.quiet(),
         options.debug(),
