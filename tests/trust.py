@@ -30,8 +30,8 @@ _HEAD = """# Reliability
 
 What `python -m tests.trust` found: every file is read by a process of its own. *Broken* counts
 those with a traceback, an exit code other than 0 and 1, more than {seconds:.0f} s or
-{megabytes} MB, a message that does not name the file, words of a library's own, or pixels that differ from
-ImageMagick's by more than two levels where both give 8-bit RGB of one size.
+{megabytes} MB, a message that does not name the file, words of a library's own, or pixels that
+differ from ImageMagick's by more than two levels where both give 8-bit RGB of one size.
 
 | corpus | files | read | refused | noted | slowest, s | most memory, MB | compared | broken |
 |---|---|---|---|---|---|---|---|---|
