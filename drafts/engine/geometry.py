@@ -1,0 +1,55 @@
+"""Where the outputs lie, which pixels each one sees, and what lies outside the picture."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+BORDERS = ("reflect", "nearest", "mirror", "constant", "wrap")
+
+
+class Axis(NamedTuple):
+    """One direction of a correlation.
+
+    Output `n` is computed from the pixels `n * stride - before` and the `extent - 1` after it.
+    """
+
+    size: int
+    extent: int
+    before: int
+    stride: int
+    results: int
+
+
+def axis(
+    size: int,
+    taps: int,
+    *,
+    stride: int,
+    dilation: int,
+    padding: str,
+    flip: bool,
+) -> Axis:
+    """Lay out one direction. A stride beyond the edge keeps what one to the edge does."""
+    stride = min(stride, max(size, 1))
+    extent = (taps - 1) * dilation + 1
+    centre = extent - 1 - extent // 2 if flip else extent // 2
+    full = size if padding == "same" else max(0, size - extent + 1)
+    before = centre if padding == "same" else 0
+    return Axis(size, extent, before, stride, -(-full // stride))
+
+
+def border_index(positions: npt.NDArray[np.intp], size: int, border: str) -> npt.NDArray[np.intp]:
+    """Map positions outside `0 .. size - 1` to the pixel that stands in for them."""
+    if border == "nearest":
+        return np.clip(positions, 0, size - 1)
+    if border == "wrap":
+        return positions % size
+    if border == "reflect":
+        folded = positions % (2 * size)
+        return np.minimum(folded, 2 * size - 1 - folded)
+    period = max(1, 2 * size - 2)
+    folded = positions % period
+    return np.minimum(folded, period - folded)
