@@ -1,6 +1,0 @@
-#define REAL float
-#include "correlate.h"
-#undef REAL
-#define REAL double
-#include "correlate.h"
-#undef REAL
