@@ -38,12 +38,12 @@ def test_a_time_limit_changes_no_picture(photos, inline):
 
 
 def test_an_image_is_kept_until_it_has_been_drawn_and_no_longer(photos):
-    pipeline = Classification("digits", keep=True)
+    pipeline = Classification("digits", keep=True, given={})
     frame = api.read("photo.jpg")
     (result,) = pipeline.run(frame)
     assert pipeline.image_of(result).shape[2] == frame.data.shape[2]
     assert pipeline.image_of(result) is None
-    other = Classification("digits", keep=True)
+    other = Classification("digits", keep=True, given={})
     pipeline.run(frame)
     other.take_over(pipeline.hand_over())
     assert pipeline.image_of(result) is None

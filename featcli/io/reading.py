@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from featcli import npy
+from featcli.budget import MemoryExceeded
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Array, Frame, Sample, Source, check_shape
 from featcli.io import records
@@ -82,9 +83,22 @@ def allowed_by(options: ReadOptions) -> npy.Allow:
     def allow(header: npy.Header) -> None:
         values = math.prod(header.shape)
         scaled = 12 * values if options.unit and header.dtype.kind in "iu" else 0
-        room.take(header.shape, header.dtype, max(scaled, header.nbytes * copied))
+        try:
+            is_turned = copied and len(header.shape) == 3
+            shape = (*header.shape[1:], header.shape[0]) if is_turned else header.shape
+            room.take(shape, header.dtype, max(scaled, header.nbytes * copied))
+        except MemoryExceeded as error:
+            # Taken as channels, columns make an estimate as large as it is wrong.
+            if not copied and _seems_channels_first(header.shape):
+                note = f"{error}; its shape {header.shape} looks like channels first: --layout chw"
+                raise MemoryExceeded(note, error.needed) from None
+            raise
 
     return allow
+
+
+def _seems_channels_first(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] in (1, 3, 4) and shape[2] > 4
 
 
 def _from_picture(stream: BinaryIO, format: str, source: Source, options: ReadOptions) -> Sample:
@@ -168,7 +182,7 @@ def _arranged(frame: Frame, options: ReadOptions, notes: list[str]) -> Frame:
     data = frame.data
     if data.ndim == 3 and options.layout == "chw":
         data = np.ascontiguousarray(np.moveaxis(data, 0, 2))
-    elif data.ndim == 3 and data.shape[0] in (1, 3, 4) and data.shape[2] > 4:
+    elif _seems_channels_first(data.shape):
         notes.append(f"shape {data.shape} looks like channels first (see --layout chw)")
     if options.unit and data.dtype.kind in "iu":
         data = (data / np.float64(np.iinfo(data.dtype).max)).astype(np.float32)

@@ -79,7 +79,8 @@ def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, model: str, **given: 
     before = model_of(model, **given).description.preprocessing
     is_plain = dtype == np.uint8 and shape[-1] == 3
     pixels = 0 if is_plain else 8 * math.prod(shape)
-    return pixels + _NETWORK + (before.memory(shape, np.dtype(np.uint8)) if before else 0)
+    seen = central(np.broadcast_to(np.uint8(0), shape)).shape if len(shape) > 1 else shape
+    return pixels + _NETWORK + (before.memory(seen, np.dtype(np.uint8)) if before else 0)
 
 
 def _known(model: str, **others: str) -> dict[str, str]:
