@@ -105,6 +105,8 @@ def _from_picture(stream: BinaryIO, format: str, source: Source, options: ReadOp
     from featcli.io.images import decode
 
     pictures, notes = decode(stream, format, options)
+    if any(0 in one.data.shape for one in pictures):
+        raise ReadError("broken: it has no pixels")
     history = options.history()
     frames = [Frame(one.data, one.labels, source, one.part, history) for one in pictures]
     return Sample(source, tuple(frames), notes)

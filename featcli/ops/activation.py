@@ -72,7 +72,7 @@ def relu6_into(x: Array, out: Array) -> Array:
     return np.clip(x, kind(0), kind(6), out=out)
 
 
-@stage(takes="any", gives="same", dtype="float")
+@stage(takes="any", gives="same", dtype="float", work=28)
 def sigmoid(x: npt.ArrayLike) -> Array:
     """Squeeze every value into 0..1.
 
