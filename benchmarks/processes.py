@@ -70,8 +70,8 @@ def apart(work: Callable[..., None], *arguments: object) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Leave out what makes OpenBLAS run another processor's kernels."""
-    unwanted = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    """Leave out what makes OpenBLAS run another processor's kernels, or Python compile anew."""
+    unwanted = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 

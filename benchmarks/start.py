@@ -37,7 +37,7 @@ def main() -> None:
         name = "featcli convolve small.png -k vertical"
         command = featcli("convolve", source, "-k", "vertical", "-o", f"{folder}/o/", "--overwrite")
         both = {NEEDED: python("import numpy, PIL.Image, click"), name: command}
-        print("\n".join(["", *rows(in_turn(both, given.rounds), name, {NEEDED: "<= 1.3"})]))
+        print("\n".join(["", *rows(in_turn(both, given.rounds), name, {NEEDED: "<= 1.4"})]))
 
 
 if __name__ == "__main__":

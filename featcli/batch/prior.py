@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featcli._version import __version__
 from featcli.errors import FeatError, OutputExists
@@ -27,8 +27,10 @@ from featcli.io.rows import (
     unpack_states,
 )
 from featcli.io.sinks import State, WriteOptions, Written
-from featcli.io.store import Store
 from featcli.pipeline import Pipeline, caption
+
+if TYPE_CHECKING:
+    from featcli.io.store import Store
 
 _LONGEST_TEXT = 1000
 NO_ROW = Row(0)

@@ -23,21 +23,31 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 class _Sync:
-    """An fsync that may run beside other work; its error is raised where it is finished."""
+    """A file that is written and brought to the disk beside other work.
 
-    def __init__(self, descriptor: int) -> None:
-        self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._run, args=(descriptor,))
+    Its error is raised where it is finished.
+    """
+
+    def __init__(self, stream: BinaryIO, write: Callable[[BinaryIO], object] | None = None) -> None:
+        self._error: Exception | None = None
+        self.written = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(stream, write))
         self._thread.start()
 
-    def _run(self, descriptor: int) -> None:
+    def _run(self, stream: BinaryIO, write: Callable[[BinaryIO], object] | None) -> None:
         try:
-            os.fsync(descriptor)
-        except OSError as error:
+            if write:
+                write(stream)
+                stream.flush()
+            self.written.set()
+            os.fsync(stream.fileno())
+        except Exception as error:
             self._error = error
+        finally:
+            self.written.set()
 
     def finish(self) -> None:
-        """Wait for it; raises OSError."""
+        """Wait for it; raises what was raised."""
         self._thread.join()
         if self._error:
             raise self._error
@@ -139,11 +149,19 @@ class Transaction:
             name: {"size": one.st_size, "mtime_ns": one.st_mtime_ns} for name, one in found.items()
         }
 
-    def hasten(self, stream: BinaryIO) -> None:
-        """Begin to bring a large finished file to the disk while others are still written."""
-        stream.flush()
-        if stream.tell() >= _LARGE:
-            self._syncing[stream.fileno()] = _Sync(stream.fileno())
+    def write_beside(
+        self, stream: BinaryIO, size: int, write: Callable[[BinaryIO], object]
+    ) -> None:
+        """Write a file and, if it is large, do so while others are made; see `wait_written`."""
+        if size < _LARGE:
+            write(stream)
+        else:
+            self._syncing[stream.fileno()] = _Sync(stream, write)
+
+    def wait_written(self) -> None:
+        """Wait for what is written beside; an error of it is raised by `commit`."""
+        for sync in self._syncing.values():
+            sync.written.wait()
 
     def commit(
         self,
@@ -188,7 +206,7 @@ class Transaction:
             with as_write_error(file.path):
                 file.stream.flush()
                 if file.stream.fileno() not in self._syncing:
-                    self._syncing[file.stream.fileno()] = _Sync(file.stream.fileno())
+                    self._syncing[file.stream.fileno()] = _Sync(file.stream)
         for file in reversed(self._files):
             with as_write_error(file.path):
                 file.stream.flush()
@@ -204,7 +222,7 @@ class Transaction:
         trace: TracebackType | None,
     ) -> None:
         for sync in self._syncing.values():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # that of the block says why it is left
                 sync.finish()
         self._syncing.clear()
         last = self._files[-1].path if self._files else None

@@ -6,6 +6,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -213,11 +214,12 @@ class FilesSink(Sink):
         streams: list[tuple[Path, BinaryIO]] = []
         if places.array:
             streams.append((places.array, files.open(places.array)))
-            npy.write(streams[-1][1], frame.data)
-            files.hasten(streams[-1][1])
+            write = partial(npy.write, array=frame.data)
+            files.write_beside(streams[-1][1], frame.data.nbytes, write)
         if places.picture:
             streams.append((places.picture, files.open(places.picture)))
             notes = save_picture(frame, streams[-1][1], self._options, record)
+        files.wait_written()
         states = {str(path): flushed_state(stream) for path, stream in streams}
         if sidecar:
             outputs = {Path(path).name: state for path, state in states.items()}
