@@ -257,10 +257,19 @@ def words(step: Step, find: Find = stages.get) -> list[str]:
 
 def caption(history: Iterable[Step]) -> str:
     """Write a history as a pipeline's text; what this version does not know, by its name."""
-    return " | ".join(_caption_of(step) for step in history)
+    return " | ".join(filter(None, map(_caption_of, history)))
+
+
+# How a person asks for what reading does; the range of pixels follows from the model.
+_SPELLED = {"reduced": "--decode fast", "as_bytes": ""}
 
 
 def _caption_of(step: Step) -> str:
+    if step.stage == "read" and not _SPELLED.keys().isdisjoint(dict(step.params)):
+        rest = Step(step.stage, tuple(one for one in step.params if one[0] not in _SPELLED))
+        spelled = [_SPELLED[name] for name, _ in step.params if name in _SPELLED]
+        text = " ".join(filter(None, [*_caption_of(rest).split(" ")[1:], *spelled]))
+        return f"read {text}" if text else ""
     try:
         return shlex.join(words(step))
     except (ValueError, KeyError, TypeError):

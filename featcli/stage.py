@@ -11,6 +11,7 @@ import importlib
 import inspect
 import math
 import re
+import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ class Stage:
     @cached_property
     def doc(self) -> dict[str, str]:
         """The docstring's sections by title; the text before them is `Summary`."""
-        return sections(inspect.getdoc(self.function) or "")
+        return sections(docstring(self.function))
 
     @cached_property
     def params(self) -> tuple[Param, ...]:
@@ -344,6 +345,18 @@ def _converter(hint: Any) -> tuple[Converter, tuple[str, ...]]:
         if option is not type(None):
             return _converter(option)
     return _PLAIN.get(hint, _PLAIN[str]), ()
+
+
+def docstring(thing: Any) -> str:
+    """Return a docstring, from the source where Python was told to drop it (-OO)."""
+    if thing.__doc__ or sys.flags.optimize < 2:
+        return inspect.cleandoc(thing.__doc__ or "")
+    import ast
+    import textwrap
+
+    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    node: Any = tree if inspect.ismodule(thing) else tree.body[0]
+    return ast.get_docstring(node) or ""
 
 
 def sections(doc: str) -> dict[str, str]:

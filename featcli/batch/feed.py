@@ -56,7 +56,7 @@ class Feed:
             error = found
         self.inbox.put((self, Ended(error)))
 
-    def released(self) -> None:
+    def allow_one_more(self) -> None:
         """Let one item more come."""
         self._room.release()
 
@@ -70,7 +70,7 @@ class Feed:
         """Return the next message, the feed's own or another's; raises queue.Empty."""
         return self._seen.popleft() if self._seen else self.inbox.get(timeout=timeout)
 
-    def worth_a_pool(self) -> bool:
+    def is_worth_workers(self) -> bool:
         """Look at what comes first: are there many, or large ones, or do they keep coming?"""
         self._seen.append(self.inbox.get())
         deadline = time.monotonic() + _SOON
@@ -90,7 +90,7 @@ class Feed:
             if isinstance(item, Ended):
                 self.end(item)
                 return
-            self.released()
+            self.allow_one_more()
             yield item
 
 

@@ -18,13 +18,13 @@ from featcli.batch.trees import (
     NOTHING,
     Excluded,
     files_below,
+    head_of,
     holds_inputs,
     key_among_siblings,
-    kind_of,
 )
 from featcli.errors import FeatError, ReadError, UsageError
 from featcli.frame import Sample, Source
-from featcli.io.formats import READABLE, SUFFIXES, sniff
+from featcli.io.formats import READABLE, SUFFIXES, may_be_empty_tar, sniff
 from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
 from featcli.io.reading import is_vector, read_stream
@@ -180,7 +180,7 @@ def expand(
 def count(named: Sequence[Named], way: Way) -> int:
     """Count the files that `expand` will find."""
     folders = [Path(one.path) for one in named if one.is_folder]
-    below = (files_below(folder, "", way.exclude) for folder in folders)
+    below = (files_below(folder, "", way.exclude.silent()) for folder in folders)
     return len(named) - len(folders) + sum(1 for _ in chain.from_iterable(below))
 
 
@@ -190,7 +190,8 @@ def begins_with_vector(named: Sequence[Named], way: Way) -> bool:
         if one.path == "-":
             return False
         folder = Path(one.path)
-        files = files_below(folder, "", way.exclude) if one.is_folder else [(folder, "")]
+        exclude = way.exclude.silent()
+        files = files_below(folder, "", exclude) if one.is_folder else [(folder, "")]
         for path, _ in files:
             return path.is_file() and is_vector(path)
     return False
@@ -231,18 +232,20 @@ _PLAIN = SUFFIXES - {".tar"}
 
 def _is_tar(path: Path) -> bool:
     """Look into what may be a tar; what is called like a picture or an array is none."""
-    return path.suffix.lower() not in _PLAIN and kind_of(path) == "tar"
+    suffix = path.suffix.lower()
+    head = b"" if suffix in _PLAIN else head_of(path)
+    return sniff(head) == "tar" or (suffix == ".tar" and may_be_empty_tar(head))
 
 
 def _failed(source: Source, error: str) -> LoadedItem:
     return LoadedItem(Sample(source, error=error))
 
 
-def _from_tar(stream: Any, options: ReadOptions, name: str, is_pipe: bool) -> Iterator[Item]:
+def _from_tar(stream: Any, way: Way, name: str, is_pipe: bool) -> Iterator[Item]:
     try:
         from featcli.io.stream import read_tar
 
-        for sample in read_tar(stream, options):
+        for sample in read_tar(stream, way.options, way.exclude.left_out):
             yield LoadedItem(sample)
     except ReadError as error:
         # What came whole has been used; the rest is missing, and that is an error of its own.
@@ -266,9 +269,9 @@ def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Itera
         raise FeatError(f"nothing came in on {name}")
     if is_list:
         yield from _from_list(whole.buffered(), way)
-    elif kind == "tar":
+    elif kind == "tar" or may_be_empty_tar(head):
         # As it comes: a buffer would wait to be full.
-        yield from _from_tar(whole, way.options, name, _is_pipe(stream))
+        yield from _from_tar(whole, way, name, _is_pipe(stream))
     elif kind is None:
         yield _failed(source, f"{name}: {_unknown(head)}")
     else:

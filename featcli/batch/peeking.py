@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from featcli.errors import FeatError
-from featcli.io.formats import HEAD, sniff
+from featcli.io.formats import HEAD, may_be_empty_tar, sniff
 
 _LONGEST_NAME = 1 << 16
 
@@ -20,7 +20,7 @@ def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
     while True:
         block = read_some(stream, 1 << 16)
         head += block
-        if sniff(head):
+        if sniff(head) or may_be_empty_tar(head):
             return head, False
         if any(os.path.lexists(os.fsdecode(one)) for one in _first_names(head, not block)):
             return head, True
@@ -34,15 +34,21 @@ def _path(line: bytes) -> bytes:
     return bare if bare != line and not os.path.lexists(os.fsdecode(line)) else line
 
 
+def _is_comment(line: bytes) -> bool:
+    """Say whether a line of a list is a comment, `# ...`, and no file's name."""
+    return line[:1] == b"#" and not os.path.lexists(os.fsdecode(_path(line)))
+
+
 def _first_names(head: bytes, ended: bool) -> list[bytes]:
     """Return what stands before the first newline and before the first NUL.
 
     A tar stream begins with a name and several NULs, of which one may be all that has come yet.
+    Comments and empty lines before the first name are passed over.
     """
     head = head.removeprefix(BOM_UTF8)
-    while head.startswith(b"#") and b"\n" in head:  # a comment
-        head = head.partition(b"\n")[2]
-    line, newline, _ = head.partition(b"\n")
+    line, newline, after = head.partition(b"\n")
+    while newline and (_is_comment(line) or not line.rstrip(b"\r")):
+        line, newline, after = after.partition(b"\n")
     name, nul, rest = head.partition(b"\0")
     is_padding = not ended and rest[:1] in (b"", b"\0")
     found = [line] if (newline or ended) and b"\0" not in line else []

@@ -35,6 +35,19 @@ _STARTS = 8  # times in a row that workers may die before one is ready
 Answer = Outcome | Prepared
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let a process start in which Ctrl-C waits until it ignores it; here it only comes later."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Worker:
     """One process, and the input that it holds."""
 
@@ -47,9 +60,10 @@ class Worker:
             *(path or str(Path.cwd()) for path in sys.path),
         ]
         environment = {**os.environ, **cores.ENVIRONMENT}
-        self.process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
+        with _interrupts_blocked():
+            self.process = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
         self.slot: Slot | None = None
         self.began = 0.0
         self.is_ready = False
@@ -146,14 +160,14 @@ class Pool:
         while True:
             while self._slots and self._slots[0].answer:
                 slot = self._slots.popleft()
-                self._feed.released()
+                self._feed.allow_one_more()
                 yield slot.answer  # type: ignore[misc]
             if self._feed.is_ended and not self._slots:
                 return
-            self._hand_out()
-            self._hear()
+            self._assign_tasks()
+            self._handle_message()
 
-    def _hand_out(self) -> None:
+    def _assign_tasks(self) -> None:
         """Give idle workers something to do; what waits alone has all to itself."""
         idle = [worker for worker in self._workers if worker.is_idle]
         if self._alone:
@@ -165,7 +179,7 @@ class Pool:
         for worker in idle[: len(self._waiting)]:
             worker.give(self._waiting.popleft())
 
-    def _hear(self) -> None:
+    def _handle_message(self) -> None:
         """Wait for an item, an answer, the end of a worker, or the end of its time."""
         try:
             sender, message = self._feed.get(self._until_overdue())

@@ -90,7 +90,7 @@ def _shared_out(
     from featcli.batch.feed import Feed
 
     feed = Feed(items, _ahead(job, jobs))
-    if choices.jobs or choices.timeout or feed.worth_a_pool():
+    if choices.jobs or choices.timeout or feed.is_worth_workers():
         yield from _pooled(feed, job, jobs, choices, planner, arrived)
     else:
         yield from _here(feed, job, planner, arrived)

@@ -21,12 +21,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from featcli.io.formats import HEAD, SUFFIXES, sniff
+from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.former import FOLDER, MANIFEST, is_of_before, remembered_in
 from featcli.io.naming import key_of
 from featcli.io.patterns import Pattern, is_pattern
 
 _PLAIN, _FULL, _HASHED = range(3)
+_SHOWN = 8  # suffixes of what is left out
 _ARRAYS = {".npy", ".npz", ".tar"}
 _PICTURES = frozenset(
     case(suffix) for suffix in SUFFIXES - _ARRAYS if len(suffix) == 4 for case in (str, str.upper)
@@ -45,11 +46,14 @@ class Excluded:
         The same, by the pattern of their paths.
     earlier : set of str
         Gets the paths of earlier results that are met.
+    left_out : Counter
+        Gets, by their suffix, the numbers of files that are no inputs.
     """
 
     folder: Path | None = None
     files: re.Pattern[str] | None = None
     earlier: set[str] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def is_folder(self, path: Path) -> bool:
         """Say whether this is the folder."""
@@ -58,6 +62,10 @@ class Excluded:
     def is_file(self, path: Path) -> bool:
         """Say whether this is one of the files."""
         return bool(self.files and self.files.fullmatch(os.path.realpath(path)))
+
+    def silent(self) -> Excluded:
+        """Return the same for a look ahead, which takes note of nothing."""
+        return Excluded(self.folder, self.files)
 
     def note(self, path: Path) -> None:
         """Remember earlier results."""
@@ -70,6 +78,16 @@ class Excluded:
         if found:
             others = f" and {len(found) - 1} others" if len(found) > 1 else ""
             yield f"{found[0]}{others}: results of featcli, not read unless named"
+        if self.left_out:
+            yield f"left out, as no image or array that featcli reads: {_counted(self.left_out)}"
+
+
+def _counted(suffixes: Counter[str]) -> str:
+    """Say how many files there are of each suffix, the most frequent first."""
+    ranked = sorted(suffixes.items(), key=lambda one: (-one[1], one[0]))
+    parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in ranked[:_SHOWN]]
+    rest = sum(count for _, count in ranked[_SHOWN:])
+    return ", ".join([*parts, *([f"{rest} others"] if rest else [])])
 
 
 NOTHING = Excluded()
@@ -88,12 +106,15 @@ class Contents(NamedTuple):
         Names of folders, each with its piece of a key.
     earlier : list of str
         Names of files that are earlier results.
+    left_out : list of str
+        Names of files that are no inputs, nor featcli's own.
     """
 
     files: list[str]
     special: dict[str, str]
     folders: dict[str, str]
     earlier: list[str]
+    left_out: list[str]
 
     def piece(self, name: str) -> str:
         """Return a file's piece of a key."""
@@ -126,6 +147,7 @@ def files_below(
         return
     for name in inside.earlier:
         exclude.note(folder / name)
+    exclude.left_out.update(map(suffix_of, inside.left_out))
     for name in sorted([*inside.files, *inside.folders]):
         path = folder / name
         if name in inside.folders:
@@ -142,16 +164,18 @@ def holds_inputs(folder: Path, exclude: Excluded) -> bool:
             is_image = entry.name[-4:] in _PICTURES and entry.name[:1] != "."
             if is_image and entry.is_file() and not exclude.is_file(Path(entry)):
                 return True
-    return next(files_below(folder, "", exclude), None) is not None
+    return next(files_below(folder, "", exclude.silent()), None) is not None
 
 
 def contents(folder: Path, dotted: bool = False) -> Contents:
     """List a directory; raises OSError."""
     names, folders = _listed(folder)
     earlier = _results(folder, names)
-    files = _inputs(folder, set(names) - set(earlier) if earlier else names)
+    files, others = _inputs(folder, set(names) - set(earlier) if earlier else names)
     files.sort()
-    return Contents(files, _special(files, dotted), _distinct_folders(folders), earlier)
+    present = frozenset(names) if others else frozenset()
+    left_out = [name for name in others if not _is_own(name, present)]
+    return Contents(files, _special(files, dotted), _distinct_folders(folders), earlier, left_out)
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
@@ -159,7 +183,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
     names, others = [], []
     with os.scandir(folder) as scan:
         for entry in scan:
-            if entry.name[0] == ".":
+            if is_hidden(entry.name):
                 continue
             if entry.is_file(follow_symlinks=False):  # known without asking the system again
                 names.append(entry.name)
@@ -169,12 +193,25 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
     return names, [name for name, kind in others if kind == "folder"]
 
 
-def _inputs(folder: Path, names: Collection[str]) -> list[str]:
-    """Return the names of what is to be read; most are known by their suffix alone."""
+def _inputs(folder: Path, names: Collection[str]) -> tuple[list[str], list[str]]:
+    """Tell what is to be read from other files; most are known by their suffix alone."""
     has_arrays = any(name.endswith(".npy") for name in names)
     known = _PICTURES - {".png", ".PNG"} if has_arrays else _PICTURES
     among = frozenset(names) if has_arrays else frozenset()
-    return [name for name in names if name[-4:] in known or _is_input(folder, name, among)]
+    found: list[str] = []
+    others: list[str] = []
+    for name in names:
+        is_input = name[-4:] in known or _is_input(folder, name, among)
+        (found if is_input else others).append(name)
+    return found, others
+
+
+def _is_own(name: str, names: Collection[str]) -> bool:
+    """Say whether a file that is no input was written by featcli: what stands beside an array."""
+    stem, _, suffix = name.rpartition(".")
+    if suffix in ("json", "png"):
+        return f"{stem}.npy" in names or f"{stem}.npz" in names
+    return name == MANIFEST or name.endswith(f".{MANIFEST}")
 
 
 def _results(folder: Path, names: Iterable[str]) -> list[str]:
@@ -229,11 +266,16 @@ def _is_input(folder: Path, name: str, names: Collection[str]) -> bool:
 
 def kind_of(path: Path) -> str | None:
     """Say what a file is by its first bytes; None if that cannot be read."""
+    return sniff(head_of(path))
+
+
+def head_of(path: Path) -> bytes:
+    """Return a file's first bytes; none if that cannot be read."""
     try:
         with path.open("rb") as stream:
-            return sniff(stream.read(HEAD))
+            return stream.read(HEAD)
     except OSError:
-        return None
+        return b""
 
 
 def distinct(names: Iterable[str], dotted: bool = False) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from featcli.cli.options import Described, Grouped
 from featcli.cli.settings import Settings
 from featcli.errors import UsageError
 from featcli.pipeline import Pipeline, make_step, suggestion
-from featcli.stage import Param, Stage, sections
+from featcli.stage import Param, Stage, docstring, sections
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -28,8 +29,10 @@ _COLUMN = 24
 class Command(click.Command):
     """Shows options under headings, and the docstring's Examples at the end."""
 
-    def __init__(self, name: str, doc: str, params: list[click.Parameter], **rest: Any) -> None:
-        texts = sections(doc)
+    def __init__(
+        self, name: str, doc: str | None, params: list[click.Parameter], **rest: Any
+    ) -> None:
+        texts = sections(doc or docstring(sys.modules[rest["callback"].__module__]))
         summary, _, prose = texts["Summary"].partition("\n\n")
         super().__init__(
             name, params=params, help=f"{summary}\n\n{prose}", short_help=summary, **rest
@@ -122,7 +125,7 @@ def _remark(param: Param) -> str:
     return f"  [default: {param.tag(param.default)}]"
 
 
-def meant(stage: Stage, inputs: Sequence[str]) -> str:
+def suggest_option(stage: Stage, inputs: Sequence[str]) -> str:
     """Guess that a word of the pipeline grammar was given where a file belongs."""
     missing = (word for word in inputs if not os.path.lexists(word))
     return next(filter(None, (suggestion(stage, word) for word in missing)), "")
@@ -150,7 +153,7 @@ def stage_command(
         try:
             step = make_step(stage, known)
         except ValueError as error:
-            raise UsageError(f"{error}{meant(stage, values['inputs'])}") from None
+            raise UsageError(f"{error}{suggest_option(stage, values['inputs'])}") from None
         execute(Pipeline([step]), Settings.take(values), stage)
 
     doc = "\n\n".join(

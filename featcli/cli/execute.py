@@ -24,7 +24,7 @@ from featcli.batch.process import Job, describe_step, preflight
 from featcli.batch.running import Choices, run_all
 from featcli.batch.targets import Request, Table, open_target
 from featcli.batch.trees import Excluded
-from featcli.cli.command import meant
+from featcli.cli.command import suggest_option
 from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.reporting import Report, Tell, say_here
 from featcli.cli.settings import Batch, Reading, Settings, Sources
@@ -89,7 +89,9 @@ def execute(
     target = open_target(request)
     check = partial(_checked, named, pipeline, way, target)
     with contextlib.ExitStack() as stack:
-        items = _items(named, way, settings.sources, stack)
+        items: Iterator[Item] = islice(
+            _items(named, way, settings.sources, stack), settings.batch.limit
+        )
         if settings.batch.dry_run:
             from featcli.cli.rehearsal import Rehearsal
 
@@ -167,7 +169,7 @@ def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> lis
     try:
         found = inputs.resolve(words, excluded)
     except UsageError as error:
-        raise UsageError(f"{error}{meant(stage, words) if stage else ''}") from None
+        raise UsageError(f"{error}{suggest_option(stage, words) if stage else ''}") from None
     if settings.output.kind is Kind.HERE and any(one.is_folder for one in found):
         raise UsageError("a folder as input needs -o: where shall the results go?")
     return found

@@ -17,7 +17,7 @@ import click
 from featcli import cores
 from featcli._index import COMMANDS, STAGES
 from featcli._version import __version__
-from featcli.cli.messages import flush_quietly, say
+from featcli.cli.messages import flush_quietly, say, unfailing_stderr
 from featcli.errors import FeatError
 
 _INTERRUPTED, _BROKEN_PIPE, _KILLED = 130, 141, 128
@@ -120,6 +120,12 @@ def cli() -> None:
     """
 
 
+if cli.help is None:  # python -OO
+    from featcli.stage import docstring
+
+    cli.help = docstring(cli.callback)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code.
 
@@ -128,6 +134,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    elif arguments is None:
+        sys.stderr = unfailing_stderr()
     for name in ("SIGTERM", "SIGHUP"):
         _end_by(getattr(signal, name, None))
     code = _run(sys.argv[1:] if arguments is None else arguments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import Any, TextIO
 
 _LONGEST = 900
 
@@ -13,6 +15,24 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode()
                    if not "\ud800" <= one <= "\udfff" else f"\\x{ord(one) - 0xDC00:02x}"
                    for one in text)  # fmt: skip
+
+
+class _Unfailing(io.FileIO):
+    """A stream on a full disk or a closed pipe: what nobody can read ends no work."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be written."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def unfailing_stderr() -> TextIO:
+    """Return standard error as a stream that never raises OSError."""
+    raw = io.BufferedWriter(_Unfailing(sys.stderr.fileno(), "w", closefd=False))
+    encoding = sys.stderr.encoding
+    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
 
 
 def say(text: str, *, command: str = "") -> None:

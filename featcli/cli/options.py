@@ -305,6 +305,13 @@ def batch() -> list[click.Parameter]:
         ),
         _option(
             "Batch",
+            "--limit",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Take only the first N inputs.",
+        ),
+        _option(
+            "Batch",
             "--timeout",
             type=Range(0, _YEAR, min_open=True),
             metavar="SECONDS",

@@ -15,6 +15,9 @@ def check_piped(wanted: str = "name files or folders, or pipe something in") -> 
         raise UsageError(f"no input: {wanted}")
 
 
+_KEPT: list[BinaryIO] = []  # open until the process ends
+
+
 def standard_input() -> BinaryIO | None:
     """Return a stream of our own: Python cannot end while a thread waits for its `sys.stdin`.
 
@@ -27,7 +30,9 @@ def standard_input() -> BinaryIO | None:
         descriptor = os.dup(sys.stdin.fileno())
     except (OSError, ValueError):
         return sys.stdin.buffer  # one that some program has put in its place
-    return os.fdopen(descriptor, "rb")
+    stream = os.fdopen(descriptor, "rb")
+    _KEPT.append(stream)
+    return stream
 
 
 __all__ = ["check_piped", "standard_input"]

@@ -66,6 +66,7 @@ class Batch(NamedTuple):
     retry_failed: bool = False
     checksum: bool = False
     dry_run: bool = False
+    limit: int | None = None
 
 
 class Settings(NamedTuple):

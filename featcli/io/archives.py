@@ -24,7 +24,7 @@ from featcli.io.sinks import (
     Written,
     check_folder,
 )
-from featcli.io.stream import TarWriter, stem_of
+from featcli.io.stream import TarWriter, harmless, stem_of
 
 Check = Callable[[], Collection[Path]]
 Done = Callable[[], object]
@@ -132,7 +132,8 @@ class TarSink(ArchiveFile):
     def fail(self, sample: Sample) -> None:
         """Let the failure travel on, so that the last command knows."""
         self._release()
-        self._put(sample)
+        key = harmless(sample.source.key)
+        self._writer.write(Sample(Source(key, sample.source.file), error=sample.error))
 
     def finish(self) -> list[Written]:
         """See `Sink.finish`."""

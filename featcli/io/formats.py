@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import PurePath
 from typing import NamedTuple
 
 from featcli import npy
 
 HEAD = 512
+_LONGEST_SUFFIX = 10
 _BEGINNINGS = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -93,8 +95,7 @@ def sniff(head: bytes) -> str | None:
         return brand
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n#":
         return "PNM"
-    is_empty_tar = len(head) >= HEAD and not any(head[:HEAD])  # nothing but its end
-    return "tar" if head[257:262] == b"ustar" or is_empty_tar else None
+    return "tar" if head[257:262] == b"ustar" else None
 
 
 def _brand(head: bytes) -> str | None:
@@ -104,3 +105,19 @@ def _brand(head: bytes) -> str | None:
     if brands[0] in (b"mif1", b"msf1"):  # general ones: the others say more
         brands = [*brands[1:], brands[0]]
     return next((_BRANDS[one] for one in brands if one in _BRANDS), None)
+
+
+def may_be_empty_tar(head: bytes) -> bool:
+    """Say whether these bytes may be a tar of nothing but its end, as an .iso or a device may."""
+    return len(head) >= HEAD and not any(head[:HEAD])
+
+
+def is_hidden(name: str) -> bool:
+    """Say whether a file or folder of this name is left out: `.x`, and what macOS adds."""
+    return (name[:1] == "." and name not in (".", "..")) or name == "__MACOSX"
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix by which a file that is left out is counted; empty if it has none."""
+    suffix = PurePath(name).suffix.lower()
+    return suffix if suffix[1:].isalnum() and len(suffix) <= _LONGEST_SUFFIX else ""

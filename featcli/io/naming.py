@@ -62,4 +62,4 @@ def key_of(relative: str) -> str:
     """Return the key of a file: its relative path without the suffix of its name."""
     folder, slash, name = relative.rpartition("/")
     base, dot, _ = name.rpartition(".")
-    return folder + slash + (base if dot and base else name)
+    return folder + slash + (base if dot and base not in ("", ".", "..") else name)

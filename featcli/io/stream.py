@@ -10,19 +10,21 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any, BinaryIO, Self
 
 from featcli import budget, npy
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Frame, Sample, Source
 from featcli.io import records
-from featcli.io.formats import HEAD, SUFFIXES, sniff
+from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
 from featcli.io.reading import allowed_by, read_stream
 
+_LONGEST_END = 1 << 20  # bytes of zeros: tar pads to 10 KiB, and may be told to pad to more
+_Entries = Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]
 _TEXT_HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -40,9 +42,19 @@ def escape(key: str) -> str:
 
 def stem_of(source: Source, part: str) -> str:
     """Return the name, without `.npy`, of a part in an archive."""
+    return _part_stem(escape(source.key), part)
+
+
+def _part_stem(stem: str, part: str) -> str:
     for sign in "%/\0":
         part = part.replace(sign, f"%{ord(sign):02X}")
-    return f"{escape(source.key)}.{part}" if part else escape(source.key)
+    return f"{stem}.{part}" if part else stem
+
+
+def harmless(key: str) -> str:
+    """Return a key that leads nowhere, for the record of an input whose own key does."""
+    pieces = key.replace("\0", "_").split("/")
+    return "/".join("_" if piece in ("", ".", "..") else piece for piece in pieces)
 
 
 class TarWriter:
@@ -104,7 +116,7 @@ class _Unseekable:
         return self._position
 
 
-class _AsItComes:
+class _Unbuffered:
     """Gives what is there; tarfile would wait for 10 KiB, which a small picture does not fill."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -132,7 +144,9 @@ class _StrictInfo(tarfile.TarInfo):
         return entry
 
 
-def read_tar(stream: BinaryIO, options: ReadOptions) -> Iterator[Sample]:
+def read_tar(
+    stream: BinaryIO, options: ReadOptions, left_out: Counter[str] | None = None
+) -> Iterator[Sample]:
     """Read the samples of a tar stream one by one.
 
     Parameters
@@ -141,6 +155,8 @@ def read_tar(stream: BinaryIO, options: ReadOptions) -> Iterator[Sample]:
         Need not be seekable.
     options : ReadOptions
         For the pictures in it.
+    left_out : Counter, optional
+        Counts by their suffix the files that are no image or array. Hidden ones are not counted.
 
     Yields
     ------
@@ -154,13 +170,13 @@ def read_tar(stream: BinaryIO, options: ReadOptions) -> Iterator[Sample]:
     """
     try:
         with tarfile.open(
-            fileobj=_AsItComes(stream),  # type: ignore[call-overload]
+            fileobj=_Unbuffered(stream),  # type: ignore[call-overload]
             mode="r|",
             tarinfo=_StrictInfo,
             encoding="utf-8",
             errors="surrogateescape",
         ) as tar:
-            yield from _samples(tar, options)
+            yield from _samples(tar, options, Counter() if left_out is None else left_out)
             _drain(tar)
     except FeatError:
         raise
@@ -173,30 +189,51 @@ def read_tar(stream: BinaryIO, options: ReadOptions) -> Iterator[Sample]:
 def _drain(tar: tarfile.TarFile) -> None:
     """Read on to the last byte: its writer shall get rid of them, and not die of a broken pipe."""
     assert tar.fileobj is not None
+    length = 0
     while block := tar.fileobj.read(1 << 16):
+        length += len(block)
         if block.strip(b"\0"):
             raise ReadError("the tar stream goes on after its end; are these two, joined?")
+        if length > _LONGEST_END:
+            raise ReadError("nothing but zeros where a tar stream should end or begin")
 
 
-def _samples(tar: tarfile.TarFile, options: ReadOptions) -> Iterator[Sample]:
+def _samples(
+    tar: tarfile.TarFile, options: ReadOptions, left_out: Counter[str]
+) -> Iterator[Sample]:
     """Group the entries into samples: those of featcli by their head, others one by one."""
     entries = _files(tar)
     for entry, member in entries:
-        if member is None:
-            yield _left_out(entry)
+        record = _record(entry, member) if member else None
+        if record is not None:
+            yield _own(entry, record, entries, options)
+        elif any(is_hidden(piece) for piece in posixpath.normpath(entry.name).split("/")):
             continue
-        record = _record(entry, member)
-        if record is None:
-            yield _foreign(entry, member, options)
-            continue
-        source, parts = _source(record), _parts(record)
-        allow = allowed_by(options)
-        frames = tuple(_part(entries, part, source, allow) for part in parts)
-        error = "" if frames else str(record.get("error") or "no result")
-        yield Sample(source, frames, error=error)
+        elif member is None:
+            yield from _link(entry, left_out)
+        else:
+            yield from _foreign(entry, member, options, left_out)
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]:
+def _own(
+    entry: tarfile.TarInfo, record: dict[str, Any], entries: _Entries, options: ReadOptions
+) -> Sample:
+    """Read a sample that featcli wrote; one whose key leads elsewhere fails, and no other."""
+    name, parts = entry.name, _parts(record)
+    try:
+        source = records.to_source(record)
+    except ValueError as reason:
+        failed = Sample(Source(file=name), error=f"{name} in the tar stream: {reason}")
+    else:
+        frames = tuple(_part(entries, part, source, allowed_by(options)) for part in parts)
+        text = "" if frames else str(record.get("error") or "no result")
+        return Sample(source, frames, error=text)
+    for part in parts:
+        _next(entries, name.removesuffix(".json"), part)
+    return failed
+
+
+def _files(tar: tarfile.TarFile) -> _Entries:
     """Yield every entry but folders, with its bytes if it has any of its own."""
     for entry in tar:
         tar.members.clear()  # type: ignore[attr-defined]
@@ -207,13 +244,13 @@ def _files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | N
             yield entry, (tar.extractfile(entry) if is_plain else None)  # type: ignore[misc]
 
 
-def _left_out(entry: tarfile.TarInfo) -> Sample:
+def _link(entry: tarfile.TarInfo, left_out: Counter[str]) -> Iterator[Sample]:
     """Links are not followed; one that stands for an image is missed."""
-    source = Source(_key_of(entry), entry.name)
-    text = f"{entry.name} is no plain file in the tar stream: left out"
-    if PurePath(entry.name).suffix.lower() in SUFFIXES:
-        return Sample(source, error=text)
-    return Sample(source, notes=(text,))
+    if suffix_of(entry.name) in SUFFIXES:
+        text = f"{entry.name} is no plain file in the tar stream: left out"
+        yield Sample(Source(_key_of(entry), entry.name), error=text)
+    else:
+        left_out[suffix_of(entry.name)] += 1
 
 
 def _key_of(entry: tarfile.TarInfo) -> str:
@@ -239,13 +276,6 @@ def _record(entry: tarfile.TarInfo, member: BinaryIO) -> dict[str, Any] | None:
     return record if is_head else None
 
 
-def _source(record: dict[str, Any]) -> Source:
-    try:
-        return records.to_source(record)
-    except ValueError as error:
-        raise ReadError(f"a head in the tar stream is broken: {error}") from error
-
-
 def _parts(record: dict[str, Any]) -> list[dict[str, Any]]:
     parts = record.get("parts", [])
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
@@ -253,35 +283,39 @@ def _parts(record: dict[str, Any]) -> list[dict[str, Any]]:
     return list(parts)
 
 
-def _part(
-    entries: Iterator[tuple[tarfile.TarInfo, BinaryIO | None]],
-    record: dict[str, Any],
-    source: Source,
-    allow: npy.Allow,
-) -> Frame:
+def _part(entries: _Entries, record: dict[str, Any], source: Source, allow: npy.Allow) -> Frame:
     """Read the next entry, which has to be this part."""
-    name = f"{stem_of(source, str(record.get('part')))}.npy"
-    entry, member = next(entries, (None, None))
-    if entry is None or member is None or entry.name != name:
-        found = entry.name if entry else "the end"
-        raise ReadError(f"the tar stream has {found} where {name} should be")
+    entry, member = _next(entries, escape(source.key), record)
     try:
         return records.to_frame(record, npy.read(member, entry.size, allow), source)
     except (ReadError, ValueError) as error:
         raise ReadError(f"{entry.name} in the tar stream: {error}") from error
 
 
-def _foreign(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> Sample:
-    """Read an image or array that featcli did not write; anything else gets a note."""
+def _next(entries: _Entries, stem: str, record: dict[str, Any]) -> tuple[tarfile.TarInfo, BinaryIO]:
+    """Return the next entry, which has to be the part that a head says."""
+    name = f"{_part_stem(stem, str(record.get('part')))}.npy"
+    entry, member = next(entries, (None, None))
+    if entry is None or member is None or entry.name != name:
+        found = entry.name if entry else "the end"
+        raise ReadError(f"the tar stream has {found} where {name} should be")
+    return entry, member
+
+
+def _foreign(
+    entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions, left_out: Counter[str]
+) -> Iterator[Sample]:
+    """Read an image or array that featcli did not write; anything else is counted."""
     source = Source(_key_of(entry), entry.name)
     head = member.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
-    if sniff(head) is None and PurePath(entry.name).suffix.lower() not in SUFFIXES:
-        return Sample(source, notes=(f"{entry.name} is no image or array: left out",))
+    if sniff(head) is None and suffix_of(entry.name) not in SUFFIXES:
+        left_out[suffix_of(entry.name)] += 1
+        return
     try:
         records.safe_key(posixpath.normpath(entry.name).lstrip("/"))
-        return read_stream(_whole(entry, member, options), source, options)
+        yield read_stream(_whole(entry, member, options), source, options)
     except (FeatError, ValueError) as error:
-        return Sample(source, error=f"{entry.name}: {error}")
+        yield Sample(source, error=f"{entry.name}: {error}")
 
 
 def _whole(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> io.BytesIO:
