@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -257,8 +258,9 @@ def test_a_signal_leaves_nothing_half_done(workspace: Path, inline: Runner, name
     with subprocess.Popen(command, **piped, env=environment()) as process:
         process.stdin.write(stream[:4096])
         process.stdin.flush()
-        while not list(workspace.glob(".out.tar*")):
+        while not list(workspace.glob(".featcli/*.part")):
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(number)
         out, err = process.communicate()
     assert (process.returncode, out, err) == (128 + number, b"", b"")
