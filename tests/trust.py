@@ -8,7 +8,6 @@ Pixels are compared with ImageMagick where it is installed.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -69,11 +68,7 @@ def read_in_process(path: Path, compare: bool) -> Outcome:
         words = ["info", str(path)] if not compare else ["run", "rgb", str(path), "-o", str(out)]
         started = time.monotonic()
         with tempfile.TemporaryFile() as stderr:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "featcli", *words],
-                stdout=subprocess.DEVNULL, stderr=stderr, cwd=ROOT,
-            )  # fmt: skip
-            code, megabytes = _wait(child)
+            code, megabytes = _run([sys.executable, "-m", "featcli", *words], stderr)
             seconds = time.monotonic() - started
             stderr.seek(0)
             text = stderr.read().decode(errors="replace")
@@ -83,17 +78,25 @@ def read_in_process(path: Path, compare: bool) -> Outcome:
     return Outcome(path, code, seconds, megabytes, text, compared, not same)
 
 
-def _wait(child: subprocess.Popen[bytes]) -> tuple[int, int]:
-    deadline = time.monotonic() + _TIMEOUT
-    while time.monotonic() < deadline:
-        found, status, usage = os.wait4(child.pid, os.WNOHANG)
-        if found:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            return child.returncode, usage.ru_maxrss // 1024
-        time.sleep(0.01)
-    child.kill()
-    child.wait()
-    return 124, 0
+# Starts a command and says how it ended and what it took. Its own memory is small: what a process
+# had before it became another counts as that one's peak.
+_STARTER = """
+import resource, subprocess, sys
+try:
+    done = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL, timeout=float(sys.argv[1]))
+    code = done.returncode
+except subprocess.TimeoutExpired:
+    code = 124
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+def _run(command: list[str], stderr: IO[bytes]) -> tuple[int, int]:
+    """Return the exit code, 124 after too long a time, and the peak memory in megabytes."""
+    starter = [sys.executable, "-S", "-c", _STARTER, str(_TIMEOUT), *command]
+    done = subprocess.run(starter, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT, check=True)
+    code, megabytes = map(int, done.stdout.split())
+    return code, megabytes
 
 
 def _compare(path: Path, found: np.ndarray) -> tuple[bool, bool]:

@@ -80,6 +80,9 @@ def pack_states(states: Mapping[str, State]) -> bytes:
 
 
 def unpack_states(packed: bytes) -> dict[str, dict[str, Any]]:
-    """Read what `pack_states` wrote."""
+    """Read what `pack_states` wrote; a damaged state is that of no file."""
     pairs = (one.partition(b"\n") for one in packed.split(b"\0") if one)
-    return {os.fsdecode(name): unpack_state(state.decode()) for state, _, name in pairs}
+    return {
+        os.fsdecode(name): unpack_state(state.decode("utf-8", "replace"))
+        for state, _, name in pairs
+    }

@@ -30,6 +30,8 @@ from featcli.io.rows import Row
 
 _VERSION = 2
 _MAGIC = b"SQLite format 3\0"
+# Of a damaged file the message itself may be no text, which Python says in its own way.
+_REFUSALS = (sqlite3.Error, UnicodeDecodeError)
 _LARGEST_CELL = 1 << 29  # bytes
 _TOGETHER = 0.5  # seconds of rows that a table or a shard commits at once
 _SCHEMA = (
@@ -181,7 +183,7 @@ class Store:
         try:
             yield
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*_REFUSALS):
                 self._writing().execute("ROLLBACK")
             raise
         self._execute("COMMIT")
@@ -207,7 +209,7 @@ class Store:
         connection = self._writer or self._reader or self._reading()
         try:
             yield from connection.execute(text, values)
-        except sqlite3.Error as error:
+        except _REFUSALS as error:
             raise self._explanation(error) from error
 
     def _write(self, text: str, values: Sequence[object]) -> None:
@@ -330,10 +332,10 @@ class Store:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except _REFUSALS as error:
             raise self._explanation(error) from error
 
-    def _explanation(self, error: sqlite3.Error) -> FeatError:
+    def _explanation(self, error: Exception) -> FeatError:
         """Say in one line what SQLite refuses."""
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -372,14 +374,14 @@ class Store:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*_REFUSALS):
             if self._since is not None:
                 writer.execute("COMMIT")
         self._since = None
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*_REFUSALS):
             if is_free(self._presence):  # nobody else is at it
                 writer.execute("PRAGMA journal_mode = DELETE")
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*_REFUSALS):
             writer.close()
         os.close(self._presence)
 
