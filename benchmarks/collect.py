@@ -30,7 +30,6 @@ TITLES = {
     "decode": "## Decoding at a part of the size",
     "engine": "",
     "engine-scale": "",
-    "engine-paths": "",
     "classify": "",
     "classify-profile": "",
     "batch": "## Folders",

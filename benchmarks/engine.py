@@ -1,11 +1,10 @@
-"""Compare the convolution engine with OpenCV's filter2D and scipy.ndimage, and its own paths.
+"""Compare the convolution engine with OpenCV's filter2D, and with scipy.ndimage.
 
-    python benchmarks/engine.py                 # ratios to filter2D and scipy.ndimage
-    python benchmarks/engine.py --paths         # every path of the engine beside its expected cost
+    python benchmarks/engine.py
 
 Both sides of a ratio are timed in turn in one run on the same pixels, their results are compared,
-and the medians are shown. Needs `pip install '.[bench]'`. OpenBLAS reads OPENBLAS_CORETYPE: unset
-it, or the products with matrices run on another processor's kernels.
+and the medians are shown. The fallback, SciPy without the compiled kernel, runs in a process of its
+own. Needs `pip install '.[bench]'`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from statistics import median
 import numpy as np
 
 from featcli import kernels
-from featcli.engine import plan
+from featcli.engine import library
+from featcli.engine.correlation import correlate, describe
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5
@@ -71,9 +73,8 @@ def against_opencv(x: np.ndarray, kernel: np.ndarray, threads: int) -> tuple[flo
     import cv2
 
     cv2.setNumThreads(threads)
-    made = plan(x.shape, x.dtype, [kernel])
     (ours, theirs), results = in_turn(
-        lambda: made.run(x, threads),
+        lambda: correlate(x, [kernel], threads=threads),
         lambda: cv2.filter2D(x, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT),
     )
     check(*results, kernel)
@@ -84,13 +85,12 @@ def against_scipy(x: np.ndarray, kernel: np.ndarray) -> float:
     from scipy import ndimage
 
     plane = x[:, :, 0]
-    made = plan(x.shape, x.dtype, [kernel])
     (ours, theirs), results = in_turn(
-        lambda: made.run(x, 1),
+        lambda: correlate(x, [kernel], threads=1),
         lambda: ndimage.correlate(plane, kernel, np.float32, mode="reflect"),
     )
     check(*results, kernel)
-    return theirs / ours
+    return ours / theirs
 
 
 def machine() -> str:
@@ -106,7 +106,7 @@ def ratios() -> Iterator[str]:
     titles = [f"{dtype} x{channels}, {n}T" for dtype, channels in CASES for n in (1, 2)]
     yield "## Engine: time relative to OpenCV's `filter2D`, 4000x3000\n"
     yield f"{machine()} Median of {ROUNDS}, in turn; milliseconds, ours / theirs = ratio.\n"
-    yield "| kernel | " + " | ".join(titles) + " | path (uint8 x3; float32 x3) |"
+    yield "| kernel | " + " | ".join(titles) + " | way (uint8 x3; float32 x3) |"
     yield "|---" * (len(titles) + 2) + "|"
     pictures = [picture(3000, 4000, channels, dtype) for dtype, channels in CASES]
     for name, kernel in subjects():
@@ -115,71 +115,25 @@ def ratios() -> Iterator[str]:
             for threads in (1, 2):
                 ours, theirs = against_opencv(x, kernel, threads)
                 cells.append(f"{ours:.0f} / {theirs:.0f} = **{ours / theirs:.2f}**")
-        paths = (plan(x.shape, x.dtype, [kernel]).choices[0].chosen for x in pictures[1::2])
-        shown = "; ".join(path.name for path in paths if path)
+        ways = [describe(x.shape, x.dtype, [kernel]) for x in pictures[1::2]]
+        shown = "; ".join(dict.fromkeys(way.partition(": ")[2] for way in ways))
         yield f"| {name} | " + " | ".join(cells) + f" | {shown} |"
 
 
-def copied_to_float(x: np.ndarray) -> np.ndarray:
-    result = np.empty(x.shape, np.float32)
-    np.copyto(result, x)
-    return result
-
-
-def nine_additions(part: np.ndarray) -> np.ndarray:
-    total = np.empty_like(part)
-    for _ in range(9):
-        np.add(part[1:], part[:-1], out=total[1:])
-    return total
-
-
-def floor() -> Iterator[str]:
-    """What any array program pays on this machine, however short the kernel."""
-    yield "\n## Engine: what a short kernel's time is made of, one thread, ms\n"
-    yield "| pixels | new result, copied | each addition more, in the cache | `vertical` |"
-    yield "|---|---|---|---|"
-    kernel = np.asarray(kernels.parse("vertical").values, dtype=np.float64)
-    for dtype, channels in CASES:
-        x = picture(3000, 4000, channels, dtype)
-        made = plan(x.shape, x.dtype, [kernel])
-        work = made.jobs[0].dtype
-        part = np.ones(2**18, work)
-        (copied, added, whole), _ = in_turn(
-            lambda x=x: copied_to_float(x),
-            lambda part=part: nine_additions(part),
-            lambda made=made, x=x: made.run(x, 1),
-        )
-        added *= x.size / (9 * part.size)
-        yield f"| {dtype} x{channels} | {copied:.1f} | {added:.1f} ({work}) | {whole:.1f} |"
-
-
 def scipy_ratios() -> Iterator[str]:
-    yield "\n## Engine: times faster than `scipy.ndimage.correlate`, 2000x1500, one thread\n"
+    title = "the compiled kernel" if library.load() else "the fallback, without the compiled kernel"
+    yield f"\n## Engine: {title}, relative to `scipy.ndimage.correlate`, 2000x1500, one thread\n"
     yield "| kernel | uint8 | float32 |\n|---|---|---|"
     for name, kernel in subjects():
         times = [against_scipy(picture(1500, 2000, 1, dtype), kernel) for dtype, _ in CASES[::2]]
-        yield f"| {name} | " + " | ".join(f"{faster:.1f}" for faster in times) + " |"
+        yield f"| {name} | " + " | ".join(f"{ratio:.2f}" for ratio in times) + " |"
 
 
-def paths() -> Iterator[str]:
-    yield "\n## Engine: its paths, ns a value on one thread, measured (expected by the planner)\n"
-    for dtype, channels in CASES:
-        x = picture(3000, 4000, channels, dtype)
-        yield f"\n{dtype} x{channels}\n\n| kernel | paths, quickest first |\n|---|---|"
-        for name, kernel in subjects():
-            yield f"| {name} | " + _ranking(x, kernel) + " |"
-
-
-def _ranking(x: np.ndarray, kernel: np.ndarray) -> str:
-    considered = plan(x.shape, x.dtype, [kernel]).choices[0].considered
-    near = sorted(considered, key=lambda one: one.picoseconds)[:4]
-    plans = [plan(x.shape, x.dtype, [kernel], engine=one.name) for one in near]
-    times, _ = in_turn(*(lambda made=made: made.run(x, 1) for made in plans))
-    ranked = sorted(zip(times, near, strict=True), key=lambda pair: pair[0])
-    return ", ".join(
-        f"{one.name} {1e6 * spent / x.size:.2f} ({one.picoseconds / 1000:.2f})"
-        for spent, one in ranked
-    )
+def fallback() -> Iterator[str]:
+    command = [sys.executable, __file__, "--scipy"]
+    environment = {**os.environ, "FEATCLI_ENGINE": "scipy"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    yield from done.stdout.splitlines()
 
 
 def write(name: str, lines: Iterator[str]) -> None:
@@ -192,11 +146,12 @@ def write(name: str, lines: Iterator[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paths", action="store_true", help="compare the engine's own paths")
-    if parser.parse_args().paths:
-        write("engine-paths.md", paths())
+    parser.add_argument("--scipy", action="store_true", help="only the ratios to scipy.ndimage")
+    if parser.parse_args().scipy:
+        print(*scipy_ratios(), sep="\n")
     else:
-        write("engine.md", (line for part in (ratios(), floor(), scipy_ratios()) for line in part))
+        parts = (ratios(), scipy_ratios(), fallback())
+        write("engine.md", (line for part in parts for line in part))
 
 
 if __name__ == "__main__":

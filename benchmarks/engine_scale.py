@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 
-from featcli.engine import plan
+from featcli.engine.correlation import correlate
 
 RESULTS = Path(__file__).parent / "results"
 MEGAPIXELS = [0.1, 0.3, 1, 3, 12, 50, 200]
@@ -45,16 +45,16 @@ def measure(name: str, dtype: str, megapixels: float) -> None:
     rows = round((megapixels * 0.75e6) ** 0.5)
     x = np.full((rows, round(megapixels * 1e6 / rows), 1), 7, dtype)
     x[::3] = 1
-    made = plan(x.shape, x.dtype, [KERNELS[name]])
-    plan((64, 64, 1), dtype, [KERNELS[name]]).run(x[:64, :64].copy())  # libraries load here
+    kernel = KERNELS[name]
+    correlate(x[:64, :64], [kernel])  # libraries load here
     before = resident("VmRSS")
-    result = made.run(x)
+    result = correlate(x, [kernel])
     extra = resident("VmHWM") - before - result.nbytes
     del result
     times = []
     for _ in range(5 if megapixels < 20 else 2):
         start = time.perf_counter()
-        made.run(x)
+        correlate(x, [kernel])
         times.append(time.perf_counter() - start)
     print(f"{1e9 * median(times) / x.size:.2f} {extra / 2**20:.1f}")
 

@@ -28,6 +28,12 @@ from hypothesis import settings
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+# Whoever starts a program in the background may have it ignore these; what is tested must not.
+for _number in filter(None, (getattr(signal, name, None) for name in ("SIGINT", "SIGHUP"))):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        usual = signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(_number, usual)
+
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 _UNWANTED = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLORTERM")
 

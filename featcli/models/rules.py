@@ -58,8 +58,6 @@ def _kernel(text: Any, params: Params, x: Array, result: Array) -> tuple[Array, 
             x.shape[axis],
             values.shape[axis],
             **{name: params[name] for name in ("stride", "dilation", "padding", "flip")},
-            skip=0,
-            keep=values.shape[axis],
         )
         stride, gap = along.stride, params["dilation"]
         lying = taps(result.shape[axis], values.shape[axis], stride, gap, -along.before)

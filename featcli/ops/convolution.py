@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from featcli import engine as engines
 from featcli import kernels
+from featcli.engine import correlation
 from featcli.ops._maps import Array, as_maps
 from featcli.stage import Converter, Positive, at_least, one_of, stage
 
@@ -38,7 +38,7 @@ def _labels(labels: Sequence[str], kernel: Sequence[str], **_: object) -> list[s
 def explain_plan(
     x: npt.ArrayLike, kernel: Kernels, *, engine: Engine = "auto", **options: Any
 ) -> str:
-    """Say which paths the engine takes for a picture and its kernels, without taking them.
+    """Say how each kernel is computed, without computing it.
 
     Parameters
     ----------
@@ -50,13 +50,11 @@ def explain_plan(
     Returns
     -------
     str
-        A line for the picture, then one for each kernel.
+        A line for each kernel.
     """
     maps, _ = as_maps(x)
-    if engine == "scipy":
-        return "scipy.ndimage in float64"
     taps = [_taps(one) for one in _listed(kernel)]
-    return engines.plan(maps.shape, maps.dtype, taps, engine=engine, **options).describe()
+    return correlation.describe(maps.shape, maps.dtype, taps, engine=engine, **options)
 
 
 def _shape(shape: tuple[int, ...], *, kernel: Any, **params: Any) -> tuple[int, ...]:
@@ -69,12 +67,10 @@ def _shape(shape: tuple[int, ...], *, kernel: Any, **params: Any) -> tuple[int, 
 
 
 def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, **params: Any) -> int:
-    """Estimate what a path of the engine holds: strips, or for a large kernel spectra."""
+    """Estimate what the engine holds: rows in the cache, or for a large kernel spectra."""
     reach = max(max(kernels.parse(one).values.shape) for one in kernel) * params["dilation"]
-    width = dtype.itemsize if dtype.kind == "f" else 4
-    is_large = reach > _LARGE or params["engine"] != "auto"
-    held = math.prod(shape) * width
-    return 3 * held + _SPECTRA if is_large else held
+    converted = math.prod(shape) * 4 if dtype == np.float16 else 0
+    return converted + (_SPECTRA if reach > _LARGE else 0)
 
 
 @stage(
@@ -125,7 +121,7 @@ def convolve(
         The mathematical convolution, as scipy.ndimage.convolve: the kernel turned by 180
         degrees, and the centre of an even one with it.
     engine : {"auto", "scipy"}
-        auto: the quickest of several exact ways (see -v); scipy: the definition itself.
+        auto: the quickest way (-v says which); scipy: the definition itself.
 
     Returns
     -------
@@ -165,7 +161,7 @@ def convolve(
     if padding == "valid":
         for one in taps:
             _check_fits(one.shape, maps.shape, dilation)
-    result = engines.correlate(
+    result = correlation.correlate(
         maps,
         taps,
         stride=stride,

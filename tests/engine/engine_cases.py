@@ -1,18 +1,18 @@
-"""What the engine's tests share: kernels, pictures, options, and a plan for every path."""
+"""What the engine's tests share: kernels, pictures, options, and every way to compute."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+import pytest
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from featcli.engine import Plan, plan, reference
+from featcli.engine import correlation, library
 from featcli.engine.geometry import BORDERS
+from featcli.engine.taps import factors, significant
+from featcli.engine.ways import Way
 
-SHORT = ["u1", "i1", "?"]
-SINGLE = ["u1", "i1", "?", "<u2", ">i2", "i4", "u8", "f2", "f4", ">f4"]
-DOUBLE = ["f8", ">f8"]
+TYPES = ["u1", "i1", "?", "<u2", ">i2", "i4", "u4", "i8", "u8", "f2", "f4", ">f4", "f8", ">f8", "g"]
 
 sides = st.integers(1, 15)
 seeds = st.integers(0, 2**32 - 1)
@@ -89,28 +89,50 @@ def sums_of_two(draw, whole=None):
     return rng.normal(size=(rows, 2)) @ rng.normal(size=(2, cols))
 
 
-def plans(x, kernel, *, family="", **chosen) -> Iterator[tuple[str, Plan]]:
-    """Make a plan for every path that the engine has for this case, with small tiles."""
-    listed = plan(x.shape, x.dtype, [kernel], **chosen).choices[0].considered
-    names = {one.name for one in listed} | {"fourier/float32", "fourier/float64"}
-    for name in sorted(names):
-        if not name.startswith(family):
+def correlated(x, kernel, *, way=None, threads=None, **chosen):
+    """Correlate with one kernel; `way` names how, where the rule would choose another."""
+    if way is None:
+        return correlation.correlate(x, [kernel], threads=threads, **chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correlation, "_ways", lambda *_: {Way(way): 0.0})
+        return correlation.correlate(x, [kernel], threads=threads, **chosen)
+
+
+def ways(kernel) -> list[str]:
+    """List the ways that can compute a kernel."""
+    separable = min(kernel.shape) > 1 and factors(significant(kernel)) is not None
+    found = ["fourier", "scipy", *(["scipy separable"] if separable else [])]
+    if library.load():
+        found += ["dense", "sparse", *(["separable"] if separable else [])]
+    return found
+
+
+def definition(x, kernel, *, stride=1, dilation=1, padding="same", border="reflect", flip=False):
+    """Return what `scipy.ndimage` gives in float64, every plane on its own."""
+    extents = [(size - 1) * dilation + 1 for size in kernel.shape]
+    spread = np.zeros(extents)
+    spread[::dilation, ::dilation] = kernel
+    if flip:
+        spread = spread[::-1, ::-1]
+    before = [(e - 1 - e // 2) if flip else e // 2 for e in extents]
+    after = [e - 1 - b for e, b in zip(extents, before, strict=True)]
+    mode = dict(zip(BORDERS, ("symmetric", "edge", "reflect", "constant", "wrap"), strict=True))
+    planes = []
+    for channel in range(x.shape[2]):
+        plane = x[:, :, channel].astype(np.float64)
+        if padding == "same":
+            plane = np.pad(plane, list(zip(before, after, strict=True)), mode[border])
+        if min(np.subtract(plane.shape, extents)) < 0:
+            shape = [max(0, n - e + 1) for n, e in zip(plane.shape, extents, strict=True)]
+            planes.append(np.zeros(shape)[::stride, ::stride])
             continue
-        try:
-            made = plan(x.shape, x.dtype, [kernel], engine=name, **chosen)
-        except ValueError:
-            continue  # Fourier transforms exist in one of the two types
-        yield name, made._replace(jobs=tuple(map(small_tiles, made.jobs)))
-
-
-def small_tiles(job):
-    rows, cols = job.tile
-    return job._replace(tile=(min(rows, 11), min(cols, 9)))
-
-
-def definition(x, kernel, **chosen):
+        with np.errstate(all="ignore"):
+            full = ndimage.correlate(plane, spread, mode="constant")
+        top, left = extents[0] // 2, extents[1] // 2
+        rows, cols = np.subtract(plane.shape, extents) + 1
+        planes.append(full[top : top + rows : stride, left : left + cols : stride])
     with np.errstate(all="ignore"):
-        return reference.correlate(x, [kernel], **chosen)
+        return np.stack(planes, axis=2).astype(np.float32)
 
 
 def tolerance(x, kernel) -> float:

@@ -51,11 +51,12 @@ def _versions() -> dict[str, str]:
 
     from featcli import extras
     from featcli._version import __version__
+    from featcli.engine import library
 
     packages = {name: version(name) for name in ("numpy", "scipy", "pillow", "click", "rich")}
     packages |= {name: extras.version_of_fast(name) for name in extras.FAST}
     system = {"python": platform.python_version(), "system": platform.platform()}
-    return {"featcli": __version__, **packages, **system}
+    return {"featcli": __version__, "engine": library.state(), **packages, **system}
 
 
 def _formats(as_json: bool) -> str:

@@ -1,0 +1,6 @@
+#define REAL float
+#include "correlate.h"
+#undef REAL
+#define REAL double
+#include "correlate.h"
+#undef REAL

@@ -1,0 +1,211 @@
+"""Correlation: what is asked for is checked, and a rule chooses how each kernel is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.engine import compiled, library, scipy_ways
+from featcli.engine.geometry import BORDERS, Axis, axis
+from featcli.engine.taps import Array, factors, significant
+from featcli.engine.ways import Task, Way
+
+# Only where float32 can neither overflow nor vanish on account of the kernel alone.
+ORDINARY = 2.0**-60, 2.0**60
+# What a tap, and a Fourier transform, cost for 16 results, in steps of the compiled kernel; SciPy
+# takes that many for one of its own. Measured by `benchmarks/engine.py`.
+FOURIER, FOURIER_EXACT, SCIPY_TAP = 400.0, 1000.0, 16.0
+
+
+class Options(NamedTuple):
+    """As in `correlate`."""
+
+    stride: int = 1
+    dilation: int = 1
+    padding: str = "same"
+    border: str = "reflect"
+    flip: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError for what is not usable."""
+        for name, value in (("stride", self.stride), ("dilation", self.dilation)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; it must be 1 or more")
+        for name, given, known in (
+            ("padding", self.padding, ("same", "valid")),
+            ("border", self.border, BORDERS),
+        ):
+            if given not in known:
+                raise ValueError(f"{name} is {given!r}; it can be {', '.join(known)}")
+
+
+def correlate(
+    x: Array,
+    kernels: Sequence[Array],
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    **options: Any,
+) -> Array:
+    """Correlate every channel of `x` with every kernel.
+
+    Parameters
+    ----------
+    x : ndarray, (rows, cols, channels)
+        Any boolean, integer or real floating type, in any memory layout.
+    kernels : sequence of ndarray, each (kernel rows, kernel cols)
+        Floating or integer; finite.
+    engine : {"auto", "scipy"}
+        "scipy" for the definition itself.
+    threads : int, optional
+        At most this many; as many as there are processors to use if not given.
+    stride : int
+        Every `stride`-th row and column of the full result, from the first.
+    dilation : int
+        Distance between neighbouring taps, in pixels.
+    padding : {"same", "valid"}
+        `valid` keeps only the positions where the whole kernel lies inside.
+    border : {"reflect", "nearest", "mirror", "constant", "wrap"}
+        What lies outside the picture, by SciPy's names; `constant` is zero.
+    flip : bool
+        The mathematical convolution, as `scipy.ndimage.convolve`.
+
+    Returns
+    -------
+    ndarray of float32, (rows, cols, kernels * channels)
+        Kernel by kernel, each with every channel. With integer pixels and whole-number taps
+        exact while sum|k| * max|x| < 2**24; else within 1e-5 * sum|k| * max|x| of the
+        definition, `scipy.ndimage.correlate` in float64 with the dilated kernel. NaN and infinity
+        appear where the definition has them. No bit depends on the number of threads.
+
+    Raises
+    ------
+    ValueError
+        If an option, a kernel or the array's type is not usable.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}; it must be 1 or more")
+    chosen, tasks = _tasks(x.shape, x.dtype, kernels, engine, Options(**options))
+    rows, cols = tasks[0].rows.results, tasks[0].cols.results
+    out = np.empty((rows, cols, len(tasks) * x.shape[2]), np.float32)
+    if out.size:
+        native = x.astype(_computed_type(x.dtype), copy=False)
+        key = lambda task: (task.way.name, task.taps.shape)  # noqa: E731
+        for _, group in groupby(sorted(tasks, key=key), key):
+            some = list(group)
+            run = compiled.run if some[0].way.compiled else scipy_ways.run
+            run(native, out, some, chosen.dilation, chosen.border, threads)
+    return out
+
+
+def describe(
+    shape: tuple[int, int, int],
+    dtype: npt.DTypeLike,
+    kernels: Sequence[Array],
+    *,
+    engine: str = "auto",
+    **options: Any,
+) -> str:
+    """Say, a line per kernel, how `correlate` computes it."""
+    _, tasks = _tasks(shape, np.dtype(dtype), kernels, engine, Options(**options))
+    return "\n".join(f"{'x'.join(map(str, task.taps.shape))}: {task.way}" for task in tasks)
+
+
+def _tasks(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    kernels: Sequence[Array],
+    engine: str,
+    options: Options,
+) -> tuple[Options, list[Task]]:
+    options.check()
+    if dtype.kind not in "buif" or len(shape) != 3:
+        raise ValueError(f"cannot correlate {dtype} {shape}; give numbers, (rows, cols, channels)")
+    if engine not in ("auto", "scipy"):
+        raise ValueError(f"engine is {engine!r}; it can be auto, scipy")
+    if not kernels:
+        raise ValueError("no kernel given; one or more are needed")
+    exact = dtype.kind in "bui"
+    tasks = [
+        _task(number, _checked(kernel), shape, exact, engine, options)
+        for number, kernel in enumerate(kernels)
+    ]
+    if len({(task.rows.results, task.cols.results) for task in tasks}) > 1:
+        raise ValueError("kernels of different sizes cannot share one result with padding 'valid'")
+    return options, tasks
+
+
+def _checked(kernel: Array) -> Array:
+    array = np.asarray(kernel)
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "buif":
+        raise ValueError(
+            f"a kernel is {array.dtype} {array.shape}; it must be numbers, rows x cols"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError("a kernel holds NaN or infinity; its taps must be finite")
+    return array
+
+
+def _task(
+    number: int,
+    kernel: Array,
+    shape: tuple[int, ...],
+    exact: bool,
+    engine: str,
+    options: Options,
+) -> Task:
+    taps = significant(kernel[::-1, ::-1] if options.flip else kernel)
+    rows, cols = (
+        axis(
+            shape[n],
+            taps.shape[n],
+            stride=options.stride,
+            dilation=options.dilation,
+            padding=options.padding,
+            flip=options.flip,
+        )
+        for n in (0, 1)
+    )
+    factored = factors(taps) if min(taps.shape) > 1 else None
+    ways = _ways(taps, factored is not None, rows, cols, exact, engine)
+    way = min(ways, key=lambda one: ways[one])
+    return Task(number, taps, factored, rows, cols, exact, way)
+
+
+def _ways(
+    taps: Array, is_separable: bool, rows: Axis, cols: Axis, exact: bool, engine: str
+) -> dict[Way, float]:
+    """List the ways to compute a kernel and what 16 results cost: the rule that chooses.
+
+    A kernel that reaches far beyond the picture, or whose magnitude float32 cannot hold, is left
+    to SciPy.
+    """
+    far = any(along.extent > 4 * along.size + 64 for along in (rows, cols))
+    total, count = float(np.abs(taps).sum()), np.count_nonzero(taps)
+    if engine == "scipy" or far or (count and not ORDINARY[0] < total < ORDINARY[1]):
+        return {Way("far" if far else "scipy"): 0.0}
+    found = {Way("fourier"): (FOURIER_EXACT if exact else FOURIER) * rows.stride}
+    height, width = taps.shape
+    if library.load() is None:
+        found[Way("scipy")] = SCIPY_TAP * count
+        if is_separable:
+            found[Way("scipy separable")] = SCIPY_TAP * (height + width + 4)
+        return found
+    # Rows are computed by four, where 3 more are seen; the commonest sizes have code of their own.
+    seen = height if (height, width) in compiled.KNOWN_SIZES else height + 3
+    found[Way("dense")] = float(seen * width)
+    found[Way("sparse")] = 2.0 * count
+    if is_separable:
+        found[Way("separable")] = height + 3 + 2.0 * width + 4
+    return found
+
+
+def _computed_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type of native byte order that holds every value and that both ways know."""
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        return np.dtype(np.float32 if dtype.itemsize == 2 else np.float64)
+    return dtype.newbyteorder("=")

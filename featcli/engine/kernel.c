@@ -1,0 +1,135 @@
+/* featcli's compiled kernel: plain C, without Python's headers, called through ctypes.
+ *
+ * Every function works on rows of pixels, lets other threads run, and has a form in NumPy or SciPy
+ * that defines it. Products and sums are rounded one by one (-ffp-contract=off), so that every
+ * processor gives the same bytes.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define PUBLIC __declspec(dllexport)
+#else
+#define PUBLIC __attribute__((visibility("default")))
+#endif
+
+enum { NEAREST, WRAP, REFLECT, MIRROR, CONSTANT };
+#define LONGEST_SUM 128
+
+/* A kernel; `column` and `line` where it is separable, else `dense` if few of its taps are zero. */
+typedef struct {
+    int64_t place;                   /* of its first channel among those of the result */
+    int64_t rows, cols, count;       /* of taps; how many are not zero */
+    const int64_t *places;           /* row and column of these, row by row */
+    const double *weights;           /* and their weights */
+    const void *dense, *column, *line; /* of the type of sums; the first two between 3 rows of zeros */
+} Kernel;
+
+typedef struct {
+    const char *data;
+    float *result;                                   /* (rows, cols, apart) */
+    int64_t rows, cols, channels, row_bytes, item_bytes; /* of the source */
+    int64_t row_before, col_before;                  /* how far the first window begins outside */
+    int64_t row_extent, col_extent;                  /* of the dilated kernel */
+    int64_t stride, dilation, result_cols, apart, tile; /* `tile`: columns of results at a time */
+    int64_t kernel_count, most_taps;
+    const Kernel *kernels;
+    int32_t type, border, is_double;
+} Job;
+
+/* The position that stands in for one outside 0..size-1; -1 for a constant of zero. */
+static int64_t outside(int64_t at, int64_t size, int border)
+{
+    if (at >= 0 && at < size)
+        return at;
+    if (border == CONSTANT)
+        return -1;
+    if (border == NEAREST)
+        return at < 0 ? 0 : size - 1;
+    int64_t period = border == WRAP ? size : border == REFLECT ? 2 * size : 2 * size - 2;
+    if (period < 1)
+        return 0;
+    at = (at % period + period) % period;
+    if (at < size)
+        return at;
+    return border == REFLECT ? 2 * size - 1 - at : period - at;
+}
+
+#define JOIN(name, type, set) name##_##type##_##set
+#define EXPAND(name, type, set) JOIN(name, type, set)
+#define NAME(name) EXPAND(name, REAL, SET)
+
+#define SET plain
+#include "copies.h"
+#undef SET
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#endif
+#define SET avx2
+#include "copies.h"
+#undef SET
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+#define SET avx512
+#include "copies.h"
+#undef SET
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+/* Correlate; see correlate.h. */
+PUBLIC int featcli_correlate(const Job *job, int64_t top, int64_t bottom)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return job->is_double ? correlate_double_avx512(job, top, bottom) : correlate_float_avx512(job, top, bottom);
+    if (__builtin_cpu_supports("avx2"))
+        return job->is_double ? correlate_double_avx2(job, top, bottom) : correlate_float_avx2(job, top, bottom);
+#endif
+    return job->is_double ? correlate_double_plain(job, top, bottom) : correlate_float_plain(job, top, bottom);
+}
+
+#ifndef FINGERPRINT
+#define FINGERPRINT 0
+#endif
+PUBLIC const uint32_t featcli_fingerprint = FINGERPRINT;
+
+/* Correlate a known picture with a known kernel, in every form; 0 if the numbers are right. */
+PUBLIC int featcli_check(void)
+{
+    static const int64_t places[] = {0, 0, 0, 2, 1, 0, 1, 2, 2, 0, 2, 2};
+    static const double weights[] = {-1, 1, -2, 2, -1, 1};
+    static const float dense[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 0, 1, -2, 0, 2, -1, 0, 1,
+                                  0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const float column[] = {0, 0, 0, 1, 2, 1, 0, 0, 0}, line[] = {-1, 0, 1};
+    static const uint8_t source[] = {1, 4, 9, 16, 25, 36, 49, 64, 81, 100, 121, 144, 169, 196, 225, 0};
+    static const float expected[] = {20, 48, 64, 36, 44, 96, 112, 60,
+                                     76, 160, -80, -164, 100, 208, -544, -652};
+    Kernel kernels[] = {{0, 3, 3, 6, places, weights, dense, NULL, NULL},
+                        {0, 3, 3, 6, places, weights, NULL, column, line},
+                        {0, 3, 3, 6, places, weights, NULL, NULL, NULL}};
+    float result[16];
+    for (int form = 0; form < 3; form++) {
+        Job job = {(const char *)source, result, 4, 4, 1, 4, 1, 1, 1, 3, 3, 1, 1, 4, 1, 4, 1, 16,
+                   kernels + form, 0, REFLECT, 0};
+        if (featcli_correlate(&job, 0, 4) || memcmp(result, expected, sizeof result))
+            return 1;
+    }
+    return 0;
+}

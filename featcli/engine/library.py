@@ -1,0 +1,93 @@
+"""The compiled kernel: found, checked and called through ctypes, which lets other threads run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import zlib
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SOURCES = ("kernel.c", "copies.h", "correlate.h")
+# The library's name is the same for every system: nothing but this module looks for it.
+FILE = FOLDER / "_kernel.bin"
+# Why there is none, written by the build.
+REASON = FOLDER / "_kernel.txt"
+
+
+class Kernel(ctypes.Structure):
+    """See `kernel.c`."""
+
+    _fields_ = (
+        ("place", ctypes.c_int64),
+        ("rows", ctypes.c_int64),
+        ("cols", ctypes.c_int64),
+        ("count", ctypes.c_int64),
+        ("places", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
+        ("dense", ctypes.c_void_p),
+        ("column", ctypes.c_void_p),
+        ("line", ctypes.c_void_p),
+    )
+
+
+class Job(ctypes.Structure):
+    """See `kernel.c`."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("result", ctypes.c_void_p),
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                *("rows", "cols", "channels", "row_bytes", "item_bytes"),
+                *("row_before", "col_before", "row_extent", "col_extent"),
+                *("stride", "dilation", "result_cols", "apart", "tile"),
+                *("kernel_count", "most_taps"),
+            )
+        ),
+        ("kernels", ctypes.POINTER(Kernel)),
+        ("type", ctypes.c_int32),
+        ("border", ctypes.c_int32),
+        ("is_double", ctypes.c_int32),
+    )
+
+
+def _fingerprint() -> int:
+    """Return a number that changes with the C sources, which the library was built with."""
+    found = 0
+    for name in SOURCES:
+        found = zlib.crc32((FOLDER / name).read_bytes(), found)
+    return found
+
+
+@cache
+def _found() -> tuple[ctypes.CDLL | None, str]:
+    """Return the library, or None and the reason."""
+    if os.environ.get("FEATCLI_ENGINE") == "scipy":
+        return None, "FEATCLI_ENGINE=scipy"
+    if not FILE.exists():
+        return None, REASON.read_text().strip() if REASON.exists() else "not built"
+    try:
+        found = ctypes.CDLL(str(FILE))
+        built_from = ctypes.c_uint32.in_dll(found, "featcli_fingerprint").value
+    except (OSError, ValueError) as error:
+        return None, f"cannot be loaded: {error}"
+    if built_from != _fingerprint():
+        return None, "older than its source"
+    if found.featcli_check():
+        return None, "its self-check failed"
+    found.featcli_correlate.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    return found, "compiled"
+
+
+def load() -> ctypes.CDLL | None:
+    """Return the compiled kernel, or None where SciPy has to do without it."""
+    return _found()[0]
+
+
+def state() -> str:
+    """Say whether the compiled kernel is used, or why it is not."""
+    found, reason = _found()
+    return "compiled kernel" if found else f"SciPy (no compiled kernel: {reason})"
