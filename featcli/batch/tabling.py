@@ -19,7 +19,7 @@ from featcli.io import tables
 from featcli.io.atomic import Transaction
 from featcli.io.columns import Columns, unpack
 from featcli.io.rows import DONE, Row, pack_states, unpack_states
-from featcli.io.sinks import Sink, Written
+from featcli.io.sinks import Sink, WriteOptions, Written
 
 
 class TableTarget(StoredTarget):
@@ -31,16 +31,17 @@ class TableTarget(StoredTarget):
         Makes the rows.
     memory : Memory
         Its target is the table; the suffix says the kind.
-    sidecar : bool
-        Whether a .npy gets one.
+    writing : WriteOptions
+        Whether a .npy gets a sidecar, and whether a .csv is safe for spreadsheets.
     """
 
-    def __init__(self, sink: Sink, memory: Memory, sidecar: bool) -> None:
+    def __init__(self, sink: Sink, memory: Memory, writing: WriteOptions) -> None:
         super().__init__(sink, memory)
         self.path = memory.target
         self._kind = self.path.suffix.lower()
         tables.check_kind(self._kind)
-        has_sidecar = sidecar and self._kind == ".npy"
+        self._is_safe = writing.csv_safe
+        has_sidecar = writing.sidecar and self._kind == ".npy"
         self._files = [self.path, *([self.path.with_suffix(".json")] if has_sidecar else [])]
         self._columns = Columns()
         self._described = ""
@@ -109,7 +110,7 @@ class TableTarget(StoredTarget):
         columns = Columns.of(self._read(row.part) for row in self._done())
         about = {"featcli": __version__, "recipe": json.loads(self.recipe.text)}
         labels = json.loads(self.store.about("labels") or "{}")
-        rows = tables.Rows(self._rows, count, columns, labels, about)
+        rows = tables.Rows(self._rows, count, columns, labels, about, self._is_safe)
         with Transaction(self.store.room) as files:
             tables.write_table(self._kind, files.open(self.path), rows)
             for path in self._files[1:]:

@@ -152,10 +152,10 @@ def _table(request: Request) -> Target:
         )
     if kind == ".npy" and request.pipeline.splits:
         raise UsageError(f"-o {path} holds one matrix: give .npz for several vectors")
-    sidecar = request.spec.writing.sidecar
-    about = f"{kind} {table.about if row is not vectors else ''}"
-    recipe = request.recipe(WriteOptions(sidecar=sidecar), about)._replace(tags="")
-    return TableTarget(RowSink(row, path), _memory_beside(request, recipe), sidecar)
+    writing = request.spec.writing
+    about = f"{kind} {table.about if row is not vectors else ''}{' safe' * writing.csv_safe}"
+    recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), about)._replace(tags="")
+    return TableTarget(RowSink(row, path), _memory_beside(request, recipe), writing)
 
 
 def _shards(request: Request) -> Target:

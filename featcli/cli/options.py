@@ -268,6 +268,12 @@ def outputs() -> list[click.Parameter]:
         ),
         _option("Output", "--overwrite", is_flag=True, help="Replace what is there."),
         _option("Output", "--no-sidecar", is_flag=True, help="Write no .json beside arrays."),
+        _option(
+            "Output",
+            "--csv-safe",
+            is_flag=True,
+            help="With -o FILE.csv: put ' before texts that a spreadsheet takes for formulas.",
+        ),
         *view(),
         _option("Output", "-0", "--null", is_flag=True, help="End printed paths with NUL."),
         _option("Output", "--json", "as_json", is_flag=True, help="Print JSON instead of paths."),

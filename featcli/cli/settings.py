@@ -46,6 +46,7 @@ class Writing(NamedTuple):
     no_sidecar: bool = False
     view: str = "auto"
     cmap: str | None = None
+    csv_safe: bool = False
 
 
 class Printing(NamedTuple):

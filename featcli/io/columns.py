@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,19 +99,6 @@ class Columns:
         """Return a row in the types of the columns, which hold its values exactly."""
         return {name: _as(row[name], column.type) for name, column in self.found.items()}
 
-    def restored(self, values: Sequence[Any], described: Described) -> Row:
-        """Return the row that a table's values were written from.
-
-        Parameters
-        ----------
-        values : sequence
-            One after the other, as `tables.read_table` gives them: text or numbers.
-        described : mapping
-            What `describe` said of the row.
-        """
-        rest = iter(values)
-        return {name: _restored(rest, Column(*described[name])) for name in self.found}
-
 
 def _other_parts(names: list[str], before: list[str]) -> str:
     ours, theirs = (", ".join(name for name in some if name != "key") for some in (names, before))
@@ -161,23 +148,6 @@ def _as(value: Any, type: str) -> Any:
         return value
     array = np.asarray(value).astype(type, copy=False)
     return array if array.ndim else array.item()
-
-
-def _restored(values: Iterator[Any], column: Column) -> Any:
-    if column.type == _TEXT:
-        return unspelled(str(next(values)))
-    type = np.dtype(column.type)
-    found = [_number(next(values), type.kind) for _ in range(abs(column.size))]
-    return np.array(found, type) if column.size >= 0 else np.array(found[0], type).item()
-
-
-def _number(value: Any, kind: str) -> Any:
-    """Read a number, which may be text, or an integer in a column of floats."""
-    if value is None:  # how JSON writes what is no finite number
-        return float("nan")
-    if kind == "f" or not isinstance(value, str):
-        return float(value) if kind == "f" else int(value)
-    return int(value) if value.removeprefix("-").isdigit() else int(float(value))
 
 
 def pack(row: Row) -> Row:

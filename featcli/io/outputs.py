@@ -67,6 +67,7 @@ class OutputSpec(NamedTuple):
         no_sidecar: bool = False,
         view: str = "auto",
         cmap: str | None = None,
+        csv_safe: bool = False,
     ) -> Self:
         """Read the options; raises UsageError for an output that cannot be."""
         kind = _kind_of(output)
@@ -75,7 +76,9 @@ class OutputSpec(NamedTuple):
         if shard_size and kind is not Kind.SHARDS:
             raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
         size = size_of(shard_size) if shard_size else _SHARD
-        writing = WriteOptions(overwrite, not no_sidecar, view, cmap)
+        if csv_safe and Path(output or "").suffix.lower() != ".csv":
+            raise UsageError("--csv-safe goes with -o FILE.csv: other kinds hold texts as they are")
+        writing = WriteOptions(overwrite, not no_sidecar, view, cmap, csv_safe=csv_safe)
         return cls(kind, Path(output or "."), format or "tar", size, writing)
 
     @property

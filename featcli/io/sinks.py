@@ -37,7 +37,8 @@ class Drawing(Protocol):
 class WriteOptions(NamedTuple):
     """Choices for writing.
 
-    `draw` makes the picture of a frame where it is not the usual one of its numbers.
+    `draw` makes the picture of a frame where it is not the usual one of its numbers; `csv_safe`
+    keeps spreadsheets from taking a text for a formula.
     """
 
     overwrite: bool = False
@@ -45,6 +46,7 @@ class WriteOptions(NamedTuple):
     view: str = "auto"
     cmap: str | None = None
     draw: Drawing | None = None
+    csv_safe: bool = False
 
     @property
     def picture(self) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """One table for many images: a row each, with its key first.
 
 A table is written from rows that can be gone through again and again, one in memory at a time.
-All five kinds hold the same numbers, each in the type of its column (`io/columns.py`). What a
-table says can be read back as the rows that it was written from.
+All five kinds hold the same numbers, each in the type of its column (`io/columns.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,6 +47,8 @@ class Rows:
         The names of a vector's values, where they have any.
     about : mapping
         What the sidecar of a .npy says beside the keys.
+    is_safe : bool
+        Texts of a .csv that a spreadsheet would take for formulas begin with an apostrophe.
     """
 
     again: Callable[[], Iterator[Row]]
@@ -55,6 +56,7 @@ class Rows:
     columns: Columns
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    is_safe: bool = False
 
     def typed(self) -> Iterator[Row]:
         """Go through them from the first, in the types of their columns."""
@@ -158,12 +160,7 @@ def _unique(labels: Sequence[str]) -> list[str]:
 
 def write_table(kind: str, stream: BinaryIO, rows: Rows) -> None:
     """Write a table of the kind that a suffix says; there must be a row."""
-    _KINDS[kind][0](stream, rows)
-
-
-def read_table(path: Path) -> Iterator[Sequence[Any]]:
-    """Yield of each row all values one after the other, which `Columns.restored` makes a row."""
-    return _KINDS[path.suffix.lower()][1](path)
+    _KINDS[kind](stream, rows)
 
 
 def check_kind(kind: str) -> None:
@@ -179,17 +176,18 @@ def _write_csv(stream: BinaryIO, rows: Rows) -> None:
     """RFC 4180 in UTF-8, with a head line; a vector takes a column for each of its values."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
-    writer.writerow(spelled(name) for column in rows.columns.found for name in rows.names(column))
+    safe = _no_formula if rows.is_safe else lambda value: value
+    names = (spelled(name) for column in rows.columns.found for name in rows.names(column))
+    writer.writerow(map(safe, names))
     for row in rows.typed():
-        writer.writerow(itertools.chain.from_iterable(map(_plain, row.values())))
+        writer.writerow(map(safe, itertools.chain.from_iterable(map(_plain, row.values()))))
     text.detach()
 
 
-def _read_csv(path: Path) -> Iterator[Sequence[Any]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = csv.reader(stream)
-        next(lines)
-        yield from lines
+def _no_formula(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    is_one = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return f"'{value}" if is_one else value
 
 
 def _plain(value: Any) -> list[Any]:
@@ -223,17 +221,6 @@ def _members(row: Row, rows: Rows) -> Iterator[tuple[str, Any]]:
 
 def _is_no_number(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
-
-
-def _read_lines(path: Path) -> Iterator[Sequence[Any]]:
-    with path.open("rb") as stream:
-        for line in stream:
-            yield _flat(json.loads(line).values())
-
-
-def _flat(values: Iterable[Any]) -> list[Any]:
-    each = (one if isinstance(one, list) else [one] for one in values)
-    return list(itertools.chain.from_iterable(each))
 
 
 # --- Parquet
@@ -274,13 +261,6 @@ def _cells(row: Row, rows: Rows) -> Iterator[tuple[str, Any]]:
 def _rows_of_a_block(rows: Rows) -> int:
     size = sum(8 * max(column.size, 1) for column in rows.columns.found.values())
     return max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // size))
-
-
-def _read_parquet(path: Path) -> Iterator[Sequence[Any]]:
-    parquet = extra("pyarrow.parquet", "parquet")
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(64):
-            yield from (_flat(row.values()) for row in batch.to_pylist())
 
 
 # --- Matrices
@@ -329,34 +309,10 @@ def write_sidecar(stream: BinaryIO, rows: Rows) -> None:
     stream.write(b"]}\n")
 
 
-def _read_npy(path: Path) -> Iterator[Sequence[Any]]:
-    for row in np.load(path, mmap_mode="r", allow_pickle=False):
-        yield ["", *row.tolist()]
-
-
-def _read_npz(path: Path) -> Iterator[Sequence[Any]]:
-    """Yield the rows of all matrices; each is read from its own place in the archive."""
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        matrices = [name for name in names if name != "keys" and not name.endswith(".columns")]
-        streams = [archive.open(f"{name}.npy") for name in matrices]
-        heads = [npy.read_header(stream)[0] for stream in streams]  # type: ignore[arg-type]
-        count = heads[0].shape[0]
-        blocks = [(head.nbytes // count, head.dtype) for head in heads]
-        for _ in range(count):
-            read = zip(streams, blocks, strict=True)
-            rows = (np.frombuffer(one.read(size), dtype) for one, (size, dtype) in read)
-            yield _flat(["", *(row.tolist() for row in rows)])
-
-
-_KINDS: dict[
-    str, tuple[Callable[[BinaryIO, Rows], None], Callable[[Path], Iterator[Sequence[Any]]]]
-] = {
-    ".csv": (_write_csv, _read_csv),
-    ".jsonl": (_write_lines, _read_lines),
-    ".parquet": (_write_parquet, _read_parquet),
-    ".npy": (_write_npy, _read_npy),
-    ".npz": (_write_npz, _read_npz),
+_KINDS: dict[str, Callable[[BinaryIO, Rows], None]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_lines,
+    ".parquet": _write_parquet,
+    ".npy": _write_npy,
+    ".npz": _write_npz,
 }
