@@ -1,7 +1,8 @@
 """Say what a file holds: shape, type, range, mean, NaN, labels and history.
 
 An array is read with its sidecar, which knows its labels and its history. Of a model,
-by the path of its file or the name of one that ships with featcli, the layers are listed.
+by the path of its file or the name of one that ships with featcli, the layers are listed. Of a
+folder of results it says what became of the inputs; --failed names those that failed.
 
 Examples
 --------
@@ -17,6 +18,11 @@ The layers of the network that 'featcli classify' uses:
 
     featcli info imagenet
 
+What became of the photos of a folder, and which of them failed:
+
+    featcli gray photos/ -o gray/ && featcli info gray/
+    featcli gray photos/ -o gray/ && featcli info gray/ --failed --json
+
 Which kinds of files are read, and what would have to be installed for others:
 
     featcli info --formats
@@ -29,6 +35,7 @@ The versions of everything, for a bug report:
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -111,6 +118,7 @@ def _info(
     formats: bool,
     quiet: bool,
     input_shape: str,
+    failed: bool,
     **given: Any,
 ) -> None:
     if formats:
@@ -121,12 +129,13 @@ def _info(
         rows = [f"{name:10} {version}" for name, version in found.items()]
         click.echo(json.dumps(found) if as_json else "\n".join(rows))
         return
-    named, failed = _models(inputs, as_json, input_shape)
-    if not named and (failed is not None):
-        _leave(failed)
+    others = _folders(inputs, as_json, failed)
+    named, is_broken = _models(others, as_json, input_shape)
+    if inputs and not named:
+        _leave(is_broken)
         return
     for item, sample in samples(named, collect(Reading, given)):
-        failed = failed or bool(sample.error)
+        is_broken = is_broken or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "info")
         drawn = _drawn(item)
@@ -134,12 +143,27 @@ def _info(
             about = statistics(frame) | drawn
             name = printable(title(item, sample, frame))
             click.echo(json.dumps(about) if as_json else f"{name}\n{_lines(about)}")
-    _leave(failed)
+    _leave(is_broken)
 
 
 def _leave(failed: bool | None) -> None:
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _folders(inputs: tuple[str, ...], as_json: bool, only_failed: bool) -> tuple[str, ...]:
+    """Say what folders of results remember; return the other inputs."""
+    from featcli.batch import summary
+
+    found = [name for name in inputs if summary.is_remembered(Path(name))]
+    if only_failed and len(found) < max(1, len(inputs)):
+        raise UsageError("--failed goes with folders of results, which have a memory (.featcli)")
+    for name in found:
+        records = summary.records(Path(name), only_failed)
+        lines = map(json.dumps, records) if as_json else summary.summarise(Path(name), records)
+        for line in lines:
+            click.echo(line if as_json else printable(line))
+    return tuple(name for name in inputs if name not in found)
 
 
 def _models(
@@ -184,6 +208,9 @@ command = Command(
         ),
         options.Grouped(
             ["--formats"], is_flag=True, group="Output", help="The kinds of files that are read."
+        ),
+        options.Grouped(
+            ["--failed"], is_flag=True, group="Output", help="Of folders of results, what failed."
         ),
         options.quiet(),
         options.debug(),

@@ -1,0 +1,71 @@
+"""What a folder of results remembers, for people who ask."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from featcli.batch import manifest
+from featcli.errors import FeatError
+from featcli.io.former import FOLDER, MANIFEST
+from featcli.io.private import PrivateFolder
+from featcli.io.rows import Row
+from featcli.io.store import Store
+
+
+def is_remembered(path: Path) -> bool:
+    """Say whether a folder has a memory of results; raises OutputExists for a link in its place."""
+    return path.is_dir() and Store(PrivateFolder(path), FOLDER).exists()
+
+
+def records(folder: Path, only_failed: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield what a folder remembers of each input, as a line of its manifest says it.
+
+    A manifest that a killed run has left behind the truth is written anew, where that is allowed.
+
+    Raises
+    ------
+    FeatError
+        The memory is damaged.
+    """
+    store = Store(PrivateFolder(folder), FOLDER)
+    store.touches_nothing = not os.access(folder, os.W_OK)
+    try:
+        if not store.touches_nothing and store.about("stale"):
+            with contextlib.suppress(FeatError):  # another run is at it, and will write it
+                manifest.write(store, folder / MANIFEST, _outputs)
+        for record in manifest.records_of(store, _outputs):
+            if not only_failed or record["status"] == "failed":
+                yield record
+    finally:
+        store.close()
+
+
+def _outputs(row: Row) -> bytes:
+    return row.outputs
+
+
+def summarise(folder: Path, records: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """Yield lines for people: how many inputs of each status, by which recipes, what failed."""
+    statuses: Counter[str] = Counter()
+    recipes: Counter[str] = Counter()
+    failures = []
+    for record in records:
+        statuses[record["status"]] += 1
+        recipes[record["recipe"]["pipeline"]] += 1
+        if record["status"] == "failed":
+            failures.append(f"  {record['file']}: {record['error']}")
+    counts = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
+    yield f"{folder}: {counts or 'no results'}"
+    for recipe, count in recipes.most_common():
+        yield f"  {recipe} ({count:,})"
+    if failures:
+        yield "failed:"
+        yield from failures
+
+
+__all__ = ["is_remembered", "records", "summarise"]
