@@ -22,7 +22,8 @@ from statistics import median
 import numpy as np
 
 import featcli
-from featcli.engine import bottleneck
+from featcli.engine.fused import Taps
+from featcli.engine.fused import depthwise as filtered
 from featcli.models.network import Row
 
 Work = tuple[str, int, Callable[[], object]]
@@ -49,10 +50,10 @@ def depthwise(row: Row, before: tuple[int, ...]) -> Work:
     channels, stride = row.shape[-1], before[0] // row.shape[0]
     size = math.isqrt(row.parameters // channels - 1)
     weight, bias = np.ones((size, size, channels), np.float32), np.ones(channels, np.float32)
-    taps = bottleneck._ready(weight, bias, stride, row.shape[1])
+    taps = Taps(weight, bias, size, stride)
     padded = np.ones((before[0] + size, before[1] + size - stride, channels), np.float32)
     out = np.empty(row.shape, np.float32)
-    return "depthwise (einsum)", row.macs, lambda: bottleneck._filter(padded, taps, out)
+    return "depthwise", row.macs, lambda: filtered(padded, taps, out)
 
 
 def clip(row: Row) -> Work:

@@ -9,29 +9,18 @@ Source of the structure: Sandler et al., MobileNetV2, CVPR 2018.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from featcli.engine.fused import Limits, Taps, depthwise, finish
 from featcli.engine.layers import same
 
 Array = npt.NDArray[Any]
-Activate = Callable[[Array, Array], object]
 
 # What the expanded rows of one strip may take, in bytes.
 STRIP_BYTES = 512 * 1024
-
-
-class Taps(NamedTuple):
-    """A depthwise kernel made ready: at stride 1 each tap is repeated along a whole row."""
-
-    weight: Array
-    bias: Array
-    size: int
-    stride: int
-    tiled: bool
 
 
 class Bottleneck:
@@ -45,8 +34,8 @@ class Bottleneck:
     depthwise : (weight (k, k, c), bias (c,))
     project : (weight (c, c_out), bias (c_out,))
     stride : int
-    activate : callable
-        `activate(x, out)`, after expand and depthwise; must keep zero.
+    limits : (float, float)
+        What the activation after expand and depthwise leaves; must hold zero.
     skip : bool
         Whether the input is added to the result.
     """
@@ -58,17 +47,17 @@ class Bottleneck:
         depthwise: tuple[Array, Array],
         project: tuple[Array, Array],
         stride: int,
-        activate: Activate,
+        limits: Limits,
         skip: bool,
     ) -> None:
         rows, cols, _ = shape
         size = depthwise[0].shape[0]
         self._out = (-(-rows // stride), -(-cols // stride))
         self._pads = (same(rows, size, stride), same(cols, size, stride))
-        self._expand = expand and (expand[0], np.tile(expand[1], cols))
-        self._taps = _ready(*depthwise, stride, self._out[1])
-        self._project = (project[0], np.tile(project[1], self._out[1]))
-        self._activate = activate
+        self._expand = expand
+        self._taps = Taps(*map(np.ascontiguousarray, depthwise), size, stride)
+        self._project = project
+        self._limits = limits
         self._skip = skip
 
     def __call__(self, x: Array) -> Array:
@@ -79,17 +68,14 @@ class Bottleneck:
         for top, filtered in self._strips(x):
             part = result[top : top + len(filtered)].reshape(-1, weight.shape[1])
             np.matmul(filtered.reshape(len(part), -1), weight, out=part)
-        each_row = result.reshape(rows, -1)
-        each_row += bias
-        if self._skip:
-            result += x
+        finish(result, bias, result, added=x if self._skip else None)
         return result
 
     def _strips(self, x: Array) -> Any:
         """Yield each strip's first row and its filtered maps."""
         (above, _), (left, right) = self._pads
         taps, (rows, cols) = self._taps, self._out
-        channels, width = taps.weight.shape[-1] // (cols if taps.tiled else 1), x.shape[1]
+        channels, width = taps.weight.shape[-1], x.shape[1]
         height = _strip_rows(rows, taps.stride * (width + left + right) * channels)
         reach = (height - 1) * taps.stride + taps.size
         padded = np.empty((reach, left + width + right, channels), dtype=np.float32)
@@ -102,8 +88,7 @@ class Bottleneck:
             needed = (count - 1) * taps.stride + taps.size
             self._fill(x, padded, (known, needed), first, left)
             part = filtered[:count]
-            _filter(padded, taps, part)
-            self._activate(part, part)
+            depthwise(padded, taps, part, self._limits)
             yield top, part
             known = max(0, needed - count * taps.stride)
             padded[:known] = padded[needed - known : needed]
@@ -122,17 +107,7 @@ class Bottleneck:
             return
         weight, bias = self._expand
         expanded = np.matmul(x[begin:end].reshape(-1, x.shape[2]), weight)
-        rows = expanded.reshape(end - begin, -1)
-        rows += bias
-        self._activate(expanded.reshape(inside.shape), inside)
-
-
-def _ready(weight: Array, bias: Array, stride: int, cols: int) -> Taps:
-    size = weight.shape[0]
-    if stride > 1:
-        return Taps(weight, np.tile(bias, cols), size, stride, False)
-    tiled = np.tile(weight, (1, 1, cols))
-    return Taps(tiled, np.tile(bias, cols), size, stride, True)
+        finish(expanded.reshape(inside.shape), bias, inside, self._limits)
 
 
 def _strip_rows(rows: int, numbers: int) -> int:
@@ -140,28 +115,3 @@ def _strip_rows(rows: int, numbers: int) -> int:
     most = max(1, STRIP_BYTES // (4 * numbers))
     strips = -(-rows // most)
     return -(-rows // strips)
-
-
-def _filter(padded: Array, taps: Taps, out: Array) -> None:
-    """Depthwise convolution of padded rows, with its bias.
-
-    einsum multiplies and adds along the last axis: the longer that is, the quicker. At stride 1
-    columns and channels are one axis.
-    """
-    down, right, deep = padded.strides
-    rows, cols, channels = out.shape
-    k, s = taps.size, taps.stride
-    if taps.tiled:
-        seen = _seen(padded, (rows, cols * channels, k, k), (down, deep, down, right))
-        np.einsum("hqij,ijq->hq", seen, taps.weight, out=out.reshape(rows, -1))
-    else:
-        steps = (down * s, right * s, down, right, deep)
-        seen = _seen(padded, (rows, cols, k, k, channels), steps)
-        np.einsum("hwijc,ijc->hwc", seen, taps.weight, out=out)
-    flat = out.reshape(rows, -1)
-    flat += taps.bias
-
-
-def _seen(padded: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    """See windows without a copy: NumPy checks that they lie inside, and is quick about it."""
-    return np.ndarray(shape, padded.dtype, padded.data, 0, strides)

@@ -1,6 +1,8 @@
+/* Every function once for each type of sums; kernel.c includes this for each set of instructions. */
 #define REAL float
 #include "correlate.h"
-#undef REAL
+#include "layers.h"
+#include "clear.h"
 #define REAL double
 #include "correlate.h"
-#undef REAL
+#include "clear.h"

@@ -373,9 +373,3 @@ static int NAME(correlate)(const Job *job, int64_t top, int64_t bottom)
     free(tile.ring), free(tile.rows), free(tile.taps);
     return failed;
 }
-
-#undef AT
-#undef LANES
-#undef BLOCK
-#undef CONVERT
-#undef KNOWN

@@ -38,6 +38,27 @@ typedef struct {
     int32_t type, border, is_double;
 } Job;
 
+/* The values that an activation leaves: infinite where there is no limit. */
+typedef struct {
+    float low, high;
+} Limits;
+
+/* A network's own depthwise convolution of padded maps, channels last. */
+typedef struct {
+    const float *data, *weight, *bias; /* (rows, cols, channels), (size, size, channels), (channels,) */
+    float *result;                     /* (rows, result_cols, channels) */
+    int64_t cols, channels, size, stride, result_cols;
+    Limits limits;
+} Depthwise;
+
+/* What follows a product of matrices: bias, a skip connection, an activation. */
+typedef struct {
+    const float *data, *bias, *added; /* (rows, cols, channels), (channels,), as data or none */
+    float *result;                    /* rows of `pitch` values; may be data itself */
+    int64_t cols, channels, pitch;
+    Limits limits;
+} Finish;
+
 /* The position that stands in for one outside 0..size-1; -1 for a constant of zero. */
 static int64_t outside(int64_t at, int64_t size, int border)
 {
@@ -92,18 +113,28 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #endif
 #endif
 
-/* Correlate; see correlate.h. */
+/* The copy of a function that this processor runs fastest. */
+#if defined(__x86_64__)
+#define CHOOSE(name)                                                                                  \
+    (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&                       \
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")                 \
+         ? name##_avx512                                                                              \
+     : __builtin_cpu_supports("avx2") ? name##_avx2                                                   \
+                                      : name##_plain)
+#else
+#define CHOOSE(name) name##_plain
+#endif
+
+/* See correlate.h. */
 PUBLIC int featcli_correlate(const Job *job, int64_t top, int64_t bottom)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return job->is_double ? correlate_double_avx512(job, top, bottom) : correlate_float_avx512(job, top, bottom);
-    if (__builtin_cpu_supports("avx2"))
-        return job->is_double ? correlate_double_avx2(job, top, bottom) : correlate_float_avx2(job, top, bottom);
-#endif
-    return job->is_double ? correlate_double_plain(job, top, bottom) : correlate_float_plain(job, top, bottom);
+    return job->is_double ? CHOOSE(correlate_double)(job, top, bottom) : CHOOSE(correlate_float)(job, top, bottom);
 }
+
+/* See layers.h. */
+PUBLIC void featcli_depthwise(const Depthwise *job, int64_t rows) { CHOOSE(depthwise_float)(job, rows); }
+
+PUBLIC void featcli_finish(const Finish *job, int64_t rows) { CHOOSE(finish_float)(job, rows); }
 
 #ifndef FINGERPRINT
 #define FINGERPRINT 0

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
+from featcli.engine.fused import Taps, depthwise
+
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -67,13 +69,27 @@ def conv2d(
         # As one matrix: a stack of small ones would be multiplied one by one.
         product = taken.reshape(-1, x.shape[2]) @ weight[0, 0]
         return product.reshape(*taken.shape[:2], weight.shape[3])
-    seen = windows(pad(x, padding), size, stride, dilation)
+    padded = pad(x, padding)
+    is_depthwise = groups == x.shape[2] == weight.shape[3]
+    is_square = size[0] == size[1] and stride[0] == stride[1] and dilation == (1, 1)
+    if is_depthwise and is_square and x.dtype == weight.dtype == np.float32:
+        return _depthwise(padded, weight[:, :, 0], stride[0])
+    seen = windows(padded, size, stride, dilation)
     if groups == 1:
         return _product(seen, weight)
-    if groups == x.shape[2] == weight.shape[3]:
+    if is_depthwise:
         return np.einsum("hwijc,ijc->hwc", seen, weight[:, :, 0])
     parts = zip(np.split(seen, groups, axis=4), np.split(weight, groups, axis=3), strict=True)
     return np.concatenate([_product(one, taps) for one, taps in parts], axis=2)
+
+
+def _depthwise(padded: Array, weight: Array, stride: int) -> Array:
+    rows, cols = (count(n, len(weight), stride, 1, (0, 0)) for n in padded.shape[:2])
+    bias = np.zeros(padded.shape[2], np.float32)
+    taps = Taps(np.ascontiguousarray(weight), bias, len(weight), stride)
+    result = np.empty((rows, cols, padded.shape[2]), np.float32)
+    depthwise(np.ascontiguousarray(padded), taps, result)
+    return result
 
 
 def _product(seen: Array, weight: Array) -> Array:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = ("kernel.c", "copies.h", "correlate.h")
+SOURCES = ("kernel.c", "copies.h", "correlate.h", "layers.h", "clear.h")
 # The library's name is the same for every system: nothing but this module looks for it.
 FILE = FOLDER / "_kernel.bin"
 # Why there is none, written by the build.
@@ -54,6 +54,35 @@ class Job(ctypes.Structure):
     )
 
 
+class Limits(ctypes.Structure):
+    """See `kernel.c`."""
+
+    _fields_ = (("low", ctypes.c_float), ("high", ctypes.c_float))
+
+
+class Depthwise(ctypes.Structure):
+    """See `kernel.c`."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("data", "weight", "bias", "result")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("cols", "channels", "size", "stride", "result_cols")
+        ),
+        ("limits", Limits),
+    )
+
+
+class Finish(ctypes.Structure):
+    """See `kernel.c`."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("data", "bias", "added", "result")),
+        *((name, ctypes.c_int64) for name in ("cols", "channels", "pitch")),
+        ("limits", Limits),
+    )
+
+
 def _fingerprint() -> int:
     """Return a number that changes with the C sources, which the library was built with."""
     found = 0
@@ -78,6 +107,8 @@ def _found() -> tuple[ctypes.CDLL | None, str]:
         return None, "older than its source"
     if found.featcli_check():
         return None, "its self-check failed"
+    for function in (found.featcli_depthwise, found.featcli_finish):
+        function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_int64], None
     found.featcli_correlate.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
     return found, "compiled"
 

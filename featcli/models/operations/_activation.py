@@ -29,11 +29,14 @@ class Activation(Operation):
         ONNX's operator.
     needs_input : bool
         The slope does not follow from the result alone.
+    limits : (float, float) or None
+        Of an activation that only keeps values between two limits: these.
     """
 
     onnx: ClassVar[str]
     is_activation = True
     needs_input: ClassVar[bool] = False
+    limits: ClassVar[tuple[float, float] | None] = None
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
         """Fill `out`, which may be `x` itself, and return it; the channels lie along `axis`."""

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 from featcli.engine.bottleneck import Bottleneck
+from featcli.engine.fused import Limits
 from featcli.models.operations._activation import Activation
 from featcli.models.operations.add import Add
 from featcli.models.operations.base import BEFORE, Layer, Part, Run, Shape, Weights
@@ -59,11 +60,11 @@ def inverted_residual(
         total = Add(shape, shape, title="add the block's input")
         parts.append(Part("", total, (last, BEFORE)))
     after = parts[0].activation
-    assert isinstance(after, Activation)
-    return Layer(tuple(parts), partial(_sweep, shape, stride, after, skip))
+    assert isinstance(after, Activation) and after.limits is not None
+    return Layer(tuple(parts), partial(_sweep, shape, stride, after.limits, skip))
 
 
-def _sweep(shape: Shape, stride: int, activation: Activation, skip: bool, weights: Weights) -> Run:
+def _sweep(shape: Shape, stride: int, limits: Limits, skip: bool, weights: Weights) -> Run:
     """Go through the three convolutions strip by strip; see `featcli.engine.bottleneck`."""
     rows, cols, channels = shape
 
@@ -77,6 +78,6 @@ def _sweep(shape: Shape, stride: int, activation: Activation, skip: bool, weight
         pair("depthwise", (slice(None), slice(None), 0)),
         pair("project", (0, 0)),
         stride,
-        activation.compute,
+        limits,
         skip,
     )

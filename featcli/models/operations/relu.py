@@ -18,6 +18,7 @@ class Relu(Activation):
     kind = "relu"
     onnx = "Relu"
     rectifies = True
+    limits = (0.0, np.inf)
     function = Function("relu", "max(x, 0)", "every negative value becomes 0, the others stay")
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:

@@ -20,6 +20,7 @@ class Relu6(Activation):
     kind = "relu6"
     onnx = "Clip"
     rectifies = True
+    limits = (0.0, 6.0)
     function = Function(
         "relu6",
         "min(max(x, 0), 6)",

@@ -1,0 +1,6 @@
+#undef REAL
+#undef AT
+#undef LANES
+#undef BLOCK
+#undef CONVERT
+#undef KNOWN

@@ -1,0 +1,118 @@
+"""Steps of a network's layers that the compiled kernel does in one pass over the maps.
+
+Each has NumPy's form beside it, as definition and for where there is no compiled kernel. Maps are
+float32, channels last.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from featcli.engine import library
+
+Array = npt.NDArray[Any]
+# The least and the largest value that an activation leaves, such as (0, 6) for ReLU6.
+Limits = tuple[float, float]
+ANY: Limits = (-np.inf, np.inf)
+
+
+class Taps(NamedTuple):
+    """A depthwise kernel: weight (size, size, channels), bias (channels,), both contiguous."""
+
+    weight: Array
+    bias: Array
+    size: int
+    stride: int
+
+
+def depthwise(padded: Array, taps: Taps, out: Array, limits: Limits = ANY) -> None:
+    """Convolve every channel with its own filter, add the bias and keep the limits.
+
+    Parameters
+    ----------
+    padded : ndarray, (rows that the windows reach, cols, channels), contiguous
+    taps : Taps
+    out : ndarray, (rows, result cols, channels), contiguous
+    limits : (float, float)
+    """
+    compiled = library.load()
+    if compiled is None:
+        depthwise_by_numpy(padded, taps, out, limits)
+        return
+    rows, cols, channels = out.shape
+    job = library.Depthwise(
+        padded.ctypes.data,
+        taps.weight.ctypes.data,
+        taps.bias.ctypes.data,
+        out.ctypes.data,
+        padded.shape[1],
+        channels,
+        taps.size,
+        taps.stride,
+        cols,
+        limits,
+    )
+    compiled.featcli_depthwise(ctypes.byref(job), rows)
+
+
+def depthwise_by_numpy(padded: Array, taps: Taps, out: Array, limits: Limits) -> None:
+    """See `depthwise`."""
+    down, right, deep = padded.strides
+    rows, cols, channels = out.shape
+    k, s = taps.size, taps.stride
+    seen = as_strided(
+        padded,
+        (rows, cols, k, k, channels),
+        (down * s, right * s, down, right, deep),
+        writeable=False,
+    )
+    np.einsum("hwijc,ijc->hwc", seen, taps.weight, out=out)
+    finish_by_numpy(out, taps.bias, out, limits, None)
+
+
+def finish(
+    x: Array, bias: Array, out: Array, limits: Limits = ANY, added: Array | None = None
+) -> None:
+    """Add the bias and perhaps other maps to the product of a layer, and keep the limits.
+
+    Parameters
+    ----------
+    x : ndarray, (rows, cols, channels), contiguous
+    bias : ndarray, (channels,), contiguous
+    out : ndarray, (rows, cols, channels)
+        Its rows may lie apart, each is contiguous; may be `x`.
+    limits : (float, float)
+    added : ndarray, as `x`, optional
+    """
+    compiled = library.load()
+    if compiled is None:
+        finish_by_numpy(x, bias, out, limits, added)
+        return
+    rows, cols, channels = x.shape
+    job = library.Finish(
+        x.ctypes.data,
+        bias.ctypes.data,
+        None if added is None else added.ctypes.data,
+        out.ctypes.data,
+        cols,
+        channels,
+        out.strides[0] // out.itemsize,
+        limits,
+    )
+    compiled.featcli_finish(ctypes.byref(job), rows)
+
+
+def finish_by_numpy(
+    x: Array, bias: Array, out: Array, limits: Limits, added: Array | None
+) -> None:
+    """See `finish`."""
+    np.add(x, bias, out=out)
+    if added is not None:
+        out += added
+    if limits != ANY:
+        np.clip(out, *limits, out=out)
