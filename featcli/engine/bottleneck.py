@@ -20,7 +20,7 @@ from featcli.engine.layers import same
 Array = npt.NDArray[Any]
 
 # What the expanded rows of one strip may take, in bytes.
-STRIP_BYTES = 512 * 1024
+STRIP_BYTES = 768 * 1024
 
 
 class Bottleneck:
