@@ -77,8 +77,8 @@ def _compiler() -> list[str]:
 def _build(folder: Path, library: Path, target: str) -> str:
     """Compile and check; return what went wrong."""
     fingerprint = 0
-    for name in ("kernel.c", "copies.h", "correlate.h", "layers.h", "clear.h"):
-        fingerprint = zlib.crc32((folder / name).read_bytes(), fingerprint)
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".c", ".h")):
+        fingerprint = zlib.crc32(path.read_bytes(), fingerprint)
     command = [] if target in TARGETS else _compiler()
     command = command or [sys.executable, "-m", "ziglang", "cc"]
     command += ["-target", target] if target in TARGETS else []

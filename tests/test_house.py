@@ -36,8 +36,19 @@ ROOMS: dict[str, set[str]] = {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
         *("ops", "pipeline", "cores", "budget"),
     },
-    "view": {"numpy", "PIL", "cores", "extras", "trace"},
-    "io": {"numpy", "PIL", "_version", "errors", "budget", "npy", "frame", "stage", "view"}
+    "view": {"numpy", "PIL", "cores", "engine", "extras", "trace"},
+    "io": {
+        "numpy",
+        "PIL",
+        "_version",
+        "errors",
+        "budget",
+        "npy",
+        "frame",
+        "stage",
+        "engine",
+        "view",
+    }
     | {"extras"},
     "search": {"numpy", "scipy", "cores"},
     "datasets": {"numpy", "errors", "budget", "npy", "io"},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from featcli.engine import pixels as engine_pixels
 from featcli.view import deflate
 from featcli.view.picture import Picture
 from featcli.view.png import save_png
@@ -90,7 +91,7 @@ def test_the_predictors_are_those_of_the_specification(pixels):
     wide = np.pad(pixels.astype(int), ((1, 0), (3, 0)))
     for kind, predict in enumerate(predictors):
         out = np.empty_like(pixels)
-        deflate._residual(pixels, 0, 5, 3, kind, out)
+        engine_pixels.residual(pixels, 0, 5, 3, kind, out)
         for row, col in np.ndindex(pixels.shape):
             near = wide[row + 1, col], wide[row, col + 3], wide[row, col]
             assert out[row, col] == (int(pixels[row, col]) - predict(*map(int, near))) % 256

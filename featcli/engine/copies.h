@@ -2,6 +2,7 @@
 #define REAL float
 #include "correlate.h"
 #include "layers.h"
+#include "pixels.h"
 #include "clear.h"
 #define REAL double
 #include "correlate.h"

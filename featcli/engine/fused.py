@@ -107,9 +107,7 @@ def finish(
     compiled.featcli_finish(ctypes.byref(job), rows)
 
 
-def finish_by_numpy(
-    x: Array, bias: Array, out: Array, limits: Limits, added: Array | None
-) -> None:
+def finish_by_numpy(x: Array, bias: Array, out: Array, limits: Limits, added: Array | None) -> None:
     """See `finish`."""
     np.add(x, bias, out=out)
     if added is not None:

@@ -7,9 +7,9 @@ import os
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent
-SOURCES = ("kernel.c", "copies.h", "correlate.h", "layers.h", "clear.h")
 # The library's name is the same for every system: nothing but this module looks for it.
 FILE = FOLDER / "_kernel.bin"
 # Why there is none, written by the build.
@@ -65,10 +65,7 @@ class Depthwise(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("data", "weight", "bias", "result")),
-        *(
-            (name, ctypes.c_int64)
-            for name in ("cols", "channels", "size", "stride", "result_cols")
-        ),
+        *((name, ctypes.c_int64) for name in ("cols", "channels", "size", "stride", "result_cols")),
         ("limits", Limits),
     )
 
@@ -83,11 +80,29 @@ class Finish(ctypes.Structure):
     )
 
 
+# The arguments of each function: addresses, whole numbers, float64 numbers, truth values.
+_TYPES: dict[str, Any] = {
+    "p": ctypes.c_void_p,
+    "n": ctypes.c_int64,
+    "d": ctypes.c_double,
+    "b": ctypes.c_int32,
+}
+_ARGUMENTS = {
+    "correlate": "pnn",
+    "depthwise": "pn",
+    "finish": "pn",
+    "filter": "pnnnnpp",
+    "unfilter": "pnnnpp",
+    "levels": "pndddbp",
+    "losses": "pnddbp",
+}
+
+
 def _fingerprint() -> int:
     """Return a number that changes with the C sources, which the library was built with."""
     found = 0
-    for name in SOURCES:
-        found = zlib.crc32((FOLDER / name).read_bytes(), found)
+    for path in sorted(path for path in FOLDER.iterdir() if path.suffix in (".c", ".h")):
+        found = zlib.crc32(path.read_bytes(), found)
     return found
 
 
@@ -107,9 +122,8 @@ def _found() -> tuple[ctypes.CDLL | None, str]:
         return None, "older than its source"
     if found.featcli_check():
         return None, "its self-check failed"
-    for function in (found.featcli_depthwise, found.featcli_finish):
-        function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_int64], None
-    found.featcli_correlate.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    for name, arguments in _ARGUMENTS.items():
+        getattr(found, f"featcli_{name}").argtypes = [_TYPES[letter] for letter in arguments]
     return found, "compiled"
 
 

@@ -1,4 +1,4 @@
-"""PNG and its animations: chunks read here, pixels unpacked by Pillow.
+"""PNG and its animations: chunks read here, pixels unpacked by `unpacking` or Pillow.
 
 Pillow is shown the header, the palette and the pixels of one frame: text, profiles and other
 metadata cannot hinder it then, and transparency and frames mean what the file says. Source: PNG
@@ -20,6 +20,7 @@ from featcli.io.canvas import Patch, composed
 from featcli.io.directories import exif_orientation
 from featcli.io.pieces import Span, joined
 from featcli.io.raster import SEVERAL, Array, Job, Raster, gray_or_rgb
+from featcli.io.unpacking import unpacked_rows
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 20
@@ -210,14 +211,29 @@ def _pixels(stream: BinaryIO, chunks: _Chunks, frame: _Frame, job: Job) -> Array
     header = chunks.header
     if frame is not chunks.default and frame.fields:
         header = header._replace(cols=frame.fields[1], rows=frame.fields[2])
-    data = _samples(stream, header, frame.spans)
-    if header.interlace or not data[-1].any():
-        _check_rows(stream, header, frame.spans)
+    data = _unpacked_here(stream, header, frame.spans)
+    if data is None:
+        data = _samples(stream, header, frame.spans)
+        if header.interlace or not data[-1].any():
+            _check_rows(stream, header, frame.spans)
     if header.colour == _INDEXED:
         return _coloured(data[:, :, 0], chunks, job)
     if header.colour in (0, 2) and len(chunks.transparent) >= 2 * data.shape[2]:
         return _with_key(data, header, chunks.transparent)
     return data
+
+
+def _unpacked_here(stream: BinaryIO, header: _Header, spans: list[Span]) -> Array | None:
+    """Unpack samples of whole bytes; None where Pillow has to do it."""
+    if header.interlace or header.depth < 8:
+        return None
+    size, samples = header.depth // 8, _SAMPLES[header.colour]
+    step = size * samples
+    data = unpacked_rows(joined(stream, *spans), header.rows, header.cols * step, step)
+    if data is None:
+        return None
+    data = data.reshape(header.rows, header.cols, step)
+    return data if size == 1 else data.view(">u2").astype(np.uint16)
 
 
 def _samples(stream: BinaryIO, header: _Header, spans: list[Span]) -> Array:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from featcli.engine.pixels import filtered
 from featcli.extras import fast
 from featcli.view.threads import in_order
 
@@ -29,8 +30,6 @@ Pixels = npt.NDArray[np.uint8]
 _STRIP = 1 << 18  # bytes of a strip; large enough that its own Huffman tables cost nothing
 _LARGE = 1 << 20  # less is compressed before another library has been imported
 _SAMPLE = 1 << 16
-_ROWS = 16  # rows that share a filter
-_NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
 
 
 def compressed(pixels: Pixels) -> Iterator[bytes]:
@@ -54,7 +53,7 @@ def compressed(pixels: Pixels) -> Iterator[bytes]:
     library = _library(flat.size, method)
 
     def strip(top: int) -> tuple[bytes, bytes]:
-        rows = _filtered(flat, top, min(top + height, flat.shape[0]), step).tobytes()
+        rows = filtered(flat, top, min(top + height, flat.shape[0]), step).tobytes()
         packer = library.compressobj(6, zlib.DEFLATED, -15, 9, method)
         end = zlib.Z_FINISH if top + height >= flat.shape[0] else zlib.Z_FULL_FLUSH
         return rows, packer.compress(rows) + packer.flush(end)
@@ -72,77 +71,12 @@ def _library(size: int, method: int) -> Any:
     return (fast("zlib-ng") if size >= _LARGE and method == zlib.Z_RLE else None) or zlib
 
 
-def _filtered(flat: Pixels, top: int, bottom: int, step: int) -> Pixels:
-    """Put before every row the number of its filter: the one that leaves least, for a few rows."""
-    result = np.empty((bottom - top, flat.shape[1] + 1), np.uint8)
-    for start in range(top, bottom, _ROWS):
-        end = min(start + _ROWS, bottom)
-        rows = result[start - top : end - top]
-        rows[:, 0] = kind = _filter_of(flat, start, end, step)
-        _residual(flat, start, end, step, kind, rows[:, 1:])
-    return result
-
-
-def _residual(flat: Pixels, top: int, bottom: int, step: int, kind: int, out: Pixels) -> None:
-    """Subtract from every byte what its filter predicts (PNG specification, section 9.2)."""
-    rows = flat[top:bottom]
-    if kind == _NONE:
-        out[:] = rows
-        return
-    above = np.zeros_like(rows)
-    above[1:] = rows[:-1]
-    if top:
-        above[0] = flat[top - 1]
-    if kind == _UP:
-        np.subtract(rows, above, out=out)
-        return
-    left = _shifted(rows, step)
-    if kind == _AVERAGE:
-        # The mean rounded down, without a ninth bit: what both have, and half of what one has.
-        left = (left & above) + ((left ^ above) >> 1)
-    elif kind == _PAETH:
-        left = _paeth(left, above, _shifted(above, step))
-    np.subtract(rows, left, out=out)
-
-
-def _shifted(rows: Pixels, step: int) -> Pixels:
-    """Return for every byte that of the pixel to the left."""
-    left = np.zeros_like(rows)
-    left[:, step:] = rows[:, :-step]
-    return left
-
-
-def _paeth(left: Pixels, above: Pixels, corner: Pixels) -> Pixels:
-    """Predict by the neighbour nearest to left + above - corner."""
-    to_left = np.maximum(above, corner) - np.minimum(above, corner)
-    to_above = np.maximum(left, corner) - np.minimum(left, corner)
-    nearer = np.where(to_left <= to_above, left, above)
-    # Where the corner does not lie between both, one of them is nearer to the sum than it is.
-    between = (above > corner) != (left > corner)
-    gap = np.maximum(to_left, to_above) - np.minimum(to_left, to_above)
-    use_corner = between & (gap < np.minimum(to_left, to_above))
-    np.copyto(nearer, corner, where=use_corner)
-    return nearer
-
-
-def _filter_of(flat: Pixels, top: int, bottom: int, step: int) -> int:
-    """Compare, on two rows, the sums of what each filter leaves."""
-    top = (top + bottom) // 2
-    left = np.empty((min(2, bottom - top), flat.shape[1]), np.uint8)
-    sums = []
-    for kind in (_NONE, _SUB, _UP, _AVERAGE, _PAETH):
-        _residual(flat, top, top + len(left), step, kind, left)
-        # A residual of 255 is one of -1.
-        sums.append(np.minimum(left, -left).sum(dtype=np.int64))
-    return int(np.argmin(sums))
-
-
 def _method(flat: Pixels, step: int) -> int:
     """Find out on a few rows whether the search for repetitions pays."""
     count = max(1, min(_SAMPLE, flat.size // 12) // flat.shape[1])
     fast = thorough = 0
     for top in {0, flat.shape[0] // 2, max(0, flat.shape[0] - count)}:
-        rows = _filtered(flat, top, min(top + count, flat.shape[0]), step).tobytes()
+        rows = filtered(flat, top, min(top + count, flat.shape[0]), step).tobytes()
         fast += _size(rows, 1, zlib.Z_RLE)
         thorough += _size(rows, 4, zlib.Z_DEFAULT_STRATEGY)
     return zlib.Z_DEFAULT_STRATEGY if thorough < 0.9 * fast else zlib.Z_RLE

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featcli.engine import pixels
 from featcli.view.threads import in_order
 
 Array = npt.NDArray[Any]
@@ -133,7 +134,7 @@ def to_pixels(data: Array, mapping: Mapping) -> Levels:
     levels = np.empty(x.shape, np.uint8)
 
     def fill(part: Part) -> None:
-        levels[part] = _nearest_levels(x[part], mapping)
+        _fill_levels(x[part], mapping, levels[part])
 
     for _ in in_order(fill, _strips(x)):
         pass
@@ -215,20 +216,25 @@ def _scaled(mapping: Mapping) -> tuple[int, float, float]:
     return shift, math.ldexp(mapping.lo, shift), math.ldexp(mapping.hi, shift)
 
 
-def _nearest_levels(x: Array, mapping: Mapping) -> Values:
-    """Levels of one strip as whole float64 numbers from 0 to 255."""
+def _fill_levels(x: Array, mapping: Mapping, out: Levels) -> None:
+    """Fill in the levels of one strip."""
+    shift, lo, hi = _scaled(mapping)
+    scale = 255 / (hi - lo) if hi > lo else 0.0
+    if not shift and pixels.levels(x, lo, hi, scale, mapping.view == "abs", out):
+        return
     values = _as_float64(x, mapping)
     # fmax and fmin, unlike clip, also turn not-a-number into an end
     np.fmin(np.fmax(values, mapping.lo, out=values), mapping.hi, out=values)
-    shift, lo, hi = _scaled(mapping)
     if shift:
         np.ldexp(values, shift, out=values)
     values -= lo
-    values *= 255 / (hi - lo) if hi > lo else 0.0
-    return np.rint(values, out=values)
+    values *= scale
+    out[...] = np.rint(values, out=values)
 
 
 def _count(x: Array, mapping: Mapping) -> tuple[int, int, int]:
+    if counts := pixels.losses(x, mapping.lo, mapping.hi, mapping.view == "abs"):
+        return counts
     values = _as_float64(x, mapping)
     outside = int(np.count_nonzero((values < mapping.lo) | (values > mapping.hi)))
     if x.dtype.kind != "f":
