@@ -55,7 +55,8 @@ class Bottleneck:
         self._out = (-(-rows // stride), -(-cols // stride))
         self._pads = (same(rows, size, stride), same(cols, size, stride))
         self._expand = expand
-        self._taps = Taps(*map(np.ascontiguousarray, depthwise), size, stride)
+        weight, bias = map(np.ascontiguousarray, depthwise)
+        self._taps = Taps(weight, bias, size, stride)
         self._project = project
         self._limits = limits
         self._skip = skip

@@ -50,7 +50,7 @@ def filtered(flat: Pixels, top: int, bottom: int, step: int) -> Pixels:
 
 
 def can_unfilter() -> bool:
-    """Say whether `unfilter` can be used: NumPy cannot do it, as every byte needs the one before."""
+    """Say whether `unfilter` can be used; NumPy cannot: every byte needs the one before."""
     return library.load() is not None
 
 

@@ -1,4 +1,4 @@
-"""The pixels of a PNG, unpacked by zlib and the compiled kernel, which takes half of Pillow's time."""
+"""The pixels of a PNG, unpacked by zlib and the compiled kernel in half of Pillow's time."""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ from featcli.engine.fused import (
 )
 from featcli.engine.layers import conv2d
 
-
 compiled = pytest.mark.skipif(library.load() is None, reason="there is no compiled kernel")
 limits = st.sampled_from([ANY, (0.0, np.inf), (0.0, 6.0)])
 
