@@ -56,10 +56,16 @@ def test_help_and_version_load_nothing_heavy(workspace: Path, option: str) -> No
     assert modules_after(option).isdisjoint(HEAVY)
 
 
-def test_a_stage_does_without_rich(workspace: Path) -> None:
+def test_a_small_convolution_loads_only_what_it_needs(workspace: Path) -> None:
     loaded = modules_after("convolve", "gray.png", "-k", "vertical")
     assert "numpy" in loaded
-    assert "rich" not in loaded
+    # Batches, streams, tables, networks and pages bring these with them.
+    assert loaded.isdisjoint(
+        {"scipy", "rich", "multiprocessing", "concurrent", "subprocess", "socket", "selectors"}
+        | {"sqlite3", "tarfile", "zipfile", "csv", "html", "email", "xml", "logging", "asyncio"}
+        | {"tempfile", "shutil", "random", "hashlib", "secrets", "decimal", "fractions", "queue"}
+        | {"pydoc", "unittest", "doctest", "zlib_ng", "onnx", "pyarrow", "tifffile", "curses"}
+    )
 
 
 def test_the_module_and_its_version(workspace: Path, featcli: Runner, shell: Runner) -> None:
