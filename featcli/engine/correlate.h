@@ -6,10 +6,10 @@
  * whichever form computes it: so the same value comes out of every form, for any height of a strip.
  */
 
-#define LANES ((int64_t)(64 / sizeof(REAL)))
+#define LANES ((int64_t)(WIDTH / sizeof(REAL)))
 #define BLOCK (4 * LANES)
 
-typedef REAL NAME(Vector) __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
+typedef REAL NAME(Vector) __attribute__((vector_size(WIDTH), aligned(sizeof(REAL)), may_alias));
 
 /* A tap above the row that is being computed. */
 typedef struct {

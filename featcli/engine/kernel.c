@@ -86,9 +86,12 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #define JOIN(name, type, set) name##_##type##_##set
 #define EXPAND(name, type, set) JOIN(name, type, set)
 #define NAME(name) EXPAND(name, REAL, SET)
+/* WIDTH is the size of a vector register, in bytes: compilers spill what is larger. */
 
 #define SET plain
+#define WIDTH 16
 #include "copies.h"
+#undef WIDTH
 #undef SET
 
 #if defined(__x86_64__)
@@ -99,7 +102,9 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #pragma GCC target("avx2")
 #endif
 #define SET avx2
+#define WIDTH 32
 #include "copies.h"
+#undef WIDTH
 #undef SET
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -110,7 +115,9 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
 #endif
 #define SET avx512
+#define WIDTH 64
 #include "copies.h"
+#undef WIDTH
 #undef SET
 #if defined(__clang__)
 #pragma clang attribute pop
