@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,14 +25,21 @@ class Maps:
 
     A picture's own channels are grey or in their colour; a layer with negative values is blue to
     red around 0; any other is dark to bright.
+
+    Attributes
+    ----------
+    layer : Layer
+    scale : Mapping, optional
+        Another one than the layer's own, such as what it has in common with those beside it.
     """
 
     layer: Layer
+    scale: Mapping | None = None
 
     @cached_property
     def mapping(self) -> Mapping:
         """Which value is level 0 and which is level 255, the same for all maps of the layer."""
-        return choose(self.layer.data)
+        return self.scale or choose(self.layer.data)
 
     @cached_property
     def lost(self) -> Losses:
@@ -86,12 +94,32 @@ def wrap(length: int) -> int:
     return length if length <= 16 else math.isqrt(length - 1) + 1
 
 
-def strongest(layer: Layer) -> list[int]:
-    """Return the numbers of the maps, those with the largest mean magnitude first."""
+def common(layers: Sequence[Layer]) -> Mapping:
+    """Return one mapping for layers that are looked at side by side."""
+    found = [choose(layer.data) for layer in layers]
+    first = found[0]
+    low, high = min(one.lo for one in found), max(one.hi for one in found)
+    if any(one.view == "signed" for one in found):
+        reach = max(-low, high)
+        return Mapping("signed", -reach, reach)
+    return Mapping(first.view, low, high) if len(found) > 1 else first
+
+
+def strongest(layer: Layer, *beside: Layer) -> list[int]:
+    """Return the numbers of the maps, those with the largest mean magnitude first.
+
+    `beside` are the same layer of other pictures: their magnitudes count as well.
+    """
     if layer.data.ndim == 1:
         return [0]
+    strength = sum(map(_magnitudes, beside), _magnitudes(layer))
+    return [int(k) for k in np.argsort(-strength, kind="stable")]
+
+
+def _magnitudes(layer: Layer) -> Array:
+    """Return the mean magnitude of each map, of the finite values."""
     finite = np.nan_to_num(np.abs(layer.data.astype(np.float64)), nan=0, posinf=0, neginf=0)
-    return [int(k) for k in np.argsort(-finite.mean(axis=(0, 1)), kind="stable")]
+    return finite.mean(axis=(0, 1))
 
 
 def as_png(pixels: Levels) -> bytes:
@@ -112,4 +140,4 @@ def as_png(pixels: Levels) -> bytes:
     return stream.getvalue()
 
 
-__all__ = ["Maps", "as_png", "strongest", "wrap"]
+__all__ = ["Maps", "as_png", "common", "strongest", "wrap"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from explain_browser import Browser, programs
-from explain_subjects import PIPELINES, Subject, imagenet, picture, saved, subjects
+from explain_browser import Browser
+from explain_subjects import PIPELINES, Subject, picture, saved
 
 from featcli.models.tracing import trace_pipeline
 from featcli.pipeline import Pipeline
@@ -15,25 +13,6 @@ from featcli.trace import Dense, Layer, Opaque
 from featcli.view.explain.describing import weighted
 
 NAMES = [*PIPELINES, "network", "few maps", "few shares", "zero-one"]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator[Browser]:
-    if programs() is None:
-        pytest.skip("no chromium with chromedriver: apt-get install chromium chromium-driver")
-    found = Browser(tmp_path_factory.mktemp("browser"))
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> dict[str, Subject]:
-    return subjects(tmp_path_factory.mktemp("pages"))
-
-
-@pytest.fixture(scope="module")
-def deep(tmp_path_factory) -> Subject:
-    return imagenet(tmp_path_factory.mktemp("deep"))
 
 
 def cells_of(layer: Layer, kept: list[int]) -> list[tuple[int, int, int]]:
@@ -142,7 +121,10 @@ def test_a_click_on_a_map_opens_its_detail_and_keys_step_over_the_cells(browser,
     browser.script(f"{button}.click()")
     first = browser.wait("return document.getElementById('cell')?.dataset.value")
     assert browser.script("return document.getElementById('detail').open") is True
-    assert same_number(first, subject.trace.layers[1].data[3, 4, 2])
+    plane = subject.trace.layers[1].data[:, :, 2]
+    row, col = np.unravel_index(np.abs(plane).argmax(), plane.shape)
+    assert same_number(first, plane[row, col])  # no place was clicked: the strongest cell
+    browser.shown(1, 2, 3, 4)
     from selenium.webdriver.common.keys import Keys
 
     browser.driver.switch_to.active_element.send_keys(Keys.ARROW_UP, Keys.ARROW_LEFT)
@@ -206,6 +188,21 @@ def test_light_and_dark_follow_the_system_and_the_button(browser, small, scheme)
     browser.script("document.getElementById('theme').click()")
     assert (np.mean(browser.script(ground)) > 128) != (before > 128)
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_map_opens_at_the_cell_that_was_clicked(browser, small):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    subject = small["article"]
+    browser.open(subject.path)
+    button = browser.driver.find_element("css selector", 'button[data-layer="1"][data-place="1"]')
+    browser.script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});", button)
+    box = button.rect
+    right, down = round(box["width"] * 0.45), round(box["height"] * 0.4)  # from its middle
+    ActionChains(browser.driver).move_to_element_with_offset(button, right, down).click().perform()
+    browser.wait("return document.getElementById('cell')?.dataset.value")
+    place = "return ['map', 'row', 'col'].map((name) => document.getElementById(name).value)"
+    assert browser.script(place) == ["1", "5", "7"]
 
 
 def test_play_goes_on_from_cell_to_cell(browser, small):

@@ -19,6 +19,10 @@ The smallest network that reads a digit, every number of it:
 
     featcli explain one.png --model zero-one -o one.html
 
+Two pictures side by side at every layer:
+
+    featcli explain cat.jpg dog.jpg -o both.html
+
 Only the pictures, one for each layer; and the whole way as one picture for a slide:
 
     featcli explain one.png --model zero-one -o layers/
@@ -78,7 +82,7 @@ class _Settings(NamedTuple):
     quiet: bool
 
 
-def _explain(image: str | None, **given: Any) -> None:
+def _explain(images: tuple[str, ...], **given: Any) -> None:
     reading, settings = collect(Reading, given), collect(_Settings, given)
     asked = collect(Asked, given)
     if asked.model is not None and settings.pipeline is not None:
@@ -87,19 +91,19 @@ def _explain(image: str | None, **given: Any) -> None:
         if getattr(asked, name) and settings.pipeline is not None:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} and --pipeline: {option} completes a model")
-    _check_names(settings)
+    _check_names(settings, len(images))
     text = settings.pipeline
     subject = (
         _of_model(asked, reading, settings.quiet) if text is None else _of_pipeline(text, reading)
     )
     if settings.output == "-":
-        frame = _read(image, settings, subject)
-        sys.stdout.buffer.write(_page(subject, _traced(subject, frame), settings))
+        frames = _read(images, settings, subject)
+        sys.stdout.buffer.write(_page(subject, _traced(subject, frames), settings))
         return
-    _write(image, subject, settings)
+    _write(images, subject, settings)
 
 
-def _check_names(settings: _Settings) -> None:
+def _check_names(settings: _Settings, count: int) -> None:
     """Refuse outputs of a kind that there is not, before any work."""
     output, strip = settings.output, settings.filmstrip
     if (
@@ -111,6 +115,9 @@ def _check_names(settings: _Settings) -> None:
         raise UsageError(f"-o {output}: give a page (.html), or a folder for the pictures alone")
     if strip and Path(strip).suffix.lower() != ".png":
         raise UsageError(f"--filmstrip {strip}: the strip is a .png")
+    if count > 1 and (strip or (output and is_folder(output))):
+        what = "--filmstrip" if strip else f"-o {output}"
+        raise UsageError(f"{what} takes one picture: several stand side by side in a page (.html)")
     if output == "-" and strip:
         raise UsageError("-o - is for the page alone: leave out --filmstrip")
     if output == "-" and sys.stdout.isatty():
@@ -153,52 +160,62 @@ def _of_model(asked: Asked, reading: Reading, quiet: bool) -> _Subject:
     )
 
 
-def _read(image: str | None, settings: _Settings, subject: _Subject) -> Frame:
-    frame, notes = one_frame(image, subject.reading)
-    for note in () if settings.quiet else notes:
-        say(f"{frame.source.file}: {note}", command="explain")
-    return frame
+def _read(images: tuple[str, ...], settings: _Settings, subject: _Subject) -> list[Frame]:
+    frames = []
+    for image in images or (None,):
+        frame, notes = one_frame(image, subject.reading)
+        for note in () if settings.quiet else notes:
+            say(f"{frame.source.file}: {note}", command="explain")
+        frames.append(frame)
+    return frames
 
 
-def _traced(subject: _Subject, frame: Frame) -> Trace:
+def _traced(subject: _Subject, frames: list[Frame]) -> list[Trace]:
     from featcli.models.attribution import with_heats
 
-    trace = subject.trace(frame)
-    return with_heats(trace, lambda data: subject.predict(frame, data))
+    def traced(frame: Frame) -> Trace:
+        return with_heats(subject.trace(frame), lambda data: subject.predict(frame, data))
+
+    return [traced(frame) for frame in frames]
 
 
-def _write(image: str | None, subject: _Subject, settings: _Settings) -> None:
+def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> None:
     """Write what is asked for, all of it or nothing, and print the paths."""
     from featcli.io import reports
 
     output, strip = settings.output, settings.filmstrip
     named = [Path(one) for one in (output, strip) if one and not is_folder(one)]
-    given = [Path(image)] if image not in (None, "-") else []
+    given = [Path(image) for image in images if image != "-"]
     reports.check(named, settings.overwrite, given)
-    frame = _read(image, settings, subject)
-    trace = _traced(subject, frame)
+    frames = _read(images, settings, subject)
+    traces = _traced(subject, frames)
     files: dict[Path, bytes] = {}
     if output and is_folder(output):
-        files |= {Path(output) / name: data for name, data in _pictures(trace).items()}
+        files |= {Path(output) / name: data for name, data in _pictures(traces[0]).items()}
     elif output or not strip:
-        page = Path(output) if output else _usual_name(frame, subject)
-        files[page] = _page(subject, trace, settings)
+        page = Path(output) if output else _usual_name(frames, subject)
+        files[page] = _page(subject, traces, settings)
     if strip:
         from featcli.view.filmstrip import draw
 
-        files[Path(strip)] = reports.as_png(draw(trace))
+        files[Path(strip)] = reports.as_png(draw(traces[0]))
     reports.check(files, settings.overwrite, given)
     reports.write(files)
     for path in files:
         emit(str(path))
 
 
-def _usual_name(frame: Frame, subject: _Subject) -> Path:
-    heading = Heading(frame.source, frame.part, (*frame.history, *subject.steps))
+def _usual_name(frames: list[Frame], subject: _Subject) -> Path:
+    """Name a page by its pictures, the first two at most, and by what is explained."""
+    first = frames[0]
+    keys = [Path(frame.source.key).name for frame in frames[1:2]]
+    more = [f"{len(frames) - 2}-more"] if len(frames) > 2 else []
+    source = first.source._replace(key="+".join([first.source.key, *keys, *more]))
+    heading = Heading(source, first.part, (*first.history, *subject.steps))
     return Path(stem(heading, flat=True) + ".html")
 
 
-def _page(subject: _Subject, trace: Trace, settings: _Settings) -> bytes:
+def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:
     """Write the page; raises FeatError if it is larger than allowed."""
     from featcli.io import reports
     from featcli.view.explain.packing import TooLarge
@@ -206,18 +223,20 @@ def _page(subject: _Subject, trace: Trace, settings: _Settings) -> bytes:
 
     limit = settings.max_size
     try:
-        content = reports.as_page(page(trace, settings.channels, limit * _MEGA))
+        content = reports.as_page(page(traces, settings.channels, limit * _MEGA))
     except TooLarge as error:
-        fewer = _fewer(trace, settings.channels, limit * _MEGA)
+        fewer = _fewer(traces, settings.channels, limit * _MEGA)
         remedy = f"keep fewer maps by --channels {fewer}, or " if fewer else subject.remedy
         raise FeatError(
-            f"{trace.picture}: the page takes more than the {limit} MB of --max-size: "
+            f"{traces[0].picture}: the page takes more than the {limit} MB of --max-size: "
             f"{remedy}allow more by --max-size"
         ) from error
+    except ValueError as error:
+        raise FeatError(str(error)) from error
     return content
 
 
-def _fewer(trace: Trace, channels: int | None, limit: int) -> int:
+def _fewer(traces: list[Trace], channels: int | None, limit: int) -> int:
     """Find how many maps a layer may keep for the page to fit; 0 if none does."""
     from featcli.view.explain.packing import TooLarge
     from featcli.view.explain.page import page
@@ -226,7 +245,7 @@ def _fewer(trace: Trace, channels: int | None, limit: int) -> int:
     number = (channels or USUAL) // 2
     while number:
         try:
-            page(trace, number, limit)
+            page(traces, number, limit)
         except TooLarge:
             number //= 2
         else:
@@ -255,11 +274,11 @@ def _options() -> list[click.Parameter]:
     grouped = options.Grouped
     return [
         options.Described(
-            "image",
-            "The picture: PNG, JPEG, TIFF, BMP, GIF, WebP, PNM or an array. Without it, or for -, "
-            "standard input.",
-            required=False,
-            metavar="[IMAGE]",
+            "images",
+            "The picture: PNG, JPEG, TIFF, BMP, GIF, WebP, PNM or an array; several stand side by "
+            "side at each layer. Without it, or for -, standard input.",
+            nargs=-1,
+            metavar="[IMAGE]...",
             type=click.Path(readable=False),
         ),
         grouped(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from featcli.trace import Heat, Layer, Trace
 from featcli.view import colour
 from featcli.view.explain.packing import data_url
-from featcli.view.html import Markup, element
+from featcli.view.html import Markup, element, joined
 from featcli.view.mapping import Levels
 from featcli.view.maps import Maps, as_png
 
@@ -18,17 +20,19 @@ _SMALL = 64  # a picture up to this size is enlarged cell by cell
 _OPAQUE = 0.72
 
 
-def section(trace: Trace) -> Markup | str:
+def section(traces: Sequence[Trace]) -> Markup | str:
     """Write the classes as bars, and the picture with a map of each heat over it."""
-    if not trace.scores:
+    found = [trace for trace in traces if trace.scores]
+    if not found:
         return ""
+    verdicts = [_verdict(trace, len(traces) > 1) for trace in found]
+    return element("section", element("h2", "What the network says"), *verdicts, id="answer")
+
+
+def _verdict(trace: Trace, is_named: bool) -> Markup:
     views = element("div", *_views(trace), class_="heats")
-    return element(
-        "section",
-        element("h2", "What the network says"),
-        element("div", _bars(trace), views, class_="verdict"),
-        id="answer",
-    )
+    name = element("h3", Path(trace.picture).name) if is_named else ""
+    return joined(name, element("div", _bars(trace), views, class_="verdict"))
 
 
 def _bars(trace: Trace) -> Markup:

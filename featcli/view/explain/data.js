@@ -2,8 +2,12 @@
 
 // The numbers of the page: blocks of text that are unpacked when they are first asked for.
 
-const layers = JSON.parse(document.getElementById("data").textContent).layers;
+const given = JSON.parse(document.getElementById("data").textContent);
+const layers = given.layers || [];
 const unpacked = new Map();
+
+/** How many layers each picture of the page has, one picture's after the other's. */
+const depth = layers.length / Math.max(1, (given.pictures || []).length);
 
 const KINDS = {
   u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, i4: Int32Array,

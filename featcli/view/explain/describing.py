@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,27 +26,56 @@ from featcli.trace import (
     Trace,
     Windows,
 )
+from featcli.view.colour import TINTS
+from featcli.view.explain.links import links
 from featcli.view.explain.packing import Blocks
 from featcli.view.explain.selection import Selection, remainder
-from featcli.view.mapping import Array
-from featcli.view.maps import wrap
+from featcli.view.mapping import Array, Mapping
+from featcli.view.maps import Maps, wrap
 
 LARGEST = 1_500_000  # numbers of a layer that no formula needs and that are kept all the same
 _WEIGHTS = 50_000  # of a dense layer
 
 
-def describe(trace: Trace, selection: Selection, blocks: Blocks) -> list[dict[str, Any]]:
-    """Return one record for each layer; the numbers go into `blocks`."""
+def describe(
+    trace: Trace, selection: Selection, blocks: Blocks, scales: Sequence[Mapping], begin: int = 0
+) -> list[dict[str, Any]]:
+    """Return one record for each layer; the numbers go into `blocks`.
+
+    Parameters
+    ----------
+    trace, selection, blocks
+    scales : sequence of Mapping
+        How the maps of each layer are drawn.
+    begin : int
+        The number of the first layer among all on the page.
+    """
     needed = {
         number
         for layer in trace.layers
         if not isinstance(layer.rule, Opaque)
         for number in layer.inputs
     }
-    return [
+    records = [
         _layer(trace, number, selection, blocks, number in needed)
         for number in range(len(trace.layers))
     ]
+    for number, record in enumerate(records):
+        record["inputs"] = [begin + one for one in record["inputs"]]
+        record["links"] = links(trace, number, selection)
+        record["drawn"] = _drawn(Maps(trace.layers[number], scales[number]))
+    return records
+
+
+def _drawn(maps: Maps) -> dict[str, Any]:
+    """Say how the maps of a layer are drawn, so that a script can draw them again."""
+    tints = [maps.layer.label(k) for k in range(maps.layer.channels)]
+    return {
+        "lo": maps.mapping.lo,
+        "hi": maps.mapping.hi,
+        "cmap": maps.cmap,
+        "tinted": maps.cmap == "gray" and any(one in TINTS for one in tints),
+    }
 
 
 def _layer(

@@ -40,8 +40,8 @@ async function pictureOf(number, place) {
 const LARGEST = 460;
 
 /** How large a cell of a map is on the screen. */
-function cellSize(rows, cols, room) {
-  const fit = Math.min(room / cols, LARGEST / rows);
+function cellSize(rows, cols, room, most = LARGEST) {
+  const fit = Math.min(room / cols, most / rows);
   return fit >= 2 ? Math.floor(fit) : fit;
 }
 
@@ -51,9 +51,14 @@ function cellSize(rows, cols, room) {
  */
 async function drawMap(canvas, number, place, marks, label) {
   const { rows, cols } = extent(layers[number]);
-  const image = await pictureOf(number, place);
-  const room = Math.max(120, canvas.parentElement.clientWidth - 4);
-  const size = cellSize(rows, cols, Math.min(room, LARGEST));
+  drawPicture(canvas, await pictureOf(number, place), { rows, cols, marks, label });
+}
+
+/** Draw a picture of rows x cols cells as large as there is room. */
+function drawPicture(canvas, image, { rows, cols, marks = null, label = null, most = LARGEST }) {
+  const tallest = Math.min(most, roomBelow(canvas));
+  const room = Math.max(40, canvas.parentElement.clientWidth - 4);
+  const size = cellSize(rows, cols, Math.min(room, most), tallest);
   const [wide, tall] = [Math.max(1, size * cols), Math.max(1, size * rows)];
   const dense = window.devicePixelRatio || 1;
   Object.assign(canvas.style, { width: `${wide}px`, height: `${tall}px` });
@@ -65,6 +70,10 @@ async function drawMap(canvas, number, place, marks, label) {
   if (size >= 30 && label) numbersIn(pen, rows, cols, size, label);
   if (marks) markCells(pen, size, marks);
 }
+
+/** On a narrow screen maps are low, so that what is computed from them stays in view. */
+const roomBelow = (canvas) => (canvas.closest(".stage") && window.innerWidth <= 736
+  ? Math.max(90, (window.innerHeight * 0.27) / Math.ceil(canvas.closest("#before")?.children.length / 2 || 1)) : LARGEST);
 
 /** Write the number of each cell into it, dark on a bright one. */
 function numbersIn(pen, rows, cols, size, label) {

@@ -28,18 +28,25 @@ class Blocks:
 
     def __init__(self, limit: int | None = None) -> None:
         self.texts: list[str] = []
+        self._known: dict[str, int] = {}
         self._left = limit
 
     def add(self, array: Array) -> dict[str, Any]:
         """Keep an array; return where it is and of which type, as the page's script reads it."""
         exact = smallest(array)
-        self.texts.append(packed(exact))
-        if self._left is not None:
-            self._left -= len(self.texts[-1])
-            if self._left < 0:
-                raise TooLarge
         kind = exact.dtype.str.lstrip("<>|=")
-        return {"block": len(self.texts) - 1, "type": kind, "shape": list(array.shape)}
+        return {"block": self._place(packed(exact)), "type": kind, "shape": list(array.shape)}
+
+    def _place(self, text: str) -> int:
+        """Keep a block, once: the weights are the same for every picture."""
+        if text not in self._known:
+            self._known[text] = len(self.texts)
+            self.texts.append(text)
+            if self._left is not None:
+                self._left -= len(text)
+                if self._left < 0:
+                    raise TooLarge
+        return self._known[text]
 
 
 def smallest(array: Array) -> Array:

@@ -37,9 +37,9 @@ function columns(heads, rows, most) {
     return make("tr", { class: classes }, make("th", { scope: "row" }, name),
       ...others.map((text) => make("td", {}, text)), value === undefined ? null : bar(value));
   };
-  const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
+  const head = make("tr", {}, ...heads.map((text) => (text ? make("th", { scope: "col" }, text) : make("td", {}))));
   const table = make("table", { class: "columns" }, make("thead", {}, head), make("tbody", {}, ...rows.map(line)));
-  return make("div", { class: "scroll" }, table);
+  return make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "what it is made of" }, table);
 }
 
 const line = (...children) => make("p", { class: "line" }, ...children);
@@ -155,7 +155,7 @@ const PANELS = {
     if (shown.length < scores.length) {
       rows.push({ cells: [`the other ${scores.length - shown.length}`, "", "", short(rest), short(rest / sum)], value: rest });
     }
-    return [columns(["", "score", "− largest", "exp", "÷ sum", ""], rows, 1),
+    return [columns([view.at.layer.shape.length === 1 ? "value" : "map", "score", "− largest", "exp", "÷ sum", ""], rows, 1),
       line(`sum of all exp = ${short(sum)}`),
       line(`exp(${short(scores[index])} − ${signed(top)}) ÷ ${short(sum)} = ${short(powers[index])} ÷ ${short(sum)} = `, cellValue(view))];
   },
@@ -190,9 +190,12 @@ function beyond({ rows, cols }) {
 }
 
 /** Patch × kernel = products → their sum, for one input map. */
-function terms(at, part) {
+const terms = (at, part) => equation(called(at.inputs[0].layer, part.channel), part);
+
+/** Patch × kernel = products → their sum, under a name. */
+function equation(name, part) {
   const sign = (text) => make("span", { class: "sign", "aria-hidden": "true" }, text);
-  return make("div", { class: "terms" }, make("b", {}, called(at.inputs[0].layer, part.channel)),
+  return make("div", { class: "terms" }, make("b", {}, name),
     matrix(part.patch, "the cells under the window"), sign("×"),
     matrix(part.kernel, "the kernel", { colours: true }), sign("="),
     matrix(part.products, "the products", { colours: true }), sign("Σ"),

@@ -3,42 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from featcli.trace import Dense, Layer, Trace
+from featcli.trace import Dense, Flatten, Layer, Trace
 from featcli.view.colour import palette
 from featcli.view.explain.describing import weighted
 from featcli.view.explain.packing import data_url
+from featcli.view.explain.selection import Seen
 from featcli.view.explain.words import what
 from featcli.view.html import Markup, element, joined
-from featcli.view.mapping import Array, Levels
+from featcli.view.mapping import Array, Levels, Mapping
 from featcli.view.maps import Maps, as_png
 
 _LONGEST = 640  # pixels of a map's picture; of a larger map every n-th row and column
 _THUMB, _THUMBS = 40, 6
 _TOP = 10
+_COLUMN = 64  # values of a vector that are written out
 
 
-def layer_row(trace: Trace, number: int, kept: Sequence[int]) -> Markup:
-    """Write one layer: its heading, a sentence, and the kept maps with their ranges."""
+def layer_row(seen: Sequence[Seen], number: int, scale: Mapping, lesson: Markup | str) -> Markup:
+    """Write one layer: its heading, a sentence, and the kept maps of each picture."""
+    trace = seen[0].trace
     layer = trace.layers[number]
-    maps = Maps(layer)
+    shapes = dict.fromkeys(shape_of(one.trace.layers[number]) for one in seen)
     heading = joined(
         element("h3", element("span", str(number), class_="number"), layer.name),
         element("code", layer.title, class_="title") if layer.title != layer.name else "",
-        element("span", shape_of(layer), class_="facts"),
+        element("span", ", ".join(shapes), class_="facts"),
     )
+    sides = [_side(one, number, scale, len(seen) > 1) for one in seen]
     return element(
         "section",
         element("header", heading),
         element("p", what(trace, layer), class_="what"),
-        element("div", *_figures(maps, number, kept), class_="maps"),
-        _names(layer),
-        element("p", *_scale(maps, kept), class_="scale"),
+        lesson,
+        element("div", *sides, class_="sides") if len(seen) > 1 else sides[0],
         class_="layer",
         id=f"layer{number}",
     )
+
+
+def _side(one: Seen, number: int, scale: Mapping, is_named: bool) -> Markup:
+    """Write the maps of one picture, and under them their scale."""
+    layer, kept = one.trace.layers[number], one.selection.channels[number]
+    maps = Maps(layer, scale)
+    shown = joined(
+        element("p", element("b", Path(one.trace.picture).name), class_="of") if is_named else "",
+        element("div", *_figures(maps, one.begin + number, kept), class_="maps"),
+        _values(layer, one.begin + number),
+        element("p", *_scale(maps, kept), class_="scale"),
+    )
+    return element("div", shown, class_="side") if is_named else shown
 
 
 def shape_of(layer: Layer) -> str:
@@ -119,14 +136,39 @@ def _scale(maps: Maps, kept: Sequence[int]) -> list[Markup | str]:
         notes.append(f"{maps.lost.nan} values are NaN, magenta")
     if maps.lost.inf:
         notes.append(f"{maps.lost.inf} are infinite, yellow and cyan")
-    image = element("img", src=data_url(as_png(ramp[np.newaxis]), "png"), alt="", class_="ramp")
+    image = element("img", src=data_url(as_png(ramp[np.newaxis]), "png"), alt="to", class_="ramp")
     note = element("span", "; ".join(notes), class_="note") if notes else ""
-    return [f"{low:.4g}", image, f"{high:.4g}", note]
+    return [element("span", f"{low:.4g}"), image, element("span", f"{high:.4g}"), note]
+
+
+def _values(layer: Layer, number: int) -> Markup | str:
+    """Of a vector: its values in their order, or those with names, the largest first."""
+    if layer.data.ndim != 1:
+        return ""
+    if isinstance(layer.rule, Flatten):
+        return _column(layer, number)
+    return _names(layer)
+
+
+def _column(layer: Layer, place: int) -> Markup:
+    """Write the first values of a vector one below the other, numbered; a script shows them all."""
+    first = layer.data[:_COLUMN]
+    rows = [element("li", element("code", number(value))) for value in first]
+    count = len(layer.data)
+    title = f"All {count} values in their order" if count <= _COLUMN else (
+        f"The first {_COLUMN} of {count} values, in their order")  # fmt: skip
+    return element(
+        "figure",
+        element("figcaption", title),
+        element("ol", *rows, start=0, tabindex=0, aria_label=title),
+        class_="column",
+        data_layer=place,
+    )
 
 
 def _names(layer: Layer) -> Markup | str:
     """Of a vector with names, or one of a few values: the largest values as a table."""
-    if layer.data.ndim != 1 or not (layer.labels or len(layer.data) <= _TOP):
+    if not (layer.labels or len(layer.data) <= _TOP):
         return ""
     order = np.argsort(-layer.data, kind="stable")[:_TOP]
     rows = [

@@ -7,7 +7,10 @@ what the others add is kept as one map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +35,7 @@ from featcli.view.maps import strongest
 
 SMALL = 3_000_000  # numbers of a trace that is kept whole
 USUAL = 6  # maps of a layer of a larger one
+_LEAST = 2
 _OWN = 3  # sources of a filter that always belong to it
 
 
@@ -51,7 +55,7 @@ class Selection:
     whole: bool
 
 
-def select(trace: Trace, most: int | None = None) -> Selection:
+def select(trace: Trace, most: int | None = None, beside: Sequence[Trace] = ()) -> Selection:
     """Choose what to keep.
 
     Parameters
@@ -59,19 +63,24 @@ def select(trace: Trace, most: int | None = None) -> Selection:
     trace : Trace
     most : int, optional
         How many of the strongest maps of each layer, and how many of those that the next layer
-        is made of. Without it all of a small trace, and `USUAL` of a larger one.
+        is made of. Without it all of a small trace, and `USUAL` of a larger one, fewer where
+        several are shown.
+    beside : sequence of Trace
+        Other pictures that went through the same layers: the maps that are strongest in all of
+        them together are kept.
 
     Returns
     -------
     Selection
     """
-    size = sum(layer.data.size for layer in trace.layers)
+    every = [trace, *beside]
+    size = sum(layer.data.size for one in every for layer in one.layers)
     if most is None and size <= SMALL:
         return Selection([list(range(layer.channels)) for layer in trace.layers], True)
-    most = most or USUAL
+    most = most or max(_LEAST, USUAL // len(every))
     kept: list[set[int]] = [set() for _ in trace.layers]
     elements: list[set[int]] = [set() for _ in trace.layers]
-    order = [strongest(layer) for layer in trace.layers]
+    order = [strongest(*layers) for layers in zip(*(one.layers for one in every), strict=True)]
     for number in range(len(trace.layers) - 1, -1, -1):
         layer = trace.layers[number]
         kept[number] |= set(order[number][:most])
@@ -85,6 +94,46 @@ def select(trace: Trace, most: int | None = None) -> Selection:
     found = [[k for k in ranks if k in keep] for ranks, keep in zip(order, kept, strict=True)]
     whole = all(len(f) == one.channels for f, one in zip(found, trace.layers, strict=True))
     return Selection(found, whole)
+
+
+class Seen(NamedTuple):
+    """A picture of a page: what happened to it, what is kept, the number of its first layer."""
+
+    trace: Trace
+    selection: Selection
+    begin: int
+
+
+def together(traces: Sequence[Trace], most: int | None = None) -> list[Seen]:
+    """Choose the same maps for all pictures of a page.
+
+    Raises
+    ------
+    ValueError
+        Two pictures do not go through the same layers.
+    """
+    first = traces[0]
+    for other in traces[1:]:
+        _check_alike(first, other)
+    selection = select(first, most, traces[1:])
+    depth = len(first.layers)
+    return [Seen(trace, selection, i * depth) for i, trace in enumerate(traces)]
+
+
+def _check_alike(one: Trace, two: Trace) -> None:
+    """Raise ValueError unless two pictures can be shown side by side, layer by layer."""
+    for a, b in zip_longest(one.layers, two.layers):
+        if a is None or b is None or _names(a) != _names(b):
+            there = next(layer for layer in (a, b) if layer is not None)
+            raise ValueError(
+                f"{two.picture} goes through other layers than {one.picture}, from "
+                f"{there.name!r} on: side by side are pictures of one kind (both in colour, or "
+                "both gray)"
+            )
+
+
+def _names(layer: Layer) -> tuple[str, tuple[str, ...]]:
+    return layer.name, layer.labels if layer.data.ndim == 3 else ()
 
 
 def _own(layer: Layer, place: int, wanted: set[int]) -> set[int]:
@@ -152,4 +201,4 @@ def remainder(one: Filter, x: Array, shown: set[int]) -> Array | None:
     return total.astype(np.float32)
 
 
-__all__ = ["Selection", "remainder", "select"]
+__all__ = ["Seen", "Selection", "remainder", "select", "together"]
