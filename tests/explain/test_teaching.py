@@ -18,6 +18,7 @@ from featcli.view.explain.links import links
 from featcli.view.explain.page import page
 from featcli.view.explain.selection import select, together
 
+pytest_plugins = ("explain_fixtures",)
 PLACE = "return ['row', 'col'].map((name) => Number(document.getElementById(name).value))"
 
 # --- The sandbox

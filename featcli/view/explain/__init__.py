@@ -1,7 +1,7 @@
 """The page of `featcli explain`.
 
-`selection` says which maps it holds, `describing`, `links` and `packing` turn them into data, `rows`,
-`answer`, `words`, `lessons` and `html` into HTML, and `page` puts it together with the template
+`selection` says which maps it holds, `describing`, `links` and `packing` turn them into data,
+`rows`, `answer`, `words`, `lessons` and `html` into HTML, and `page` puts it together with the template
 `page.html`, the styles and the scripts: `data.js` unpacks the numbers, `numbers.js` computes a cell
 by its rule, `colours.js` and `drawing.js` draw, `panels.js` shows the calculation of a cell,
 `origins.js` the maps that it comes from, `elastic.js` all maps of a filter at once; `player.js`,
