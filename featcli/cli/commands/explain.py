@@ -21,7 +21,7 @@ The smallest network that reads a digit, every number of it:
 
 Two pictures side by side at every layer:
 
-    featcli explain cat.jpg dog.jpg -o both.html
+    featcli explain samples/cat.jpg samples/coffee.jpg -o both.html
 
 Only the pictures, one for each layer; and the whole way as one picture for a slide:
 
