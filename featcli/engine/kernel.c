@@ -126,14 +126,15 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #endif
 #endif
 
-/* The copy of a function that this processor runs fastest. */
+/* The copy of a function that this processor runs fastest; tests ask for narrower vectors. */
+PUBLIC int32_t featcli_widest = 64;
 #if defined(__x86_64__)
 #define CHOOSE(name)                                                                                  \
-    (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&                       \
+    (featcli_widest >= 64 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && \
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")                 \
          ? name##_avx512                                                                              \
-     : __builtin_cpu_supports("avx2") ? name##_avx2                                                   \
-                                      : name##_plain)
+     : featcli_widest >= 32 && __builtin_cpu_supports("avx2") ? name##_avx2                           \
+                                                              : name##_plain)
 #else
 #define CHOOSE(name) name##_plain
 #endif

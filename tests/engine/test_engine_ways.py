@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import engine_cases as cases
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from featcli import kernels
 from featcli.engine import compiled, library
 from featcli.engine.correlation import correlate, describe
 from featcli.engine.taps import factors, significant
+from featcli.engine.ways import Way
 
 KINDS = {
     "dense": cases.dense,
@@ -94,6 +97,25 @@ def test_the_height_of_strips_does_not_change_a_bit(x, kernel, height, odd):
             lambda rows, _: [(n, min(n + height, rows)) for n in range(0, rows, height)],
         )
         np.testing.assert_array_equal(cases.correlated(x, kernel, way="dense"), whole[0])
+
+
+@pytest.mark.skipif(library.load() is None, reason="vectors are the compiled kernel's")
+@settings(max_examples=80, deadline=None)
+@given(
+    cases.pictures(["u1", "f4", "f8"]), st.one_of(cases.dense(), cases.products()), cases.options()
+)
+def test_the_width_of_vectors_does_not_change_a_bit(x, kernel, chosen):
+    widest = ctypes.c_int32.in_dll(library.load(), "featcli_widest")
+    ways = [way for way in cases.ways(kernel) if Way(way).compiled]
+    found = []
+    for width in (64, 32, 16):
+        widest.value = width
+        try:
+            found.append([cases.correlated(x, kernel, way=way, **chosen) for way in ways])
+        finally:
+            widest.value = 64
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 @pytest.mark.parametrize("border", ["reflect", "mirror", "wrap", "nearest", "constant"])
