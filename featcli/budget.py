@@ -99,19 +99,20 @@ def taken(stream: BinaryIO, most: int) -> io.BytesIO:
     return found
 
 
-def _container_limits() -> Iterator[int]:
+def _container_limits(
+    groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
+) -> Iterator[int]:
     """Yield the limits of the control groups that this process is in, versions 1 and 2."""
     try:
-        groups = Path("/proc/self/cgroup").read_text("ascii", "replace").splitlines()
+        lines = groups.read_text("ascii", "replace").splitlines()
     except OSError:
         return
-    for line in groups:
+    for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
-            yield from _limits_above(Path("/sys/fs/cgroup"), path, "memory.max")
+            yield from _limits_above(root, path, "memory.max")
         elif "memory" in controllers.split(","):
-            root = Path("/sys/fs/cgroup/memory")
-            yield from _limits_above(root, path, "memory.limit_in_bytes")
+            yield from _limits_above(root / "memory", path, "memory.limit_in_bytes")
 
 
 def _limits_above(root: Path, path: str, name: str) -> Iterator[int]:

@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ["pytest", "pytest-xdist", "hypothesis"]
+TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis"]
 
 
 def wanted(which: str) -> list[str]:
