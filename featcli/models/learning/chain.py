@@ -53,6 +53,8 @@ class Chain:
             inputs = tuple(places.get(name, _INPUT) for name in one.inputs)
             self._steps += _steps_of(one, inputs, len(self._steps), weights, dtype)
             places[one.name] = len(self._steps) - 1
+        self._places = places
+        self._is_learning = False
         self._overwrite_where_possible()
         self._learned = self._which_learn(nodes)
 
@@ -81,6 +83,7 @@ class Chain:
         draws : ndarray of uint64, (images,), optional
             While it is learned from; see `Trained.forward`.
         """
+        self._is_learning = draws is not None
         values: list[Array] = []
         for number, step in enumerate(self._steps):
             inputs = [x if k == _INPUT else values[k] for k in step.inputs]
@@ -95,18 +98,31 @@ class Chain:
 
     def input_grad(self, dy: Array) -> Array:
         """Return the gradient of what went in, from that of the result, after `forward`."""
-        return self._back(dy, [True] * (len(self._steps) + 1))[1][_INPUT]
+        return self._grad_at(dy, _INPUT)
 
-    def _back(self, dy: Array, wanted: Sequence[bool]) -> tuple[dict[str, Array], dict[int, Array]]:
+    def layer_grad(self, dy: Array, name: str) -> Array:
+        """Return the gradient of what an operation gave, from that of the result."""
+        return self._grad_at(dy, self._places[name])
+
+    def _grad_at(self, dy: Array, place: int) -> Array:
+        wanted = [True] * (len(self._steps) + 1)
+        # While it is learned from, an image's gradient may need what the weights' are made of.
+        grads = self._back(dy, wanted, place, with_weights=self._is_learning)[1]
+        return grads[place]
+
+    def _back(
+        self, dy: Array, wanted: Sequence[bool], until: int = _INPUT, with_weights: bool = True
+    ) -> tuple[dict[str, Array], dict[int, Array]]:
         """Go back through the steps whose gradients are wanted; `wanted` ends with the input's."""
         weights: dict[str, Array] = {}
         grads = {len(self._steps) - 1: dy}
-        for number in range(len(self._steps) - 1, -1, -1):
+        for number in range(len(self._steps) - 1, until, -1):
             if number not in grads or not wanted[number]:
                 continue
             step, own = self._steps[number], grads.pop(number)
-            found = step.trained.weight_grads(own)
-            weights |= {f"{step.name}.{part}": array for part, array in found.items()}
+            if with_weights:
+                found = step.trained.weight_grads(own)
+                weights |= {f"{step.name}.{part}": array for part, array in found.items()}
             if any(wanted[k] for k in step.inputs):  # the input's number is -1: the last
                 _share(grads, step.inputs, step.trained.input_grad(own))
         return weights, grads

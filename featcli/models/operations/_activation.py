@@ -34,7 +34,7 @@ class Activation(Operation):
     """
 
     onnx: ClassVar[str]
-    is_activation = True
+    is_activation = is_rising = True
     needs_input: ClassVar[bool] = False
     limits: ClassVar[tuple[float, float] | None] = None
 

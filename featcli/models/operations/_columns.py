@@ -89,18 +89,26 @@ class Unfolding(NamedTuple):
         -------
         ndarray, (result rows, kernel rows * kernel cols * channels, width * images)
         """
+        seen = self.windows(x, columns)
+        # A view, but where a dilation leaves rows out.
+        return seen.reshape(self.results, -1, self.width * x.shape[3])
+
+    def windows(self, x: Array, columns: Array) -> Array:
+        """Put maps into columns and see what each row of results is made of, without a copy.
+
+        Returns
+        -------
+        ndarray, (result rows, kernel rows, kernel cols, channels, width * images)
+        """
         for number, (source, place) in enumerate(self.taps):
             columns[self.rows.read, number, :, place] = x[self.rows.given, :, source]
-        down = columns.strides[0]
-        inner = (x.shape[1] * len(self.taps), self.width * x.shape[3])
-        seen = as_strided(
+        down, tap, channel = columns.strides[:3]
+        return as_strided(
             columns,
-            (self.results, self.tall, *inner),
-            (self.step * down, self.gap * down, down // inner[0], columns.itemsize),
+            (self.results, self.tall, *columns.shape[1:3], self.width * x.shape[3]),
+            (self.step * down, self.gap * down, tap, channel, columns.itemsize),
             writeable=False,
         )
-        # A view, but where a dilation leaves rows out.
-        return seen.reshape(self.results, self.tall * inner[0], inner[1])
 
 
 @dataclass(frozen=True)

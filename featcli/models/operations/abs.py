@@ -18,6 +18,7 @@ class Abs(Activation):
     kind = "abs"
     onnx = "Abs"
     rectifies = needs_input = True
+    is_rising = False
     function = Function("abs", "abs(x)", "every value loses its sign")
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:

@@ -93,6 +93,8 @@ class Operation:
     is_activation, rectifies : bool
         It follows weights, which start as it needs them; it lets through about half of what
         reaches it, so that they start larger.
+    is_rising : bool
+        It is an activation, and more of one value gives more of it.
     weighs : bool
         Each result is a weighted sum of a vector: `weight` is (n, results).
     loss : Loss or None
@@ -109,6 +111,7 @@ class Operation:
     mixes_images = False
     is_activation = False
     rectifies = False
+    is_rising = False
     weighs = False
     loss: Loss | None = None
 

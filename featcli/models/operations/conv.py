@@ -218,7 +218,7 @@ class _Trained(Trained):
 
 
 class _Depthwise(Trained):
-    """Every channel with a kernel of its own: tap by tap, each a shifted view of the maps."""
+    """Every channel with a kernel of its own: sums over the taps, along whole rows of maps."""
 
     def __init__(self, geometry: Geometry, weights: Weights, buffers: Buffers) -> None:
         super().__init__(buffers)
@@ -227,38 +227,35 @@ class _Depthwise(Trained):
 
     def forward(self, x: Array, draws: Array | None) -> Array:
         """Add up the taps, each times its weight."""
-        self._x = x
+        unfolding, channels = self._geometry.forward, x.shape[1]
+        columns = self.buffers.get("x", unfolding.held_shape(channels, x.shape[3]))
+        self._seen = unfolding.windows(x, columns)
         rows, cols = self._geometry.after
-        y = self.buffers.get("y", (rows, x.shape[1], cols, x.shape[3]))
-        y[...] = 0 if self._bias is None else per_channel(self._bias, y)
-        for tap, given, read in self._taps():
-            y[given] += x[read] * per_channel(self._weight[tap], x)
+        y = self.buffers.get("y", (rows, channels, cols, x.shape[3]))
+        flat = y.reshape(rows, channels, -1)
+        np.einsum("rijcq,ijc->rcq", self._seen, self._weight[:, :, 0], out=flat)
+        if self._bias is not None:
+            y += per_channel(self._bias, y)
         return y
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
         """Sum what each tap saw times the gradient there."""
-        gradient = np.zeros_like(self._weight)
-        for tap, given, read in self._taps():
-            gradient[tap] = np.einsum("rcwn,rcwn->c", self._x[read], dy[given])
-        return {"weight": gradient} | (
-            {} if self._bias is None else {"bias": dy.sum(axis=(0, 2, 3))}
-        )
+        flat = dy.reshape(*dy.shape[:2], -1)
+        found = {"weight": np.einsum("rijcq,rcq->ijc", self._seen, flat)[:, :, np.newaxis]}
+        if self._bias is not None:
+            found["bias"] = flat.sum(axis=2).sum(axis=0)
+        return found
 
     def input_grad(self, dy: Array) -> Array:
-        """Give back to each pixel what it took part in."""
-        dx = self.buffers.get("dx", self._x.shape)
-        dx[...] = 0
-        for tap, given, read in self._taps():
-            dx[read] += dy[given] * per_channel(self._weight[tap], dy)
+        """Filter the gradient with the kernels turned around."""
+        unfolding, channels = self._geometry.backward, dy.shape[1]
+        columns = self.buffers.get("dy", unfolding.held_shape(channels, dy.shape[3]))
+        rows, cols = self._geometry.before
+        dx = self.buffers.get("dx", (rows, channels, cols, dy.shape[3]))
+        around = self._weight[::-1, ::-1, 0]
+        seen = unfolding.windows(dy, columns)
+        np.einsum("rijcq,ijc->rcq", seen, around, out=dx.reshape(rows, channels, -1))
         return dx
-
-    def _taps(self) -> Iterator[tuple[tuple[int, int, int], tuple[slice, ...], tuple[slice, ...]]]:
-        """Yield the place of each tap in the weight, results, and what they read."""
-        whole = slice(None)
-        for i, row in enumerate(self._geometry.taps(0)):
-            for j, col in enumerate(self._geometry.taps(1)):
-                given, read = (row.given, whole, col.given), (row.read, whole, col.read)
-                yield (i, j, 0), given, read
 
 
 class _Grouped(Trained):

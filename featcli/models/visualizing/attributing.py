@@ -1,0 +1,129 @@
+"""The places of a picture that an answer comes from: gradients of its pixels, and of a layer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from featcli.models.learning.chain import Chain
+from featcli.models.model import Model
+from featcli.models.network import sizes
+from featcli.models.operations.base import Array
+from featcli.models.visualizing.parts import Part, Slope
+
+_COPIES, _NOISE = 16, 0.15  # pictures, and the deviation of what is added as a share of the range
+
+
+class Places(NamedTuple):
+    """Where an answer comes from; everything is of the picture that the network gets.
+
+    Attributes
+    ----------
+    value : float
+        The answer: a class's score before softmax, or the mean of a filter's map.
+    pixels : ndarray, (rows, cols)
+        How much each pixel gives for it or against it; positive.
+    heat : ndarray, (rows, cols)
+        The same at the layer's positions, or a filter's own map; positive.
+    """
+
+    value: float
+    pixels: Array
+    heat: Array
+
+
+def of_class(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> Places:
+    """Say where a class is seen: SmoothGrad at the pixels, Grad-CAM at a layer.
+
+    Parameters
+    ----------
+    model : Model
+    x : ndarray, (rows, cols, channels)
+        From `model.prepare`.
+    layer : str
+        One that gives maps.
+    number : int
+        Of the class.
+    seed : int
+        Of the noise that SmoothGrad adds.
+
+    Raises
+    ------
+    ValueError
+        A layer without gradient or places, or a number that no class has.
+
+    Notes
+    -----
+    Smilkov et al., SmoothGrad, 2017, times the input; Selvaraju et al., Grad-CAM, ICCV 2017.
+    """
+    part = Part(model, model.last)
+    if len(part.shape) != 1:
+        raise ValueError(f"the model {model.name} gives maps, not a value per class")
+    _check(number, part.shape[0], "class", "classes")
+    maps = _maps(model, x, layer)
+
+    def slope(values: Array) -> Array:
+        found = np.zeros_like(values)
+        found[number] = 1
+        return found
+
+    value, pixels = _smooth(part, x, slope, seed)
+    with np.errstate(all="ignore"):
+        chain = Chain(part.nodes, model.weights)
+        scores = chain.forward(_laid_out(x))
+        last = model.description.network.node_of(layer).last
+        name = layer if layer in part.names else last
+        gradient = chain.layer_grad(slope(scores), name)[..., 0]
+    weights = gradient.mean(axis=(0, 2))
+    return Places(float(value[number, 0]), pixels, np.maximum(maps @ weights, 0))
+
+
+def of_filter(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> Places:
+    """Say where a filter of a layer answers: its own map, and SmoothGrad at the pixels."""
+    part, maps = Part(model, layer), _maps(model, x, layer)
+    _check(number, maps.shape[2], "filter", "filters", layer)
+
+    def slope(values: Array) -> Array:
+        found = np.zeros_like(values)
+        found[:, number] = 1 / (values.shape[0] * values.shape[2])
+        return found
+
+    value, pixels = _smooth(part, x, slope, seed)
+    return Places(float(value[:, number].mean()), pixels, np.maximum(maps[:, :, number], 0))
+
+
+def _maps(model: Model, x: Array, layer: str) -> Array:
+    """Return what a layer gives; raises ValueError if that is a vector, which has no places."""
+    model.check_layer(layer)
+    found = model.run(x, layer)
+    if found.ndim != 3:
+        last = [row.name for row in model.layers if len(row.shape) == 3 and row.shape[0] > 1]
+        near = f", such as {last[-1]}" if last else ""
+        raise ValueError(
+            f"{layer} gives {sizes(found.shape)} values, which have no place: name a layer of "
+            f"maps{near}"
+        )
+    return found
+
+
+def _smooth(part: Part, x: Array, slope: Slope, seed: int) -> tuple[Array, Array]:
+    """Return what is asked of the picture itself, and gradient times input, with noise averaged."""
+    random = np.random.default_rng(seed)
+    spread = _NOISE * float(np.ptp(x))
+    noise = random.standard_normal((_COPIES, *x.shape)).astype(np.float32)
+    values, _ = part.gradients(x[np.newaxis], slope)
+    _, gradients = part.gradients(x + spread * noise, slope)
+    return values, np.abs((gradients.mean(axis=0) * x).sum(axis=2))
+
+
+def _check(number: int, count: int, one: str, many: str, where: str = "the model") -> None:
+    if not 0 <= number < count:
+        raise ValueError(f"{one} {number}: {where} has {count} {many}, 0 to {count - 1}")
+
+
+def _laid_out(x: Array) -> Array:
+    return np.ascontiguousarray(x.transpose(0, 2, 1)[..., np.newaxis], dtype=np.float32)
+
+
+__all__ = ["Places", "of_class", "of_filter"]

@@ -1,0 +1,174 @@
+"""A network up to one of its layers, with gradients of the picture that goes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from featcli import cores
+from featcli.models.learning.chain import Chain
+from featcli.models.model import Model
+from featcli.models.network import Network, Node, sizes
+from featcli.models.operations.base import Array, Shape
+
+_LANES = 8  # blocks at once, whatever the machine
+Found = TypeVar("Found")
+Slope = Callable[[Array], Array]  # from values (..., images) to the gradient of what is asked
+
+
+class Part:
+    """The operations of a network from its input to a layer, before the activation there.
+
+    An activation that only bends the scale (ReLU, sigmoid, softmax) is left out: where it is flat,
+    nothing could be learned about what is missing.
+
+    Parameters
+    ----------
+    model : Model
+    layer : str
+        The name of a layer, or of an operation in it.
+    size : (int, int), optional
+        Rows and columns of the pictures; the model's own unless given.
+
+    Attributes
+    ----------
+    input, shape : tuple of int
+        Of what goes in, (rows, cols, channels), and of what the layer gives.
+    names : tuple of str
+        Of the operations.
+    is_end : bool
+        The layer gives the network's result.
+
+    Raises
+    ------
+    ValueError
+        No such layer, one that has no gradient, or one that cannot take pictures of this size.
+    """
+
+    def __init__(self, model: Model, layer: str, size: tuple[int, int] | None = None) -> None:
+        network = model.description.network
+        if not network.nodes:
+            raise ValueError(
+                f"{model.name} is run by onnxruntime, which gives no gradients: train a model "
+                "with featcli, or take one that ships with it"
+            )
+        if len(network.input) != 3:
+            raise ValueError(
+                f"the model {model.name} takes {sizes(network.input)} values, not a picture"
+            )
+        model.check_layer(layer)
+        found = _resized(network, size) if size else network
+        nodes = bare(until(found, layer))
+        if not nodes:
+            raise ValueError(f"the layer {layer!r} gives what goes in, and nothing else")
+        self.model, self.nodes, self.input = model, nodes, found.input
+        self.shape = nodes[-1].operations[-1].operation.shape
+        self.names = tuple(one.name for node in nodes for one in node.operations)
+        self.is_end = nodes[-1].last in _ends(found)
+        self._check_weights(network, nodes)
+        self._chains: list[Chain] = []
+
+    def _check_weights(self, network: Network, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            for one in node.operations:
+                for part, parameter in one.operation.parameters.items():
+                    if network.weights[f"{one.name}.{part}"] != parameter.shape:
+                        raise ValueError(
+                            f"{one.name} takes pictures of {sizes(network.input[:2])} only"
+                        )
+
+    def lanes(self, run: Callable[[Chain, int], Found], jobs: int) -> list[Found]:
+        """Return `run(chain, job)` for every job, on all processors; chains are used again."""
+        count = min(_LANES, jobs, cores.usable())
+        self._chains += [
+            Chain(self.nodes, self.model.weights) for _ in range(count - len(self._chains))
+        ]
+
+        def lane(number: int) -> list[Found]:
+            with np.errstate(all="ignore"):
+                return [run(self._chains[number], job) for job in range(number, jobs, count)]
+
+        if count == 1:
+            return lane(0)
+        with ThreadPoolExecutor(count) as pool:
+            found = list(pool.map(lane, range(count)))
+        return [found[job % count][job // count] for job in range(jobs)]
+
+    def gradients(self, pictures: Array, slope: Slope) -> tuple[Array, Array]:
+        """Return what the layer gives for some pictures, and the gradient of each picture.
+
+        Parameters
+        ----------
+        pictures : ndarray, (images, rows, cols, channels)
+            As the network takes them.
+        slope : callable
+            From what the layer gives, (rows, channels, cols, images) or (n, images), to the
+            gradient of what is asked for.
+
+        Returns
+        -------
+        values : ndarray
+            With the images last.
+        gradients : ndarray
+            Of the pictures' shape.
+        """
+
+        def run(chain: Chain, job: int) -> tuple[Array, Array]:
+            return forward_and_back(chain, pictures[job : job + 1], slope)
+
+        found = self.lanes(run, len(pictures))
+        return np.concatenate([one for one, _ in found], axis=-1), np.concatenate(
+            [two for _, two in found]
+        )
+
+
+def forward_and_back(chain: Chain, pictures: Array, slope: Slope) -> tuple[Array, Array]:
+    """Go through a chain both ways; pictures and their gradients are (images, rows, cols, c)."""
+    laid = np.ascontiguousarray(pictures.transpose(1, 3, 2, 0), dtype=np.float32)
+    values = chain.forward(laid).copy()
+    back = chain.input_grad(slope(values))
+    return values, np.ascontiguousarray(back.transpose(3, 0, 2, 1))
+
+
+def until(network: Network, layer: str) -> tuple[Node, ...]:
+    """Return the nodes up to a layer, the last one cut off after the operation that is named."""
+    nodes = network.nodes
+    last = network.node_of(layer)
+    names = [one.name for one in last.operations]
+    kept = last.operations[: names.index(layer) + 1] if layer in names else last.operations
+    return (*nodes[: nodes.index(last)], last._replace(operations=kept))
+
+
+def bare(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Leave out the activations at the end, as long as more of one value gives more of it."""
+    found = list(nodes)
+    while found:
+        *before, last = found[-1].operations
+        if last.activation and last.activation.is_rising:
+            last = last._replace(activation=None)
+        if not before and last.operation.is_rising:
+            found.pop()
+            continue
+        found[-1] = found[-1]._replace(operations=(*before, last))
+        break
+    return tuple(found)
+
+
+def _ends(network: Network) -> tuple[str, ...]:
+    """Return the names of the layers that give the result, before and after its activation."""
+    nodes = bare(network.nodes)
+    return (network.last, nodes[-1].last) if nodes else (network.last,)
+
+
+def _resized(network: Network, size: tuple[int, int]) -> Network:
+    shape: Shape = (*size, network.input[2])
+    try:
+        return Network(network.text, shape)
+    except ValueError as error:
+        raise ValueError(f"pictures of {sizes(size)} do not fit: {error}") from None
+
+
+__all__ = ["Part", "Slope", "bare", "forward_and_back", "until"]
