@@ -98,4 +98,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.train",
         "Learn a network's numbers from images: guess, loss, gradients, descent.",
     ),
+    "visualize": (
+        "featcli.cli.commands.visualize",
+        "Show what the filters of a layer want to see, or where in a picture an answer comes from.",
+    ),
 }

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +134,20 @@ def filmstrip() -> Image.Image:
     return Image.fromarray(draw_strip(trace).pixels)
 
 
+def of_page(name: str) -> None:
+    """Run the commands of a page of docs/, and keep the pictures that they write."""
+    (block,) = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "samples" / "cat.jpg", Path(folder) / "photo.jpg")
+        for line in block.splitlines():
+            command = [sys.executable, "-m", *shlex.split(line)]
+            subprocess.run(command, cwd=folder, check=True, env={"PYTHONPATH": str(ROOT)})
+        for picture in sorted(Path(folder).glob("*.png")):
+            save(picture.name, Image.open(picture).convert("RGB"), 256)
+
+
 def main() -> None:
+    of_page("visualize.md")
     save("filmstrip.png", filmstrip(), 256)
     save("pipeline.png", top(), 256)
     save("digits.png", digits(), 32)

@@ -27,6 +27,8 @@ class Progress:
         Counts the inputs, in a thread of its own.
     say : callable
         Writes a line.
+    things : str
+        What is counted.
     """
 
     def __init__(
@@ -35,10 +37,11 @@ class Progress:
         verbose: bool,
         count: Callable[[], int] | None,
         say: Callable[[str], None],
+        things: str = "images",
     ) -> None:
         self._is_drawn = sys.stderr.isatty() and not quiet
         self._is_said = verbose and not quiet and not self._is_drawn
-        self._count, self._say = count, say
+        self._count, self._say, self._things = count, say, things
         self._total: int | None = None
         self._began = time.monotonic()
         self._next = self._began + (_FIRST if self._is_drawn else _SELDOM)
@@ -82,7 +85,7 @@ class Progress:
 
     def _text(self, done: int, failed: int, rate: float) -> str:
         total = self._total
-        parts = [f"{done}/{total} images" if total else f"{done} images", f"{rate:.1f}/s"]
+        parts = [f"{done}{f'/{total}' if total else ''} {self._things}", f"{rate:.1f}/s"]
         parts += [f"{failed} failed"] if failed else []
         parts += [f"{_duration((total - done) / rate)} left"] if total and total >= done else []
         return ", ".join(parts)

@@ -11,14 +11,13 @@ from operator import eq
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from featcli.errors import OutputExists, UsageError
 from featcli.io.atomic import Transaction, deferred_signals
 from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
-from featcli.models.network import Network
+from featcli.models.visualizing.first import first_filters
 from featcli.training.session import Session
 from featcli.view import confusion, curves, filters
 from featcli.view.png import save_png
@@ -121,23 +120,3 @@ def _draw_filters(session: Session) -> Any:
     epochs = session.training.epoch
     banks = [filters.Bank("at the start", before), filters.Bank(f"after {epochs} epochs", after)]
     return filters.draw(banks)
-
-
-def first_filters(network: Network, weights: dict[str, Array]) -> Array | None:
-    """Return the filters of the first layer, (rows, cols, channels, count).
-
-    Of a dense layer on flattened pixels each unit's weights are laid out as the image; None where
-    the first layer is neither.
-    """
-    image = network.input
-    for one in network.operations:
-        if "weight" in one.operation.parameters:
-            weight = weights[f"{one.name}.weight"]
-            if weight.ndim == 4:
-                return weight
-            if len(image) != 3 or len(weight) != np.prod(image):
-                return None
-            return weight.reshape(image[2], image[0], image[1], -1).transpose(1, 2, 0, 3)
-        if not one.operation.keeps_values:
-            image = one.operation.shape
-    return None

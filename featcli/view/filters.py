@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli.view.mapping import choose, to_pixels
+from featcli.view.mapping import Levels, Mapping, choose, to_pixels
 from featcli.view.picture import Picture
 from featcli.view.sheet import BACKGROUND, typeface
 
@@ -48,10 +48,7 @@ def draw(banks: Sequence[Bank]) -> Picture:
 def _draw_bank(bank: Bank) -> Any:
     from PIL import Image, ImageDraw
 
-    values = bank.values[..., :_MOST]
-    shown = values if values.shape[2] == 3 else values.mean(axis=2, keepdims=True)
-    mapping = choose(shown, "signed")
-    pixels = to_pixels(shown, mapping)
+    pixels, mapping = levels(bank.values[..., :_MOST])
     count = pixels.shape[3]
     across, down = min(count, _ACROSS), -(-count // _ACROSS)
     step = _TILE + _GAP
@@ -66,6 +63,16 @@ def _draw_bank(bank: Bank) -> Any:
         sheet.paste(_tile(pixels[..., number]), (left, top))
         pen.rectangle((left - 1, top - 1, left + _TILE, top + _TILE), outline=_FRAME)
     return sheet
+
+
+def levels(values: Array) -> tuple[Levels, Mapping]:
+    """Return filters (rows, cols, channels, count) as pixels of one mapping, mid-grey for zero.
+
+    Three channels stay, as colours; of any other number the mean is taken.
+    """
+    shown = values if values.shape[2] == 3 else values.mean(axis=2, keepdims=True)
+    mapping = choose(shown, "signed")
+    return to_pixels(shown, mapping), mapping
 
 
 def _tile(pixels: Array) -> Any:

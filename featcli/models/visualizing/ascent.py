@@ -11,7 +11,7 @@ from featcli.models.learning.chain import Chain
 from featcli.models.model import Model
 from featcli.models.operations.base import Array
 from featcli.models.visualizing.canvas import Canvas, sampling
-from featcli.models.visualizing.parts import Part, forward_and_back
+from featcli.models.visualizing.parts import Part, black_and_white, forward_and_back
 
 STEPS = 96
 _RATE = 0.04
@@ -104,7 +104,7 @@ class Ascent:
         self._priors = _OF_PHOTOS if shortest > _LARGE else _OF_DRAWINGS
         self._around = max(1, round(shortest * self._priors.around))
         self._held = (rows + 2 * self._around, cols + 2 * self._around)
-        self._black, self._white = _ends(part.model)
+        self._black, self._white = black_and_white(part.model)
         ground = -self._black / np.where(self._white == self._black, 1, self._white - self._black)
         self._canvas = Canvas((*self._held, channels), ground, self._priors.fall)
         starts = [np.random.default_rng([seed, int(one)]) for one in self._filters]
@@ -190,15 +190,6 @@ class _Asked:
             slope -= 1 / len(values)
         slope[self._filters, images] += 1
         return slope
-
-
-def _ends(model: Model) -> tuple[Array, Array]:
-    """Return what the network gets for black and for white, channel by channel."""
-    channels = 3 if model.description.channels == "RGB" else 1
-    shape = (*model.description.network.input[:2], channels)
-    ends = (np.full(shape, level, np.uint8) for level in (0, 255))
-    black, white = (model.prepare(one).mean(axis=(0, 1), dtype=np.float64) for one in ends)
-    return black, white
 
 
 __all__ = ["STEPS", "Ascent", "Wanted", "part_of"]

@@ -157,6 +157,22 @@ def bare(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(found)
 
 
+def black_and_white(model: Model) -> tuple[Array, Array]:
+    """Return what the network gets for black and for white, channel by channel."""
+    channels = 3 if model.description.channels == "RGB" else 1
+    shape = (*model.description.network.input[:2], channels)
+    ends = (np.full(shape, level, np.uint8) for level in (0, 255))
+    black, white = (model.prepare(one).mean(axis=(0, 1), dtype=np.float64) for one in ends)
+    return black, white
+
+
+def shown(model: Model, x: Array) -> Array:
+    """Return what the network gets, from `model.prepare`, as pixels of uint8."""
+    black, white = black_and_white(model)
+    share = (x - black) / np.where(white == black, 1, white - black)
+    return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+
+
 def _ends(network: Network) -> tuple[str, ...]:
     """Return the names of the layers that give the result, before and after its activation."""
     nodes = bare(network.nodes)
@@ -171,4 +187,4 @@ def _resized(network: Network, size: tuple[int, int]) -> Network:
         raise ValueError(f"pictures of {sizes(size)} do not fit: {error}") from None
 
 
-__all__ = ["Part", "Slope", "bare", "forward_and_back", "until"]
+__all__ = ["Part", "Slope", "bare", "black_and_white", "forward_and_back", "shown", "until"]

@@ -1,0 +1,48 @@
+"""The filters that look at the picture itself: their weights are pictures already."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from featcli.models.network import Network, Placed
+from featcli.models.operations.base import Array, Shape
+
+
+def first_layer(network: Network) -> tuple[Placed, Shape] | None:
+    """Return the first operation with weights, and the shape of the image that it sees.
+
+    None where what it sees is no image any more.
+    """
+    image = network.input
+    for one in network.operations:
+        shape = one.operation.parameters["weight"].shape if _is_weighted(one) else ()
+        if shape:
+            sees = len(shape) == 4 or (len(image) == 3 and shape[0] == math.prod(image))
+            return (one, image) if sees else None
+        if not one.operation.keeps_values:
+            image = one.operation.shape
+    return None
+
+
+def first_filters(network: Network, weights: Mapping[str, Array]) -> Array | None:
+    """Return the filters of the first layer, (rows, cols, channels, count).
+
+    Of a dense layer on flattened pixels each unit's weights are laid out as the image; None where
+    the first layer is neither.
+    """
+    found = first_layer(network)
+    if found is None:
+        return None
+    one, image = found
+    weight = weights[f"{one.name}.weight"]
+    if weight.ndim == 4:
+        return weight
+    return weight.reshape(image[2], image[0], image[1], -1).transpose(1, 2, 0, 3)
+
+
+def _is_weighted(one: Placed) -> bool:
+    return "weight" in one.operation.parameters
+
+
+__all__ = ["first_filters", "first_layer"]

@@ -1,0 +1,85 @@
+"""Pictures on a sheet, each under its name: what filters want, and where an answer comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from featcli.view import colour
+from featcli.view.canvas import fitted, font
+from featcli.view.mapping import Array, Levels
+from featcli.view.montage import INK, PAPER, SOFT
+from featcli.view.picture import Picture
+from featcli.view.sheet import clean, shortened
+
+_MARGIN, _GAP, _HEAD, _LABEL = 20, 14, 58, 22
+_SMALLEST, _LARGEST = 112, 256  # pixels of a tile's longer side
+_BRIGHT = 99.5  # percentile of what becomes white: a few pixels say much more than all others
+
+
+class Tile(NamedTuple):
+    """A picture (rows, cols) or (rows, cols, 1 or 3) of uint8, and its name."""
+
+    label: str
+    pixels: Levels
+
+
+def draw(title: str, about: str, tiles: Sequence[Tile], across: int | None = None) -> Picture:
+    """Draw tiles of one size, `across` side by side; small ones are enlarged, cell by cell."""
+    from PIL import Image, ImageDraw
+
+    rows, cols = _size(tiles[0].pixels)
+    across = across or _across(len(tiles))
+    down = -(-len(tiles) // across)
+    wide = 2 * _MARGIN - _GAP + across * (cols + _GAP)
+    texts = (font(18).getlength(title), font(13).getlength(about))
+    size = (
+        max(wide, 2 * _MARGIN + round(max(texts))),
+        2 * _MARGIN - _GAP + _HEAD + down * (rows + _LABEL + _GAP),
+    )
+    sheet = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_MARGIN, _MARGIN), title, fill=INK, font=font(18))
+    pen.text((_MARGIN, _MARGIN + 27), about, fill=SOFT, font=font(13))
+    for number, tile in enumerate(tiles):
+        left = _MARGIN + number % across * (cols + _GAP)
+        top = _MARGIN + _HEAD + number // across * (rows + _LABEL + _GAP)
+        sheet.paste(fitted(_coloured(tile.pixels), rows, cols), (left, top + _LABEL))
+        pen.rectangle((left - 1, top + _LABEL - 1, left + cols, top + _LABEL + rows),
+                      outline=(200, 202, 208))  # fmt: skip
+        pen.text((left, top), shortened(clean(tile.label), cols), fill=INK, font=font(13))
+    info = {"layout": "labelled", "title": title, "tiles": [tile.label for tile in tiles]}
+    return Picture(np.asarray(sheet), info)
+
+
+def _size(pixels: Levels) -> tuple[int, int]:
+    """Return rows and columns of a tile on the sheet."""
+    rows, cols = pixels.shape[:2]
+    longest = max(rows, cols)
+    if longest < _SMALLEST:
+        times = -(-_SMALLEST // longest)
+        return rows * times, cols * times
+    share = min(1.0, _LARGEST / longest)
+    return max(1, round(rows * share)), max(1, round(cols * share))
+
+
+def _across(count: int) -> int:
+    """Choose how many stand side by side: about as many as below each other, but four at least."""
+    return min(count, max(4, round(count**0.5)))
+
+
+def _coloured(pixels: Levels) -> Levels:
+    plain = pixels.reshape(*pixels.shape[:2], -1)
+    return np.repeat(plain, 3, axis=2) if plain.shape[2] == 1 else plain
+
+
+def bright(values: Array) -> Levels:
+    """Draw positive values from black to white by way of warm colours."""
+    top = float(np.percentile(values, _BRIGHT)) or float(values.max()) or 1.0
+    levels = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
+    return colour.table("magma")[levels]
+
+
+__all__ = ["Tile", "bright", "draw"]
