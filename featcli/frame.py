@@ -74,14 +74,18 @@ class Frame:
         Which of several results of one image this is, such as `"R"`; else empty.
     history : tuple of Step
         What was done to it.
+    row_length : int
+        How many values of a vector were one row of the maps that it was flattened from; 0 where
+        that is not known.
     """
 
-    __slots__ = ("data", "labels", "source", "part", "history")  # noqa: RUF023 as the arguments
+    __slots__ = ("data", "labels", "source", "part", "history", "row_length")  # noqa: RUF023
     data: Array
     labels: tuple[str, ...]
     source: Source
     part: str
     history: tuple[Step, ...]
+    row_length: int
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class Frame:
         source: Source = Source(),  # noqa: B008
         part: str = "",
         history: tuple[Step, ...] = (),
+        row_length: int = 0,
     ) -> None:
         maps = np.asarray(data)
         if maps.ndim == 2:
@@ -97,7 +102,7 @@ class Frame:
         check_shape(maps.shape)
         view = maps.view()
         view.flags.writeable = False
-        fields = (view, _labels(labels, view), source, part, history)
+        fields = (view, _labels(labels, view), source, part, history, row_length)
         for name, value in zip(self.__slots__, fields, strict=True):
             object.__setattr__(self, name, value)
 

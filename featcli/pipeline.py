@@ -326,6 +326,9 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
         raise StageError(
             f"{shlex.join(words(step))}: not enough memory, from shape {_shape(frame.data)}"
         ) from error
+    row_length = stage.row_length_of(frame.data, result, params) if stage.gives != "parts" else 0
+    if row_length is not None:
+        frame = frame.replace(row_length=row_length)
     if stage.gives == "parts":
         named = zip(result, stage.labels_of(frame.labels, params), strict=True)
         return [_rebuild(frame, step, data, (label,), label) for data, label in named]

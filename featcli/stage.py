@@ -163,6 +163,7 @@ class Stage:
     learned: bool = False
     shape: Callable[..., tuple[int, ...]] | None = None
     work: float | Callable[..., int] = WORK
+    row_length: Callable[..., int] | None = None
 
     @property
     def name(self) -> str:
@@ -204,6 +205,12 @@ class Stage:
         if self.shape:
             return self.shape(shape, **params)
         return (math.prod(shape),) if self.gives == "vector" else shape
+
+    def row_length_of(self, before: Array, result: Array, params: Mapping[str, Any]) -> int | None:
+        """How many values of a vector were one row of maps; None if that is as it was."""
+        if self.row_length:
+            return self.row_length(before.shape, **params)
+        return None if self.gives == "same" and before.shape == result.shape else 0
 
     def work_on(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], params: Mapping[str, Any]
@@ -251,6 +258,7 @@ def stage(
     learned: bool = False,
     shape: Callable[..., tuple[int, ...]] | None = None,
     work: float | Callable[..., int] = WORK,
+    row_length: Callable[..., int] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
 
@@ -289,6 +297,9 @@ def stage(
     work : float or callable
         How many bytes computing takes besides input and result: for each value of the larger of
         the two, or `work(input_shape, input_dtype, **params)` in all.
+    row_length : callable, optional
+        `row_length(input_shape, **params)` says how many values of the vector are a row of the maps
+        that came in, for a stage that keeps all of them in their order.
     """
 
     def register(function: Function) -> Function:
@@ -297,7 +308,7 @@ def stage(
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
             function, takes, gives, labels, form, dtype, explain, decode_size, pixel_range,
-            resolve_params, learned, shape, work,
+            resolve_params, learned, shape, work, row_length,
         )  # fmt: skip
         return function
 

@@ -61,6 +61,7 @@ def _option(group: str, *names: str, **settings: Any) -> Grouped:
 
 _YEAR = 366 * 24 * 3600
 VIEWS = ("auto", "minmax", "abs", "signed", "clip")
+CELLS = ("auto", "on", "off")
 CMAPS = ("gray", "viridis", "magma", "coolwarm")
 
 
@@ -203,7 +204,8 @@ def view() -> list[click.Parameter]:
             **choice(VIEWS),
             default="auto",
             show_default=True,
-            help="Which values a picture shows as black and white.",
+            help="Which values are black and white. auto: what can be negative is drawn around "
+            "mid-grey; abs: strong edges bright on black, whatever their sign.",
         ),
         _option("Output", "--cmap", **choice(CMAPS), help="Colours of the picture."),
     ]
@@ -275,6 +277,15 @@ def outputs() -> list[click.Parameter]:
             help="With -o FILE.csv: put ' before texts that a spreadsheet takes for formulas.",
         ),
         *view(),
+        _option(
+            "Output",
+            "--cells",
+            **choice(CELLS),
+            default="auto",
+            show_default=True,
+            help="Draw every value as a large cell with its number; auto: where there are at most "
+            "16x16, or 64 in a vector.",
+        ),
         _option("Output", "-0", "--null", is_flag=True, help="End printed paths with NUL."),
         _option("Output", "--json", "as_json", is_flag=True, help="Print JSON instead of paths."),
     ]

@@ -47,6 +47,7 @@ class Writing(NamedTuple):
     view: str = "auto"
     cmap: str | None = None
     csv_safe: bool = False
+    cells: str = "auto"
 
 
 class Printing(NamedTuple):

@@ -118,7 +118,7 @@ def recover(picture: str | os.PathLike[str]) -> Array:
     """
     from PIL import Image
 
-    from featcli.io.placing import record_in
+    from featcli.io.drawn import record_in
     from featcli.view.png import read_info
     from featcli.view.recovery import recover as from_pixels
 

@@ -68,6 +68,7 @@ class OutputSpec(NamedTuple):
         view: str = "auto",
         cmap: str | None = None,
         csv_safe: bool = False,
+        cells: str = "auto",
     ) -> Self:
         """Read the options; raises UsageError for an output that cannot be."""
         kind = _kind_of(output)
@@ -78,7 +79,9 @@ class OutputSpec(NamedTuple):
         size = size_of(shard_size) if shard_size else _SHARD
         if csv_safe and Path(output or "").suffix.lower() != ".csv":
             raise UsageError("--csv-safe goes with -o FILE.csv: other kinds hold texts as they are")
-        writing = WriteOptions(overwrite, not no_sidecar, view, cmap, csv_safe=csv_safe)
+        writing = WriteOptions(
+            overwrite, not no_sidecar, view, cmap, csv_safe=csv_safe, cells=cells
+        )
         return cls(kind, Path(output or "."), format or "tar", size, writing)
 
     @property

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from featcli import npy
-from featcli.errors import OutputExists, ReadError, UsageError
+from featcli.errors import OutputExists, UsageError
 from featcli.frame import Frame, Sample
 from featcli.io import records
 from featcli.io.atomic import Transaction, flushed_state
+from featcli.io.drawn import RECIPE, digest, record_in
 from featcli.io.locks import folder_lock
 from featcli.io.naming import Heading
 from featcli.io.private import PrivateFolder
@@ -30,8 +27,6 @@ from featcli.io.sinks import (
     Written,
     check_folder,
 )
-
-RECIPE = "featcli-recipe"
 
 
 class Places(NamedTuple):
@@ -267,7 +262,8 @@ def save_picture(
     if options.draw:
         save_png(options.draw(frame), stream, {RECIPE: json.dumps(record)})
         return ()
-    picture = draw(frame.data, frame.labels, options.view, options.cmap)
+    how = (options.view, options.cmap, options.cells, frame.row_length)
+    picture = draw(frame.data, frame.labels, *how)
     recipe = records.dumps({**record, "pixels": digest(picture.pixels)}).decode()
     save_png(picture, stream, {RECIPE: recipe})
     lost = {name: picture.info[name] for name in ("nan", "inf", "clipped") if picture.info[name]}
@@ -290,43 +286,6 @@ def _record_at(places: Places) -> dict[str, Any]:
     if places.array or not places.picture or not places.picture.is_file():
         return {}
     return record_in(places.picture)
-
-
-def recorded(picture: Path) -> dict[str, Any]:
-    """Read recipe and mapping of a picture that featcli drew; empty for any other file."""
-    from featcli.view.png import read_info, read_texts
-
-    try:
-        with picture.open("rb") as stream:
-            recipe = records.loads(read_texts(stream).get(RECIPE, "{}").encode())
-            stream.seek(0)
-            mapping = read_info(stream) or {}
-            records.to_steps(recipe["history"]), recipe["source"]["file"]
-    except (ValueError, KeyError, TypeError, OSError, ReadError):
-        return {}
-    return {**recipe, **mapping} if {"view", "lo", "hi"} <= set(mapping) else {}
-
-
-def record_in(picture: Path) -> dict[str, Any]:
-    """Read the record in a picture whose pixels are still those that were drawn."""
-    from PIL import Image
-
-    from featcli.view.png import read_texts
-
-    try:
-        with picture.open("rb") as stream:
-            record = records.loads(read_texts(stream).get(RECIPE, "{}").encode())
-            stream.seek(0)
-            with Image.open(stream, formats=["PNG"]) as image:
-                drawn = digest(np.asarray(image))
-    except (ValueError, OSError, SyntaxError, ReadError, Image.DecompressionBombError):
-        return {}
-    return record if record.get("pixels") == drawn else {}
-
-
-def digest(pixels: npt.NDArray[Any]) -> int:
-    """Tell edited pixels from those that were drawn; a checksum is enough against accidents."""
-    return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
 def _is_own(path: Path, record: dict[str, Any], places: Places) -> bool:

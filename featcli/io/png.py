@@ -18,6 +18,7 @@ import numpy as np
 from featcli.errors import ReadError
 from featcli.io.canvas import Patch, composed
 from featcli.io.directories import exif_orientation
+from featcli.io.drawn import without_cells
 from featcli.io.pieces import Span, joined
 from featcli.io.raster import SEVERAL, Array, Job, Raster, gray_or_rgb
 from featcli.io.unpacking import unpacked_rows
@@ -94,7 +95,7 @@ class _Chunks:
             self._begin_frame(_content(stream, span))
         elif name == b"fdAT" and self.frames and span.size >= 4:
             self.frames[-1].spans.append(Span(span.start + 4, span.size - 4))
-        elif name in (b"eXIf", b"iCCP"):
+        elif name in (b"eXIf", b"iCCP", b"iTXt"):
             self.rest[name] = span
         elif name[:1].isupper() and name not in _CRITICAL:
             raise ReadError(f"PNG with a {name.decode()} chunk is not read: no standard has it")
@@ -170,7 +171,10 @@ def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
         job.note(SEVERAL)
     job.reserve(header.rows, header.cols, _bands(chunks), 1 + (header.depth > 8))
     if not several or not job.wants_all or is_hidden:
-        yield gray_or_rgb(_pixels(stream, chunks, chunks.default, job), header.top, **about)
+        data = _pixels(stream, chunks, chunks.default, job)
+        if b"iTXt" in chunks.rest:
+            data = without_cells(stream, data)
+        yield gray_or_rgb(data, header.top, **about)
     if several and job.wants_all:
         if len(frames) != chunks.promised:
             raise ReadError(f"truncated PNG: {len(frames)} of {chunks.promised} frames are there")

@@ -20,11 +20,13 @@ _DEEPEST = 32
 
 def describe(frame: Frame) -> dict[str, Any]:
     """Say everything of a frame but its numbers and its source."""
+    row_length = {"row_length": frame.row_length} if frame.row_length else {}
     return {
         "part": frame.part,
         "labels": list(frame.labels),
         "shape": list(frame.data.shape),
         "dtype": frame.data.dtype.str,
+        **row_length,
         "history": [step.to_json() for step in frame.history],
     }
 
@@ -62,7 +64,16 @@ def to_frame(record: Mapping[str, Any], data: Array, source: Source) -> Frame:
         raise ValueError("labels, part or history is missing")
     if not all(isinstance(label, str) for label in labels):
         raise ValueError("a label is no text")
-    return Frame(data, tuple(labels), source, part, to_steps(history))
+    return Frame(data, tuple(labels), source, part, to_steps(history), _row_length(record, data))
+
+
+def _row_length(record: Mapping[str, Any], data: Array) -> int:
+    """Read how many values of a vector were a row of maps; raises ValueError."""
+    found = record.get("row_length", 0)
+    whole = isinstance(found, int) and not isinstance(found, bool)
+    if not whole or not 0 <= found <= (data.size if data.ndim == 1 else 0):
+        raise ValueError("the length of a row is none of this array")
+    return found
 
 
 def to_steps(history: Any) -> tuple[Step, ...]:

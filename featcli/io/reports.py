@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from featcli.errors import OutputExists, UsageError
 from featcli.io.atomic import Transaction
-from featcli.io.placing import RECIPE, digest, record_in
+from featcli.io.drawn import RECIPE, digest, record_in
 
 if TYPE_CHECKING:
     from featcli.view.picture import Picture

@@ -47,11 +47,13 @@ class WriteOptions(NamedTuple):
     cmap: str | None = None
     draw: Drawing | None = None
     csv_safe: bool = False
+    cells: str = "auto"
 
     @property
     def picture(self) -> dict[str, Any]:
         """What decides how a picture looks."""
-        return self.draw.about if self.draw else {"view": self.view, "cmap": self.cmap}
+        drawn = {"view": self.view, "cmap": self.cmap, "cells": self.cells}
+        return self.draw.about if self.draw else drawn
 
 
 class Written(NamedTuple):

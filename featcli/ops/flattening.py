@@ -13,7 +13,12 @@ from featcli.stage import one_of, stage
 Order = Literal["chw", "hwc"]
 
 
-@stage(takes="maps", gives="vector", dtype="same", work=0)
+def _row_length(shape: tuple[int, ...], order: Order) -> int:
+    _, cols, channels = (*shape, 1)[:3]
+    return cols * channels if order == "hwc" else cols
+
+
+@stage(takes="maps", gives="vector", dtype="same", work=0, row_length=_row_length)
 def flatten(x: npt.ArrayLike, *, order: Order = "chw") -> Array:
     """Arrange all values in one column: the input of a dense layer.
 
@@ -31,7 +36,7 @@ def flatten(x: npt.ArrayLike, *, order: Order = "chw") -> Array:
 
     Examples
     --------
-    A photo as a vector, and drawn as a picture again:
+    A photo as a vector, whose picture shows that neighbours are lost:
 
         featcli flatten photo.jpg
 

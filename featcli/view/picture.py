@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli.view import colour
+from featcli.view import colour, vector
+from featcli.view.cells import are_wanted
 from featcli.view.mapping import (
     Array,
     Levels,
@@ -23,6 +24,7 @@ from featcli.view.mapping import (
 
 if TYPE_CHECKING:
     from featcli.view.sheet import Grid, Scale
+
 
 SHEET_PIXELS = 64_000_000  # a larger sheet shows every s-th pixel of its tiles
 
@@ -60,15 +62,26 @@ class _Brush(NamedTuple):
 
 
 def draw(
-    data: Array, labels: Sequence[str] = (), view: str = "auto", cmap: str | None = None
+    data: Array,
+    labels: Sequence[str] = (),
+    view: str = "auto",
+    cmap: str | None = None,
+    cells: str = "off",
+    row_length: int = 0,
 ) -> Picture:
-    """Draw an array: one value is one pixel, and one mapping serves the whole picture.
+    """Draw an array: one value is one pixel, or one cell, under one mapping.
 
     One channel (or a 2-D array) is a grey picture. Three channels are one colour picture, unless
     a colour map is asked for. Any other number becomes a sheet of tiles, each with its label
-    above it and, below, the scale that holds for all. A vector is wrapped, row by row, to about a
-    square; the unused rest is light grey. A single channel labelled exactly "R", "G" or "B" is
-    drawn in that colour, unless a view or a colour map is chosen.
+    above it and, below, the scale that holds for all. A single channel labelled exactly "R", "G"
+    or "B" is drawn in that colour, unless a view or a colour map is chosen.
+
+    A vector that was flattened from maps is wrapped to a width at which its rows have nothing to do
+    with those of the maps, as a dense layer sees it; any other is a strip with the numbers of its
+    values. The unused rest is light grey. See `vector`.
+
+    A small array is drawn as enlarged cells with their numbers, a short vector as one column of
+    them: see `cells`.
 
     Not a number is drawn magenta, +infinity yellow, -infinity cyan (under `abs` yellow too); none
     of these is a colour of a map or a tint. Three channels that hold such values become tiles.
@@ -83,6 +96,11 @@ def draw(
         Which values are black and white: see `mapping.choose`.
     cmap : {"gray", "viridis", "magma", "coolwarm"}, optional
         The colour of each level. The middle of `coolwarm` means 0: with it, `auto` is `signed`.
+    cells : {"auto", "on", "off"}
+        Cells with numbers: for at most 16x16 values in a channel, 4096 in all, or 64 in a vector;
+        always; never.
+    row_length : int
+        Of a vector: how many values were a row of the maps; 0 if that is not known.
 
     Returns
     -------
@@ -90,8 +108,9 @@ def draw(
         Its `info` holds `view`, `lo`, `hi` (the mapping), `cmap`, `tint`, `layout` ("map",
         "colour", "tiles" or "vector"), `shape` and `dtype` of the data, `labels`, and how many
         values cannot be read back: `nan`, `inf`, `clipped`. `every` is s if a sheet would pass
-        64 megapixels and only every s-th row and column of each tile is shown, else 1. `wrap` is
-        the width of a vector's rows, `tiles` the geometry of a sheet (`sheet.Grid`).
+        64 megapixels and only every s-th row and column of each tile, or every s-th value of a
+        strip, is shown, else 1. `wrap` is the width of a vector's rows, `tiles` the geometry of a
+        sheet (`sheet.Grid`), `cells` that of cells (`cells.Cells`), `strip` that of a strip.
 
     Raises
     ------
@@ -101,12 +120,20 @@ def draw(
     """
     x = _drawable(data)
     _check_labels(x, labels)
+    in_cells = are_wanted(x.shape, cells)
     mapping = choose(x, "signed" if view == "auto" and cmap in colour.DIVERGING else view)
     lost = losses(x, mapping)
     layout = _layout(x, cmap, lost)
     tint = colour.tint_of(labels[0], view, cmap) if layout == "map" and labels else None
     brush = _Brush(mapping, _colours(cmap or "gray", tint, lost))
-    pixels, geometry = _lay_out(layout, x, labels, brush, lost)
+    if layout == "vector":
+        how = (brush.stroke, in_cells, row_length, SHEET_PIXELS)
+        pixels, geometry = vector.lay_out(x, labels, *how)
+    elif layout == "tiles":
+        names = labels or [str(k) for k in range(x.shape[2])]
+        pixels, geometry = _tiles(x, names, brush, lost, in_cells)
+    else:
+        pixels, geometry = _plain(x, brush, in_cells)
     record: dict[str, Any] = {
         "cmap": cmap or "gray",
         "tint": tint,
@@ -163,32 +190,24 @@ def codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.
     return marked
 
 
-def _lay_out(
-    layout: str, x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
-) -> tuple[Levels, dict[str, Any]]:
-    """The pixels, and what the record must say about where they are."""
-    if layout == "tiles":
-        return _tiles(x, labels or [str(k) for k in range(x.shape[2])], brush, lost)
-    if layout == "vector":
-        return _wrapped(x, brush)
-    return brush.stroke(x if layout == "colour" else x.reshape(x.shape[:2])), {}
+def _plain(x: Array, brush: _Brush, in_cells: bool) -> tuple[Levels, dict[str, Any]]:
+    """One picture, and what the record must say about where its pixels are."""
+    maps = x.reshape(*x.shape[:2], -1)
+    painted = brush.stroke(maps if maps.shape[2] == 3 else maps[:, :, 0])
+    if not in_cells:
+        return painted, {}
+    from featcli.view.cells import check_size, enlarged, plan
 
-
-def _wrapped(x: Array, brush: _Brush) -> tuple[Levels, dict[str, Any]]:
-    """A vector row by row, in rows of the square root of its length."""
-    from featcli.view.sheet import BACKGROUND
-
-    width = math.isqrt(len(x) - 1) + 1
-    painted = brush.stroke(x)
-    rows = -(-len(x) // width)
-    pixels = np.full((rows * width, *painted.shape[1:]), BACKGROUND, np.uint8)
-    pixels[: len(x)] = painted
-    return pixels.reshape(rows, width, *painted.shape[1:]), {"wrap": width}
+    cells = plan(maps, lines=maps.shape[2])
+    check_size(cells.size, SHEET_PIXELS)
+    return enlarged(painted, maps, cells), {"cells": cells.to_json()}
 
 
 def _tiles(
-    x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
+    x: Array, labels: Sequence[str], brush: _Brush, lost: Losses, in_cells: bool
 ) -> tuple[Levels, dict[str, Any]]:
+    if in_cells:
+        return _cell_tiles(x, labels, brush, lost)
     from featcli.view.sheet import blank
 
     every, grid, foot = _fitting_plan(x.shape, labels, brush, lost)
@@ -196,6 +215,24 @@ def _tiles(
     for k in range(grid.count):
         sheet[grid.window(k)] = brush.stroke(x[::every, ::every, k])
     return sheet, {"every": every, "tiles": grid.to_json()}
+
+
+def _cell_tiles(
+    x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
+) -> tuple[Levels, dict[str, Any]]:
+    """Tiles whose values are cells with numbers."""
+    from featcli.view.cells import check_size, enlarged, plan
+    from featcli.view.sheet import blank
+    from featcli.view.sheet import plan as placed
+
+    cells, foot = plan(x), _foot(brush, lost, 1)
+    check_size((cells.size[0] * x.shape[2], cells.size[1]), SHEET_PIXELS)
+    grid = placed(x.shape[2], *cells.size, labels, foot)
+    check_size((grid.sheet_rows, grid.sheet_cols), SHEET_PIXELS)
+    sheet = blank(grid, labels, foot)
+    for k in range(grid.count):
+        sheet[grid.window(k)] = enlarged(brush.stroke(x[:, :, k]), x[:, :, k : k + 1], cells)
+    return sheet, {"tiles": grid.to_json(), "cells": cells.to_json()}
 
 
 def _fitting_plan(

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from featcli.view import colour
+from featcli.view.cells import Cells, cells_of
 from featcli.view.mapping import Array, Levels, Mapping, Values, from_pixels, level_values
 from featcli.view.sheet import Grid
+from featcli.view.vector import Strip
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def recover(pixels: Levels, info: JsonObject[str, Any]) -> Values:
     ndarray of float64, of the shape of the array that was drawn
         Each value to half a step, (hi - lo) / 255 / 2, besides the rounding of float64; \\|x\\|
         under `abs`; the nearer end for a clipped value; NaN for what was not finite. Of a sheet
-        with `every` s > 1 only the shown rows and columns, `drawn[::s, ::s]`.
+        with `every` s > 1 only the shown rows and columns, `drawn[::s, ::s]`; of a strip likewise.
 
     Raises
     ------
@@ -66,10 +68,14 @@ def recover(pixels: Levels, info: JsonObject[str, Any]) -> Values:
         raise ValueError(f"a picture is uint8, 2-D or 3-D, not {pixels.dtype} {pixels.shape}")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
+    cells = cells_of(info)
     if record.layout == "tiles":
-        return _from_tiles(pixels, record, info)
+        return _from_tiles(pixels, record, info, cells)
+    pixels = cells.sampled(pixels) if cells else pixels
     if record.layout == "vector":
-        return _from_vector(pixels, record)
+        strip = info.get("strip")
+        shown = Strip.from_json(strip).sampled(pixels) if strip is not None else pixels
+        return _from_vector(shown, record)
     return _from_map(pixels, record)
 
 
@@ -95,21 +101,26 @@ def _from_map(pixels: Levels, record: _Record) -> Values:
 
 
 def _from_vector(pixels: Levels, record: _Record) -> Values:
-    length = math.prod(record.shape)
+    length = -(-math.prod(record.shape) // record.every)
     if len(record.shape) != 1 or length > pixels.shape[0] * pixels.shape[1]:
         _check_size(pixels.shape[:2], record.shape)
     flat = pixels.reshape(-1, *pixels.shape[2:])[:length]
     return _values(flat, record, axes=1)
 
 
-def _from_tiles(pixels: Levels, record: _Record, info: JsonObject[str, Any]) -> Values:
+def _from_tiles(
+    pixels: Levels, record: _Record, info: JsonObject[str, Any], cells: Cells | None
+) -> Values:
     grid = Grid.from_json(info.get("tiles", {}))
     _check_size(pixels.shape[:2], (grid.sheet_rows, grid.sheet_cols))
     shown = tuple(-(-n // record.every) for n in record.shape[:2])
-    _check_size((grid.tile_rows, grid.tile_cols, grid.count), (*shown, *record.shape[2:]))
+    tile = cells.size if cells else shown
+    _check_size((grid.tile_rows, grid.tile_cols, grid.count), (*tile, *record.shape[2:]))
+    _check_size((cells.rows, cells.cols) if cells else shown, shown)
     data: Array = np.empty((*shown, grid.count), np.float64)
     for k in range(grid.count):
-        data[:, :, k] = _values(pixels[grid.window(k)], record, axes=2)
+        shades = pixels[grid.window(k)]
+        data[:, :, k] = _values(cells.sampled(shades) if cells else shades, record, axes=2)
     return data
 
 

@@ -235,7 +235,7 @@ command = Command(
         options.Grouped(
             ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."
         ),
-        *output_options("view", "cmap", "null", "as_json", "output"),
+        *output_options("view", "cmap", "cells", "null", "as_json", "output"),
         options.output(
             "A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), one table of all images (.csv .jsonl .parquet), shards "

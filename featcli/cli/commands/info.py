@@ -48,7 +48,7 @@ from featcli.cli.messages import printable, say
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.io import records
-from featcli.io.placing import recorded
+from featcli.io.drawn import recorded
 from featcli.pipeline import caption
 
 

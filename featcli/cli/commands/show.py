@@ -23,11 +23,13 @@ A small picture as the matrix that it is:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import click
+import numpy as np
 
 from featcli.cli import options
 from featcli.cli.command import Command
@@ -112,10 +114,11 @@ def _planes(frame: Frame) -> Iterator[tuple[str, Array]]:
 
 
 def _print_values(screen: Any, frame: Frame) -> None:
+    from featcli.view.cells import LONGEST_COLUMN
     from featcli.view.terminal import matrix
 
     if frame.kind == "vector":
-        screen.print(matrix(frame.data))
+        screen.print(matrix(frame.data[:, np.newaxis], LONGEST_COLUMN))
         return
     for label, plane in _planes(frame):
         if frame.data.shape[2] > 1:
@@ -127,8 +130,10 @@ def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) 
     from featcli.cli.canvas import show_pixels
     from featcli.view.picture import draw
 
-    whole = frame.kind == "vector" or frame.data.shape[2] == 1
-    if whole or (frame.data.shape[2] == 3 and cmap is None):
+    if frame.kind == "vector":
+        show_pixels(screen, [_vector(frame, view, cmap)], columns)
+        return
+    if frame.data.shape[2] in (1, 3) and (frame.data.shape[2] == 1 or cmap is None):
         picture = draw(frame.data, frame.labels, view, cmap)
         if picture.info["layout"] != "tiles":
             show_pixels(screen, [picture.pixels], columns)
@@ -141,6 +146,19 @@ def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) 
         show_pixels(screen, [draw(one, (name,), view, cmap).pixels for name, one in row], width)
     if frame.data.shape[2] > _PLANES:
         screen.print(f"... and {frame.data.shape[2] - _PLANES} more channels")
+
+
+def _vector(frame: Frame, view: str, cmap: str | None) -> Any:
+    """A short vector as a column, a long one in rows that are none of its maps'."""
+    from featcli.view.cells import LONGEST_COLUMN
+    from featcli.view.picture import draw
+
+    count = len(frame.data)
+    if count > LONGEST_COLUMN:
+        row_length = frame.row_length or math.isqrt(count)
+        return draw(frame.data, (), view, cmap, row_length=row_length).pixels
+    pixels = draw(frame.data[:, np.newaxis], (), view, cmap).pixels
+    return pixels.repeat(-(-count // 8), axis=1)
 
 
 command = Command(

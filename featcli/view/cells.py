@@ -1,0 +1,194 @@
+"""Small arrays so large that one can see and read them: every value a cell with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as JsonObject
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from featcli.view.canvas import font
+from featcli.view.mapping import Array, Levels
+
+CHOICES = ("auto", "on", "off")
+LONGEST_SIDE = 16  # rows or columns of maps
+MOST = 4096  # values of maps
+LONGEST_COLUMN = 64  # values of a vector
+
+_SIZE, _LINE = 13, 16  # of the numbers, in pixels
+_LEAST, _LOW = 34, 26  # height and width of a cell; height in a column
+_PADDING = 10  # left and right of a number together
+_INSET = 2  # from a cell's corner to a pixel that no number covers
+_FRAME, _DARK, _LIGHT = 112, 24, 245
+
+
+def are_wanted(shape: tuple[int, ...], choice: str) -> bool:
+    """Whether an array of this shape is drawn as cells: if it is small, or by `choice`."""
+    if choice not in CHOICES:
+        raise ValueError(f"no choice of cells {choice!r}; it is one of {', '.join(CHOICES)}")
+    if choice != "auto":
+        return choice == "on"
+    if len(shape) == 1:
+        return shape[0] <= LONGEST_COLUMN
+    return max(shape[:2]) <= LONGEST_SIDE and int(np.prod(shape)) <= MOST
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Where the cells lie, in pixels of the picture or of their tile.
+
+    Attributes
+    ----------
+    rows, cols : int
+        How many there are.
+    height, width : int
+        Of each, with the line at its left and its top.
+    left, top : int
+        First column and row of the first cell.
+    """
+
+    rows: int
+    cols: int
+    height: int
+    width: int
+    left: int = 0
+    top: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.cols, self.height - _INSET, self.width - _INSET) < 1:
+            raise ValueError(f"no cells can be like this: {self}")
+        if min(self.left, self.top) < 0:
+            raise ValueError(f"cells would leave the picture: {self}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of pixels, with the lines around and what is above and left."""
+        return self.top + self.rows * self.height + 1, self.left + self.cols * self.width + 1
+
+    def sampled(self, pixels: Levels) -> Levels:
+        """Return one pixel of each cell: the picture that was enlarged."""
+        if pixels.shape[:2] != self.size:
+            raise ValueError(f"the picture has {pixels.shape[:2]} where its cells take {self.size}")
+        first_row, first_col = self.top + _INSET, self.left + _INSET
+        picked = pixels[first_row :: self.height, first_col :: self.width]
+        return picked[: self.rows, : self.cols]
+
+    def to_json(self) -> dict[str, int]:
+        """Return the fields by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Any) -> Cells:
+        """Read what `to_json` wrote; raises ValueError for anything else."""
+        try:
+            return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError("the record of the cells is incomplete") from error
+
+
+def check_size(size: tuple[int, int], most: int) -> None:
+    """Raise ValueError for a picture of more than so many pixels."""
+    if size[0] * size[1] > most:
+        raise ValueError(
+            f"cells for all values make a picture of {size[1]}x{size[0]} pixels, more than "
+            f"{most // 10**6} megapixels: without --cells on, a value is a pixel"
+        )
+
+
+def cells_of(info: JsonObject[str, Any]) -> Cells | None:
+    """Return the cells that a picture's record speaks of, if it does; raises ValueError."""
+    return Cells.from_json(info["cells"]) if info.get("cells") is not None else None
+
+
+def number(value: Any) -> str:
+    """Write a value so that it fits into a cell: integers whole, floats to 3 digits."""
+    if value.dtype.kind in "biu":
+        return str(int(value))
+    return f"{float(value) + 0.0:.3g}".replace("e+0", "e").replace("e-0", "e-")
+
+
+def texts_of(x: Array) -> list[list[list[str]]]:
+    """Return the lines in each cell of (rows, cols, channels): a number for each channel."""
+    return [[[number(one) for one in cell] for cell in row] for row in x]
+
+
+def plan(x: Array, beside: Sequence[str] = (), lines: int = 1) -> Cells:
+    """Choose cells in which every number of (rows, cols, channels) fits.
+
+    Parameters
+    ----------
+    x : ndarray, (rows, cols, channels)
+    beside : sequence of str
+        What stands left of each row; nothing if empty.
+    lines : int
+        Numbers in one cell, one below the other.
+    """
+    widest = max(_width(number(one)) for one in x.flat)
+    left = max(map(_width, beside)) + _PADDING if beside else 0
+    height = max(_LOW if beside else _LEAST, lines * _LINE + 8)
+    square = _LEAST if lines == 1 else height
+    return Cells(x.shape[0], x.shape[1], height, max(square, widest + _PADDING), left)
+
+
+def enlarged(
+    painted: Levels, x: Array, cells: Cells, beside: Sequence[str] = (), ground: int = 255
+) -> Levels:
+    """Draw cells in the colours of a small picture, each with its numbers.
+
+    Parameters
+    ----------
+    painted : ndarray of uint8, (rows, cols) or (rows, cols, 3)
+        A pixel for each cell.
+    x : ndarray, (rows, cols, channels)
+        The values: one number in a cell for each channel.
+    cells : Cells
+        From `plan`.
+    beside : sequence of str
+        What stands left of each row.
+    ground : int
+        Grey of what is left of the cells.
+
+    Returns
+    -------
+    ndarray of uint8, `cells.size` or (*cells.size, 3)
+    """
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(_blank(painted, cells, ground))
+    pen = ImageDraw.Draw(image)
+    bright = painted if painted.ndim == 2 else painted @ np.array([0.299, 0.587, 0.114])
+    for row, line in enumerate(texts_of(x)):
+        middle = cells.top + row * cells.height + cells.height / 2 + 0.5
+        if beside:
+            place = (cells.left - _PADDING // 2, middle)
+            pen.text(place, beside[row], fill=_shade(image, 90), font=font(_SIZE), anchor="rm")
+        for col, numbers in enumerate(line):
+            ink = _shade(image, _DARK if bright[row, col] > 127 else _LIGHT)
+            centre = cells.left + col * cells.width + cells.width / 2 + 0.5
+            for at, text in enumerate(numbers):
+                y = middle + (at - (len(numbers) - 1) / 2) * _LINE
+                pen.text((centre, y), text, fill=ink, font=font(_SIZE), anchor="mm")
+    return np.array(image)
+
+
+def _blank(painted: Levels, cells: Cells, ground: int) -> Levels:
+    """The cells without their numbers, and the lines between them."""
+    whole = np.full((*cells.size, *painted.shape[2:]), ground, np.uint8)
+    block = whole[cells.top :, cells.left :]
+    block[:-1, :-1] = painted.repeat(cells.height, axis=0).repeat(cells.width, axis=1)
+    block[:: cells.height] = _FRAME
+    block[:, :: cells.width] = _FRAME
+    return whole
+
+
+def _width(text: str) -> int:
+    return int(font(_SIZE).getlength(text)) + 1
+
+
+def _shade(image: Any, grey: int) -> int | tuple[int, int, int]:
+    return grey if image.mode == "L" else (grey, grey, grey)
+
+
+__all__ = ["CHOICES", "Cells", "are_wanted", "cells_of", "check_size", "enlarged", "number", "plan"]

@@ -1,0 +1,226 @@
+"""A vector as a picture: a column of cells, rows unlike those of its maps, or a labelled strip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from featcli.view.mapping import Array, Levels
+from featcli.view.sheet import BACKGROUND
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_WIDEST = 4  # times as wide as high
+_FEW, _SOME = 512, 8192  # values, for which a strip has one band, or bands of 500 values
+_PIXELS = 1024  # of a band
+_WIDTHS = (1000, 970, 930, 890, 850)  # of which the first that hides the rows of maps is taken
+_SAMPLE = 1 << 16  # values that are looked at for that
+_HIDDEN = 0.3  # correlation
+_TEXT = 11
+
+
+def lay_out(
+    x: Array,
+    labels: Sequence[str],
+    stroke: Callable[[Array], Levels],
+    in_cells: bool,
+    row_length: int,
+    most: int,
+) -> tuple[Levels, dict[str, Any]]:
+    """Draw a vector, and say what the record must know to find its values again.
+
+    Parameters
+    ----------
+    x : ndarray, (n,)
+    labels : sequence of str
+        A name for each value, for the column; numbers without them.
+    stroke : callable
+        Colours values.
+    in_cells : bool
+        Whether it is drawn as one column of cells.
+    row_length : int
+        How many values were a row of the maps; 0 if that is not known.
+    most : int
+        Pixels that a strip or a column may have.
+    """
+    if in_cells:
+        return _column(x, labels, stroke, most)
+    if row_length:
+        return _wrapped(x, stroke, wrap(len(x), row_length))
+    return _strip(x, stroke, most)
+
+
+def wrap(length: int, row_length: int) -> int:
+    """Choose the width of a picture whose rows have nothing to do with the rows of the maps.
+
+    It is k + 0.618 times as long as a row of the maps: the fraction that is worst approximated by
+    fractions of small numbers, so that neither one row of the picture nor several continue the
+    maps. k is 1, more for many small maps, 0 where the picture would be very wide. Width and row
+    have no common divisor: the channels of "hwc" do not stand below each other, either.
+
+    Parameters
+    ----------
+    length, row_length : int
+        Of the vector, and of a row of the maps in it.
+    """
+    wished = round(math.sqrt(length) / row_length - _GOLDEN)
+    times = max(1, wished) + _GOLDEN
+    if (times * row_length) ** 2 > _WIDEST * length and wished < 1:
+        times = _GOLDEN
+    width = min(length, max(1, round(times * row_length)))
+    while width < length and math.gcd(width, row_length) > 1:
+        width += 1
+    return width
+
+
+def _wrapped(
+    x: Array, stroke: Callable[[Array], Levels], width: int
+) -> tuple[Levels, dict[str, Any]]:
+    painted = stroke(x)
+    rows = -(-len(x) // width)
+    pixels = np.full((rows * width, *painted.shape[1:]), BACKGROUND, np.uint8)
+    pixels[: len(x)] = painted
+    return pixels.reshape(rows, width, *painted.shape[1:]), {"wrap": width}
+
+
+def _column(
+    x: Array, labels: Sequence[str], stroke: Callable[[Array], Levels], most: int
+) -> tuple[Levels, dict[str, Any]]:
+    """From top to bottom, as a dense layer takes it."""
+    from featcli.view.cells import check_size, enlarged, plan
+    from featcli.view.sheet import shortened
+
+    names = [shortened(one, 180) for one in labels] or [str(k) for k in range(len(x))]
+    values = x.reshape(-1, 1, 1)
+    cells = plan(values, names)
+    check_size(cells.size, most)
+    pixels = enlarged(stroke(values[:, :, 0]), values, cells, names, BACKGROUND)
+    return pixels, {"cells": cells.to_json()}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Where the bands of a strip lie, in pixels.
+
+    Attributes
+    ----------
+    across, zoom : int
+        Values in a band, and the width of each.
+    left, top : int
+        Where the first band begins.
+    pitch, bands : int
+        From one band to the next, and how many there are.
+    """
+
+    across: int
+    zoom: int
+    left: int
+    top: int
+    pitch: int
+    bands: int
+
+    def __post_init__(self) -> None:
+        if min(self.across, self.zoom, self.pitch, self.bands) < 1 or min(self.left, self.top) < 0:
+            raise ValueError(f"no strip can be like this: {self}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of pixels."""
+        return self.top + self.bands * self.pitch, self.left + self.across * self.zoom + _MARGIN
+
+    def sampled(self, pixels: Levels) -> Levels:
+        """Return one pixel of each value, (bands, across)."""
+        if pixels.shape[:2] != self.size:
+            raise ValueError(
+                f"the picture has {pixels.shape[:2]} where its strip takes {self.size}"
+            )
+        right = self.left + self.across * self.zoom
+        return pixels[self.top :: self.pitch, self.left : right : self.zoom][: self.bands]
+
+    @classmethod
+    def from_json(cls, record: Any) -> Strip:
+        """Read a record; raises ValueError for what is none."""
+        try:
+            return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError("the record of the strip is incomplete") from error
+
+
+_MARGIN, _GAP = 10, 4
+
+
+def _strip(x: Array, stroke: Callable[[Array], Levels], most: int) -> tuple[Levels, dict[str, Any]]:
+    """Bands of values, left of each the number of its first one."""
+    every = 1
+    while (plan := _planned(x[::every])).size[0] * plan.size[1] > most:
+        every += 1
+    painted = stroke(x[::every])
+    count, shape = len(painted), painted.shape[1:]
+    filled = np.full((plan.bands * plan.across, *shape), BACKGROUND, np.uint8)
+    filled[:count] = painted
+    bands = filled.reshape(plan.bands, plan.across, *shape).repeat(plan.zoom, axis=1)
+    pixels = _numbered(plan, every, 3 if shape else 0)
+    right = plan.left + plan.across * plan.zoom
+    for line in range(plan.pitch - _GAP):
+        pixels[plan.top + line :: plan.pitch, plan.left : right][: plan.bands] = bands
+    return pixels, {"every": every, "strip": asdict(plan)}
+
+
+def _planned(x: Array) -> Strip:
+    from featcli.view.canvas import font
+
+    count = len(x)
+    if count <= _FEW:
+        across, zoom = count, max(1, min(12, _PIXELS // count))
+    elif count <= _SOME:
+        across, zoom = 500, 2
+    else:
+        across, zoom = _unlike(x), 1
+    bands = -(-count // across)
+    left = 2 * _MARGIN + int(font(_TEXT).getlength(str(count))) + 1
+    return Strip(
+        across, zoom, left, _MARGIN, (48 if bands <= 4 else 24 if bands <= 24 else 14), bands
+    )
+
+
+def _unlike(x: Array) -> int:
+    """Choose a width at which neighbouring bands do not continue each other."""
+    found = {width: _likeness(x, width) for width in _WIDTHS}
+    return next((w for w in _WIDTHS if found[w] < _HIDDEN), min(_WIDTHS, key=found.__getitem__))
+
+
+def _likeness(x: Array, lag: int) -> float:
+    """The correlation of values that stand `lag` apart, of those that are finite."""
+    step = max(1, (len(x) - lag) // _SAMPLE)
+    pair = np.stack([x[:-lag:step], x[lag::step]]).astype(np.float64)
+    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    if pair.shape[1] < 2:
+        return 0.0
+    pair = pair / (np.abs(pair).max() or 1.0)
+    pair -= pair.mean(axis=1, keepdims=True)
+    spread = math.sqrt(float((pair[0] ** 2).sum() * (pair[1] ** 2).sum()))
+    return float((pair[0] * pair[1]).sum()) / spread if spread else 0.0
+
+
+def _numbered(plan: Strip, every: int, channels: int) -> Levels:
+    """The ground with the number of each band's first value."""
+    from PIL import Image, ImageDraw
+
+    from featcli.view.canvas import font
+
+    mode = "RGB" if channels else "L"
+    image = Image.new(mode, plan.size[::-1], (BACKGROUND,) * 3 if channels else BACKGROUND)
+    pen = ImageDraw.Draw(image)
+    for band in range(plan.bands):
+        middle = plan.top + band * plan.pitch + (plan.pitch - _GAP) / 2
+        place = (plan.left - _MARGIN // 2, middle)
+        ink = (60, 60, 60) if channels else 60
+        text = str(band * plan.across * every)
+        pen.text(place, text, fill=ink, font=font(_TEXT), anchor="rm")
+    return np.array(image)
+
+
+__all__ = ["Strip", "lay_out", "wrap"]
