@@ -65,9 +65,11 @@ def test_the_flattened_channels_are_stacked_on_top_of_each_other_and_drawn_as_a_
     vector = featcli.flatten(photo.data)
     size = photo.data[:, :, 0].size
     np.testing.assert_array_equal(vector[:size], photo.data[:, :, 0].ravel())
-    picture = draw(vector)
+    picture = draw(vector, row_length=photo.data.shape[1])
     rows, cols = picture.pixels.shape[:2]
-    assert rows * cols >= vector.size and abs(rows - cols) <= 2
+    assert rows * cols >= vector.size and cols == pytest.approx(
+        1.618 * photo.data.shape[1], rel=0.01
+    )
 
 
 def test_the_vertical_kernel_finds_vertical_lines_and_no_horizontal_ones():

@@ -62,7 +62,7 @@ def test_how_a_file_was_read_is_in_the_history(workspace: Path, inline: Runner) 
 
 
 def test_the_picture_beside_the_array_shows_it(workspace: Path, inline: Runner) -> None:
-    inline("relu", "gray.png")
+    inline("relu", "gray.png", "--cells", "off")
     shown = np.asarray(Image.open("gray.relu.png").convert("L"))
     assert np.array_equal(shown, np.load("gray.relu.npy")[:, :, 0])
 
@@ -235,7 +235,7 @@ def test_a_stream_cannot_write_outside_the_output_folder(
 def test_one_file_of_every_kind(workspace: Path, inline: Runner) -> None:
     gray = np.asarray(Image.open("gray.png"))[:, :, np.newaxis]
     for name in ("x.npy", "y.npz", "z.png", "w.tar", "new/folder/x.npy"):
-        result = inline("relu", "gray.png", "-o", name)
+        result = inline("relu", "gray.png", "--cells", "off", "-o", name)
         assert (result.stdout, result.stderr) == (f"{name}\n", "")
     assert np.array_equal(np.load("x.npy"), gray)
     assert np.array_equal(np.load("y.npz")["gray"], gray)

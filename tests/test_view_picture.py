@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -66,18 +65,6 @@ def test_labels_frames_and_background_stay_outside_the_tiles():
 def test_tiles_without_labels_are_numbered():
     data = np.zeros((8, 8, 2))
     assert np.array_equal(draw(data).pixels, draw(data, ("0", "1")).pixels)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 9, 10, 4000])
-def test_a_vector_is_wrapped_row_by_row_to_about_a_square(n):
-    data = np.linspace(0, 1, n)
-    drawn = draw(data)
-    assert drawn.info["layout"] == "vector"
-    assert drawn.info["wrap"] == drawn.pixels.shape[1] == math.ceil(math.sqrt(n))
-    assert abs(drawn.pixels.shape[0] - drawn.pixels.shape[1]) <= 1
-    flat = drawn.pixels.ravel()
-    assert np.array_equal(flat[:n], picture.to_pixels(data, picture.choose(data)))
-    assert np.all(flat[n:] == BACKGROUND)
 
 
 def test_a_large_sheet_shows_every_other_pixel_and_says_so(monkeypatch):

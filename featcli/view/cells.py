@@ -45,8 +45,8 @@ class Cells:
         How many there are.
     height, width : int
         Of each, with the line at its left and its top.
-    left, top : int
-        First column and row of the first cell.
+    left : int
+        First column of the first cell.
     """
 
     rows: int
@@ -54,25 +54,23 @@ class Cells:
     height: int
     width: int
     left: int = 0
-    top: int = 0
 
     def __post_init__(self) -> None:
         if min(self.rows, self.cols, self.height - _INSET, self.width - _INSET) < 1:
             raise ValueError(f"no cells can be like this: {self}")
-        if min(self.left, self.top) < 0:
+        if self.left < 0:
             raise ValueError(f"cells would leave the picture: {self}")
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns of pixels, with the lines around and what is above and left."""
-        return self.top + self.rows * self.height + 1, self.left + self.cols * self.width + 1
+        """Rows and columns of pixels, with the lines around and what is left of them."""
+        return self.rows * self.height + 1, self.left + self.cols * self.width + 1
 
     def sampled(self, pixels: Levels) -> Levels:
         """Return one pixel of each cell: the picture that was enlarged."""
         if pixels.shape[:2] != self.size:
             raise ValueError(f"the picture has {pixels.shape[:2]} where its cells take {self.size}")
-        first_row, first_col = self.top + _INSET, self.left + _INSET
-        picked = pixels[first_row :: self.height, first_col :: self.width]
+        picked = pixels[_INSET :: self.height, self.left + _INSET :: self.width]
         return picked[: self.rows, : self.cols]
 
     def to_json(self) -> dict[str, int]:
@@ -160,7 +158,7 @@ def enlarged(
     pen = ImageDraw.Draw(image)
     bright = painted if painted.ndim == 2 else painted @ np.array([0.299, 0.587, 0.114])
     for row, line in enumerate(texts_of(x)):
-        middle = cells.top + row * cells.height + cells.height / 2 + 0.5
+        middle = row * cells.height + cells.height / 2 + 0.5
         if beside:
             place = (cells.left - _PADDING // 2, middle)
             pen.text(place, beside[row], fill=_shade(image, 90), font=font(_SIZE), anchor="rm")
@@ -176,7 +174,7 @@ def enlarged(
 def _blank(painted: Levels, cells: Cells, ground: int) -> Levels:
     """The cells without their numbers, and the lines between them."""
     whole = np.full((*cells.size, *painted.shape[2:]), ground, np.uint8)
-    block = whole[cells.top :, cells.left :]
+    block = whole[:, cells.left :]
     block[:-1, :-1] = painted.repeat(cells.height, axis=0).repeat(cells.width, axis=1)
     block[:: cells.height] = _FRAME
     block[:, :: cells.width] = _FRAME

@@ -93,7 +93,9 @@ def _column(
     from featcli.view.cells import check_size, enlarged, plan
     from featcli.view.sheet import shortened
 
-    names = [shortened(one, 180) for one in labels] or [str(k) for k in range(len(x))]
+    names = list(map(str, range(len(x))))
+    if len(labels) == len(x):
+        names = [shortened(one, 180) for one in labels]
     values = x.reshape(-1, 1, 1)
     cells = plan(values, names)
     check_size(cells.size, most)
