@@ -186,6 +186,8 @@ class Layer:
         Of the channels, or of a vector's values; empty for a vector without names.
     group : str
         The block, or the step, that it is a part of; else empty.
+    row_length : int
+        How many values of a vector were a row of the maps that it was flattened from; else 0.
     """
 
     name: str
@@ -195,6 +197,7 @@ class Layer:
     data: Array
     labels: tuple[str, ...] = ()
     group: str = ""
+    row_length: int = 0
 
     @property
     def kind(self) -> str:

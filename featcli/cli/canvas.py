@@ -25,6 +25,7 @@ class Screen(Console):
 
 
 _LINES = 3  # of text beside a picture
+_BLOCK = 6  # characters of a value in a column
 
 
 def console() -> Screen:
@@ -55,6 +56,22 @@ def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> No
         else:
             segments = [_half_block(upper, lower) for upper, lower in cells]
             screen.print(Segments([*segments, Segment.line()]), end="")
+
+
+def show_column(
+    screen: Console, pixels: Pixels, names: Sequence[str], numbers: Sequence[str]
+) -> None:
+    """Print one line for each pixel of a column: its name, its colour and its number."""
+    plain = screen.color_system is None or screen.no_color
+    width = max(map(len, names))
+    for shade, name, number in zip(pixels.reshape(len(pixels), -1), names, numbers, strict=True):
+        red, green, blue = (int(one) for one in (shade if len(shade) == 3 else shade.repeat(3)))
+        if plain:
+            block = Segment(_BLOCK * _shade((red, green, blue), (red, green, blue)))
+        else:
+            block = Segment(" " * _BLOCK, Style.parse(f"on rgb({red},{green},{blue})"))
+        line = [Segment(f"{name:>{width}} "), block, Segment(f" {number}"), Segment.line()]
+        screen.print(Segments(line), end="")
 
 
 def _half_block(upper: RGB | None, lower: RGB | None) -> Segment:

@@ -283,8 +283,8 @@ def outputs() -> list[click.Parameter]:
             **choice(CELLS),
             default="auto",
             show_default=True,
-            help="Draw every value as a large cell with its number; auto: where there are at most "
-            "16x16, or 64 in a vector.",
+            help="Draw every value as a large cell with its number; auto: in files, if there are "
+            "at most 16x16, or 64 in a vector.",
         ),
         _option("Output", "-0", "--null", is_flag=True, help="End printed paths with NUL."),
         _option("Output", "--json", "as_json", is_flag=True, help="Print JSON instead of paths."),

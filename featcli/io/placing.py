@@ -315,7 +315,9 @@ class BareSink(Sink):
     def __init__(self, stream: BinaryIO, format: str, options: WriteOptions) -> None:
         self._stream = stream
         self._format = format
-        self._options = options
+        # Another program means the values: it gets cells for people only if they were asked for.
+        plain = "off" if options.cells == "auto" else options.cells
+        self._options = options._replace(cells=plain)
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""

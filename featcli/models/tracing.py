@@ -14,7 +14,7 @@ from featcli.models.network import Node, Placed
 from featcli.models.pixels import central
 from featcli.models.rules import cut, picked, rule_of
 from featcli.pipeline import Pipeline, apply, caption
-from featcli.trace import Add, Dense, Layer, Opaque, Rule, Sum, Trace
+from featcli.trace import Activate, Add, Affine, Dense, Flatten, Layer, Opaque, Rule, Sum, Trace
 
 BEST = 5
 
@@ -41,8 +41,19 @@ class _Recorder:
         if data.ndim == 3 and not labels:
             labels = [str(k) for k in range(data.shape[2])]
         unique = name if count == 1 else f"{name} {count}"
-        self.layers.append(Layer(unique, title, rule, inputs, data, tuple(labels), group))
+        before = [self.layers[one].data for one in inputs]
+        kept = self.layers[inputs[0]].row_length if len(inputs) == 1 else 0
+        row = _row_length(rule, before, kept) if data.ndim == 1 else 0
+        self.layers.append(Layer(unique, title, rule, inputs, data, tuple(labels), group, row))
         return len(self.layers) - 1
+
+
+def _row_length(rule: Rule, before: Sequence[Array], kept: int) -> int:
+    """Say how many values of a vector were a row of maps; 0 where they have become others."""
+    if isinstance(rule, Flatten) and before[0].ndim == 3:
+        _, cols, channels = before[0].shape
+        return cols * channels if rule.order == "hwc" else cols
+    return kept if isinstance(rule, Activate | Affine | Add) else 0
 
 
 @np.errstate(all="ignore")  # what overflows is shown as such

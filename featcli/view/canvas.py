@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def font(size: int) -> Font:
+def font(size: float) -> Font:
     """Return the typeface of every picture in this size."""
     from PIL import ImageFont
 

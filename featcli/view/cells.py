@@ -17,9 +17,9 @@ LONGEST_SIDE = 16  # rows or columns of maps
 MOST = 4096  # values of maps
 LONGEST_COLUMN = 64  # values of a vector
 
-_SIZE, _LINE = 13, 16  # of the numbers, in pixels
-_LEAST, _LOW = 34, 26  # height and width of a cell; height in a column
-_PADDING = 10  # left and right of a number together
+SIZE = 13  # of the numbers, in pixels; of everything else in times of it
+_LINE, _LEAST, _LOW = 1.25, 2.6, 2.0  # a line, a cell's height and width, its height in a column
+_PADDING = 0.8  # left and right of a number together
 _INSET = 2  # from a cell's corner to a pixel that no number covers
 _FRAME, _DARK, _LIGHT = 112, 24, 245
 
@@ -112,7 +112,7 @@ def texts_of(x: Array) -> list[list[list[str]]]:
     return [[[number(one) for one in cell] for cell in row] for row in x]
 
 
-def plan(x: Array, beside: Sequence[str] = (), lines: int = 1) -> Cells:
+def plan(x: Array, beside: Sequence[str] = (), lines: int = 1, size: float = SIZE) -> Cells:
     """Choose cells in which every number of (rows, cols, channels) fits.
 
     Parameters
@@ -122,16 +122,24 @@ def plan(x: Array, beside: Sequence[str] = (), lines: int = 1) -> Cells:
         What stands left of each row; nothing if empty.
     lines : int
         Numbers in one cell, one below the other.
+    size : float
+        Of the numbers, in pixels.
     """
-    widest = max(_width(number(one)) for one in x.flat)
-    left = max(map(_width, beside)) + _PADDING if beside else 0
-    height = max(_LOW if beside else _LEAST, lines * _LINE + 8)
-    square = _LEAST if lines == 1 else height
-    return Cells(x.shape[0], x.shape[1], height, max(square, widest + _PADDING), left)
+    padding = round(_PADDING * size)
+    widest = max(_width(number(one), size) for one in x.flat)
+    left = max(_width(one, size) for one in beside) + padding if beside else 0
+    height = round(max(_LOW if beside else _LEAST, lines * _LINE + 0.6) * size)
+    square = round(_LEAST * size) if lines == 1 else height
+    return Cells(x.shape[0], x.shape[1], height, max(square, widest + padding), left)
 
 
 def enlarged(
-    painted: Levels, x: Array, cells: Cells, beside: Sequence[str] = (), ground: int = 255
+    painted: Levels,
+    x: Array,
+    cells: Cells,
+    beside: Sequence[str] = (),
+    ground: int = 255,
+    size: float = SIZE,
 ) -> Levels:
     """Draw cells in the colours of a small picture, each with its numbers.
 
@@ -146,7 +154,9 @@ def enlarged(
     beside : sequence of str
         What stands left of each row.
     ground : int
-        Grey of what is left of the cells.
+        Grey of what is left of the cells; what stands there is dark on a light one.
+    size : float
+        Of the numbers, as for `plan`.
 
     Returns
     -------
@@ -160,14 +170,15 @@ def enlarged(
     for row, line in enumerate(texts_of(x)):
         middle = row * cells.height + cells.height / 2 + 0.5
         if beside:
-            place = (cells.left - _PADDING // 2, middle)
-            pen.text(place, beside[row], fill=_shade(image, 90), font=font(_SIZE), anchor="rm")
+            place = (cells.left - round(_PADDING * size / 2), middle)
+            ink = _shade(image, 90 if ground > 127 else 170)
+            pen.text(place, beside[row], fill=ink, font=font(size), anchor="rm")
         for col, numbers in enumerate(line):
             ink = _shade(image, _DARK if bright[row, col] > 127 else _LIGHT)
             centre = cells.left + col * cells.width + cells.width / 2 + 0.5
             for at, text in enumerate(numbers):
-                y = middle + (at - (len(numbers) - 1) / 2) * _LINE
-                pen.text((centre, y), text, fill=ink, font=font(_SIZE), anchor="mm")
+                y = middle + (at - (len(numbers) - 1) / 2) * _LINE * size
+                pen.text((centre, y), text, fill=ink, font=font(size), anchor="mm")
     return np.array(image)
 
 
@@ -181,12 +192,22 @@ def _blank(painted: Levels, cells: Cells, ground: int) -> Levels:
     return whole
 
 
-def _width(text: str) -> int:
-    return int(font(_SIZE).getlength(text)) + 1
+def _width(text: str, size: float) -> int:
+    return int(font(size).getlength(text)) + 1
 
 
 def _shade(image: Any, grey: int) -> int | tuple[int, int, int]:
     return grey if image.mode == "L" else (grey, grey, grey)
 
 
-__all__ = ["CHOICES", "Cells", "are_wanted", "cells_of", "check_size", "enlarged", "number", "plan"]
+__all__ = [
+    "CHOICES",
+    "SIZE",
+    "Cells",
+    "are_wanted",
+    "cells_of",
+    "check_size",
+    "enlarged",
+    "number",
+    "plan",
+]

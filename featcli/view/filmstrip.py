@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from featcli.trace import Activate, Layer, Sum, Trace
+from featcli.trace import Activate, Flatten, Layer, Pool, Sum, Trace
+from featcli.view import colour
 from featcli.view.canvas import fitted, font
+from featcli.view.cells import are_wanted, enlarged, plan
 from featcli.view.explain.answer import overlay, picture
-from featcli.view.mapping import Levels
+from featcli.view.mapping import Array, Levels
 from featcli.view.maps import Maps
-from featcli.view.picture import Picture
+from featcli.view.picture import Picture, codes
 from featcli.view.sheet import clean, shortened
 
 GROUND, INK, SOFT, LINE = (17, 19, 27), (238, 240, 246), (150, 157, 173), (62, 68, 84)
@@ -22,6 +24,8 @@ _ROWS, _TOP, _MIDDLE = 560, 28, 326
 _MARGIN, _GAP = 32, 52
 _TILE, _CARDS, _SHIFT = 190, 5, 17
 _PHOTO = 300
+_CELLS, _SMALLEST_CELL, _LARGEST_CELL = 280, 24, 62  # of a small map, in pixels
+_COLUMN, _NUMBERED = 440, 24  # a column of cells: its height, and how many values it may have
 _VECTOR_COLS, _VECTOR_ROWS, _VECTOR_ROOM = 34, 300, 80
 _BARS = 320
 _BAR = 46  # from one class to the next
@@ -69,7 +73,7 @@ def draw(trace: Trace) -> Picture:
 
 def _milestones(trace: Trace) -> list[Layer]:
     """Choose the layers that are shown: all of a short way, else the last of each size."""
-    layers = [layer for layer in trace.layers[1:] if layer.group != "preprocessing"]
+    layers = [one for one in trace.layers[1:] if one.group != "preprocessing" or _is_step(one)]
     shown = layers[:-1] if trace.scores and len(layers) > 1 else layers
     if len(shown) <= _MOST:
         return shown
@@ -84,6 +88,11 @@ def _milestones(trace: Trace) -> list[Layer]:
     return [found[place] for place in places]
 
 
+def _is_step(layer: Layer) -> bool:
+    """Whether what a model does before its network is more than bringing a picture to size."""
+    return isinstance(layer.rule, Pool | Flatten)
+
+
 def _is_plain(layer: Layer) -> bool:
     """Whether a layer ends without an activation: its maps are sums, not features yet."""
     ends = isinstance(layer.rule, Sum) and layer.rule.activation is not None
@@ -96,7 +105,12 @@ def _photo(trace: Trace) -> _Column:
     size = "x".join(map(str, trace.layers[0].data.shape))
     if pixels is None:
         return _vector(trace.layers[0])
+    maps = Maps(trace.layers[0])
     image = fitted(pixels, _PHOTO, _PHOTO)
+    if are_wanted(maps.layer.data.shape, "auto"):
+        is_colour = maps.is_picture
+        values = maps.layer.data if is_colour else maps.layer.data[:, :, :1]
+        (image,) = _cells([maps.picture() if is_colour else maps.pixels(0)], values)
 
     def paint(strip: Any, _pen: Any, left: int) -> None:
         strip.paste(image, (left, _MIDDLE - image.height // 2))
@@ -112,7 +126,10 @@ def _stack(layer: Layer) -> _Column:
     """Maps one behind the other; the one that varies most is in front."""
     maps = Maps(layer)
     chosen = _liveliest(layer)[:_CARDS][::-1]
-    cards = [_card(maps.pixels(k)) for k in chosen]
+    if are_wanted(layer.data.shape, "auto"):
+        cards = _cells([maps.pixels(k) for k in chosen], layer.data[:, :, chosen])
+    else:
+        cards = [_card(maps.pixels(k)) for k in chosen]
     reach = _SHIFT * (len(cards) - 1)
     tall = cards[0].height + reach
 
@@ -128,6 +145,21 @@ def _stack(layer: Layer) -> _Column:
     return _Column(cards[0].width + reach, clean(layer.name), shape, paint)
 
 
+def _cells(pixels: Sequence[Levels], values: Array) -> list[Any]:
+    """Small maps as cells with their numbers, all of one size; a picture in colour has three."""
+    from PIL import Image
+
+    lines = values.shape[2] if len(pixels) == 1 else 1
+    room = _CELLS if lines == 1 else _COLUMN
+    tall = min(_LARGEST_CELL, max(_SMALLEST_CELL, room // len(values)))
+    size = tall / (2.6 if lines == 1 else 1.25 * lines + 0.6)
+    size *= min(1.0, room / plan(values, lines=lines, size=size).size[1])
+    cells = plan(values, lines=lines, size=size)
+    parts = [values] if len(pixels) == 1 else np.split(values, len(pixels), axis=2)
+    cards = zip(pixels, parts, strict=True)
+    return [Image.fromarray(enlarged(one, part, cells, size=size)) for one, part in cards]
+
+
 def _card(pixels: Levels) -> Any:
     """A map as a card, not narrower than half of its height nor wider than half again."""
     image = fitted(pixels, _TILE, round(_TILE * 1.5))
@@ -141,7 +173,9 @@ def _liveliest(layer: Layer) -> list[int]:
 
 
 def _vector(layer: Layer) -> _Column:
-    """All values as a thin column; of a long one the strongest of each few."""
+    """All values as a thin column, with their numbers if they are few; of many the strongest."""
+    if len(layer.data) <= _NUMBERED:
+        return _column_of_cells(layer)
     maps = Maps(layer)
     colours = maps.colours(0)
     data = np.nan_to_num(layer.data.astype(np.float64), posinf=0, neginf=0)
@@ -164,6 +198,24 @@ def _vector(layer: Layer) -> _Column:
             pen.line((x, y + edge, x + _VECTOR_COLS - 1, y + edge), fill=GROUND)
 
     return _Column(_VECTOR_ROOM, clean(layer.name), str(len(data)), paint)
+
+
+def _column_of_cells(layer: Layer) -> _Column:
+    """A few values, from top to bottom, each with its place or its name."""
+    from PIL import Image
+
+    maps, values = Maps(layer), layer.data.reshape(-1, 1, 1)
+    names = [shortened(clean(one), 90) for one in layer.labels]
+    beside = names or list(map(str, range(len(values))))
+    size = min(20, max(9, _COLUMN // len(values) / 2))
+    painted = colour.paint(codes(values[:, :, 0], maps.mapping), maps.colours(0))
+    cells = plan(values, beside, size=size)
+    image = Image.fromarray(enlarged(painted, values, cells, beside, GROUND[0], size))
+
+    def paint(strip: Any, _pen: Any, left: int) -> None:
+        strip.paste(image, (left, _MIDDLE - image.height // 2))
+
+    return _Column(max(image.width, _VECTOR_ROOM), clean(layer.name), str(len(values)), paint)
 
 
 def _answer(trace: Trace) -> list[_Column]:

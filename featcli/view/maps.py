@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from featcli.trace import Layer
-from featcli.view import colour
+from featcli.view import colour, vector
 from featcli.view.mapping import Array, Levels, Losses, Mapping, choose, losses
 from featcli.view.picture import codes
 from featcli.view.sheet import BACKGROUND
@@ -71,7 +71,7 @@ class Maps:
         data = self.layer.data
         if data.ndim == 3:
             return data[:, :, channel]
-        width = wrap(len(data))
+        width = wrap(self.layer)
         rows = -(-len(data) // width)
         whole = np.zeros(rows * width, data.dtype)
         whole[: len(data)] = data
@@ -89,9 +89,15 @@ class Maps:
         return codes(self.layer.data[::every, ::every], self.mapping).astype(np.uint8)
 
 
-def wrap(length: int) -> int:
-    """Return how many values of a vector stand in a row: all of a short one, else its root."""
-    return length if length <= 16 else math.isqrt(length - 1) + 1
+def wrap(layer: Layer) -> int:
+    """Return how many values of a vector stand in a row: all of a short one, else its root.
+
+    A row of what was flattened has nothing to do with a row of the maps; see `vector.wrap`.
+    """
+    length = len(layer.data)
+    if length <= 16:
+        return length
+    return vector.wrap(length, layer.row_length) if layer.row_length else math.isqrt(length - 1) + 1
 
 
 def common(layers: Sequence[Layer]) -> Mapping:

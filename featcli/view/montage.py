@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from featcli.trace import Layer
+from featcli.view import colour
 from featcli.view.canvas import fitted, font
+from featcli.view.cells import Cells, are_wanted, enlarged, plan
+from featcli.view.mapping import Array
 from featcli.view.maps import Maps
-from featcli.view.picture import Picture
+from featcli.view.picture import Picture, codes
 from featcli.view.sheet import clean, shortened
 
 PAPER, INK, SOFT = (255, 255, 255), (32, 34, 40), (110, 114, 124)
@@ -24,9 +27,13 @@ _RAMP_COLS, _RAMP_ROWS = 90, 10
 
 @dataclass(frozen=True)
 class _Section:
-    """A layer on the sheet: the size of its tiles, how many side by side, and its height."""
+    """A layer on the sheet: the size of its tiles, how many side by side, and its height.
+
+    The maps of a small layer are cells with their numbers.
+    """
 
     maps: Maps
+    cells: Cells | None
     tile: tuple[int, int]
     across: int
 
@@ -75,13 +82,44 @@ def draw(layers: Sequence[Layer]) -> Picture:
 
 def _planned(maps: Maps) -> _Section:
     """Choose the tiles' size: a few large ones, or many small ones."""
+    if are_wanted(maps.layer.data.shape, "auto"):
+        cells = plan(_values(maps.layer), _beside(maps.layer))
+        return _Section(maps, cells, cells.size, _fitting(cells.size[1]))
     height, width = maps.plane(0).shape
     few = maps.layer.channels <= 4
     cols = _WIDEST if few else max(_SMALLEST, min(140, width))
     scale = min(cols / width, _TALLEST / height)
     tile = (max(1, round(height * scale)), max(1, round(width * scale)))
-    across = max(1, (_COLS - 2 * _MARGIN + _GAP) // (max(tile[1], _SMALLEST) + _GAP))
-    return _Section(maps, tile, across)
+    return _Section(maps, None, tile, _fitting(tile[1]))
+
+
+def _fitting(cols: int) -> int:
+    """How many tiles of this width stand side by side."""
+    return max(1, (_COLS - 2 * _MARGIN + _GAP) // (max(cols, _SMALLEST) + _GAP))
+
+
+def _values(layer: Layer) -> Array:
+    """Maps as they are, a vector as one column."""
+    return layer.data if layer.data.ndim == 3 else layer.data.reshape(-1, 1, 1)
+
+
+def _beside(layer: Layer) -> list[str]:
+    """What stands left of the values of a vector: their names or numbers."""
+    if layer.data.ndim == 3:
+        return []
+    names = [shortened(clean(one), 140) for one in layer.labels]
+    return names or list(map(str, range(len(layer.data))))
+
+
+def _tile(section: _Section, k: int) -> Any:
+    from PIL import Image
+
+    maps, cells = section.maps, section.cells
+    if cells is None:
+        return fitted(maps.pixels(k), *section.tile)
+    values = _values(maps.layer)[:, :, k : k + 1]
+    painted = colour.paint(codes(values[:, :, 0], maps.mapping), maps.colours(k))
+    return Image.fromarray(enlarged(painted, values, cells, _beside(maps.layer)))
 
 
 def _heading(sheet: Any, pen: Any, maps: Maps, top: int) -> None:
@@ -113,8 +151,9 @@ def _tiles(sheet: Any, pen: Any, section: _Section, top: int) -> None:
     for k in range(section.maps.layer.channels):
         x = _MARGIN + k % section.across * step
         y = top + k // section.across * (rows + _LABEL + _GAP)
-        sheet.paste(fitted(section.maps.pixels(k), rows, cols), (x, y))
-        pen.rectangle((x - 1, y - 1, x + cols, y + rows), outline=(200, 202, 208))
+        sheet.paste(_tile(section, k), (x, y))
+        if section.cells is None:
+            pen.rectangle((x - 1, y - 1, x + cols, y + rows), outline=(200, 202, 208))
         label = shortened(clean(section.maps.layer.label(k) or "all values"), step - _GAP)
         pen.text((x, y + rows + 4), label, fill=SOFT, font=font(12))
 

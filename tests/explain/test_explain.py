@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from featcli.frame import Frame
 from featcli.models.tracing import trace_model, trace_pipeline
 from featcli.pipeline import Pipeline
-from featcli.trace import Sum
+from featcli.trace import Layer, Opaque, Sum
 from featcli.view import filmstrip, montage
 from featcli.view.explain.packing import packed, smallest
 from featcli.view.explain.page import page
@@ -210,7 +211,7 @@ def test_show_previews_every_stage(workspace, inline):
         "0 1 0",
         "0 1 0",
         "one.png: 9 uint8, 0 to 1, mean 0.333333  [pool | flatten]",
-        "0 1 0 0 1 0 0 1 0",
+        *"010010010",
     ]
     refused = inline("show", "one.png", "--pipeline", "pool 7")
     assert refused.returncode == 1 and "7 does not fit into 6" in refused.stderr
@@ -291,10 +292,50 @@ def test_pictures_of_maps_mark_what_is_no_number():
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels)
 
 
-@given(st.integers(1, 5000))
-def test_a_vector_is_wrapped_into_rows_that_hold_it(length):
-    rows = -(-length // wrap(length))
-    assert wrap(length) * (rows - 1) < length <= wrap(length) * rows
+@given(st.integers(1, 5000), st.integers(0, 99))
+def test_a_vector_is_wrapped_into_rows_that_hold_it(length, row_length):
+    layer = Layer("v", "v", Opaque(), (0,), np.zeros(length), row_length=row_length)
+    rows = -(-length // wrap(layer))
+    assert wrap(layer) * (rows - 1) < length <= wrap(layer) * rows
+
+
+@pytest.mark.parametrize("order", ["chw", "hwc"])
+def test_a_trace_knows_the_rows_that_were_flattened_until_they_are_mixed(order):
+    text = f"pool 2 | flatten --order {order} | relu"
+    trace = trace_pipeline(Pipeline(text), picture(20, 16))
+    frame = Pipeline(text)(picture(20, 16))
+    assert [layer.row_length for layer in trace.layers] == [
+        0,
+        0,
+        frame.row_length,
+        frame.row_length,
+    ]
+    model = trace_model(network(NETWORK), picture(20, 16))
+    assert any(layer.row_length for layer in model.layers)
+    assert not model.layers[-1].row_length
+
+
+def test_the_filmstrip_of_zero_one_shows_the_small_picture_and_the_nine_values(samples):
+    import featcli
+
+    trace = trace_model(featcli.load_model("zero-one"), featcli.read(samples / "one.png"))
+    strip = filmstrip.draw(trace)
+    assert strip.info["layers"][:2] == ["pool", "flatten"]
+    shapes = {layer.name: layer.data.shape for layer in trace.layers}
+    assert (shapes["pool"], shapes["flatten"]) == ((3, 3, 1), (9,))
+
+
+def test_small_maps_are_readable_in_the_large_pictures(samples):
+    """Values that differ by less than a shade are drawn differently: by their numbers."""
+    data = np.zeros((3, 3, 2), np.float32)
+    data[0] = 1e6
+    other = data.copy()
+    other[2, 2] = 1
+    for draw in (filmstrip.draw, lambda trace: montage.draw(trace.layers)):
+        pixels = [draw(trace_pipeline(Pipeline(text), Frame(maps))).pixels
+                  for text in ("abs", "abs | flatten") for maps in (data, other)]  # fmt: skip
+        assert not np.array_equal(pixels[0], pixels[1])
+        assert not np.array_equal(pixels[2], pixels[3])
 
 
 def test_large_pictures_show_every_layer_and_fit_their_text():

@@ -23,7 +23,7 @@ def cells_of(layer: Layer, kept: list[int]) -> list[tuple[int, int, int]]:
         return list(np.ndindex(len(kept), rows, cols))
     from featcli.view.maps import wrap
 
-    return [(0, *divmod(k, wrap(len(layer.data)))) for k in range(len(layer.data))]
+    return [(0, *divmod(k, wrap(layer))) for k in range(len(layer.data))]
 
 
 def expected(layer: Layer, kept: list[int], cell: tuple[int, int, int]) -> float:
@@ -32,7 +32,7 @@ def expected(layer: Layer, kept: list[int], cell: tuple[int, int, int]) -> float
         return layer.data[row, col, kept[place]]
     from featcli.view.maps import wrap
 
-    return layer.data[row * wrap(len(layer.data)) + col]
+    return layer.data[row * wrap(layer) + col]
 
 
 def compare(browser: Browser, subject: Subject, number: int, cells) -> None:

@@ -131,7 +131,7 @@ def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) 
     from featcli.view.picture import draw
 
     if frame.kind == "vector":
-        show_pixels(screen, [_vector(frame, view, cmap)], columns)
+        _draw_vector(screen, frame, columns, view, cmap)
         return
     if frame.data.shape[2] in (1, 3) and (frame.data.shape[2] == 1 or cmap is None):
         picture = draw(frame.data, frame.labels, view, cmap)
@@ -148,17 +148,21 @@ def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) 
         screen.print(f"... and {frame.data.shape[2] - _PLANES} more channels")
 
 
-def _vector(frame: Frame, view: str, cmap: str | None) -> Any:
-    """A short vector as a column, a long one in rows that are none of its maps'."""
-    from featcli.view.cells import LONGEST_COLUMN
+def _draw_vector(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) -> None:
+    """A short vector as a column with its numbers, a long one in rows that are none of its maps."""
+    from featcli.cli.canvas import show_column, show_pixels
+    from featcli.view.cells import LONGEST_COLUMN, number
     from featcli.view.picture import draw
 
     count = len(frame.data)
     if count > LONGEST_COLUMN:
         row_length = frame.row_length or math.isqrt(count)
-        return draw(frame.data, (), view, cmap, row_length=row_length).pixels
+        picture = draw(frame.data, (), view, cmap, row_length=row_length)
+        show_pixels(screen, [picture.pixels], columns)
+        return
+    names = [printable(label)[:30] for label in frame.labels] or list(map(str, range(count)))
     pixels = draw(frame.data[:, np.newaxis], (), view, cmap).pixels
-    return pixels.repeat(-(-count // 8), axis=1)
+    show_column(screen, pixels, names, list(map(number, frame.data)))
 
 
 command = Command(

@@ -96,7 +96,7 @@ def _layer(
         "rule": _rule(trace, layer, kept, selection, blocks),
     }
     if layer.data.ndim == 1:
-        record |= {"wrap": wrap(len(layer.data)), "names": list(layer.labels)}
+        record |= {"wrap": wrap(layer), "names": list(layer.labels)}
     return record
 
 
