@@ -29,7 +29,14 @@ def what(trace: Trace, layer: Layer) -> str:
         return _picture(layer)
     text = _WORDS[type(layer.rule)](layer.rule, trace.inputs_of(layer)[0])
     activation = getattr(layer.rule, "activation", None)
-    return f"{text} Then {_function(activation)}" if activation else text
+    text = f"{text} Then {_function(activation)}" if activation else text
+    return f"{text} {_SIGNS}" if isinstance(layer.rule, Sum) and (layer.data < 0).any() else text
+
+
+_SIGNS = (
+    "Values below 0 are blue, above 0 red, and 0 is light gray. In a picture that featcli writes, 0 "
+    "is mid-gray; --view abs shows strong values bright on black, whatever their sign."
+)
 
 
 def _picture(layer: Layer) -> str:
