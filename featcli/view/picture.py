@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli.view import colour, vector
+from featcli.view import colour
 from featcli.view.cells import are_wanted
 from featcli.view.mapping import (
     Array,
@@ -127,6 +127,8 @@ def draw(
     tint = colour.tint_of(labels[0], view, cmap) if layout == "map" and labels else None
     brush = _Brush(mapping, _colours(cmap or "gray", tint, lost))
     if layout == "vector":
+        from featcli.view import vector
+
         how = (brush.stroke, in_cells, row_length, SHEET_PIXELS)
         pixels, geometry = vector.lay_out(x, labels, *how)
     elif layout == "tiles":

@@ -34,8 +34,8 @@ def what(trace: Trace, layer: Layer) -> str:
 
 
 _SIGNS = (
-    "Values below 0 are blue, above 0 red, and 0 is light gray. In a picture that featcli writes, 0 "
-    "is mid-gray; --view abs shows strong values bright on black, whatever their sign."
+    "Values below 0 are blue, above 0 red, 0 is light gray. In pictures that featcli writes, 0 is "
+    "mid-gray; --view abs shows strong values bright on black, whatever their sign."
 )
 
 
