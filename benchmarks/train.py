@@ -39,8 +39,9 @@ from featcli.models.learning.architectures import build, parameters, shapes
 from featcli.models.learning.augmentation import parse_augmentation
 from featcli.models.learning.batches import Scale
 from featcli.models.learning.chain import Chain
+from featcli.models.learning.shares import scale_of
 from featcli.models.learning.starting import initial
-from featcli.models.learning.training import Recipe, Training, scale_of
+from featcli.models.learning.training import Recipe, Training
 from featcli.models.operations._losses import cross_entropy
 
 THREADS = 2

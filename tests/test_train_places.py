@@ -28,7 +28,7 @@ def train(*words):
     return ("train", "bars.npz", "-q", "--batch-size", "16", *map(str, words))
 
 
-@pytest.mark.parametrize(("size", "kept"), [("500k", 0), ("700k", 0), ("900k", 1), ("940k", 1)])
+@pytest.mark.parametrize(("size", "kept"), [("500k", 0), ("800k", 0), ("1100k", 1), ("1150k", 1)])
 def test_a_full_disk_is_one_line_and_keeps_the_last_epoch(desk, featcli, disk, size, kept):
     small = disk(size)
     words = train("--arch", WIDE, "--epochs", 3)

@@ -111,7 +111,7 @@ def test_data_that_changed_is_not_resumed_with(desk, inline, monkeypatch):
 def test_a_broken_checkpoint_is_refused(desk, inline, monkeypatch):
     resumable(desk, inline, monkeypatch)
     whole = (desk / "m.checkpoint.npz").read_bytes()
-    for broken in (b"", whole[:-30], whole.replace(b'"format": 2', b'"format": 9')):
+    for broken in (b"", whole[:-30], whole.replace(b'"format": 3', b'"format": 9')):
         (desk / "m.checkpoint.npz").write_bytes(broken)
         done = inline("train", "bars.npz", "-o", "m.npz", "--resume")
         assert_refused(done, 1, "m.checkpoint.npz: no sound checkpoint")

@@ -146,7 +146,18 @@ def of_page(name: str) -> None:
             save(picture.name, Image.open(picture).convert("RGB"), 256)
 
 
+def film() -> None:
+    """Run the README's training, and keep its film as it is."""
+    line = re.search(r"^\$ (featcli train .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert line
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", *shlex.split(line[1])]
+        subprocess.run(command, cwd=folder, check=True, env={"PYTHONPATH": str(ROOT)})
+        shutil.copy(Path(folder) / "report" / "film.png", FOLDER / "learned-film.png")
+
+
 def main() -> None:
+    film()
     of_page("visualize.md")
     save("filmstrip.png", filmstrip(), 256)
     save("pipeline.png", top(), 256)

@@ -9,7 +9,7 @@ import click
 
 from featcli.cli import options
 from featcli.models.learning.architectures import DEFAULT, NAMED
-from featcli.models.learning.checks import Number, OneOf, Rule, Text, Whole
+from featcli.models.learning.checks import Flag, Number, OneOf, Rule, Text, Whole
 from featcli.models.learning.training import Recipe
 from featcli.ops.resizing import parse_size
 from featcli.training.options import RECIPE, check_size
@@ -56,6 +56,8 @@ def _settings(rule: Rule) -> dict[str, Any]:
             return {"type": _Number(rule), "metavar": "X"}
         case OneOf(values):
             return options.choice(values)
+        case Flag():
+            return {"is_flag": True}
         case Text(parse):
             return {"callback": _parsed(parse), "metavar": "TEXT"}
     raise TypeError(f"no option for {rule!r}")
@@ -98,6 +100,23 @@ def recipe() -> list[click.Parameter]:
             "augment",
             "Change images at random: shift=PIXELS, rotate=DEGREES, scale=SHARE, flip, "
             "separated by commas.",
+        ),
+        _chosen(
+            "balance",
+            "Every class counts the same, however many images it has.",
+            show_default=False,
+        ),
+        _chosen(
+            "keep",
+            "Which epoch becomes the model: the last one, or the one with the smallest loss of the "
+            "validation.  [default: last; with --patience best]",
+            **unset,
+        ),
+        _chosen(
+            "patience",
+            "Stop when no epoch was better than the best one for N epochs.",
+            type=_Whole(1, 100_000),
+            **unset,
         ),
     ]
 
@@ -182,7 +201,8 @@ def outputs() -> list[click.Parameter]:
             help="A line of JSON for every epoch.",
         ),
         report(
-            "History, curves, the first layer's filters before and after, and the confusion matrix."
+            "History, curves, the first layer's filters (before, after, the difference, and an "
+            "animated PNG of how they were learned), and the confusion matrix."
         ),
         grouped(
             ["--trace-step"],

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from featcli.models.learning import descent
 from featcli.models.learning.augmentation import parse_augmentation
 from featcli.models.learning.checks import Flag, Number, OneOf, Record, Rule, Text, Whole
-from featcli.models.learning.training import Recipe
+from featcli.models.learning.training import Keep, Recipe
 from featcli.models.network import preprocessing
 
 Channels = Literal["auto", "gray", "RGB"]
@@ -83,6 +83,9 @@ RECIPE: dict[str, Rule] = {
     "seed": Whole(0, 2**32 - 1),
     "val_split": Number(0, 1),
     "augment": Text(parse_augmentation),
+    "keep": OneOf(get_args(Keep)),
+    "patience": Whole(0, 100_000),
+    "balance": Flag(),
 }
 OPTIONS = Record(
     {

@@ -19,13 +19,13 @@ from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
 from featcli.models.visualizing.first import first_filters
 from featcli.training.session import Session
-from featcli.view import confusion, curves, filters
+from featcli.view import confusion, curves, film, filters
 from featcli.view.png import save_png
 
 Array = npt.NDArray[Any]
-HISTORY, CURVES, FILTERS = "history.jsonl", "curves.png", "filters.png"
+HISTORY, CURVES, FILTERS, FILM = "history.jsonl", "curves.png", "filters.png", "film.png"
 CONFUSION = ("confusion.csv", "confusion.png")
-NAMES = (HISTORY, CURVES, FILTERS, *CONFUSION)
+NAMES = (HISTORY, CURVES, FILTERS, FILM, *CONFUSION)
 
 
 def check_free(paths: list[Path], overwrite: bool) -> None:
@@ -63,7 +63,7 @@ def _put_history(transaction: Transaction, path: Path, history: list[Epoch]) -> 
 
 
 def write_training(folder: Path, session: Session) -> None:
-    """Write history, curves, the first layer's filters and the confusion matrix."""
+    """Write history, curves, the first layer's filters and their film, and what is mistaken."""
     training = session.training
     scores = training.confusion(session.names)
     held = "validation" if len(training.held_out) else "the training images"
@@ -73,6 +73,8 @@ def write_training(folder: Path, session: Session) -> None:
         save_png(draw_curves(training.history), transaction.open(folder / CURVES))
         if picture := _draw_filters(session):
             save_png(picture, transaction.open(folder / FILTERS))
+        if frames := _frames(session):
+            film.save(frames, transaction.open(folder / FILM))
         _put_confusion(transaction, folder, scores, title)
         transaction.commit()
 
@@ -112,11 +114,28 @@ def draw_curves(history: list[Epoch]) -> Any:
 
 
 def _draw_filters(session: Session) -> Any:
-    """Draw the filters of the first layer at the start and now; None if it has none to see."""
+    """Draw the filters of the first layer, before, after and the difference; None without any."""
     before = first_filters(session.network, session.start)
-    after = first_filters(session.network, session.training.weights)
+    after = first_filters(session.network, session.training.result)
     if before is None or after is None:
         return None
-    epochs = session.training.epoch
-    banks = [filters.Bank("at the start", before), filters.Bank(f"after {epochs} epochs", after)]
+    kept = session.training.kept
+    banks = [
+        filters.Bank("at the start", before),
+        filters.Bank(f"after {kept} epoch{'s' if kept != 1 else ''}", after),
+        filters.Bank("the difference", after - before),
+    ]
     return filters.draw(banks)
+
+
+def _frames(session: Session) -> list[filters.Bank]:
+    """Return the filters of the first layer over the steps that were gone."""
+    training, shown = session.training, session.training.film
+    total = training.recipe.epochs * training.steps
+    return [
+        filters.Bank(
+            f"step {shown.times[k]:,} of {total:,}, epoch {shown.times[k] / training.steps:.1f}",
+            shown.frames[k],
+        )
+        for k in shown.seen(training.epoch * training.steps)
+    ]

@@ -19,6 +19,7 @@ from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import HEAD, NAMED, build, parameters, shapes
 from featcli.models.learning.batches import Scale
 from featcli.models.learning.product import Preparation, record
+from featcli.models.learning.shares import scale_of, split
 from featcli.models.learning.starting import initial
 from featcli.models.learning.training import (
     Diverged,
@@ -26,15 +27,15 @@ from featcli.models.learning.training import (
     Observer,
     Training,
     Watch,
-    scale_of,
-    split,
 )
 from featcli.models.network import Network
+from featcli.models.operations.base import Array
 from featcli.training import memory, trunks
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
 
 Told = Callable[[Epoch], None]
+_IMBALANCE = 5  # times as many images of one class as of another
 
 
 class Session:
@@ -159,7 +160,7 @@ class Session:
         """
         try:
             self._save(with_model=self._saved > 0)
-            while self.training.epoch < self.options.recipe.epochs:
+            while not self.training.is_over:
                 with memory.bounded(self.options.recipe.batch_size):
                     epoch = self.training.run_epoch(watch, observer)
                 self._save()
@@ -180,7 +181,18 @@ class Session:
         """Say what the model's file holds."""
         if not self._saved:
             return f"there is no {self.output} of a whole epoch"
-        return f"{self.output} holds epoch {self._saved}"
+        kept = self.training.kept
+        better = f", the best of {self._saved}" if kept != self._saved else ""
+        return f"{self.output} holds epoch {kept}{better}"
+
+    def ended(self) -> str:
+        """Say what was kept of a training that is over, where that is not simply its end."""
+        recipe, training = self.options.recipe, self.training
+        early = training.epoch < recipe.epochs
+        if not early and recipe.keep == "last":
+            return ""
+        why = f"no better for {recipe.patience} epochs: stopped after {training.epoch}; "
+        return f"{why if early else ''}{self.kept()}"
 
     def _save(self, with_model: bool = True) -> None:
         with deferred_signals(), Transaction() as transaction:
@@ -202,7 +214,7 @@ class Session:
             transaction.commit()
 
     def _write_model(self, transaction: Transaction) -> None:
-        weights = (self._trunk.weights if self._trunk else {}) | self.training.weights
+        weights = (self._trunk.weights if self._trunk else {}) | self.training.result
         about = record(
             self.output.stem,
             self.whole,
@@ -218,10 +230,10 @@ class Session:
     def _title(self) -> str:
         count = len(self.training.learned)
         title = f"{len(self.names)} classes, learned from {count:,} images"
-        history = self.training.history
-        if history and history[-1].val_accuracy is not None:
-            held = len(self.training.held_out)
-            title += f"; {history[-1].val_accuracy:.2%} of {held:,} others right"
+        history, kept = self.training.history, self.training.kept
+        share = history[kept - 1].val_accuracy if kept else None
+        if share is not None:
+            title += f"; {share:.2%} of {len(self.training.held_out):,} others right"
         return title
 
     def _source_text(self) -> str:
@@ -231,6 +243,8 @@ class Session:
             f"{recipe.epochs} epochs, batches of {recipe.batch_size}, {recipe.optimizer} with a "
             f"rate of {recipe.lr:g} ({recipe.schedule}), seed {recipe.seed}"
         ]
+        parts += [f"the best kept, epoch {self.training.kept}"] if recipe.keep == "best" else []
+        parts += ["every class counting the same"] if recipe.balance else []
         parts += [f"augmented by {recipe.augment}"] if recipe.augment != "none" else []
         parts += [f"on the layers of {self.options.base}"] if self.options.base else []
         parts += [f"on the kernels {self.options.kernels}"] if self.options.kernels else []
@@ -268,8 +282,28 @@ class Session:
         return [
             f"{learned:,} images to learn from, {held:,} to validate with, "
             f"{len(self.names)} classes",
+            *imbalance(self.names, self.dataset.classes, self.options.recipe.balance),
             f"{shapes(self.network)}: {parameters(self.network):,} parameters",
         ]
+
+
+def imbalance(names: Sequence[str], classes: Array, is_balanced: bool) -> list[str]:
+    """Say of classes of very different size what comes of it, and what helps."""
+    counts = np.bincount(classes, minlength=len(names))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    times = counts[most] / max(1, counts[least])
+    if times < _IMBALANCE:
+        return []
+    text = (
+        f"the classes are of very different size: {names[most]!r} has {counts[most]:,} images, "
+        f"{names[least]!r} {counts[least]:,}"
+    )
+    if is_balanced:
+        return [f"{text}; --balance lets each count the same"]
+    return [
+        f"{text}: a network gets far by always guessing the first; --balance lets each count the "
+        "same"
+    ]
 
 
 def _near(output: Path) -> Path:

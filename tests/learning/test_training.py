@@ -12,9 +12,10 @@ from featcli.errors import UsageError
 from featcli.models.learning import batches
 from featcli.models.learning.architectures import NAMED, build, parameters, shapes
 from featcli.models.learning.scoring import score
+from featcli.models.learning.shares import scale_of, split
 from featcli.models.learning.starting import initial
 from featcli.models.learning.tracing import Tracer, lines
-from featcli.models.learning.training import Diverged, Recipe, Training, scale_of, split
+from featcli.models.learning.training import Diverged, Recipe, Training
 
 ARCH = "conv 6 3 | relu | pool 2 | flatten | dense 3 --name last | softmax"
 

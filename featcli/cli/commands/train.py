@@ -11,6 +11,10 @@ comes of it is a file for classify, features, info and evaluate. After every epo
 with a checkpoint beside it: Ctrl-C leaves the model of the last epoch, and --resume goes on to
 the very bytes that an uninterrupted run would have given. Equal seeds give equal models.
 
+With --keep best the model is that of the epoch with the smallest loss of the validation, and with
+--patience N the training ends when N epochs were no better. --balance lets every class count the
+same, in the loss of the validation, too.
+
 An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
 --strict refuses the data. Exit codes: 0 all done; 1 images were left out, though the model of all
 others is whole, or the training failed; 2 the command is wrong, and nothing was begun; 130 (Ctrl-C)
@@ -29,6 +33,10 @@ A network that reads digits, and the same with small changes of every image:
 A network of your own, with curves, filters and confusion matrix in report/:
 
     featcli train digits -o own.npz --epochs 1 --arch "conv 8 3 | relu | pool 2 | conv 16 3 | relu | pool 2 | flatten | dense 10 | softmax" --report report
+
+The best of at most 12 epochs, until two were no better:
+
+    featcli train digits -o best.npz --epochs 12 --patience 2 --lr 0.02
 
 What a single step does, told in numbers:
 
@@ -144,6 +152,8 @@ def _run(
         tracer = Tracer(given["trace_step"], told) if given["trace_step"] else None
         try:
             session.run(after, screen.watch, tracer)
+            if session.ended() and not given["quiet"]:
+                screen.write(f"featcli train: {printable(session.ended())}")
             if report:
                 _write_report(report, session)
             session.finish()
@@ -198,11 +208,21 @@ def _from_command(given: dict[str, Any]) -> Options:
     on_trunk = bool(given["base"] or given["kernels"])
     values = {name: given[name] for name in _RECIPE}
     values["lr"] = RATES[given["optimizer"]] if given["lr"] is None else given["lr"]
+    values["patience"] = given["patience"] or 0
+    values["keep"] = given["keep"] or ("best" if given["patience"] else "last")
+    _check_validated(given)
     values["arch"] = given["arch"] or ("" if on_trunk else DEFAULT)
     _check_trunk(given)
     others: dict[str, Any] = {name: given[name] or "" for name in ("size", "base", "kernels")}
     others |= {name: given[name] for name in ("channels", "strict")}
     return Options(given["data"], Recipe(**values), **others)
+
+
+def _check_validated(given: dict[str, Any]) -> None:
+    """Refuse what asks the validation, where nothing is kept for it."""
+    asked = "--patience" if given["patience"] else "--keep best"
+    if given["val_split"] == 0 and (given["patience"] or given["keep"] == "best"):
+        raise UsageError(f"{asked}: needs images to validate with: raise --val-split above 0")
 
 
 def _check_trunk(given: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from featcli.models.operations.base import Array
 _RECORD = "checkpoint.json"
 _LONGEST = 1 << 24
 _SLACK = 1 << 24  # bytes for what an array takes besides its numbers
-_FORMAT = 2
+_FORMAT = 3
 _MOST = 1 << 53  # of what is counted
 _SHARE = Number(0, 1, below=False)
 _EPOCH = {

@@ -40,6 +40,8 @@ class Told:
         dL/dw: the mean of slope times value over the batch.
     rate, decay : float
         The learning rate, and how strongly the weight is drawn to zero.
+    share : float
+        How much the first image counts, by its class.
     """
 
     step: int
@@ -59,6 +61,7 @@ class Told:
     gradient: float
     rate: float
     decay: float
+    share: float = 1.0
 
     @property
     def answer(self) -> int:
@@ -102,7 +105,7 @@ class _Half:
         self._x, self._draws = training.batches.prepared(batch.indices, batch.warp), batch.draws
         self._wanted = training.examples.classes[batch.indices]
         self._values, self._scores = _forward(training, self._x, self._draws)
-        self._loss, self._slopes = training.loss.compute(self._scores, self._wanted)
+        self._loss, self._slopes = training.loss_of(self._scores, self._wanted)
         self._gradients = self._values @ self._slopes.T / self._count
         # The score of the right class, and of the weights that the first image reaches that on
         # which it depends the most: behind a relu many values are 0, and so would be the factors.
@@ -115,9 +118,7 @@ class _Half:
 
     def complete(self, training: Training) -> Told:
         row, unit = self._place
-        new_loss, _ = training.loss.compute(
-            _forward(training, self._x, self._draws)[1], self._wanted
-        )
+        new_loss, _ = training.loss_of(_forward(training, self._x, self._draws)[1], self._wanted)
         return Told(
             step=self._step,
             images=self._count,
@@ -136,6 +137,7 @@ class _Half:
             gradient=float(self._gradients[row, unit]),
             rate=training.rate,
             decay=training.recipe.weight_decay,
+            share=training.share_of(int(self._wanted[0])),
         )
 
 
@@ -185,9 +187,14 @@ def _slope(told: Told) -> str:
     """Write dL/dz, the gradient of a score, as probability minus right answer."""
     count = len(told.probabilities)
     shared = told.rule.is_mean and count > 1
-    rule = f"(p - y) / {count}" if shared else "p - y"
     shown = f"{told.probabilities[told.place[1]]:.6f} - {told.answer}"
-    return f"dL/dz = {rule} = {f'({shown}) / {count}' if shared else shown} = {told.slope:.6f}"
+    rule = "p - y"
+    if shared:
+        rule, shown = f"({rule}) / {count}", f"({shown}) / {count}"
+    if told.share != 1:  # --balance
+        rule = f"c * {rule if shared else f'({rule})'}"
+        shown = f"{told.share:.6f} * {shown if shared else f'({shown})'}"
+    return f"dL/dz = {rule} = {shown} = {told.slope:.6f}"
 
 
 def _guess(told: Told, names: Sequence[str]) -> str:

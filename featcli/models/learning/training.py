@@ -6,23 +6,28 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from featcli.errors import FeatError
+from featcli.errors import FeatError, UsageError
 from featcli.models.learning import descent
 from featcli.models.learning.augmentation import parse_augmentation
 from featcli.models.learning.batches import Batch, Batches, Examples, Result, Scale
 from featcli.models.learning.chain import is_normalised
 from featcli.models.learning.checks import Like, Record
+from featcli.models.learning.film import Film
 from featcli.models.learning.scoring import Scores, score
+from featcli.models.learning.shares import class_counts, split, weighted
 from featcli.models.network import Network
 from featcli.models.operations._losses import guesses
 from featcli.models.operations.base import Array, Operation
 
 _AT_ONCE = 256  # images whose classes are guessed at once
-_ORDER, _SPLIT, _DRAWS = 1, 2, 3  # what random numbers are for: each has a stream of its own
+_ORDER, _DRAWS = 1, 3  # what random numbers are for: each has a stream of its own
+
+
+Keep = Literal["last", "best"]
 
 
 class Diverged(FeatError):
@@ -50,6 +55,13 @@ class Recipe:
         The share of each class that is not learned from, but measured with.
     augment : str
         See `parse_augmentation`.
+    keep : {"last", "best"}
+        Which epoch's numbers are the result: the last one's, or those with the smallest loss of
+        the validation.
+    patience : int
+        End after so many epochs that were no better than the best one; 0 never does.
+    balance : bool
+        Every class counts the same, however many images it has.
     """
 
     arch: str
@@ -63,6 +75,9 @@ class Recipe:
     seed: int = 0
     val_split: float = 0.1
     augment: str = "none"
+    keep: Keep = "last"
+    patience: int = 0
+    balance: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what `json` can write."""
@@ -128,11 +143,20 @@ class Training:
     end : Operation
         The network's last.
     loss : Loss
+    loss_of : callable
+        The loss as it is learned by, with the weights of the classes.
     epoch : int
         How many are over.
     rate : float
         The learning rate of the last step.
     history : list of Epoch
+    film : Film
+        The first layer's filters over all steps.
+
+    Raises
+    ------
+    UsageError
+        The best epoch is asked for, and no image is kept for validation.
     """
 
     def __init__(
@@ -146,6 +170,9 @@ class Training:
         self.network, self.weights, self.recipe = network, weights, recipe
         self.examples, self.scale = examples, scale
         self.learned, self.held_out = split(examples.classes, recipe.val_split, recipe.seed)
+        if not len(self.held_out) and (recipe.keep == "best" or recipe.patience):
+            asked = "--patience" if recipe.patience else "--keep best"
+            raise UsageError(f"{asked}: no image is left to validate with: raise --val-split")
         self.nodes = network.nodes[:-1]
         self.end: Operation = network.operations[-1].operation
         if self.end.loss is None:
@@ -153,8 +180,11 @@ class Training:
         self.loss = self.end.loss
         whole = is_normalised(network)
         augmentation = parse_augmentation(recipe.augment)
+        learned = examples.classes[self.learned]
+        self._counts = class_counts(learned) if recipe.balance else None
+        self.loss_of = weighted(self.loss, self._counts)
         self.batches = Batches(
-            self.nodes, weights, self.loss.compute, examples, scale, augmentation, whole
+            self.nodes, weights, self.loss_of, examples, scale, augmentation, whole
         )
         trained = {
             name: array for name, array in weights.items() if network.parameters[name].trained
@@ -165,6 +195,38 @@ class Training:
         self.epoch = 0
         self.rate = recipe.lr
         self.history: list[Epoch] = []
+        self.film = Film(network, weights, recipe.epochs * self.steps)
+        self._best = {name: one.copy() for name, one in weights.items()} if self._keeps_best else {}
+
+    @property
+    def _keeps_best(self) -> bool:
+        return self.recipe.keep == "best"
+
+    @property
+    def best(self) -> int:
+        """The epoch with the smallest loss of the validation, the first of several; 0: none yet."""
+        losses = [math.inf if one.val_loss is None else one.val_loss for one in self.history]
+        return losses.index(min(losses)) + 1 if losses else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or nothing has become better for long enough."""
+        waited = self.epoch - self.best if self.recipe.patience else 0
+        return self.epoch >= self.recipe.epochs or 0 < self.recipe.patience <= waited
+
+    @property
+    def kept(self) -> int:
+        """The epoch whose numbers are the result."""
+        return self.best if self._keeps_best else self.epoch
+
+    @property
+    def result(self) -> dict[str, Array]:
+        """The numbers of that epoch."""
+        return self._best if self._keeps_best and self.epoch else self.weights
+
+    def share_of(self, label: int) -> float:
+        """Return how much an image of a class counts."""
+        return 1.0 if self._counts is None else float(self._counts[label])
 
     @property
     def steps(self) -> int:
@@ -196,6 +258,8 @@ class Training:
             raise self._diverged(self.steps)
         self.epoch += 1
         self.history.append(Epoch(self.epoch, loss, accuracy, *measured, rate, seconds, speed))
+        if self.best == self.epoch:
+            _copy_into(self._best, self.weights)
         return self.history[-1]
 
     def _learn(self, watch: Watch | None, observer: Observer | None) -> tuple[float, float]:
@@ -226,6 +290,7 @@ class Training:
             if not math.isfinite(result.loss):
                 raise self._diverged(number + 1)
             self.optimizer.step(result.gradients, self.rate)
+            self.film.see(self.epoch * self.steps + number + 1)
             if observer:
                 observer.after(self)
             yield result, len(indices)
@@ -246,7 +311,7 @@ class Training:
         loss, right = 0.0, 0
         for indices, scores in self._guess(self.held_out):
             wanted = self.examples.classes[indices]
-            loss += self.loss.compute(scores, wanted)[0]
+            loss += self.loss_of(scores, wanted)[0]
             right += int((guesses(scores) == wanted).sum())
         return loss / len(self.held_out), right / len(self.held_out)
 
@@ -256,29 +321,36 @@ class Training:
             yield some, self.batches.scores(some)
 
     def confusion(self, names: tuple[str, ...]) -> Scores:
-        """Score the images that were kept for validation, or all if none were."""
+        """Score the images that were kept for validation, or all if none were, by the result."""
         indices = self.held_out if len(self.held_out) else self.learned
-        guessed = [guesses(scores) for _, scores in self._guess(indices)]
+        last = {name: array.copy() for name, array in self.weights.items()}
+        try:
+            _copy_into(self.weights, self.result)
+            guessed = [guesses(scores) for _, scores in self._guess(indices)]
+        finally:
+            _copy_into(self.weights, last)
         return score(names, self.examples.classes[indices], np.concatenate(guessed))
 
     def state(self) -> dict[str, Array]:
         """Return the arrays that another process needs to go on."""
         kept = {f"weights/{name}": array for name, array in self.weights.items()}
+        kept |= {f"best/{name}": array for name, array in self._best.items()}
+        kept |= {"film": self.film.frames} if self.film.times else {}
         return kept | {f"state/{name}": array for name, array in self.optimizer.state.items()}
 
     def _is_positive(self, name: str) -> bool:
         kind, _, weight = name.partition("/")
         return (kind == "state" and weight.startswith("square/")) or (
-            kind == "weights" and self.network.parameters[weight].positive
+            kind in ("weights", "best") and self.network.parameters[weight].positive
         )
 
     def restore(self, arrays: Mapping[str, Array], steps: int, history: Sequence[Epoch]) -> None:
         """Go on where `state` was taken; raises ValueError for what is not of this training."""
+        if len(history) > self.recipe.epochs:
+            raise ValueError(f"history has more than the {self.recipe.epochs} epochs of the run")
         own = self.state()
         rules = {name: Like(one, signed=not self._is_positive(name)) for name, one in own.items()}
         Record(rules).check(arrays, "")
-        if len(history) > self.recipe.epochs:
-            raise ValueError(f"history has more than the {self.recipe.epochs} epochs of the run")
         if steps != len(history) * self.steps:
             raise ValueError(
                 f"steps must be {len(history) * self.steps}, as of history, not {steps}"
@@ -288,39 +360,6 @@ class Training:
         self.optimizer.steps, self.epoch, self.history = steps, len(history), list(history)
 
 
-def split(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
-    """Divide images into those that are learned from and those that are measured with.
-
-    Of each class the same share is measured with, and at least one image is learned from.
-
-    Returns
-    -------
-    learned, held_out : ndarray of int
-        Indices, in order.
-    """
-    random = np.random.default_rng([seed, _SPLIT])
-    held: list[Array] = []
-    for label in np.unique(classes):
-        own = random.permutation(np.flatnonzero(classes == label))
-        held.append(own[: min(round(share * len(own)), len(own) - 1)])
-    held_out = np.sort(np.concatenate(held))
-    return np.setdiff1d(np.arange(len(classes)), held_out), held_out
-
-
-def scale_of(examples: Examples, indices: Array, top: int) -> Scale:
-    """Measure mean and standard deviation of each channel, rounded to what a text can say."""
-    sums: Array = np.zeros(2)
-    count = 0
-    for begin in range(0, len(indices), _AT_ONCE):
-        pixels = examples.take(indices[begin : begin + _AT_ONCE]).astype(np.float64)
-        flat = pixels.reshape(-1, pixels.shape[-1])
-        sums = sums + np.stack([flat.sum(axis=0), (flat * flat).sum(axis=0)], axis=-1)
-        count += len(flat)
-    mean = sums[..., 0] / count
-    std = np.sqrt(np.maximum(sums[..., 1] / count - mean * mean, 0))
-    std = np.where(std < top / 1e4, float(top), std)
-    return Scale(_rounded(mean), _rounded(std))
-
-
-def _rounded(values: Array) -> tuple[float, ...]:
-    return tuple(float(f"{value:.4g}") for value in np.atleast_1d(values))
+def _copy_into(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
+    for name, array in target.items():
+        array[...] = source[name]

@@ -21,18 +21,18 @@ class Loss(NamedTuple):
     ----------
     name : str
     compute : callable
-        From scores (classes, images) and the right classes (images,) to the loss and the gradient
-        of the scores.
+        From scores (classes, images), the right classes (images,) and how much each image counts
+        (images,; 1 unless given) to the loss and the gradient of the scores.
     is_mean : bool
         Over the scores of an image: each has its own part in the loss.
     """
 
     name: str
-    compute: Callable[[Array, Array], tuple[float, Array]]
+    compute: Callable[..., tuple[float, Array]]
     is_mean: bool = False
 
 
-def cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
+def cross_entropy(scores: Array, wanted: Array, counts: Array | None = None) -> tuple[float, Array]:
     """Sum over the images of -log(probability of the right class), by softmax.
 
     Parameters
@@ -40,6 +40,8 @@ def cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
     scores : ndarray, (classes, images)
     wanted : ndarray of int, (images,)
         The right class of each.
+    counts : ndarray, (images,), optional
+        How much each counts.
 
     Returns
     -------
@@ -51,13 +53,17 @@ def cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
     shifted = scores - scores.max(axis=0)
     powers = np.exp(shifted)
     sums = powers.sum(axis=0)
-    loss = float((np.log(sums) - shifted[wanted, images]).sum(dtype=np.float64))
+    each = np.log(sums) - shifted[wanted, images]
     gradient = powers / sums
     gradient[wanted, images] -= 1
-    return loss, gradient
+    if counts is not None:
+        each, gradient = each * counts, gradient * counts
+    return float(each.sum(dtype=np.float64)), gradient
 
 
-def binary_cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
+def binary_cross_entropy(
+    scores: Array, wanted: Array, counts: Array | None = None
+) -> tuple[float, Array]:
     """Sum over the images of -log of the probability of each right answer, by sigmoid.
 
     Parameters
@@ -65,6 +71,8 @@ def binary_cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
     scores : ndarray, (1, images) or (classes, images)
         One score says class 1 or not; several each say their own class or not.
     wanted : ndarray of int, (images,)
+    counts : ndarray, (images,), optional
+        How much each counts.
 
     Returns
     -------
@@ -77,7 +85,10 @@ def binary_cross_entropy(scores: Array, wanted: Array) -> tuple[float, Array]:
     powers = np.exp(-np.abs(scores))
     each = np.maximum(scores, 0) - scores * answers + np.log1p(powers)
     probabilities = np.where(scores >= 0, 1, powers) / (1 + powers)
-    return float(each.sum(dtype=np.float64)) / len(scores), (probabilities - answers) / len(scores)
+    gradient = (probabilities - answers) / len(scores)
+    if counts is not None:
+        each, gradient = each * counts, gradient * counts
+    return float(each.sum(dtype=np.float64)) / len(scores), gradient
 
 
 def one_hot(wanted: Array, count: int, dtype: np.dtype[np.generic]) -> Array:
