@@ -90,6 +90,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.run",
         'Run several stages in one process, such as "convolve vertical | relu | pool 2".',
     ),
+    "serve": (
+        "featcli.cli.commands.serve",
+        "Open a page on this machine to build pipelines, see every step and edit kernels.",
+    ),
     "show": (
         "featcli.cli.commands.show",
         "Show a picture or an array in the terminal, with its range and mean.",

@@ -91,7 +91,7 @@ def names() -> list[str]:
     return sorted(_built_in())
 
 
-def parse(text: str) -> Kernel:
+def parse(text: str, files: bool = True) -> Kernel:
     """Read one kernel: a built-in name, a formula, numbers, or a file.
 
     Parameters
@@ -101,6 +101,8 @@ def parse(text: str) -> Kernel:
         label, `edge=-1 0 1; -1 0 1`, fractions, `1/9`, or in brackets, `[[-1, 0, 1]]`; or a .toml,
         .json, .csv, .txt or .npy file. Names, formulas and numbers come before files, so that a
         text which names no file means the same in every folder.
+    files : bool
+        Whether it may be a file; if not, none is looked up.
 
     Returns
     -------
@@ -115,7 +117,9 @@ def parse(text: str) -> Kernel:
     kernel = _without_files(text)
     if kernel is not None:
         return kernel
-    if text.lower().endswith(matrices.SUFFIXES) or _is_file(text):
+    if not files and text.lower().endswith(matrices.SUFFIXES):
+        raise ValueError(f"{quoted(text)} is a file's name; here a kernel is a name or numbers")
+    if files and (text.lower().endswith(matrices.SUFFIXES) or _is_file(text)):
         return _read_file(Path(text)).kernel()
     raise _refusal(text)
 

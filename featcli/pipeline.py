@@ -153,10 +153,11 @@ def parse(text: str, find: Find = stages.get) -> tuple[Step, ...]:
         raise UsageError(
             f"pipeline {text!r}: {error}".replace("No closing", "no closing")
         ) from None
-    return tuple(_parse_step(number, piece, find) for number, piece in enumerate(pieces, 1))
+    return tuple(parse_step(number, piece, find) for number, piece in enumerate(pieces, 1))
 
 
-def _parse_step(number: int, tokens: Sequence[str], find: Find) -> Step:
+def parse_step(number: int, tokens: Sequence[str], find: Find = stages.get) -> Step:
+    """Read the words of one step; raises UsageError that names its number."""
     if not tokens:
         raise UsageError(f"step {number} is empty: name a stage between the bars")
     try:
@@ -380,4 +381,4 @@ def _shape(data: Array) -> str:
     return "x".join(map(str, data.shape))
 
 
-__all__ = ["Pipeline", "Value", "apply", "check", "make_step", "parse", "words"]
+__all__ = ["Pipeline", "Value", "apply", "check", "make_step", "parse", "parse_step", "words"]

@@ -14,7 +14,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
@@ -41,7 +41,8 @@ class Converter(NamedTuple):
     """How a parameter is written: put one into `Annotated[...]`.
 
     `parse` turns text into the value that the history stores (text, numbers, tuples of them) or
-    raises ValueError; `show` is its inverse; `tag` names the value in a file name.
+    raises ValueError; `show` is its inverse; `tag` names the value in a file name. Where
+    `parse` may look a file up, `plain` is what reads a text of which no file may be looked up.
     """
 
     parse: Callable[[str], Any]
@@ -49,6 +50,7 @@ class Converter(NamedTuple):
     show: Callable[[Any], str] = str
     tag: Callable[[Any], str] | None = None
     many: bool = False
+    plain: Callable[[str], Any] | None = None
 
 
 def at_least(low: int, /, **values: int | None) -> None:
@@ -187,6 +189,16 @@ class Stage:
     def param(self, name: str) -> Param:
         """Return the parameter called `name`."""
         return next(param for param in self.params if param.name == name)
+
+    def without_files(self) -> Stage:
+        """Return the same stage, whose parameters are read without looking any file up."""
+        plain = [(param, param.converter) for param in self.params]
+        found = replace(self)
+        found.__dict__["params"] = tuple(
+            param._replace(converter=one._replace(parse=one.plain or one.parse))
+            for param, one in plain
+        )
+        return found
 
     def labels_of(self, labels: tuple[str, ...], params: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the result's channels."""

@@ -54,6 +54,10 @@ ROOMS: dict[str, set[str]] = {
     "datasets": {"numpy", "errors", "budget", "npy", "io"},
     "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
     | {"view"},
+    "serve": {
+        *("numpy", "_index", "budget", "errors", "formulas", "frame", "io", "kernels", "matrices"),
+        *("models", "pipeline", "stage", "view"),
+    },
     "batch": {"_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}

@@ -21,6 +21,7 @@ Kernels = Annotated[
         metavar="KERNEL",
         tag=lambda text: kernels.parse(text).label,
         many=True,
+        plain=lambda text: kernels.parse(text, files=False).text,
     ),
 ]
 

@@ -44,9 +44,18 @@ def _digest(name: str) -> str:
         raise ValueError(f"cannot read {name!r}: {error.strerror}") from error
 
 
+def _no_file(text: str) -> str:
+    raise ValueError(f"{text[:80]!r} is a file's name, and here none may be given")
+
+
 Weights = Annotated[
     str | npt.ArrayLike,
-    Converter(parse_weights, "FILE", tag=lambda text: Path(text.partition(_MARK)[0]).stem),
+    Converter(
+        parse_weights,
+        "FILE",
+        tag=lambda text: Path(text.partition(_MARK)[0]).stem,
+        plain=_no_file,
+    ),
 ]
 
 

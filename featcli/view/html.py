@@ -63,11 +63,14 @@ def _printable(value: Any) -> Any:
     return [_printable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def policy(style: str, scripts: Sequence[str]) -> str:
-    """Allow this style, these scripts and pictures in the page itself; nothing else at all."""
+def policy(style: str, scripts: Sequence[str], more: str = "img-src data:") -> str:
+    """Allow this style, these scripts and pictures in the page itself; nothing else at all.
+
+    `more` are directives instead of that for pictures.
+    """
     allowed = " ".join(map(_hash, scripts))
     return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {allowed}; "
+        f"default-src 'none'; {more}; style-src {_hash(style)}; script-src {allowed}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
     )
 

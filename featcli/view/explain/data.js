@@ -4,6 +4,7 @@
 
 const given = JSON.parse(document.getElementById("data").textContent);
 const layers = given.layers || [];
+const $ = (id) => document.getElementById(id);
 const unpacked = new Map();
 
 /** How many layers each picture of the page has, one picture's after the other's. */

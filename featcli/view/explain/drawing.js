@@ -75,6 +75,13 @@ function drawPicture(canvas, image, { rows, cols, marks = null, label = null, mo
 const roomBelow = (canvas) => (canvas.closest(".stage") && window.innerWidth <= 736
   ? Math.max(90, (window.innerHeight * 0.27) / Math.ceil(canvas.closest("#before")?.children.length / 2 || 1)) : LARGEST);
 
+/** Which cell of a canvas that shows rows x cols cells the pointer is over. */
+function cellAt(event, canvas, rows, cols) {
+  const box = canvas.getBoundingClientRect();
+  const within = (x, size, count) => Math.min(count - 1, Math.max(0, Math.floor((x / size) * count)));
+  return [within(event.clientY - box.top, box.height, rows), within(event.clientX - box.left, box.width, cols)];
+}
+
 /** Write the number of each cell into it, dark on a bright one. */
 function numbersIn(pen, rows, cols, size, label) {
   const dense = pen.getTransform().a;

@@ -27,7 +27,7 @@ function resized(rows, tall, wide) {
 
 /**
  * Make an editor of a kernel's numbers; changed(rows) is called with every change that is right.
- * Returns { node, set(rows) }.
+ * Returns { node, set(rows), rows() }.
  */
 function kernelEditor(rows, changed) {
   let current = rows;
@@ -71,5 +71,5 @@ function kernelEditor(rows, changed) {
   set(rows);
   const node = make("div", { class: "kernel-editor" }, table,
     make("p", { class: "sizes" }, sizes[0], " × ", sizes[1], " cells"));
-  return { node, set };
+  return { node, set, rows: () => current };
 }

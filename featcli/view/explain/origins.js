@@ -112,13 +112,6 @@ function resultOver(index, row, col) {
   return [Math.floor(found / at.layer.wrap), found % at.layer.wrap];
 }
 
-/** Which cell of a canvas that shows rows x cols cells the pointer is over. */
-function cellAt(event, canvas, rows, cols) {
-  const box = canvas.getBoundingClientRect();
-  const within = (x, size, count) => Math.min(count - 1, Math.max(0, Math.floor((x / size) * count)));
-  return [within(event.clientY - box.top, box.height, rows), within(event.clientX - box.left, box.width, cols)];
-}
-
 /** Follow the pointer over a map that the cell comes from; a click holds the cell. */
 function overOrigin(event) {
   const index = [...$("before").querySelectorAll("canvas")].indexOf(event.target);

@@ -2,7 +2,6 @@
 
 // What a person does with the page: open a map, move over its cells, hold one, play, copy.
 
-const $ = (id) => document.getElementById(id);
 const dialog = $("detail");
 const after = $("after").querySelector("canvas");
 const state = {

@@ -16,7 +16,8 @@ import pytest
 REQUIRED = os.environ.get("FEATCLI_BROWSER") == "required"
 _FLAGS = (
     "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
-    "disable-component-update disable-sync disable-dev-shm-usage hide-scrollbars"
+    "disable-component-update disable-sync disable-dev-shm-usage hide-scrollbars "
+    "use-fake-device-for-media-stream use-fake-ui-for-media-stream"
 )
 # Every cell as the page stores it, and as its script computes it again.
 _CELLS = """
@@ -59,12 +60,12 @@ class Browser:
         given = {"width": cols, "height": rows, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", given)
 
-    def open(self, page: Path, place: str = "") -> None:
+    def open(self, page: Path | str, place: str = "") -> None:
         """Open a page anew; forget what was logged before."""
         self.driver.get("about:blank")
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
-        self.driver.get(page.as_uri() + place)
+        self.driver.get((page if isinstance(page, str) else page.as_uri()) + place)
 
     def troubles(self) -> list[str]:
         """What the console says."""

@@ -1,0 +1,138 @@
+"""Requests by their path, and what is answered; nothing here speaks HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from featcli.errors import FeatError, UsageError
+from featcli.serve.forms import numbers
+from featcli.serve.page import page
+from featcli.serve.reading import from_text
+from featcli.serve.workshop import Gone, Workshop
+
+JSON, HTML, PNG = "application/json", "text/html; charset=utf-8", "image/png"
+_SMALL = 1 << 20  # bytes of a request in JSON
+
+
+class Reply(NamedTuple):
+    """What goes back."""
+
+    status: int
+    kind: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+class Answers:
+    """The paths that there are.
+
+    Parameters
+    ----------
+    workshop : Workshop
+    pictures : list of dict
+        Those of the command line, as `Workshop.add_picture` describes them.
+    kernels : dict of str to str
+        Those of the command line, by name, each by value.
+    """
+
+    def __init__(
+        self, workshop: Workshop, pictures: list[dict[str, Any]], kernels: dict[str, str]
+    ) -> None:
+        self._workshop, self._pictures, self._kernels = workshop, pictures, kernels
+        self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "/api/run": self._run,
+            "/api/explain": self._explain,
+            "/api/classify": self._classify,
+            "/api/kernel": lambda asked: {"values": numbers(_text(asked, "text"))},
+            "/api/parse": lambda asked: {"steps": from_text(_text(asked, "text"))},
+        }
+        self._sent: dict[str, tuple[int, Callable[[bytes, str], Any]]] = {
+            "/api/picture": (64 << 20, workshop.add_picture),
+            "/api/kernel-file": (4 << 20, workshop.add_kernel),
+            "/api/model": (256 << 20, workshop.add_model),
+        }
+
+    def limit(self, path: str) -> int | None:
+        """Return how many bytes may be sent to a path; None where nothing is taken."""
+        if path in self._sent:
+            return self._sent[path][0]
+        return _SMALL if path in self._asked else None
+
+    def get(self, path: str) -> Reply | None:
+        """Answer what is only read; None where there is nothing."""
+        if path == "/":
+            offered = {
+                "pictures": self._pictures,
+                "own": self._kernels,
+                "models": self._workshop.models.listed(),
+            }
+            return Reply(200, HTML, page(offered).encode())
+        kind, _, rest = path.lstrip("/").partition("/")
+        if kind == "explain":
+            return _tried(lambda: Reply(200, HTML, self._workshop.page(rest)))
+        if kind == "map":
+            key, _, part = rest.partition("/")
+            return _tried(lambda: self._map(key, int(part) if part.isdecimal() else -1))
+        return None
+
+    def post(self, path: str, body: bytes, name: str) -> Reply:
+        """Answer what was sent; `name` is what the file is called where it came from."""
+        if path in self._sent:
+            take = self._sent[path][1]
+            return _tried(lambda: _json(take(body, name)))
+        return _tried(lambda: _json(self._asked[path](_parsed(body))))
+
+    def _map(self, key: str, part: int) -> Reply:
+        drawn = self._workshop.drawn(key, part)
+        return Reply(200, PNG, drawn.png, {"X-Featcli-Mapping": json.dumps(drawn.mapping)})
+
+    def _run(self, asked: dict[str, Any]) -> Any:
+        return self._workshop.run(_text(asked, "picture"), asked.get("steps"))
+
+    def _explain(self, asked: dict[str, Any]) -> Any:
+        model = asked.get("model", "")
+        if not isinstance(model, str):
+            raise UsageError("model must be a text")
+        return self._workshop.explain(_text(asked, "picture"), asked.get("steps"), model)
+
+    def _classify(self, asked: dict[str, Any]) -> Any:
+        return self._workshop.classify(_text(asked, "picture"), _text(asked, "model"))
+
+
+def _tried(answer: Callable[[], Reply]) -> Reply:
+    """Answer, or say in one line what is wrong, as a command would."""
+    try:
+        return answer()
+    except Gone as error:
+        return _json({"error": str(error), "gone": True}, 410)
+    except (FeatError, ValueError) as error:
+        return _json({"error": str(error)}, 400)
+    except MemoryError:
+        return _json({"error": "the memory does not suffice for this"}, 400)
+
+
+def _json(found: Any, status: int = 200) -> Reply:
+    text = json.dumps(found, allow_nan=False, separators=(",", ":"))
+    return Reply(status, JSON, text.encode())
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UsageError("the request is no JSON") from None
+    if not isinstance(found, dict):
+        raise UsageError("the request must be a JSON object")
+    return found
+
+
+def _text(asked: dict[str, Any], name: str) -> str:
+    value = asked.get(name)
+    if not isinstance(value, str):
+        raise UsageError(f"{name} must be a text")
+    return value
+
+
+__all__ = ["Answers", "Reply"]

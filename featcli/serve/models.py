@@ -1,0 +1,73 @@
+"""The models that the page offers: those that ship, those of the command line, and what is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featcli.errors import FeatError, UsageError
+from featcli.models.files import ModelError
+from featcli.models.loading import DEFAULT, load_model, shipped
+from featcli.models.model import Model
+
+_SENT = 3  # models that were sent and are kept
+
+
+class Models:
+    """Models by a name that is no path: a request can name only what is here.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Those of the command line that started the server; they are loaded at once.
+    """
+
+    def __init__(self, paths: Sequence[str] = ()) -> None:
+        self._given: dict[str, Model] = {}
+        for path in paths:
+            model = load_model(path)
+            model.check_classifies()
+            self._given[Path(path).name] = model
+        self._sent: OrderedDict[str, tuple[str, Model, Path]] = OrderedDict()
+
+    def listed(self) -> list[dict[str, str]]:
+        """Return the models as `id` and `name`, the usual one first."""
+        own = [{"id": f"given:{name}", "name": name} for name in self._given]
+        names = sorted(shipped(), key=lambda name: (name != DEFAULT, name))
+        return [*own, *({"id": f"shipped:{name}", "name": name} for name in names)]
+
+    def get(self, key: str) -> Model:
+        """Return a model; raises UsageError for one that is not offered."""
+        kind, _, name = key.partition(":")
+        if kind == "shipped" and name in shipped():
+            return load_model(name)
+        if kind == "given" and name in self._given:
+            return self._given[name]
+        if kind == "sent" and name in self._sent:
+            return self._sent[name][1]
+        raise UsageError("no such model is offered: choose one of the list, or send its file again")
+
+    def add(self, data: bytes, name: str, folder: Path) -> dict[str, Any]:
+        """Load a model that was sent, from a file of its own; the oldest of several goes."""
+        digest = hashlib.sha256(data).hexdigest()[:32]
+        if digest not in self._sent:
+            path = folder / f"{digest}{'.npz' if data[:2] == b'PK' else '.onnx'}"
+            path.write_bytes(data)
+            try:
+                model = load_model(path)
+                model.check_classifies()
+            except (FeatError, ModelError, ValueError) as error:
+                path.unlink()
+                reason = str(error).replace(str(path), name)
+                raise FeatError(reason if name in reason else f"{name}: {reason}") from None
+            self._sent[digest] = (name, model, path)
+            while len(self._sent) > _SENT:
+                _, (_, _, old) = self._sent.popitem(last=False)
+                old.unlink(missing_ok=True)
+        return {"id": f"sent:{digest}", "name": name}
+
+
+__all__ = ["Models"]

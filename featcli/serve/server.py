@@ -1,0 +1,180 @@
+"""HTTP with bounds: who asks is checked first, then how much is sent and how slowly."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import socketserver
+import sys
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from featcli.errors import FeatError
+from featcli.serve.access import Access
+from featcli.serve.answers import JSON, Answers, Reply
+
+_SECONDS = 60.0  # for a whole request, however slowly it comes
+_CONNECTIONS = 40  # at once
+_PIECE = 1 << 16
+_ALWAYS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class _Timed(io.RawIOBase):
+    """Bytes of a connection that must all have come by a deadline."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection, self._end = connection, time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is there; raises TimeoutError after the deadline."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
+class Server(ThreadingHTTPServer):
+    """Listens at one address; a thread for each of a bounded number of requests."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, host: str, port: int, seconds: float = _SECONDS) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.seconds = seconds
+        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+        try:
+            super().__init__((host, port), _Handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FeatError(
+                f"cannot listen at {host}:{port}: {reason}; --port 0 takes a free one"
+            ) from error
+        self.access = Access(host, self.server_address[1])
+        self.answers: Answers | None = None
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what the address is called."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a request, or close the connection where there are too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of connections that break off, and one line of anything else."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            print(f"featcli serve: unexpected {error!r} (please report it)", file=sys.stderr)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request on one connection."""
+
+    server: Server
+    server_version = "featcli"
+    sys_version = ""
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        """Read by a deadline."""
+        super().setup()
+        self.rfile = io.BufferedReader(_Timed(self.connection, self.server.seconds), _PIECE)
+
+    def do_GET(self) -> None:
+        """Answer what is only read."""
+        path = self._allowed()
+        if path is not None:
+            self._send(self._answers.get(path) or _refused(404, "there is no such page"))
+
+    def do_POST(self) -> None:
+        """Answer what was sent."""
+        path = self._allowed()
+        if path is None:
+            return None
+        limit = self._answers.limit(path)
+        if limit is None:
+            return self._send(_refused(404, "there is nothing to send this to"))
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdecimal()) or self.headers.get("Transfer-Encoding"):
+            return self._send(_refused(411, "the request must say its length"))
+        if len(length) > 12 or int(length) > limit:
+            return self._send(_refused(413, f"more than {limit >> 20} MiB: make it smaller first"))
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            return None  # who sent it has gone
+        name = parse_qs(urlsplit(self.path).query, max_num_fields=9).get("name", [""])[0]
+        return self._send(self._answers.post(path, body, name))
+
+    @property
+    def _answers(self) -> Answers:
+        assert self.server.answers
+        return self.server.answers
+
+    def _allowed(self) -> str | None:
+        """Return the path that is asked for; None, after a refusal, if it may not be."""
+        try:
+            parts = urlsplit(self.path)
+            token = parse_qs(parts.query, max_num_fields=9).get("token", [""])[0]
+        except ValueError:
+            self._send(_refused(400, "the address is wrong"))
+            return None
+        refusal = self.server.access.refusal(dict(self.headers), token)
+        if refusal:
+            self._send(_refused(403, refusal))
+            return None
+        return parts.path
+
+    def _send(self, reply: Reply) -> None:
+        """Answer, in one piece; the connection ends after it."""
+        told = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body))}
+        lines = [f"HTTP/1.0 {reply.status} {HTTPStatus(reply.status).phrase}"]
+        lines += [
+            f"{name}: {value}" for name, value in {**told, **_ALWAYS, **reply.headers}.items()
+        ]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.close_connection = True
+        self.connection.settimeout(self.server.seconds)
+        self.wfile.write(head + reply.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no proper request, without repeating any of it."""
+        self._send(_refused(int(code), "the request is wrong"))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet: the terminal is for the address."""
+
+
+def _refused(status: int, reason: str) -> Reply:
+    return Reply(status, JSON, json.dumps({"error": reason}).encode())
+
+
+__all__ = ["Server"]

@@ -1,0 +1,65 @@
+"""A place of a bounded size: what was not asked for longest makes room for what is new."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Thing = TypeVar("Thing")
+
+
+class Shelf(Generic[Thing]):
+    """Things by name, within a number of bytes; for several threads at once.
+
+    Parameters
+    ----------
+    room : int
+        Bytes of all things together. What is larger alone is not kept.
+    size_of : callable
+        `size_of(thing)` gives its bytes.
+    dropped : callable, optional
+        Called with each thing that has to go.
+    """
+
+    def __init__(
+        self,
+        room: int,
+        size_of: Callable[[Thing], int],
+        dropped: Callable[[Thing], None] = lambda _: None,
+    ) -> None:
+        self._room, self._size_of, self._dropped = room, size_of, dropped
+        self._things: OrderedDict[str, Thing] = OrderedDict()
+        self._lock = threading.Lock()
+        self.held = 0
+
+    def put(self, name: str, thing: Thing) -> None:
+        """Keep a thing; others go until there is room."""
+        size = self._size_of(thing)
+        with self._lock:
+            if name in self._things:
+                self._things.move_to_end(name)
+                return
+            if size > self._room:
+                self._dropped(thing)
+                return
+            self._things[name] = thing
+            self.held += size
+            while self.held > self._room:
+                _, old = self._things.popitem(last=False)
+                self.held -= self._size_of(old)
+                self._dropped(old)
+
+    def get(self, name: str) -> Thing | None:
+        """Return a thing, or None if it is not, or no longer, there."""
+        with self._lock:
+            if name in self._things:
+                self._things.move_to_end(name)
+            return self._things.get(name)
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+
+__all__ = ["Shelf"]

@@ -1,0 +1,50 @@
+"""A pipeline as what a person would type: a command, and Python."""
+
+from __future__ import annotations
+
+import shlex
+
+from featcli import stage as stages
+from featcli.frame import Step
+from featcli.pipeline import Pipeline
+
+
+def command(pipeline: Pipeline, file: str) -> str:
+    """Write `featcli run` with this pipeline."""
+    return shlex.join(["featcli", "run", str(pipeline), *_named(file)])
+
+
+def _named(file: str) -> list[str]:
+    """A file's name as an argument; one that begins with a minus sign is no option."""
+    return ["--", file] if file.startswith("-") else [file]
+
+
+def python(pipeline: Pipeline, file: str) -> str:
+    """Write the same as calls of featcli's functions."""
+    lines = ["import featcli", "", f"photo = featcli.read({file!r})"]
+    if pipeline.splits:
+        lines += [f"frames = featcli.Pipeline({str(pipeline)!r}).run(photo)"]
+        return "\n".join(lines) + "\n"
+    name = "photo.data"
+    for step in pipeline.steps:
+        lines.append(f"x = {_call(step, name)}")
+        name = "x"
+    return "\n".join(lines) + "\n"
+
+
+def _call(step: Step, first: str) -> str:
+    """Write one stage as a call, with what differs from the defaults."""
+    stage = stages.get(step.stage)
+    given = dict(step.params)
+    words = [first]
+    for param in stage.params:
+        value = given[param.name]
+        if value == param.default:
+            continue
+        one = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+        shown = repr(one if param.converter.many else value)
+        words.append(shown if param.word and param.required else f"{param.name}={shown}")
+    return f"featcli.{stage.function.__name__}({', '.join(words)})"
+
+
+__all__ = ["command", "python"]

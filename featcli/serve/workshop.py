@@ -1,0 +1,316 @@
+"""What the page asks for, computed by featcli: pictures, results, models, all within bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from featcli import budget
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Array, Frame, Source, Step
+from featcli.io.options import ReadOptions
+from featcli.pipeline import Pipeline, apply, check
+from featcli.serve import texts
+from featcli.serve.models import Models
+from featcli.serve.reading import steps_of, words_of
+from featcli.serve.shelf import Shelf
+
+MAX_PIXELS = 50_000_000
+_DRAWN = 3_000_000  # values of one picture; of more, every n-th row and column is drawn
+_PAGES = 60_000_000  # bytes of pages of `explain`
+_PAGE = 20_000_000
+_PNGS = 40_000_000
+_BEST = 5
+
+
+class Gone(FeatError):
+    """What a request names is not, or no longer, here: it has to be sent again."""
+
+
+class Drawn(NamedTuple):
+    """A PNG, and the mapping by which its levels are values."""
+
+    png: bytes
+    mapping: dict[str, Any]
+
+
+class Workshop:
+    """Pictures and what is computed from them; for several requests at once.
+
+    Parameters
+    ----------
+    max_memory : int
+        Bytes of the whole process. A third is for pictures, a third for results that are kept, and
+        what a pipeline needs is estimated before it runs, as the commands do.
+    models : Models
+    """
+
+    def __init__(self, max_memory: int, models: Models) -> None:
+        room = max(0, max_memory - budget.STARTED) // 3
+        self._max_memory, self.models = max_memory, models
+        self._pictures: Shelf[Frame] = Shelf(room, lambda frame: frame.data.nbytes)
+        self._results: Shelf[tuple[Frame, ...]] = Shelf(room, _size)
+        self._pngs: Shelf[Drawn] = Shelf(_PNGS, lambda one: len(one.png))
+        self._pages: Shelf[bytes] = Shelf(_PAGES, len)
+        self._computing = threading.Lock()
+        self._folder = Path(tempfile.mkdtemp(prefix="featcli-serve-"))
+
+    def close(self) -> None:
+        """Remove the folder of what was uploaded."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- What comes in
+
+    def add_picture(self, data: bytes, name: str) -> dict[str, Any]:
+        """Read a picture as `featcli` reads files; return its name, shape and notes."""
+        from featcli.io.reading import read_stream
+
+        file = _plain(name) or "picture.png"
+        options = ReadOptions(max_pixels=MAX_PIXELS, max_memory=self._max_memory)
+        with self._computing:
+            try:
+                sample = read_stream(io.BytesIO(data), Source(Path(file).stem, file), options)
+            except FeatError as error:
+                raise error.named(file) from error
+        frame, notes = sample.frames[0], list(sample.notes)
+        if len(sample.frames) > 1:
+            notes.append(f"the first of {len(sample.frames)} is taken")
+        key = hashlib.sha256(file.encode("utf-8", "replace") + data).hexdigest()[:32]
+        if frame.data.nbytes > (self._max_memory - budget.STARTED) // 3:
+            raise FeatError(f"{file}: takes more than a third of --max-memory: make it smaller")
+        self._pictures.put(key, frame)
+        return {"picture": key, "name": file, "notes": notes, **summary(frame)}
+
+    def add_kernel(self, data: bytes, name: str) -> dict[str, Any]:
+        """Read a kernel's file; return its text, by value."""
+        from featcli import kernels, matrices
+
+        suffix = Path(name).suffix.lower()
+        if suffix not in matrices.SUFFIXES:
+            raise UsageError(f"a kernel's file ends in one of {' '.join(matrices.SUFFIXES)}")
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=suffix) as stream:
+            stream.write(data)
+            stream.flush()
+            try:
+                found = kernels.parse(stream.name)
+            except ValueError as error:
+                raise UsageError(f"{_plain(name)}: {_without(stream.name, error)}") from None
+        label = _label(Path(name).stem)
+        return {"text": kernels.of(found.values, label).text, "values": found.values.tolist()}
+
+    def add_model(self, data: bytes, name: str) -> dict[str, Any]:
+        """Keep a model that was sent, and say what it is."""
+        with self._computing:
+            return self.models.add(data, _plain(name), self._folder)
+
+    # --- What comes out
+
+    def run(self, picture: str, given: Any) -> dict[str, Any]:
+        """Run steps on a picture, as far as they go.
+
+        Returns
+        -------
+        dict
+            `steps`: for each step that gave something its `key` and the `parts` that it gave;
+            `error`: None, or the number of the step that is wrong (from 0) and why; `text`,
+            `command` and `python` of the steps that are right.
+        """
+        frame = self._picture(picture)
+        steps, error = _checked(given)
+        done, failed = self._steps(picture, frame, steps)
+        error = failed or error
+        pipeline = Pipeline(steps[: len(done)])
+        file = frame.source.file
+        return {
+            "steps": [
+                {"key": key, "parts": [summary(one) for one in found]} for key, found in done
+            ],
+            "error": error,
+            "text": str(pipeline),
+            "command": texts.command(pipeline, file) if done else "",
+            "python": texts.python(pipeline, file),
+        }
+
+    def _steps(
+        self, picture: str, frame: Frame, steps: Sequence[Step]
+    ) -> tuple[list[tuple[str, tuple[Frame, ...]]], dict[str, Any] | None]:
+        """Compute what is not kept; return the results, and what went wrong."""
+        done: list[tuple[str, tuple[Frame, ...]]] = []
+        frames: tuple[Frame, ...] = (frame,)
+        key = picture
+        with self._computing:
+            for number, step in enumerate(steps):
+                key = hashlib.sha256(f"{key} {step!r}".encode()).hexdigest()[:32]
+                try:
+                    frames = self._result(key, step, frames)
+                except FeatError as error:
+                    return done, {"step": number, "message": str(error)}
+                done.append((key, frames))
+        return done, None
+
+    def _result(self, key: str, step: Step, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+        found = self._results.get(key)
+        if found is None:
+            needed = sum(Pipeline([step]).memory(one.data.shape, one.data.dtype) for one in frames)
+            budget.check(_size(frames) + needed, self._max_memory)
+            found = tuple(result for one in frames for result in apply(step, one))
+            self._results.put(key, found)
+        return found
+
+    def drawn(self, key: str, part: int) -> Drawn:
+        """Draw a picture, or what a step gave, as the commands draw arrays."""
+        name = f"{key}/{part}"
+        found = self._pngs.get(name)
+        if found is None:
+            picture = self._pictures.get(key)
+            frames = (picture,) if picture is not None else self._results.get(key)
+            if not frames or not 0 <= part < len(frames):
+                raise Gone("this result is no longer kept: ask for it again")
+            found = _draw(frames[part])
+            self._pngs.put(name, found)
+        return found
+
+    def classify(self, picture: str, model: str) -> dict[str, Any]:
+        """Return the most probable classes of a picture."""
+        frame = self._picture(picture)
+        found = self.models.get(model)
+        with self._computing:
+            try:
+                shares = found.probabilities(frame.data)
+            except ValueError as error:
+                raise FeatError(f"{frame.source.file}: {error}") from error
+        best = np.argsort(-shares, kind="stable")[:_BEST]
+        labels = found.labels or tuple(map(str, range(len(shares))))
+        return {"classes": [[labels[k], float(shares[k])] for k in best]}
+
+    def explain(self, picture: str, given: Any, model: str) -> dict[str, Any]:
+        """Make the page of `featcli explain`, of a model if one is named, else of the steps."""
+        frame = self._picture(picture)
+        steps = () if model else steps_of(given)
+        if not model:
+            check(steps)
+            needed = 3 * Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
+            budget.check(frame.data.nbytes + needed, self._max_memory)
+        words = [] if model else words_of(steps)
+        key = hashlib.sha256(repr((picture, words, model)).encode()).hexdigest()[:32]
+        if self._pages.get(key) is None:
+            with self._computing:
+                self._pages.put(key, self._page(frame, steps, model))
+        return {"page": key}
+
+    def _page(self, frame: Frame, steps: tuple[Step, ...], model: str) -> bytes:
+        from featcli.models.attribution import with_heats
+        from featcli.models.tracing import trace_model, trace_pipeline
+        from featcli.view.explain.packing import TooLarge
+        from featcli.view.explain.page import page
+
+        if model:
+            network = self.models.get(model)
+            trace = trace_model(network, frame)
+            trace = with_heats(trace, lambda data: network.run(network.prepare(data)))
+        else:
+            trace = trace_pipeline(Pipeline(steps), frame)
+        try:
+            return page(trace, None, _PAGE).encode()
+        except TooLarge:
+            raise FeatError(
+                f"{frame.source.file}: the page would take more than {budget.shown(_PAGE)}: "
+                "put 'resize' first, to fewer pixels"
+            ) from None
+
+    def page(self, key: str) -> bytes:
+        """Return a page that `explain` has made."""
+        found = self._pages.get(key)
+        if found is None:
+            raise Gone("this page is no longer kept: open it again from the page of featcli serve")
+        return found
+
+    def _picture(self, key: str) -> Frame:
+        found = self._pictures.get(key)
+        if found is None:
+            raise Gone("the picture is no longer kept: send it again")
+        return found
+
+
+def _checked(given: Any) -> tuple[tuple[Step, ...], dict[str, Any] | None]:
+    """Read steps up to the first that is wrong, and say what is wrong with it."""
+    steps: tuple[Step, ...] = ()
+    if not isinstance(given, list):
+        raise UsageError("steps must be a list")
+    for number in range(len(given)):
+        try:
+            found = steps_of(given[: number + 1])
+            check(found)
+        except UsageError as error:
+            return steps, {"step": number, "message": str(error)}
+        steps = found
+    return steps, None
+
+
+def summary(frame: Frame) -> dict[str, Any]:
+    """Describe an array: shape, type, and the range of its finite values."""
+    data = frame.data
+    finite = data if data.dtype.kind != "f" or bool(np.isfinite(data).all()) else _finite(data)
+    has = finite.size > 0
+    return {
+        "part": frame.part,
+        "shape": list(data.shape),
+        "dtype": data.dtype.name,
+        "min": finite.min().item() if has else None,
+        "max": finite.max().item() if has else None,
+        "mean": float(finite.mean(dtype=np.float64)) if has else None,
+        "odd": data.size - finite.size,
+        "labels": [_plain(one) for one in frame.labels[:64]],
+    }
+
+
+def _finite(data: Array) -> Array:
+    return data[np.isfinite(data)]
+
+
+def _draw(frame: Frame) -> Drawn:
+    from featcli.view.picture import draw
+    from featcli.view.png import save_png
+
+    data = frame.data
+    every = max(1, math.ceil(math.sqrt(data.size / _DRAWN))) if data.ndim == 3 else 1
+    picture = draw(data[::every, ::every] if data.ndim == 3 else data, frame.labels)
+    stream = io.BytesIO()
+    save_png(picture, stream)
+    info = picture.info
+    mapping = {name: info.get(name) for name in ("view", "lo", "hi", "layout")}
+    return Drawn(stream.getvalue(), {**mapping, "every": every})
+
+
+def _size(frames: Sequence[Frame]) -> int:
+    return sum(frame.data.nbytes for frame in frames)
+
+
+def _plain(text: str) -> str:
+    """Return a file's name that is fit to be shown, without any folder."""
+    name = text.replace("\\", "/").rpartition("/")[2]
+    return "".join(one for one in name if one.isprintable())[:80]
+
+
+def _label(text: str) -> str:
+    kept = "".join(
+        one if one.isascii() and (one.isalnum() or one in "_+=-") else "_" for one in text
+    )
+    return kept.lstrip("-+=")[:40] or "kernel"
+
+
+def _without(path: str, error: ValueError) -> str:
+    """Say what is wrong with a file without the name that it has here."""
+    return str(error).replace(path, "").replace("kernel file '': ", "")
+
+
+__all__ = ["MAX_PIXELS", "Drawn", "Gone", "Workshop", "summary"]

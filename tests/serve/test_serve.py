@@ -1,0 +1,274 @@
+"""What `featcli serve` answers: results are featcli's, errors those of the commands."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from serving import png, served
+
+import featcli
+from featcli.errors import FeatError
+from featcli.pipeline import Pipeline
+from featcli.serve import forms
+from featcli.serve.shelf import Shelf
+
+RANDOM = np.random.default_rng(11)
+PHOTO = RANDOM.integers(0, 256, (40, 60, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with served() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def photo(client):
+    return client.send("/api/picture", png(PHOTO), "photo.png")[1]["picture"]
+
+
+def recovered(body: bytes, folder) -> np.ndarray:
+    """The values of a PNG that the server drew, by the mapping that is in it."""
+    (folder / "drawn.png").write_bytes(body)
+    return featcli.recover(folder / "drawn.png")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["convolve --kernel vertical"],
+        ["convolve --kernel gaussian:sigma=1.5 --stride 2", "relu", "pool --size 3 --kind mean"],
+        ["gray", "resize --size 20x30", "flatten"],
+        ["split-channels", "convolve --kernel sobel-x --border wrap", "abs"],
+    ],
+)
+def test_every_step_is_what_the_pipeline_gives(client, photo, steps, tmp_path):
+    found = client.run(photo, *steps)
+    assert found["error"] is None
+    frame = featcli.Frame(PHOTO, ("R", "G", "B"))
+    for number, step in enumerate(found["steps"], 1):
+        wanted = Pipeline(" | ".join(steps[:number])).run(frame)
+        assert len(step["parts"]) == len(wanted)
+        for part, (said, one) in enumerate(zip(step["parts"], wanted, strict=True)):
+            assert tuple(said["shape"]) == one.data.shape
+            assert (said["min"], said["max"]) == (one.data.min(), one.data.max())
+            assert said["mean"] == pytest.approx(one.data.mean(dtype=np.float64))
+            body, mapping = client.map(step["key"], part)
+            values = recovered(body, tmp_path)
+            half = (mapping["hi"] - mapping["lo"]) / 255 / 2 * 1.0001
+            np.testing.assert_allclose(values, one.data, rtol=0, atol=half + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("steps", "number"),
+    [
+        ([["pool", "--size", "0"]], 0),
+        ([["relu"], ["pool", "--size", "two"]], 1),
+        ([["convolve", "--kernel", "vertcal"]], 0),
+        ([["convolve"]], 0),
+        ([["relu"], ["flatten"], ["pool", "--size", "2"]], 2),
+        ([["polo"]], 0),
+        ([["relu", "--much"]], 0),
+        ([["convolve", "--kernel", "1 2; 3"]], 0),
+        ([[]], 0),
+    ],
+)
+def test_an_error_is_that_of_the_command(client, photo, steps, number):
+    status, found = client.json("/api/run", picture=photo, steps=steps)
+    assert status == 200
+    assert found["error"]["step"] == number
+    assert len(found["steps"]) == number
+    import shlex
+
+    with pytest.raises(FeatError) as stop:
+        Pipeline(" | ".join(map(shlex.join, steps)))
+    assert found["error"]["message"] == str(stop.value)
+
+
+def test_what_a_stage_refuses_is_said_at_its_step(client, photo):
+    found = client.run(photo, "relu", "pool --size 99", "relu")
+    assert found["error"]["step"] == 1
+    assert "99 does not fit into 40" in found["error"]["message"]
+    assert len(found["steps"]) == 1
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["convolve --kernel vertical --kernel box:3 --border mirror", "relu", "pool --size 2"],
+        ["gray", "normalize --mean 100 --std 50", "flatten --order hwc"],
+        ["split-channels", "pool --size 2"],
+    ],
+)
+def test_command_and_python_give_the_same(client, tmp_path, monkeypatch, steps):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "it's.png").write_bytes(png(PHOTO))
+    key = client.picture(tmp_path / "it's.png")
+    found = client.run(key, *steps)
+    wanted = Pipeline(found["text"]).run(featcli.read("it's.png"))
+    names: dict = {}
+    exec(found["python"], names)
+    got = [one.data for one in names["frames"]] if "frames" in names else [names["x"]]
+    for one, two in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(one, two.data)
+    import shlex
+
+    words = shlex.split(found["command"])
+    assert words[0] == "featcli"
+    done = subprocess.run(
+        [sys.executable, "-m", "featcli", *words[1:]], capture_output=True, text=True, check=True
+    )
+    for path, two in zip(done.stdout.split("\n")[:-1], wanted, strict=True):
+        np.testing.assert_array_equal(np.load(path), two.data)
+
+
+def test_a_saved_pipeline_is_opened_again(client, photo):
+    text = client.run(photo, "convolve --kernel 1,2;3,4 --flip", "pool --size 2")["text"]
+    status, found = client.json("/api/parse", text=text)
+    assert status == 200
+    again = client.json("/api/run", picture=photo, steps=found["steps"])[1]
+    assert again["text"] == text
+    status, found = client.json("/api/parse", text="convolve vertical | pol 2")
+    assert status == 400 and "did you mean pool" in found["error"]
+
+
+def test_every_stage_has_a_form_that_the_grammar_takes(client, photo):
+    fixed = {"--kernel": "vertical", "--size": "2", "--mean": "1", "--std": "2"}
+    for stage in forms.stages():
+        words = [stage["name"]]
+        for param in stage["params"]:
+            if param["required"] and param["option"] in fixed:
+                words += [param["option"], fixed[param["option"]]]
+            elif param["choices"]:
+                words += [param["option"], param["choices"][-1]]
+        if stage["name"] == "dense":
+            continue
+        before = [] if stage["takes"] != "vector" else [["flatten"]]
+        found = client.json("/api/run", picture=photo, steps=[*before, words])[1]
+        assert found["error"] is None, (words, found["error"])
+
+
+def test_a_kernel_file_comes_by_upload_and_goes_by_value(client, photo):
+    status, found = client.send("/api/kernel-file", b"1,2\n3,4\n", "../../my edge.csv")
+    assert (status, found["text"]) == (200, "my_edge=1 2; 3 4")
+    steps = [["convolve", "--kernel", found["text"]]]
+    assert client.json("/api/run", picture=photo, steps=steps)[1]["error"] is None
+    status, found = client.send("/api/kernel-file", b"1,2\n3\n", "bad.csv")
+    assert status == 400 and found["error"].startswith("bad.csv: row 2")
+    assert "/" not in found["error"]
+    assert client.send("/api/kernel-file", b"1", "a.exe")[0] == 400
+
+
+def test_a_picture_is_classified_and_explained(client, samples):
+    key = client.picture(samples / "cat.jpg")
+    status, found = client.json("/api/classify", picture=key, model="shipped:imagenet")
+    assert status == 200
+    assert found["classes"][0][0] == "tiger cat"
+    status, found = client.json("/api/explain", picture=key, model="", steps=[["resize", "40"]])
+    assert status == 200
+    _, _, body = client.ask("GET", f"/explain/{found['page']}")
+    assert b"</span>resize</h3>" in body
+    one = client.picture(samples / "one.png")
+    status, found = client.json("/api/explain", picture=one, model="shipped:zero-one", steps=[])
+    assert status == 200
+    assert b"</span>hidden</h3>" in client.ask("GET", f"/explain/{found['page']}")[2]
+
+
+def test_an_own_model_comes_by_upload_or_by_the_command_line(samples, tmp_path):
+    from featcli.models.loading import SHIPPED
+
+    path = tmp_path / "mine.npz"
+    path.write_bytes((SHIPPED / "zero-one.npz").read_bytes())
+    with served(models=(str(path),)) as client:
+        one = client.picture(samples / "one.png")
+        wanted = client.json("/api/classify", picture=one, model="shipped:zero-one")
+        assert wanted[0] == 200
+        assert client.json("/api/classify", picture=one, model="given:mine.npz") == wanted
+        status, sent = client.send("/api/model", path.read_bytes(), "mine.npz")
+        assert status == 200
+        assert client.json("/api/classify", picture=one, model=sent["id"]) == wanted
+        status, found = client.send("/api/model", b"PK broken", "mine.npz")
+        assert status == 400 and "mine.npz" in found["error"] and "/" not in found["error"]
+
+
+def test_two_tabs_do_not_disturb_each_other(client, samples):
+    pictures = [samples / "one.png", samples / "zero.png"]
+    steps = [["pool --size 2"], ["convolve --kernel 1,2;3,4", "flatten"]]
+    wanted = [
+        Pipeline(" | ".join(s)).run(featcli.read(p))[0].data.tolist()
+        for p, s in zip(pictures, steps, strict=True)
+    ]
+    wrong: list[object] = []
+
+    def tab(which: int) -> None:
+        for _ in range(15):
+            key = client.picture(pictures[which])
+            found = client.run(key, *steps[which])
+            values = wanted[which]
+            said = found["steps"][-1]["parts"][0]
+            if (said["min"], said["max"]) != (np.min(values), np.max(values)):
+                wrong.append(found)
+
+    tabs = [threading.Thread(target=tab, args=(which,)) for which in (0, 1, 0, 1)]
+    for one in tabs:
+        one.start()
+    for one in tabs:
+        one.join(120)
+    assert not wrong
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60)), max_size=40))
+def test_a_shelf_never_holds_more_than_it_may(things):
+    dropped: list[tuple[str, int]] = []
+    shelf: Shelf[tuple[str, int]] = Shelf(100, lambda thing: thing[1], dropped.append)
+    known: dict[str, int] = {}
+    for name, size in things:
+        shelf.put(name, (name, size))
+        if shelf.get(name) is not None:
+            known.setdefault(name, size)
+        assert shelf.held <= 100
+        assert shelf.get(name) is not None
+
+
+def test_memory_is_bounded_and_a_forgotten_picture_is_asked_for_again():
+    room = 90_000_000 + 3 * 400_000
+    with served(max_memory=room) as client:
+        pictures = [RANDOM.integers(0, 256, (200, 300, 3), np.uint8) for _ in range(6)]
+        keys = [client.send("/api/picture", png(one), "p.png")[1]["picture"] for one in pictures]
+        status, found = client.json("/api/run", picture=keys[0], steps=[["gray"]])
+        assert status == 410 and found["gone"] and "send it again" in found["error"]
+        assert client.json("/api/run", picture=keys[-1], steps=[["gray"]])[0] == 200
+        steps = [["resize", "--size", "5000x5000"]]
+        found = client.json("/api/run", picture=keys[-1], steps=steps)[1]
+        assert "--max-memory" in found["error"]["message"]
+        huge = client.send("/api/picture", png(np.zeros((900, 900, 3), np.uint8)), "huge.png")
+        assert huge[0] == 400 and "huge.png" in huge[1]["error"]
+
+
+def test_a_large_result_is_drawn_by_some_of_its_rows(client, tmp_path):
+    data = np.zeros((2000, 2000), np.uint8)
+    data[::2] = 255
+    key = client.send("/api/picture", png(data), "large.png")[1]["picture"]
+    body, mapping = client.map(client.run(key, "relu")["steps"][0]["key"])
+    assert mapping["every"] == 2
+    assert recovered(body, tmp_path).shape[:2] == (1000, 1000)
+
+
+def test_what_is_not_finite_is_valid_json(client):
+    stream = io.BytesIO()
+    np.save(stream, np.array([[np.nan, np.inf], [1, -2]], np.float32))
+    status, found = client.send("/api/picture", stream.getvalue(), "odd.npy")
+    assert status == 200 and (found["min"], found["max"], found["odd"]) == (-2, 1, 2)
+    stream = io.BytesIO()
+    np.save(stream, np.full((2, 2), np.nan))
+    status, found = client.send("/api/picture", stream.getvalue(), "none.npy")
+    assert status == 200 and found["min"] is None
+    json.dumps(client.run(found["picture"], "relu"), allow_nan=False)
