@@ -60,7 +60,7 @@ class Answers:
             return self._sent[path][0]
         return _SMALL if path in self._asked else None
 
-    def get(self, path: str) -> Reply | None:
+    def get(self, path: str, view: str = "") -> Reply | None:
         """Answer what is only read; None where there is nothing."""
         if path == "/":
             offered = {
@@ -74,7 +74,8 @@ class Answers:
             return _tried(lambda: Reply(200, HTML, self._workshop.page(rest)))
         if kind == "map":
             key, _, part = rest.partition("/")
-            return _tried(lambda: self._map(key, int(part) if part.isdecimal() else -1))
+            place = int(part) if part.isdecimal() and len(part) < 6 else -1
+            return _tried(lambda: self._map(key, place, view or "auto"))
         return None
 
     def post(self, path: str, body: bytes, name: str) -> Reply:
@@ -84,8 +85,8 @@ class Answers:
             return _tried(lambda: _json(take(body, name)))
         return _tried(lambda: _json(self._asked[path](_parsed(body))))
 
-    def _map(self, key: str, part: int) -> Reply:
-        drawn = self._workshop.drawn(key, part)
+    def _map(self, key: str, part: int, view: str) -> Reply:
+        drawn = self._workshop.drawn(key, part, view)
         return Reply(200, PNG, drawn.png, {"X-Featcli-Mapping": json.dumps(drawn.mapping)})
 
     def _run(self, asked: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ async function ask(path, body, name) {
 
 /** The picture of an array, and the mapping by which its levels are values. */
 async function drawnBy(key, part) {
-  const reply = await fetch(`/map/${key}/${part}`, { headers: { "X-Featcli-Token": token } });
+  const reply = await fetch(`/map/${key}/${part}?view=${$("view").value}`, { headers: { "X-Featcli-Token": token } });
   if (!reply.ok) throw new Error((await reply.json()).error);
   const mapping = JSON.parse(reply.headers.get("X-Featcli-Mapping"));
   return { bitmap: await createImageBitmap(await reply.blob()), mapping };

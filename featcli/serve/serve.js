@@ -118,6 +118,12 @@ function theme() {
   root.dataset.theme = dark ? "light" : "dark";
 }
 
+/** Draw every step by another view. */
+function redraw() {
+  for (const step of work.steps) step.key = null;
+  changed();
+}
+
 /** The stages in groups, to choose from. */
 function fillStages() {
   const groups = new Map();
@@ -137,6 +143,7 @@ function begin() {
   $("add").addEventListener("click", () => add(newStep($("stage").value)));
   $("theme").addEventListener("click", theme);
   for (const name of ["command", "python"]) $(`copy-${name}`).addEventListener("click", (event) => copy(event.target, name));
+  $("view").addEventListener("change", redraw);
   $("save").addEventListener("click", save);
   $("load").addEventListener("change", load);
   $("classify").addEventListener("click", classify);

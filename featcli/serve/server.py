@@ -113,7 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer what is only read."""
         path = self._allowed()
         if path is not None:
-            self._send(self._answers.get(path) or _refused(404, "there is no such page"))
+            reply = self._answers.get(path, self._asked("view"))
+            self._send(reply or _refused(404, "there is no such page"))
 
     def do_POST(self) -> None:
         """Answer what was sent."""
@@ -131,8 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             return None  # who sent it has gone
-        name = parse_qs(urlsplit(self.path).query, max_num_fields=9).get("name", [""])[0]
-        return self._send(self._answers.post(path, body, name))
+        return self._send(self._answers.post(path, body, self._asked("name")))
+
+    def _asked(self, name: str) -> str:
+        """Return what the address says of a name; raises ValueError for one that is wrong."""
+        return parse_qs(urlsplit(self.path).query, max_num_fields=9).get(name, [""])[0]
 
     @property
     def _answers(self) -> Answers:
@@ -142,8 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _allowed(self) -> str | None:
         """Return the path that is asked for; None, after a refusal, if it may not be."""
         try:
-            parts = urlsplit(self.path)
-            token = parse_qs(parts.query, max_num_fields=9).get("token", [""])[0]
+            parts, token = urlsplit(self.path), self._asked("token")
         except ValueError:
             self._send(_refused(400, "the address is wrong"))
             return None

@@ -166,16 +166,16 @@ class Workshop:
             self._results.put(key, found)
         return found
 
-    def drawn(self, key: str, part: int) -> Drawn:
-        """Draw a picture, or what a step gave, as the commands draw arrays."""
-        name = f"{key}/{part}"
+    def drawn(self, key: str, part: int, view: str = "auto") -> Drawn:
+        """Draw a picture, or what a step gave, as the commands draw arrays by `--view`."""
+        name = f"{key}/{part}/{view}"
         found = self._pngs.get(name)
         if found is None:
             picture = self._pictures.get(key)
             frames = (picture,) if picture is not None else self._results.get(key)
             if not frames or not 0 <= part < len(frames):
                 raise Gone("this result is no longer kept: ask for it again")
-            found = _draw(frames[part])
+            found = _draw(frames[part], view)
             self._pngs.put(name, found)
         return found
 
@@ -277,15 +277,15 @@ def _finite(data: Array) -> Array:
     return data[np.isfinite(data)]
 
 
-def _draw(frame: Frame) -> Drawn:
+def _draw(frame: Frame, view: str) -> Drawn:
     from featcli.view.picture import draw
     from featcli.view.png import save_png
 
     data = frame.data
     every = max(1, math.ceil(math.sqrt(data.size / _DRAWN))) if data.ndim == 3 else 1
-    picture = draw(data[::every, ::every] if data.ndim == 3 else data, frame.labels)
+    picture = draw(data[::every, ::every] if data.ndim == 3 else data, frame.labels, view)
     stream = io.BytesIO()
-    save_png(picture, stream)
+    save_png(picture, stream, stored=True)
     info = picture.info
     mapping = {name: info.get(name) for name in ("view", "lo", "hi", "layout")}
     return Drawn(stream.getvalue(), {**mapping, "every": every})

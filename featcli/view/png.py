@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping as JsonObject
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from featcli.view.deflate import compressed
+from featcli.view.mapping import Levels
 from featcli.view.picture import Picture
 
 KEY = "featcli"
@@ -18,7 +21,12 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LONGEST_TEXT = 1 << 24  # bytes of one chunk; what claims more is not read
 
 
-def save_png(picture: Picture, file: BinaryIO, text: JsonObject[str, str] | None = None) -> None:
+def save_png(
+    picture: Picture,
+    file: BinaryIO,
+    text: JsonObject[str, str] | None = None,
+    stored: bool = False,
+) -> None:
     """Write a picture with its record and further texts. Equal pictures give equal bytes.
 
     Parameters
@@ -29,6 +37,8 @@ def save_png(picture: Picture, file: BinaryIO, text: JsonObject[str, str] | None
         Open for writing.
     text : mapping of str to str, optional
         Further iTXt chunks, in this order: keywords of 1 to 79 Latin-1 characters, any text.
+    stored : bool
+        Leave the pixels as they are: at once, and as large as they are.
 
     Raises
     ------
@@ -44,9 +54,15 @@ def save_png(picture: Picture, file: BinaryIO, text: JsonObject[str, str] | None
     for key, value in {KEY: json.dumps(picture.info, allow_nan=False), **(text or {})}.items():
         # A keyword, no compression, no language, no translation, then the text itself.
         _chunk(file, b"iTXt", key.encode("latin-1") + bytes(5) + value.encode("utf-8"))
-    for piece in compressed(picture.pixels):
+    for piece in _stored(picture.pixels) if stored else compressed(picture.pixels):
         _chunk(file, b"IDAT", piece)
     _chunk(file, b"IEND", b"")
+
+
+def _stored(pixels: Levels) -> Iterator[bytes]:
+    """Yield the zlib stream of rows without filter and without compression."""
+    flat = pixels.reshape(len(pixels), -1)
+    yield zlib.compress(np.insert(flat, 0, 0, axis=1).tobytes(), 0)
 
 
 def _chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
