@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,9 +71,24 @@ def test_an_example_of_the_help_runs(line, desk, shell):
         featcli.write(
             "photo.vertical.npy", Pipeline("convolve vertical")(featcli.read("photo.jpg"))
         )
+    if "featcli serve" in line:
+        ends_when_it_is_told_to(line)
+        return
     done = shell(line)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def ends_when_it_is_told_to(line: str) -> None:
+    command = [sys.executable, "-m", "featcli", *shlex.split(line)[1:]]
+    process = subprocess.Popen(command, stdout=-1, stderr=-1, env=os.environ | {"BROWSER": "true"})
+    try:
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
 
 
 def test_the_readme_shows_what_its_commands_print():

@@ -58,6 +58,7 @@ class Workshop:
         room = max(0, max_memory - budget.STARTED) // 3
         self._max_memory, self.models = max_memory, models
         self._pictures: Shelf[Frame] = Shelf(room, lambda frame: frame.data.nbytes)
+        self._kept: dict[str, Frame] = {}
         self._results: Shelf[tuple[Frame, ...]] = Shelf(room, _size)
         self._pngs: Shelf[Drawn] = Shelf(_PNGS, lambda one: len(one.png))
         self._pages: Shelf[bytes] = Shelf(_PAGES, len)
@@ -70,8 +71,11 @@ class Workshop:
 
     # --- What comes in
 
-    def add_picture(self, data: bytes, name: str) -> dict[str, Any]:
-        """Read a picture as `featcli` reads files; return its name, shape and notes."""
+    def add_picture(self, data: bytes, name: str, keep: bool = False) -> dict[str, Any]:
+        """Read a picture as `featcli` reads files; return its name, shape and notes.
+
+        With `keep` it never has to make room for others.
+        """
         from featcli.io.reading import read_stream
 
         file = _plain(name) or "picture.png"
@@ -87,7 +91,10 @@ class Workshop:
         key = hashlib.sha256(file.encode("utf-8", "replace") + data).hexdigest()[:32]
         if frame.data.nbytes > (self._max_memory - budget.STARTED) // 3:
             raise FeatError(f"{file}: takes more than a third of --max-memory: make it smaller")
-        self._pictures.put(key, frame)
+        if keep:
+            self._kept[key] = frame
+        else:
+            self._pictures.put(key, frame)
         return {"picture": key, "name": file, "notes": notes, **summary(frame)}
 
     def add_kernel(self, data: bytes, name: str) -> dict[str, Any]:
@@ -171,7 +178,7 @@ class Workshop:
         name = f"{key}/{part}/{view}"
         found = self._pngs.get(name)
         if found is None:
-            picture = self._pictures.get(key)
+            picture = self._kept.get(key) or self._pictures.get(key)
             frames = (picture,) if picture is not None else self._results.get(key)
             if not frames or not 0 <= part < len(frames):
                 raise Gone("this result is no longer kept: ask for it again")
@@ -235,7 +242,7 @@ class Workshop:
         return found
 
     def _picture(self, key: str) -> Frame:
-        found = self._pictures.get(key)
+        found = self._kept.get(key) or self._pictures.get(key)
         if found is None:
             raise Gone("the picture is no longer kept: send it again")
         return found

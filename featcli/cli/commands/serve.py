@@ -11,9 +11,9 @@ The page, with a photo to begin with, in the browser:
 
     featcli serve photo.jpg --open
 
-With a model and a kernel of one's own, at a port that is free:
+With a kernel of your own to choose from, at a port that is free:
 
-    featcli serve --model mine.npz --kernel edge.toml --port 0
+    featcli serve photo.jpg --kernel mine.csv --port 0
 """
 
 from __future__ import annotations
@@ -55,17 +55,22 @@ def _serve(
                 "it, and what is sent is not encrypted",
                 command="serve",
             )
-        emit(server.access.address)
-        sys.stdout.flush()
-        if not quiet:
-            say("open this address in a browser; Ctrl-C ends it", command="serve")
-        if open_:
-            _open(server.access.address)
         try:
-            server.serve_forever(poll_interval=0.2)
+            _listen(server, open_, quiet)
         except KeyboardInterrupt:
             if not quiet:
                 say("ended", command="serve")
+
+
+def _listen(server: Server, is_opened: bool, quiet: bool) -> None:
+    """Print the address, and answer until somebody ends it."""
+    emit(server.access.address)
+    sys.stdout.flush()
+    if not quiet:
+        say("open this address in a browser; Ctrl-C ends it", command="serve")
+    if is_opened:
+        _open(server.access.address)
+    server.serve_forever(poll_interval=0.2)
 
 
 @contextmanager
@@ -91,7 +96,7 @@ def _started(
     except ValueError as error:
         raise UsageError(f"--model: {error}") from error
     try:
-        pictures = [workshop.add_picture(_content(one), Path(one).name) for one in images]
+        pictures = [workshop.add_picture(_content(one), Path(one).name, True) for one in images]
         server = Server(host, port)
         server.answers = Answers(workshop, pictures, own)
         try:
