@@ -45,7 +45,7 @@ class Access:
         """Whether only this machine can reach it."""
         return self.host in _LOCAL
 
-    def refusal(self, headers: Mapping[str, str], token: str) -> str:
+    def refusal(self, headers: Mapping[str, str], token: str, opens: bool = False) -> str:
         """Say why a request is not answered; empty if it may be.
 
         Parameters
@@ -53,6 +53,8 @@ class Access:
         headers : mapping of str to str
         token : str
             What the address says; empty if the header has it.
+        opens : bool
+            Whether it opens the page itself: a person may follow a link to it from anywhere.
         """
         host = headers.get("Host", "")
         if not self._is_known(host):
@@ -60,7 +62,8 @@ class Access:
         origin = headers.get("Origin")
         if origin is not None and origin != f"http://{host}":
             return "a page of another origin asks"
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        is_link = opens and headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        if not is_link and headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return "a page of another site asks"
         given = token or headers.get(HEADER, "")
         if not hmac.compare_digest(given.encode(), self.token.encode()):

@@ -20,6 +20,7 @@ from featcli.serve.answers import JSON, Answers, Reply
 
 _SECONDS = 60.0  # for a whole request, however slowly it comes
 _CONNECTIONS = 40  # at once
+_SENT = 400 << 20  # bytes on their way in all requests together
 _PIECE = 1 << 16
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -50,6 +51,26 @@ class _Timed(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
+class _Room:
+    """How many bytes may be on their way at once, in all requests together."""
+
+    def __init__(self, size: int) -> None:
+        self._left, self._lock = size, threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Take room if there is enough."""
+        with self._lock:
+            if size > self._left:
+                return False
+            self._left -= size
+            return True
+
+    def give(self, size: int) -> None:
+        """Give it back."""
+        with self._lock:
+            self._left += size
+
+
 class Server(ThreadingHTTPServer):
     """Listens at one address; a thread for each of a bounded number of requests."""
 
@@ -58,7 +79,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, seconds: float = _SECONDS) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.seconds = seconds
+        self.seconds, self.room = seconds, _Room(_SENT)
         self._free = threading.BoundedSemaphore(_CONNECTIONS)
         try:
             super().__init__((host, port), _Handler)
@@ -129,10 +150,18 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(_refused(411, "the request must say its length"))
         if len(length) > 12 or int(length) > limit:
             return self._send(_refused(413, f"more than {limit >> 20} MiB: make it smaller first"))
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            return None  # who sent it has gone
-        return self._send(self._answers.post(path, body, self._asked("name")))
+        if not self.server.room.take(int(length)):
+            return self._send(_refused(503, "too much is being sent at once: try again"))
+        try:
+            return self._taken(path, int(length))
+        finally:
+            self.server.room.give(int(length))
+
+    def _taken(self, path: str, length: int) -> None:
+        """Read what is sent, and answer it."""
+        body = self.rfile.read(length)
+        if len(body) == length:  # else who sent it has gone
+            self._send(self._answers.post(path, body, self._asked("name")))
 
     def _asked(self, name: str) -> str:
         """Return what the address says of a name; raises ValueError for one that is wrong."""
@@ -150,7 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             self._send(_refused(400, "the address is wrong"))
             return None
-        refusal = self.server.access.refusal(dict(self.headers), token)
+        opens = self.command == "GET" and parts.path == "/"
+        refusal = self.server.access.refusal(dict(self.headers), token, opens)
         if refusal:
             self._send(_refused(403, refusal))
             return None

@@ -90,6 +90,33 @@ def test_another_page_may_not_ask(client, headers):
     assert status == 403 and b"another" in body
 
 
+def test_a_link_to_the_page_may_be_followed_from_anywhere(client):
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert client.ask("GET", f"/?token={client.token}", token=False, **link)[0] == 200
+    assert client.ask("GET", "/?token=wrong", token=False, **link)[0] == 403
+    for path, mode in (("/", "cors"), ("/explain/x", "navigate"), ("/map/x/0", "no-cors")):
+        headers = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": mode}
+        assert client.ask("GET", path, **headers)[0] == 403
+
+
+def test_what_is_on_its_way_at_once_is_bounded(client):
+    head = (
+        f"POST /api/model HTTP/1.0\r\nHost: 127.0.0.1:{client.port}\r\n"
+        f"X-Featcli-Token: {client.token}\r\nContent-Length: {200 << 20}\r\n\r\n"
+    )
+    links = [socket.create_connection(("127.0.0.1", client.port), 30) for _ in range(3)]
+    answers = []
+    for link in links:
+        link.sendall(head.encode())
+        link.settimeout(1)
+        with suppress(TimeoutError):
+            answers.append(link.recv(4000))
+    assert len(answers) == 1 and b" 503 " in answers[0]
+    for link in links:
+        link.close()
+    assert is_alive(client)
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(client):
     for path in ("/api/run", "/api/picture", "/api/kernel-file", "/api/model"):
         for length in (10**12, 10**30, client.server.answers.limit(path) + 1):

@@ -76,27 +76,30 @@ function allLinks() {
   return found;
 }
 
-/** Put the lines where the maps are. */
+/** Put the lines where the maps are: first all places are read, then all lines are drawn. */
 function layOut() {
   const flow = $("flow");
   const lines = flow.querySelector(".lines");
   if (!lines) return;
   const origin = flow.getBoundingClientRect();
+  const [left, top] = [origin.left - flow.scrollLeft, origin.top - flow.scrollTop];
+  const boxes = new Map([...drawnNodes].map(([key, button]) => [key, button.firstElementChild.getBoundingClientRect()]));
   const place = (key, side) => {
-    const box = drawnNodes.get(key).firstElementChild.getBoundingClientRect();
-    return [box[side] - origin.left + flow.scrollLeft, box.top + box.height / 2 - origin.top + flow.scrollTop];
+    const box = boxes.get(key);
+    return [box[side] - left, box.top + box.height / 2 - top];
   };
-  lines.replaceChildren();
-  lines.setAttribute("width", flow.scrollWidth);
-  lines.setAttribute("height", flow.scrollHeight);
-  for (const [from, to, share] of allLinks()) {
-    const [x1, y1] = place(from, "right");
-    const [x2, y2] = place(to, "left");
-    const bend = Math.max(14, (x2 - x1) / 2);
-    const path = SVG("path", { d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "stroke-width": 1 + 4 * share });
-    Object.assign(path.dataset, { from, to });
-    lines.append(path);
-  }
+  const [width, height] = [flow.scrollWidth, flow.scrollHeight];
+  lines.replaceChildren(...allLinks().map(([from, to, share]) => lineFrom(place(from, "right"), place(to, "left"), share, { from, to })));
+  lines.setAttribute("width", width);
+  lines.setAttribute("height", height);
+}
+
+/** A line from one map to another, thicker where more comes from. */
+function lineFrom([x1, y1], [x2, y2], share, ends) {
+  const bend = Math.max(14, (x2 - x1) / 2);
+  const path = SVG("path", { d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "stroke-width": 1 + 4 * share });
+  Object.assign(path.dataset, ends);
+  return path;
 }
 
 /** All that a map is made of, back to the picture. */
