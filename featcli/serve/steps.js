@@ -65,7 +65,7 @@ function fill(figure, { bitmap, mapping }, part, name) {
   const [canvas, caption] = figure.children;
   [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
   const times = Math.max(1, Math.floor(320 / Math.max(bitmap.width, bitmap.height)));
-  canvas.style.width = `${bitmap.width * times}px`;
+  Object.assign(canvas.style, { width: times > 1 ? `${bitmap.width * times}px` : "", imageRendering: times > 1 ? "pixelated" : "auto" });
   canvas.getContext("2d", { willReadFrequently: true }).drawImage(bitmap, 0, 0);
   const text = [part.part, facts(part), mapping.every > 1 ? `1 of ${mapping.every} rows and columns is drawn` : ""].filter(Boolean).join(": ");
   canvas.setAttribute("aria-label", `what ${name} gave: ${text}`);

@@ -188,6 +188,25 @@ def test_a_layer_of_the_pipeline_is_explained(page):
         page.driver.switch_to.window(first)
 
 
+def test_a_picture_is_dropped_and_its_values_are_read_under_the_pointer(page):
+    data = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    page.script(
+        "const data = new DataTransfer();"
+        "data.items.add(new File([Uint8Array.from(arguments[0])], 'drop.png'));"
+        "const event = new DragEvent('drop', { dataTransfer: data, bubbles: true });"
+        "document.getElementById('drop').dispatchEvent(event);",
+        list(png(data)),
+    )
+    facts = "return document.getElementById('picture-facts').textContent"
+    page.wait(f"return (() => {{ {facts} }})().startsWith('drop.png')")
+    page.script(
+        "const map = document.getElementById('picture'), box = map.getBoundingClientRect();"
+        "map.dispatchEvent(new PointerEvent('pointermove', {"
+        " clientX: box.left + box.width * 2.5 / 8, clientY: box.top + box.height * 3.5 / 6}));"
+    )
+    assert page.script(facts) == f"row 3, column 2: about {data[3, 2]}"
+
+
 def test_a_picture_comes_from_the_camera(page):
     page.script("document.getElementById('camera-start').click()")
     page.wait("return document.getElementById('camera').videoWidth > 0")
