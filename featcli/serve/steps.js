@@ -74,9 +74,9 @@ function fill(figure, { bitmap, mapping }, part, name) {
   canvas.onpointermove = (event) => { caption.textContent = valueUnder(event, canvas, mapping) || text; };
 }
 
-/** What the pixel under the pointer stands for, by the mapping, to half a level. */
-function valueUnder(event, canvas, { lo, hi, layout, every }) {
-  if (layout !== "map" && layout !== "colour") return "";
+/** What the pixel under the pointer stands for, by the mapping, to half a level; cells show theirs. */
+function valueUnder(event, canvas, { lo, hi, layout, every, cells }) {
+  if (cells || (layout !== "map" && layout !== "colour")) return "";
   const [row, col] = cellAt(event, canvas, canvas.height, canvas.width);
   const levels = canvas.getContext("2d").getImageData(col, row, 1, 1).data;
   const value = (level) => say(lo + ((hi - lo) * level) / 255);

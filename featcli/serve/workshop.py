@@ -290,12 +290,14 @@ def _draw(frame: Frame, view: str) -> Drawn:
 
     data = frame.data
     every = max(1, math.ceil(math.sqrt(data.size / _DRAWN))) if data.ndim == 3 else 1
-    picture = draw(data[::every, ::every] if data.ndim == 3 else data, frame.labels, view)
+    shown = data[::every, ::every] if data.ndim == 3 else data
+    picture = draw(shown, frame.labels, view, cells="auto", row_length=frame.row_length)
     stream = io.BytesIO()
     save_png(picture, stream, stored=True)
     info = picture.info
     mapping = {name: info.get(name) for name in ("view", "lo", "hi", "layout")}
-    return Drawn(stream.getvalue(), {**mapping, "every": every})
+    mapping |= {"every": every, "cells": bool(info.get("cells"))}
+    return Drawn(stream.getvalue(), mapping)
 
 
 def _size(frames: Sequence[Frame]) -> int:

@@ -189,7 +189,7 @@ def test_a_layer_of_the_pipeline_is_explained(page):
 
 
 def test_a_picture_is_dropped_and_its_values_are_read_under_the_pointer(page):
-    data = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    data = np.random.default_rng(2).integers(0, 256, (20, 24), np.uint8)
     page.script(
         "const data = new DataTransfer();"
         "data.items.add(new File([Uint8Array.from(arguments[0])], 'drop.png'));"
@@ -202,7 +202,7 @@ def test_a_picture_is_dropped_and_its_values_are_read_under_the_pointer(page):
     page.script(
         "const map = document.getElementById('picture'), box = map.getBoundingClientRect();"
         "map.dispatchEvent(new PointerEvent('pointermove', {"
-        " clientX: box.left + box.width * 2.5 / 8, clientY: box.top + box.height * 3.5 / 6}));"
+        " clientX: box.left + box.width * 2.5 / 24, clientY: box.top + box.height * 3.5 / 20}));"
     )
     assert page.script(facts) == f"row 3, column 2: about {data[3, 2]}"
 

@@ -9,7 +9,9 @@ const PALETTES = Object.fromEntries(Object.entries(given.palettes || {}).map(([n
 
 /** The level of a value, 0 to 255. */
 function levelOf(x, { lo, hi }) {
-  return hi > lo ? rounded(Math.min(255, Math.max(0, (x - lo) * (255 / (hi - lo))))) : 0;
+  if (hi <= lo) return 0;
+  const half = Number.isFinite(hi - lo) ? 1 : 0.5; // the whole span may be more than there are numbers
+  return rounded(255 * Math.min(1, Math.max(0, (x * half - lo * half) / (hi * half - lo * half))));
 }
 
 /** The colour of a value, as [red, green, blue]. */
