@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from rich.color import Color
 from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from featcli.view.terminal import RGB, half_blocks
+from featcli.view.terminal import RGB, half_blocks, limited, xterm_colours
 
 Pixels = npt.NDArray[np.uint8]
 _SHADES = " .:-=+*#%@"
@@ -43,7 +45,8 @@ def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> No
 
     A character is two pixels in colour; without colours it is one, by its brightness.
     """
-    drawn = [half_blocks(pixels, columns, room(screen)) for pixels in pictures]
+    colours = _colours_of(screen)
+    drawn = [half_blocks(pixels, columns, room(screen), colours) for pixels in pictures]
     plain = screen.color_system is None or screen.no_color
     blank = [(None, None)] * columns
     for number in range(max(map(len, drawn))):
@@ -54,7 +57,7 @@ def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> No
         if plain:
             screen.print("".join(_shade(upper, lower or upper) for upper, lower in cells).rstrip())
         else:
-            segments = [_half_block(upper, lower) for upper, lower in cells]
+            segments = [_half_block(screen, upper, lower) for upper, lower in cells]
             screen.print(Segments([*segments, Segment.line()]), end="")
 
 
@@ -69,16 +72,48 @@ def show_column(
         if plain:
             block = Segment(_BLOCK * _shade((red, green, blue), (red, green, blue)))
         else:
-            block = Segment(" " * _BLOCK, Style.parse(f"on rgb({red},{green},{blue})"))
+            block = Segment(" " * _BLOCK, Style(bgcolor=colour(screen, (red, green, blue))))
         line = [Segment(f"{name:>{width}} "), block, Segment(f" {number}"), Segment.line()]
         screen.print(Segments(line), end="")
 
 
-def _half_block(upper: RGB | None, lower: RGB | None) -> Segment:
+def _colours_of(screen: Console) -> Pixels | None:
+    """Return the colours that a terminal of few colours has; None if it has all."""
+    numbers = _numbers(screen.color_system)
+    return np.array(list(numbers), np.uint8) if numbers else None
+
+
+@cache
+def _numbers(system: str | None) -> dict[RGB, int]:
+    """Return the numbers of a terminal's colours; none where it has all, or none.
+
+    Of a terminal of 16 only the greys are what they are called, more or less.
+    """
+    if system in ("standard", "windows"):
+        return {(0, 0, 0): 0, (127, 127, 127): 8, (229, 229, 229): 7, (255, 255, 255): 15}
+    if system != "256":
+        return {}
+    colours = [(int(r), int(g), int(b)) for r, g, b in xterm_colours()]
+    return {rgb: number for number, rgb in reversed(list(enumerate(colours, 16)))}
+
+
+def _half_block(screen: Console, upper: RGB | None, lower: RGB | None) -> Segment:
     if upper is None:
         return Segment(" ")
-    back = f" on rgb({lower[0]},{lower[1]},{lower[2]})" if lower else ""
-    return Segment("▀", Style.parse(f"rgb({upper[0]},{upper[1]},{upper[2]}){back}"))
+    back = colour(screen, lower) if lower else None
+    return Segment("▀", Style(color=colour(screen, upper), bgcolor=back))
+
+
+def colour(screen: Console, rgb: RGB) -> Color:
+    """Name a colour as the terminal does; Rich's own choice of a near one is a bad one."""
+    numbers = _numbers(screen.color_system)
+    if not numbers:
+        return Color.from_rgb(*rgb)
+    if rgb not in numbers:
+        pixel = np.array([[rgb]], np.uint8)
+        red, green, blue = limited(pixel, np.array(list(numbers), np.uint8), False)[0, 0].tolist()
+        rgb = (red, green, blue)
+    return Color.from_ansi(numbers[rgb])
 
 
 def _shade(upper: RGB | None, lower: RGB | None) -> str:

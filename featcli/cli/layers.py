@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from featcli.models.files import is_model
 from featcli.models.loading import is_onnx, load_model, path_of, shipped
 
 _BYTES = 4  # of a number in memory
+_COLUMNS = 80
 
 
 def model_path(name: str) -> Path | None:
@@ -55,26 +58,41 @@ def about(path: Path, input_shape: str = "") -> dict[str, Any]:
 def table(record: dict[str, Any]) -> str:
     """Write what `about` found as lines of text."""
     shape = "x".join(str(n or "?") for n in record["input"])
-    lines = [
-        f"{record['name']}: {record['title'] or 'without a title'}",
-        f"  input          {shape}, {record['channels']} 0..{record['range']}",
-        f"  preprocessing  {record['preprocessing'] or 'none'}",
-        f"  classes        {record['classes'] or 'without names'}",
-        f"  parameters     {record['parameters']:,} ({_size(record['memory_bytes'])})",
-        f"  multiply-adds  {_count(record['multiply_adds'])}",
-        f"  source         {record['source'] or 'not said'}",
-        f"  licence        {record['licence'] or 'not said'}",
-        f"  sha256         {record['sha256']}",
-        "",
-    ]
+    facts = {
+        "input": f"{shape}, {record['channels']} 0..{record['range']}",
+        "preprocessing": record["preprocessing"] or "none",
+        "classes": record["classes"] or "without names",
+        "parameters": f"{record['parameters']:,} ({_size(record['memory_bytes'])})",
+        "multiply-adds": _count(record["multiply_adds"]),
+        "source": record["source"] or "not said",
+        "licence": record["licence"] or "not said",
+        "sha256": record["sha256"],
+    }
     head = ("layer", "kind", "shape", "parameters", "multiply-adds", "memory")
-    cells = [head, *(_cells(layer) for layer in record["layers"])]
-    wide = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    for row in cells:
+    lines = [f"{record['name']}: {record['title'] or 'without a title'}"]
+    lines += [line for name, fact in facts.items() for line in _wrapped(name, str(fact))]
+    return "\n".join([*lines, "", *_aligned([head, *map(_cells, record["layers"])])])
+
+
+def _wrapped(name: str, fact: str) -> list[str]:
+    """Write a fact beside its name, in lines that a terminal shows whole."""
+    first, later = f"  {name:14}", " " * 16
+    return textwrap.wrap(printable(fact), _COLUMNS, initial_indent=first,
+                         subsequent_indent=later, break_on_hyphens=False,
+                         break_long_words=False) or [first.rstrip()]  # fmt: skip
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Write rows in columns: texts to the left, numbers to the right, close together if need be."""
+    shown = [tuple(map(printable, row)) for row in rows]
+    wide = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    gap = "  " if sum(wide) + 2 * len(wide) <= _COLUMNS else " "
+    lines = []
+    for row in shown:
         left = (text.ljust(n) for text, n in zip(row[:3], wide[:3], strict=True))
         right = (text.rjust(n) for text, n in zip(row[3:], wide[3:], strict=True))
-        lines.append("  " + "  ".join([*left, *right]))
-    return "\n".join(map(printable, lines))
+        lines.append("  " + gap.join([*left, *right]))
+    return lines
 
 
 def _cells(layer: dict[str, Any]) -> tuple[str, ...]:
@@ -90,6 +108,8 @@ def _count(multiply_adds: int | None) -> str:
 
 
 def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
@@ -13,7 +15,7 @@ import click
 from featcli import npy
 from featcli.batch.memory import Target
 from featcli.batch.process import Outcome
-from featcli.cli.messages import emit, say
+from featcli.cli.messages import emit, printable, say
 from featcli.cli.progress import Progress
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
@@ -69,6 +71,8 @@ class Report:
         self._target, self._notes = target, notes
         self._counts: Counter[str] = Counter()
         self._only_usage = True
+        self._drawn: list[str] = []
+        self._pictures = 0
         self._progress = Progress(self._how.quiet, self._how.verbose, count, say_here)
 
     def all(self, outcomes: Generator[Outcome]) -> int:
@@ -88,6 +92,7 @@ class Report:
             self._print(written)
         if not self._how.quiet:
             say_all([*self._target.notes(), *self._notes()])
+        self._say_pictures()
         return self._end()
 
     def _one(self, outcome: Outcome) -> None:
@@ -127,6 +132,24 @@ class Report:
             emit(json.dumps(record | {key: known[key] for key in _ABOUT if key in known}))
         else:
             emit(written.path, b"\0" if self._how.null else b"\n")
+            self._remember(written)
+
+    def _remember(self, written: Written) -> None:
+        """Keep the first array that has a picture beside it, and count the others."""
+        if len(written.files) == 2:
+            self._pictures += 1
+            self._drawn = self._drawn or list(written.files)
+
+    def _say_pictures(self) -> None:
+        """Tell a person at a terminal, who sees paths of arrays, that there is something to see."""
+        at_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+        if not self._drawn or self._how.quiet or self._how.null or not at_terminal:
+            return
+        array, picture = map(printable, self._drawn)
+        what = f"its picture is {picture}"
+        if self._pictures > 1:
+            what = f"{self._pictures} pictures lie beside the arrays, such as {picture}"
+        say_here(f"{what}; to see it here: featcli show {shlex.quote(array)}")
 
     def _end(self) -> int:
         counts = self._counts

@@ -11,10 +11,13 @@ from featcli.view.mapping import Array, Levels, numbers
 RGB = tuple[int, int, int]
 Cell = tuple[RGB, RGB | None]  # upper and lower half; None: below the picture
 
+_MANY_GREYS = 16  # so close to each other that dithering would only be noise
 _TINY = 48  # half-rows to which a small picture is enlarged if no height is given
 
 
-def half_blocks(pixels: Levels, columns: int, rows: int | None = None) -> list[list[Cell]]:
+def half_blocks(
+    pixels: Levels, columns: int, rows: int | None = None, colours: Levels | None = None
+) -> list[list[Cell]]:
     """Fit a picture into a terminal, each character cell showing two pixels, one above the other.
 
     A cell is about twice as high as wide, so its halves are square and the picture keeps its
@@ -30,6 +33,8 @@ def half_blocks(pixels: Levels, columns: int, rows: int | None = None) -> list[l
     rows : int, optional
         The greatest height, in cells. Without it a reduced picture may have any height, and
         small pictures are enlarged to at most 24 cells.
+    colours : ndarray of uint8, (n, 3), optional
+        All that the terminal has: each pixel gets one of them; see `limited`.
 
     Returns
     -------
@@ -45,12 +50,54 @@ def half_blocks(pixels: Levels, columns: int, rows: int | None = None) -> list[l
     _check_picture(pixels, columns, rows)
     limit = None if rows is None else 2 * rows
     fitted = _fit(pixels, columns, limit)
+    if colours is not None:
+        fitted = limited(fitted, colours, dither=fitted.shape[1] < pixels.shape[1])
     if fitted.ndim == 2:
         fitted = np.stack([fitted] * 3, axis=2)
     lines: list[list[RGB | None]] = [[(r, g, b) for r, g, b in line] for line in fitted.tolist()]
     if len(lines) % 2:
         lines.append([None] * len(lines[0]))
     return [_cells(upper, lower) for upper, lower in zip(lines[::2], lines[1::2], strict=True)]
+
+
+def xterm_colours() -> Levels:
+    """Return the colours 16 to 255 of a terminal of 256: a cube of 6x6x6, and 24 greys; (240, 3).
+
+    The first 16 are as the user likes them, and not to be relied on.
+    """
+    steps = np.array([0, 95, 135, 175, 215, 255], np.uint8)
+    cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    greys = np.arange(8, 248, 10, dtype=np.uint8)[:, np.newaxis].repeat(3, axis=1)
+    return np.concatenate([cube, greys])
+
+
+def limited(pixels: Levels, colours: Levels, dither: bool) -> Levels:
+    """Give every pixel one of a few colours: of a grey picture greys, of others also by dithering.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, (rows, cols) or (rows, cols, 3)
+    colours : ndarray of uint8, (n, 3)
+        At most 256.
+    dither : bool
+        Spread the error over the neighbours (Floyd and Steinberg), as is right for photos; without
+        it, equal pixels stay equal. Grey pictures are dithered where there are few greys.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, cols, 3)
+    """
+    from PIL import Image
+
+    grey = pixels.ndim == 2 or bool((pixels == pixels[:, :, :1]).all())
+    if grey:
+        colours = np.unique(colours[(colours == colours[:, :1]).all(axis=1)], axis=0)
+        dither = dither and len(colours) < _MANY_GREYS
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.resize(colours, (256, 3)).tobytes())
+    whole = Image.fromarray(pixels).convert("RGB")
+    how = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
+    return np.asarray(whole.quantize(palette=palette, dither=how).convert("RGB"))
 
 
 def matrix(data: Array, max_rows: int = 24, max_cols: int = 24) -> str:

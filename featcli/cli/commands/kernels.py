@@ -17,6 +17,7 @@ A formula, and its numbers for another program:
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 import click
@@ -29,6 +30,8 @@ from featcli.errors import UsageError
 from featcli.formulas import FORMULAS
 
 _WIDEST = 15
+_INDENT = " " * 22
+_HANGING: dict[str, Any] = {"initial_indent": _INDENT, "subsequent_indent": _INDENT}
 
 
 def _kernels(names: tuple[str, ...], as_json: bool) -> None:
@@ -67,7 +70,8 @@ def _list(as_json: bool) -> None:
         click.echo(f"{kernel.label:14} {size:5}  {kernel.title}")
     click.echo("\nFormulas, such as gaussian:sigma=2 or box:7:")
     for formula in FORMULAS.values():
-        click.echo(f"{formula.usage}\n{'':21} {_plain(formula.title)}")
+        click.echo(formula.usage)
+        click.echo(textwrap.fill(_plain(formula.title), 80, **_HANGING))
 
 
 def _plain(text: str) -> str:
@@ -102,6 +106,8 @@ def _print_values(screen: Any, found: kernels.Description) -> None:
     from rich.style import Style
     from rich.text import Text
 
+    from featcli.cli.canvas import colour
+
     texts = [[f"{value:.4g}" for value in row] for row in found.values]
     width = max(len(text) for row in texts for text in row) + 2
     top = abs(found.values).max() or 1
@@ -109,10 +115,9 @@ def _print_values(screen: Any, found: kernels.Description) -> None:
         line = Text("  ")
         for text, value in zip(row, values, strict=True):
             shade = round(127.5 + 127.5 * value / top)
-            ink = "black" if shade > 127 else "white"
-            line.append(
-                f"{text:>{width - 1}} ", Style.parse(f"{ink} on rgb({shade},{shade},{shade})")
-            )
+            ink, ground = (0 if shade > 127 else 255,) * 3, (shade,) * 3
+            style = Style(color=colour(screen, ink), bgcolor=colour(screen, ground))
+            line.append(f"{text:>{width - 1}} ", style)
         screen.print(line)
     if found.divisor != 1:
         screen.print(f"  each divided by {found.divisor:g}")
