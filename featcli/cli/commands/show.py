@@ -24,6 +24,7 @@ A small picture as the matrix that it is:
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 
-from featcli.cli import options
+from featcli.cli import graphics, options
 from featcli.cli.command import Command
 from featcli.cli.looking import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
@@ -41,6 +42,7 @@ from featcli.frame import Array, Frame, Step
 from featcli.pipeline import Pipeline, apply
 
 _PLANES, _NARROWEST = 6, 26
+_TILES, _TALL = 24, 40  # channels and lines of a picture in the terminal's graphics
 
 
 class _Look(NamedTuple):
@@ -50,6 +52,7 @@ class _Look(NamedTuple):
     width: int | None
     view: str
     cmap: str | None
+    graphics: str
 
 
 def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: Any) -> None:
@@ -57,6 +60,7 @@ def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: A
 
     reading, look = collect(Reading, given), collect(_Look, given)
     steps = Pipeline(pipeline).steps if pipeline else ()
+    look = look._replace(graphics=graphics.chosen("none" if look.values else look.graphics))
     screen = console()
     failed = False
     for item, sample in samples(inputs, reading):
@@ -93,7 +97,10 @@ def _show_frame(screen: Any, frame: Frame, name: str, look: _Look) -> None:
         _print_values(screen, frame)
     else:
         columns = look.width or max(1, min(screen.width, 100))
-        _draw(screen, frame, columns, look.view, look.cmap)
+        if look.graphics:
+            _draw_graphics(screen, frame, columns, look)
+        else:
+            _draw(screen, frame, columns, look.view, look.cmap)
 
 
 def _headline(frame: Frame, name: str) -> str:
@@ -124,6 +131,25 @@ def _print_values(screen: Any, frame: Frame) -> None:
         if frame.data.shape[2] > 1:
             screen.print(f"{printable(label)}:")
         screen.print(matrix(plane))
+
+
+def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Look) -> None:
+    """Show the picture that featcli would write of a frame, in the terminal's own graphics."""
+    from featcli.cli.canvas import room
+    from featcli.view.graphics import encoded
+    from featcli.view.picture import draw
+
+    data, labels = frame.data, frame.labels
+    more = data.shape[2] - _TILES if frame.kind == "maps" else 0
+    if more > 0:
+        data, labels = data[:, :, :_TILES], labels[:_TILES]
+    picture = draw(data, labels, look.view, look.cmap, "auto", frame.row_length)
+    space = graphics.room(columns, room(screen) or _TALL)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(encoded(picture.pixels, look.graphics, space))
+    sys.stdout.buffer.flush()
+    if more > 0:
+        screen.print(f"... and {more} more channels")
 
 
 def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) -> None:
@@ -186,6 +212,15 @@ command = Command(
             help="Columns to use; without it as many as the terminal has, up to 100.",
         ),
         *options.view(),
+        options.Grouped(
+            ["--graphics"],
+            **options.choice(graphics.CHOICES),
+            default="auto",
+            show_default=True,
+            group="Output",
+            help="Draw with pixels instead of coloured characters; auto: if the terminal says that "
+            "it can.",
+        ),
         options.quiet(),
         options.debug(),
     ],

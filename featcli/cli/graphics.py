@@ -1,0 +1,109 @@
+"""Which graphics the terminal says that it has, and how large its characters are."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+CHOICES = ("auto", "none", "sixel", "kitty")
+
+_WAIT = 0.5  # seconds for an answer; every terminal that draws gives one
+_MUTE = ("", "dumb", "linux")  # kinds of terminals that are not asked
+# A picture of one pixel that is not to be shown, then: what are you?
+_QUESTION = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
+_ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
+_CELL = (20, 10)  # rows and columns of pixels of a character, where nobody knows
+
+
+def chosen(wish: str) -> str:
+    """Return the graphics to draw with: `"sixel"`, `"kitty"`, or `""` for coloured characters.
+
+    Under `auto` the terminal is asked, if standard output is one and this process may; without an
+    answer in half a second there are none.
+    """
+    if wish != "auto":
+        return "" if wish == "none" else wish
+    if os.environ.get("TERM", "") in _MUTE or "NO_COLOR" in os.environ or not sys.stdout.isatty():
+        return ""
+    try:
+        return kind_of(_asked())
+    except (OSError, ImportError):  # no controlling terminal, or a system without them
+        return ""
+
+
+def kind_of(answer: bytes) -> str:
+    """Read what a terminal says of itself; 4 among its attributes means sixel."""
+    if b"\x1b_Gi=31;OK" in answer:
+        return "kitty"
+    found = _ANSWER.search(answer)
+    return "sixel" if found and b"4" in found[1].split(b";")[1:] else ""
+
+
+def _asked() -> bytes:
+    """Ask the terminal; its answer is read without being shown."""
+    descriptor = os.open(os.ttyname(sys.stdout.fileno()), os.O_RDWR | os.O_NOCTTY)
+    try:
+        if os.tcgetpgrp(descriptor) != os.getpgrp():  # in the background: it would be stopped
+            return b""
+        with _unseen(descriptor):
+            os.write(descriptor, _QUESTION)
+            return _until_answered(descriptor, time.monotonic() + _WAIT)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _unseen(descriptor: int) -> Iterator[None]:
+    """Let the terminal give single characters, and show none of them."""
+    import termios
+
+    before: list[Any] = termios.tcgetattr(descriptor)
+    during = [*before]
+    during[3] = before[3] & ~(termios.ICANON | termios.ECHO)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, during)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _until_answered(descriptor: int, end: float) -> bytes:
+    found = b""
+    while (left := end - time.monotonic()) > 0 and not _ANSWER.search(found):
+        if select.select([descriptor], [], [], left)[0]:
+            piece = os.read(descriptor, 1024)
+            if not piece:
+                break
+            found += piece
+    return found
+
+
+def room(columns: int, lines: int) -> tuple[int, int]:
+    """Return how many rows and columns of pixels a part of the terminal has."""
+    rows, cols = _cell()
+    return lines * rows, columns * cols
+
+
+def _cell() -> tuple[int, int]:
+    """Ask the system for the size of a character in pixels."""
+    try:
+        import fcntl
+        import struct
+        import termios
+
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+        lines, columns, width, height = struct.unpack("HHHH", size)
+    except (OSError, ImportError, ValueError):
+        return _CELL
+    if not (lines and columns and width and height):
+        return _CELL
+    return height // lines or _CELL[0], width // columns or _CELL[1]
+
+
+__all__ = ["CHOICES", "chosen", "kind_of", "room"]
