@@ -86,6 +86,11 @@ class Pipeline:
         """All that it does, as steps."""
         return self.steps
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a table says of how it was made: plain JSON; `pipeline` can be run again."""
+        return {"pipeline": str(self)}
+
     def decode_size(self, rows: int, cols: int) -> tuple[int, int, str] | None:
         """Return the rows, columns and filter that a picture is resized to first, if it is."""
         hook = stages.get(self.steps[0].stage).decode_size

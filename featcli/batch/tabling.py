@@ -6,7 +6,7 @@ They stay there: where an input changes, is new or gone, the table is written ag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,22 @@ class TableTarget(StoredTarget):
     memory : Memory
         Its target is the table; the suffix says the kind.
     writing : WriteOptions
-        Whether a .npy gets a sidecar, and whether a .csv is safe for spreadsheets.
+        Whether there is a sidecar, and whether a .csv is safe for spreadsheets.
+    about : mapping
+        How the table is made.
     """
 
-    def __init__(self, sink: Sink, memory: Memory, writing: WriteOptions) -> None:
+    def __init__(
+        self, sink: Sink, memory: Memory, writing: WriteOptions, about: Mapping[str, Any]
+    ) -> None:
         super().__init__(sink, memory)
         self.path = memory.target
         self._kind = self.path.suffix.lower()
         tables.check_kind(self._kind)
         self._is_safe = writing.csv_safe
-        has_sidecar = writing.sidecar and self._kind == ".npy"
-        self._files = [self.path, *([self.path.with_suffix(".json")] if has_sidecar else [])]
+        self._about = {"version": __version__, **about}
+        sidecar = tables.sidecar_of(self.path) if writing.sidecar else None
+        self._files = [self.path, *([sidecar] if sidecar else [])]
         self._columns = Columns()
         self._described = ""
         self._states: dict[str, Any] = {}
@@ -108,13 +113,12 @@ class TableTarget(StoredTarget):
 
     def _write(self, count: int) -> None:
         columns = Columns.of(self._read(row.part) for row in self._done())
-        about = {"featcli": __version__, "recipe": json.loads(self.recipe.text)}
         labels = json.loads(self.store.about("labels") or "{}")
-        rows = tables.Rows(self._rows, count, columns, labels, about, self._is_safe)
+        rows = tables.Rows(self._rows, count, columns, labels, self._about, self._is_safe)
         with Transaction(self.store.room) as files:
             tables.write_table(self._kind, files.open(self.path), rows)
             for path in self._files[1:]:
-                tables.write_sidecar(files.open(path), rows)
+                tables.write_sidecar(files.open(path), rows, self._kind)
             files.commit(partial(self._appear, files), lambda: self._settle(self._states))
 
     def _appear(self, files: Transaction) -> list[Path]:

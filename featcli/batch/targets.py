@@ -154,8 +154,11 @@ def _table(request: Request) -> Target:
         raise UsageError(f"-o {path} holds one matrix: give .npz for several vectors")
     writing = request.spec.writing
     about = f"{kind} {table.about if row is not vectors else ''}{' safe' * writing.csv_safe}"
+    about += f" {writing.label_from or ''}"
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), about)._replace(tags="")
-    return TableTarget(RowSink(row, path), _memory_beside(request, recipe), writing)
+    sink = RowSink(row, path, writing.label_from)
+    made = request.pipeline.about | {"reading": request.reading.chosen()}
+    return TableTarget(sink, _memory_beside(request, recipe), writing, made)
 
 
 def _shards(request: Request) -> Target:

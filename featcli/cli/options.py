@@ -276,6 +276,12 @@ def outputs() -> list[click.Parameter]:
             is_flag=True,
             help="With -o FILE.csv: put ' before texts that a spreadsheet takes for formulas.",
         ),
+        _option(
+            "Output",
+            "--label-from",
+            **choice(["folder"]),
+            help="With a table: a column 'label' with the folder that each image lies in.",
+        ),
         *view(),
         _option(
             "Output",

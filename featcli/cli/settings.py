@@ -48,6 +48,7 @@ class Writing(NamedTuple):
     cmap: str | None = None
     csv_safe: bool = False
     cells: str = "auto"
+    label_from: Literal["folder"] | None = None
 
 
 class Printing(NamedTuple):

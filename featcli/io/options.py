@@ -73,6 +73,14 @@ class ReadOptions:
             changed["decode"] = "fast"
         return (Step.of("read", **changed),) if changed else ()
 
+    def chosen(self) -> dict[str, str | bool]:
+        """Return what was chosen otherwise than by default, but for what a model decides."""
+        names = ("background", "layout", "icc", *([] if self.as_bytes else ["unit"]))
+        usual = ReadOptions()
+        found = {name: getattr(self, name) for name in names
+                 if getattr(self, name) != getattr(usual, name)}  # fmt: skip
+        return {**found, **({"decode": "fast"} if self.fast else {})}
+
     def words(self) -> str:
         """Write what is not by the defaults as options; what a model decides is none."""
         given = {"--background": self.background, "--frames": self.frames, "--layout": self.layout}

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Literal, NamedTuple, Self
 
 from featcli.budget import size_of
 from featcli.errors import UsageError
@@ -69,6 +69,7 @@ class OutputSpec(NamedTuple):
         cmap: str | None = None,
         csv_safe: bool = False,
         cells: str = "auto",
+        label_from: Literal["folder"] | None = None,
     ) -> Self:
         """Read the options; raises UsageError for an output that cannot be."""
         kind = _kind_of(output)
@@ -79,8 +80,16 @@ class OutputSpec(NamedTuple):
         size = size_of(shard_size) if shard_size else _SHARD
         if csv_safe and Path(output or "").suffix.lower() != ".csv":
             raise UsageError("--csv-safe goes with -o FILE.csv: other kinds hold texts as they are")
+        if label_from and Path(output or "").suffix.lower() not in (*TABLES, *MATRICES):
+            raise UsageError("--label-from goes with a table: -o FILE.csv, .jsonl, .parquet, .npz")
         writing = WriteOptions(
-            overwrite, not no_sidecar, view, cmap, csv_safe=csv_safe, cells=cells
+            overwrite,
+            not no_sidecar,
+            view,
+            cmap,
+            csv_safe=csv_safe,
+            cells=cells,
+            label_from=label_from,
         )
         return cls(kind, Path(output or "."), format or "tar", size, writing)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 from featcli.errors import UsageError
 from featcli.frame import Array, Frame, Sample
@@ -38,7 +38,8 @@ class WriteOptions(NamedTuple):
     """Choices for writing.
 
     `draw` makes the picture of a frame where it is not the usual one of its numbers; `csv_safe`
-    keeps spreadsheets from taking a text for a formula.
+    keeps spreadsheets from taking a text for a formula; `label_from` says where a table has the
+    classes of images from.
     """
 
     overwrite: bool = False
@@ -48,6 +49,7 @@ class WriteOptions(NamedTuple):
     draw: Drawing | None = None
     csv_safe: bool = False
     cells: str = "auto"
+    label_from: Literal["folder"] | None = None
 
     @property
     def picture(self) -> dict[str, Any]:

@@ -29,6 +29,9 @@ from featcli.io.naming import Heading
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written, check_folder
 
 VECTOR = "features"
+TEXTS = ("key", "file", "label")  # columns that say which image a row is about
+METADATA = "featcli"  # what says how a table was made
+RESERVED = {*TEXTS, *(f"{name}s" for name in TEXTS), METADATA}
 _BLOCK_ROWS, _BLOCK_BYTES = 1024, 1 << 26  # of a row group in Parquet
 
 
@@ -46,7 +49,7 @@ class Rows:
     labels : mapping of str to sequence of str
         The names of a vector's values, where they have any.
     about : mapping
-        What the sidecar of a .npy says beside the keys.
+        How the table was made: plain JSON.
     is_safe : bool
         Texts of a .csv that a spreadsheet would take for formulas begin with an apostrophe.
     """
@@ -61,6 +64,17 @@ class Rows:
     def typed(self) -> Iterator[Row]:
         """Go through them from the first, in the types of their columns."""
         return map(self.columns.typed, self.again())
+
+    @property
+    def texts(self) -> list[str]:
+        """The names of the columns that say which image a row is about."""
+        return [name for name in TEXTS if name in self.columns.found]
+
+    @property
+    def metadata(self) -> str:
+        """How the table was made, and how many values its vectors have, as JSON."""
+        sizes = {spelled(name): self.columns.found[name].size for name in self.vectors}
+        return json.dumps({**self.about, "dimension": sizes})
 
     @property
     def vectors(self) -> list[str]:
@@ -89,10 +103,14 @@ class RowSink(Sink):
         `row(sample)` gives the columns after the key: numbers, texts or vectors.
     path : Path
         Of the table; its suffix says the kind.
+    label_from : str
+        `folder`: a column says in which folder of the input an image lies.
     """
 
-    def __init__(self, row: Callable[[Sample], Row], path: Path = Path()) -> None:
-        self._row, self._path = row, path
+    def __init__(
+        self, row: Callable[[Sample], Row], path: Path = Path(), label_from: str | None = None
+    ) -> None:
+        self._row, self._path, self._label_from = row, path, label_from
 
     def check(self) -> None:
         """See `Sink.check`."""
@@ -117,15 +135,32 @@ class RowSink(Sink):
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
-        row = {"key": sample.source.key} | self._row(sample)
+        row = self._texts(sample) | self._row(sample)
         labels = {name: list(found) for name, found in _labels(sample, row).items()}
         about = {"row": pack(row), "labels": labels, "columns": describe(row, labels)}
         notes = tuple(_notes(row)) if self._path.suffix.lower() == ".jsonl" else ()
         return [Written("", "written", about=about, notes=notes)]
 
+    def _texts(self, sample: Sample) -> Row:
+        """Say which image it is: its key, its file as seen from the table, perhaps its class."""
+        source = sample.source
+        is_url = "://" in source.file
+        folder = self._path.parent
+        file = source.file if is_url or not source.file else os.path.relpath(source.file, folder)
+        found = {"key": source.key, "file": file.replace(os.sep, "/")}
+        if self._label_from:
+            found["label"] = source.key.rpartition("/")[0].partition("/")[0]
+        return found
+
 
 def vectors(sample: Sample) -> Row:
     """Return the vectors of an image's results, each under the name of its part."""
+    taken = RESERVED & {frame.part for frame in sample.frames}
+    if taken:
+        raise FeatError(
+            f"{sample.source.file or sample.source.key}: a result called {min(taken)!r} would hide "
+            "a column of the table: rename it"
+        )
     for frame in sample.frames:
         if frame.kind != "vector":
             raise FeatError(
@@ -147,12 +182,12 @@ def _labels(sample: Sample, row: Row) -> dict[str, Sequence[str]]:
 
 
 def _unique(labels: Sequence[str]) -> list[str]:
-    """Number what has one name with another, or with the keys: no column may hide one."""
-    taken = {"key", *labels}
+    """Number what has one name with another, or with a column: none may hide one."""
+    taken = {*TEXTS, *labels}
     found: list[str] = []
     for label in labels:
         names = (f"{label} ({number})" for number in itertools.count(2))
-        is_free = label != "key" and label not in found
+        is_free = label not in TEXTS and label not in found
         found.append(label if is_free else next(name for name in names if name not in taken))
         taken.add(found[-1])
     return found
@@ -229,7 +264,7 @@ def _is_no_number(value: Any) -> bool:
 def _write_parquet(stream: BinaryIO, rows: Rows) -> None:
     """Apache Parquet, by pyarrow; a vector is a list, or a column for each label."""
     arrow, parquet = extra("pyarrow", "parquet"), extra("pyarrow.parquet", "parquet")
-    schema = arrow.schema(list(_fields(arrow, rows)))
+    schema = arrow.schema(list(_fields(arrow, rows)), {METADATA: rows.metadata})
     typed, count = rows.typed(), _rows_of_a_block(rows)
     with parquet.ParquetWriter(stream, schema) as writer:
         while block := list(itertools.islice(typed, count)):
@@ -282,31 +317,49 @@ def _write_matrix(stream: BinaryIO, rows: Rows, name: str) -> None:
 
 
 def _write_npz(stream: BinaryIO, rows: Rows) -> None:
-    """The keys, and a matrix for each part, with the names of its columns if it has any."""
+    """Keys, files and how it was made; a matrix for each part, and the names of its columns."""
     archive = npy.ArchiveWriter(stream)
-    archive.write_with("keys", lambda member: _write_keys(member, rows))
+    for name in rows.texts:
+        archive.write_with(f"{name}s", partial(_write_texts, rows=rows, name=name))
     for name in rows.vectors:
         archive.write_with(name, partial(_write_matrix, rows=rows, name=name))
     for name, labels in rows.labels.items():
         archive.write(f"{name}.columns", np.array(list(map(spelled, labels))))
+    archive.write(METADATA, np.array(rows.metadata))
     archive.close()
 
 
-def _write_keys(stream: BinaryIO, rows: Rows) -> None:
-    width = max(len(spelled(row["key"])) for row in rows.again())
+def _write_texts(stream: BinaryIO, rows: Rows, name: str) -> None:
+    width = max(1, *(len(spelled(row[name])) for row in rows.again()))
     head = {"descr": f"<U{width}", "fortran_order": False, "shape": (rows.count,)}
     np.lib.format.write_array_header_1_0(stream, head)
     for row in rows.again():
-        stream.write(spelled(row["key"]).encode("utf-32-le").ljust(4 * width, b"\0"))
+        stream.write(spelled(row[name]).encode("utf-32-le").ljust(4 * width, b"\0"))
 
 
-def write_sidecar(stream: BinaryIO, rows: Rows) -> None:
-    """Write what a .npy has no place for: the keys, and how it was made."""
-    head = json.dumps({**rows.about, "arrays": {}, "columns": dict(rows.labels)})
-    stream.write(head.removesuffix("}").encode() + b', "keys": [')
-    for number, row in enumerate(rows.again()):
-        stream.write((b",\n " if number else b"\n ") + json.dumps(spelled(row["key"])).encode())
-    stream.write(b"]}\n")
+def sidecar_of(path: Path) -> Path | None:
+    """Return where it stands how a table was made; None where the table says it itself."""
+    if path.suffix.lower() == ".npy":
+        return path.with_suffix(".json")
+    return Path(f"{path}.json") if path.suffix.lower() in (".csv", ".jsonl") else None
+
+
+def write_sidecar(stream: BinaryIO, rows: Rows, kind: str) -> None:
+    """Write what a table of this kind has no place for: how it was made, and of a .npy the keys."""
+    about = json.loads(rows.metadata)
+    if kind != ".npy":
+        stream.write(json.dumps({METADATA: about}).encode() + b"\n")
+        return
+    labels = {spelled(name): list(map(spelled, one)) for name, one in rows.labels.items()}
+    head = json.dumps({METADATA: about, "arrays": {}, "columns": labels})
+    stream.write(head.removesuffix("}").encode())
+    for name in rows.texts:
+        stream.write(f', "{name}s": ['.encode())
+        for number, row in enumerate(rows.again()):
+            text = json.dumps(spelled(row[name])).encode()
+            stream.write((b",\n " if number else b"\n ") + text)
+        stream.write(b"]")
+    stream.write(b"}\n")
 
 
 _KINDS: dict[str, Callable[[BinaryIO, Rows], None]] = {

@@ -77,6 +77,13 @@ class Model:
         """What a history says of it: `load_model` makes it again from `model` and the others."""
         return {"model": self.reference, **self._given}
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a table says of it; `sha256` is the beginning of its digest."""
+        name, digest = parted(self.reference)
+        before = self.description.preprocessing
+        return {"name": name, "sha256": digest, "preprocessing": str(before or "")}
+
     def completed(self, labels: str = "", preprocessing: str = "") -> Model:
         """Return the same network with the names of a file, or with another preprocessing.
 

@@ -227,6 +227,11 @@ class Classification(Pipeline):
         given = self.model.params
         return type(self), (given.pop("model"), self._keep, given)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Pipeline.about`."""
+        return super().about | {"model": self.model.about}
+
     def _run(self, frame: Frame) -> list[Frame]:
         if self._keep and frame.kind == "maps":
             self._images[frame.source] = small(frame.data)
@@ -304,6 +309,16 @@ class Extraction(Pipeline):
     def recipe(self) -> tuple[Step, ...]:
         """All that it does, as steps."""
         return tuple(self._steps)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Pipeline.about`: several layers have a pipeline each."""
+        texts = {
+            layer: str(Pipeline([step]))
+            for layer, step in zip(self._layers, self._steps, strict=True)
+        }
+        made = {"pipelines": texts} if self.splits else {"pipeline": texts[self._layers[0]]}
+        return made | {"model": self._model.about, "layers": list(self._layers)}
 
     @property
     def splits(self) -> bool:

@@ -39,6 +39,7 @@ from featcli.cli.modelling import (
 )
 from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
+from featcli.io.tables import RESERVED
 from featcli.models.stages import Extraction
 
 
@@ -46,11 +47,9 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
     asked, settings = collect(Asked, given), Settings.take(given)
     found = opened(asked)
     layers = layer or (found.embedding,)
-    for name in ("key", "keys"):
-        if name in layers:
-            raise UsageError(
-                f"--layer {name}: the names of the images stand under {name!r} in tables"
-            )
+    for name in layers:
+        if name in RESERVED:
+            raise UsageError(f"--layer {name}: tables have a column of their own called {name!r}")
     try:
         params = found.params
         del params["model"]
