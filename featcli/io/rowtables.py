@@ -1,0 +1,235 @@
+"""The rows of a table as text or Parquet: read one after the other into matrices on the disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.errors import ReadError
+from featcli.extras import extra
+from featcli.io.columns import unspelled
+from featcli.io.tables import METADATA, TEXTS, VECTOR
+
+Array = npt.NDArray[Any]
+
+_LONGEST_LINE = 1 << 26
+_NUMBERED = re.compile(r"(.+)\.(\d+)")
+
+
+class Content(NamedTuple):
+    """What a table holds.
+
+    Attributes
+    ----------
+    texts : dict of str to list of str
+        `key`, `file` and `label`, as far as they are there.
+    vectors : dict of str to ndarray, each (rows, values)
+    about : dict
+        How it was made; empty where the table does not say.
+    rows : int
+    """
+
+    texts: dict[str, list[str]]
+    vectors: dict[str, Array]
+    about: dict[str, Any]
+    rows: int
+
+
+def as_metadata(data: bytes | str) -> dict[str, Any]:
+    """Read metadata; what is no JSON object says nothing, for the vectors stand without it."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Matrix:
+    """Rows that are written one after the other into a temporary file, and mapped from there."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the matrix)
+        self._width = -1
+        self._rows = 0
+
+    def add(self, row: Any) -> None:
+        """Write one row; raises ReadError if it is not as long as those before."""
+        values = np.asarray(row, self.dtype)
+        if self._width not in (-1, values.size):
+            raise ReadError(
+                f"row {self._rows + 1} has {values.size} values, those before {self._width}"
+            )
+        self._width, self._rows = values.size, self._rows + 1
+        self.write(values.tobytes())
+
+    def add_block(self, block: Array) -> None:
+        """Write some rows, (rows, values)."""
+        if len(block):
+            self.add(block[0])
+            self._rows += len(block) - 1
+            self.write(np.ascontiguousarray(block[1:], self.dtype).tobytes())
+
+    def write(self, data: bytes) -> None:
+        """Write bytes of rows."""
+        self._file.write(data)
+
+    def finished(self, rows: int | None = None) -> Array:
+        """Return all rows."""
+        self._file.flush()
+        count = self._file.tell() // self.dtype.itemsize
+        rows = self._rows if rows is None else rows
+        if not count or not rows:
+            return np.zeros((rows, 0), self.dtype)
+        return np.memmap(self._file, self.dtype, "r", shape=(rows, count // rows))
+
+
+# --- Text
+
+
+def read_csv(path: Path) -> Content:
+    """Read a .csv with a head line; NAME.0, NAME.1 ... are a vector, or all other columns are."""
+    with path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8", newline="") as text:
+        lines = csv.reader(_bounded(text))
+        try:
+            head = next(lines)
+            return _from_rows([unspelled(name) for name in head], lines)
+        except StopIteration:
+            raise ReadError("is empty") from None
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ReadError(f"is no table: {error}") from error
+
+
+def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    while line := text.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise ReadError(f"has a line of more than {_LONGEST_LINE >> 20} MB")
+        yield line
+
+
+def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Content:
+    """Sort the columns of a .csv: texts, and the vectors that its numbers make."""
+    groups = _groups(head)
+    places = {name: head.index(name) for name in TEXTS if name in head}
+    texts: dict[str, list[str]] = {name: [] for name in places}
+    vectors = {name: Matrix(np.float64) for name in groups}
+    number = 0
+    for number, row in enumerate(lines, 1):
+        if len(row) != len(head):
+            raise ReadError(f"row {number} has {len(row)} cells, its head line {len(head)}")
+        for name, place in places.items():
+            texts[name].append(unspelled(row[place]))
+        for name, columns in groups.items():
+            try:
+                vectors[name].add([float(row[column]) for column in columns])
+            except ValueError as error:
+                raise ReadError(f"row {number}: {error}") from None
+    return _complete(texts, vectors, number)
+
+
+def _groups(head: Sequence[str]) -> dict[str, list[int]]:
+    """Say which columns make a vector: NAME.0, NAME.1 and so on, or all that have other names."""
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(head):
+        if name in TEXTS:
+            continue
+        found = _NUMBERED.fullmatch(name)
+        known = found and int(found[2]) == len(groups.get(found[1], ()))
+        groups.setdefault(found[1] if found and known else VECTOR, []).append(place)
+    return groups
+
+
+def _complete(texts: dict[str, list[str]], vectors: Mapping[str, Matrix], rows: int) -> Content:
+    arrays = {name: one.finished(rows) for name, one in vectors.items()}
+    return Content(texts, arrays, {}, rows)
+
+
+def read_jsonl(path: Path) -> Content:
+    """Read lines of JSON objects; a list is a vector, or all single numbers are."""
+    texts: dict[str, list[str]] = {}
+    vectors: dict[str, Matrix] = {}
+    number = 0
+    with path.open("rb") as stream:
+        while line := stream.readline(_LONGEST_LINE + 1):
+            number += 1
+            row = as_metadata(line)
+            if not row:
+                raise ReadError(f"line {number} is no JSON object")
+            for name, value in _parts(row, number).items():
+                if isinstance(value, str):
+                    texts.setdefault(name, []).append(unspelled(value))
+                else:
+                    vectors.setdefault(name, Matrix(np.float64)).add(value)
+    short = [name for name, found in texts.items() if len(found) != number]
+    if short:
+        raise ReadError(f"not every line has {short[0]!r}")
+    return _complete(texts, vectors, number)
+
+
+def _parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Sort what one line holds: texts, lists, and single numbers, which make one vector."""
+    found: dict[str, Any] = {name: row[name] for name in TEXTS if isinstance(row.get(name), str)}
+    singles = []
+    for name, value in row.items():
+        if isinstance(value, list):
+            found[unspelled(name)] = [_number(one, number) for one in value]
+        elif name not in found:
+            singles.append(_number(value, number))
+    return found | ({VECTOR: singles} if singles else {})
+
+
+def _number(value: Any, line: int) -> float:
+    if value is None:  # how JSON writes what is no finite number
+        return float("nan")
+    if not isinstance(value, (int, float)):
+        raise ReadError(f"line {line}: {str(value)[:40]!r} is no number")
+    return float(value)
+
+
+# --- Parquet
+
+
+def read_parquet(path: Path) -> Content:
+    """Read Apache Parquet, a block of rows at a time."""
+    parquet, arrow = extra("pyarrow.parquet", "parquet"), extra("pyarrow", "parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            return _from_parquet(arrow.types, file)
+    except (arrow.ArrowException, ValueError) as error:
+        raise ReadError(f"no sound Parquet file: {str(error).splitlines()[0]}") from error
+
+
+def _from_parquet(types: Any, file: Any) -> Content:
+    texts: dict[str, list[str]] = {}
+    vectors: dict[str, Matrix] = {}
+    for batch in file.iter_batches(1024):
+        singles = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in TEXTS:
+                texts.setdefault(name, []).extend(map(unspelled, map(str, column.to_pylist())))
+            elif types.is_list(column.type) or types.is_fixed_size_list(column.type):
+                _add_lists(vectors, unspelled(name), column, batch.num_rows)
+            elif types.is_integer(column.type) or types.is_floating(column.type):
+                singles.append(column.to_numpy(zero_copy_only=False))
+        if singles:
+            block = np.stack(singles, axis=1)
+            vectors.setdefault(VECTOR, Matrix(block.dtype)).add_block(block)
+    about = as_metadata((file.schema_arrow.metadata or {}).get(METADATA.encode(), b"{}"))
+    rows = file.metadata.num_rows
+    return Content(texts, {name: one.finished(rows) for name, one in vectors.items()}, about, rows)
+
+
+def _add_lists(vectors: dict[str, Matrix], name: str, column: Any, rows: int) -> None:
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    if column.null_count or len(set(column.value_lengths().to_pylist())) != 1:
+        raise ReadError(f"the lists of {name} are not equally long")
+    vectors.setdefault(name, Matrix(values.dtype)).add_block(values.reshape(rows, -1))

@@ -1,0 +1,240 @@
+"""Tables of vectors read back: which image each row is about, its vector, and how it was made.
+
+The vectors of a .npy, and those of an .npz as featcli and NumPy's `savez` write it, are mapped
+from the file; those of the other kinds are copied into a temporary file and mapped from there. So
+a table may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import npy
+from featcli.errors import FeatError, ReadError
+from featcli.io.columns import unspelled
+from featcli.io.rowtables import (
+    Content,
+    Matrix,
+    as_metadata,
+    read_csv,
+    read_jsonl,
+    read_parquet,
+)
+from featcli.io.tables import METADATA, RESERVED, TEXTS, VECTOR, sidecar_of
+
+Array = npt.NDArray[Any]
+
+_LARGEST_SIDECAR = 1 << 30  # of a .npy, with the keys
+_LARGEST_METADATA = 16 << 20
+
+
+class VectorTable(NamedTuple):
+    """A table that was opened.
+
+    Attributes
+    ----------
+    path : Path
+    keys : sequence of str
+        One for each row; numbers where the table has none.
+    texts : mapping of str to sequence of str
+        `file` and `label`, if the table has them.
+    vectors : mapping of str to ndarray, each (rows, values)
+        By the name of the column; usually one, `features`.
+    about : mapping
+        How the table was made; empty where it does not say.
+    """
+
+    path: Path
+    keys: Sequence[str]
+    texts: Mapping[str, Sequence[str]]
+    vectors: Mapping[str, Array]
+    about: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.keys)
+
+    def column(self, name: str = "") -> str:
+        """Return the name of a column of vectors, the only one if no name is given.
+
+        Raises
+        ------
+        FeatError
+            There is no such column, or several where none is named.
+        """
+        if not name and len(self.vectors) == 1:
+            return next(iter(self.vectors))
+        if name in self.vectors:
+            return name
+        known = ", ".join(self.vectors)
+        what = f"has no column of vectors {name!r}" if name else "has several columns of vectors"
+        raise FeatError(f"{self.path}: {what}: choose one of {known} by --column")
+
+    def file_of(self, row: int) -> Path | None:
+        """Return where the image of a row is, as far as the table says."""
+        files = self.texts.get("file")
+        return self.path.parent / files[row] if files and files[row] else None
+
+    def pipeline(self, column: str) -> str:
+        """Return the pipeline that made a column; empty where the table does not say."""
+        several = self.about.get("pipelines")
+        found = several.get(column) if isinstance(several, dict) else self.about.get("pipeline")
+        return found if isinstance(found, str) else ""
+
+
+def is_table(path: Path) -> bool:
+    """Say whether a file is a table of vectors of featcli's, by its suffix and what it holds."""
+    kind = path.suffix.lower()
+    if kind == ".npz":
+        try:
+            with npy.open_archive(path) as archive:
+                return {"keys", METADATA} <= npy.array_entries(archive).keys()
+        except (ReadError, OSError, ValueError):
+            return False
+    if kind == ".npy":
+        return "keys" in _sidecar(path)
+    return kind in _KINDS
+
+
+def open_table(path: Path) -> VectorTable:
+    """Open a table of vectors: .csv, .jsonl, .npy, .npz or .parquet.
+
+    Raises
+    ------
+    FeatError
+        It cannot be read, or is no table of vectors.
+    """
+    read = _KINDS.get(path.suffix.lower())
+    if read is None:
+        raise FeatError(f"{path}: a table is one of {', '.join(_KINDS)}")
+    try:
+        found = read(path)
+    except ReadError as error:
+        raise FeatError(f"{path}: {error}") from error
+    except OSError as error:
+        raise FeatError(f"{path}: {error.strerror or error}") from error
+    keys = found.texts.pop("key", None) or list(map(str, range(found.rows)))
+    about = found.about or _sidecar(path).get(METADATA)
+    table = VectorTable(
+        path, keys, found.texts, found.vectors, about if isinstance(about, dict) else {}
+    )
+    _check(table)
+    return table
+
+
+def _check(table: VectorTable) -> None:
+    if not table.vectors or not len(table):
+        what = "vectors" if len(table) else "rows"
+        raise FeatError(f"{table.path}: is no table of vectors: it has no {what}")
+    for name, vectors in table.vectors.items():
+        if vectors.ndim != 2 or vectors.dtype.kind not in "biuf":
+            shape = "x".join(map(str, vectors.shape))
+            raise FeatError(
+                f"{table.path}: is no table of vectors: {name} is {shape} {vectors.dtype}, not "
+                "rows of numbers"
+            )
+    sizes = {name: len(found) for name, found in table.vectors.items()}
+    for name, size in (sizes | {name: len(found) for name, found in table.texts.items()}).items():
+        if size != len(table):
+            raise FeatError(
+                f"{table.path}: {name} has {size} rows, and there are {len(table)} keys"
+            )
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Read what stands beside a table; empty where nothing does."""
+    beside = sidecar_of(path)
+    most = _LARGEST_SIDECAR if path.suffix.lower() == ".npy" else _LARGEST_METADATA
+    try:
+        if beside is None or beside.stat().st_size > most:
+            return {}
+        return as_metadata(beside.read_bytes())
+    except OSError:
+        return {}
+
+
+def _read_npy(path: Path) -> Content:
+    beside, vectors = _sidecar(path), _mapped(path, 0, path.stat().st_size)
+    texts = {}
+    for name in TEXTS:
+        found = beside.get(f"{name}s")
+        if isinstance(found, list) and all(isinstance(one, str) for one in found):
+            texts[name] = list(map(unspelled, found))
+    return Content(texts, {VECTOR: vectors}, {}, len(vectors) if vectors.ndim else 0)
+
+
+def _mapped(path: Path, offset: int, size: int) -> Array:
+    """Map the array whose .npy of `size` bytes begins somewhere in a file."""
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        header, _ = npy.read_header(stream)
+        begin = stream.tell()
+        npy.check_size(header, min(offset + size, path.stat().st_size) - begin)
+    if 0 in header.shape:
+        return np.zeros(header.shape, header.dtype)
+    order: Literal["F", "C"] = "F" if header.fortran else "C"
+    return np.memmap(path, header.dtype, "r", begin, header.shape, order)
+
+
+def _read_npz(path: Path) -> Content:
+    with npy.open_archive(path) as archive:
+        entries = npy.array_entries(archive)
+        texts = {
+            name: _texts(archive, entries[f"{name}s"]) for name in TEXTS if f"{name}s" in entries
+        }
+        about = (
+            as_metadata("".join(_texts(archive, entries[METADATA]))) if METADATA in entries else {}
+        )
+        names = [one for one in entries if one not in RESERVED and not one.endswith(".columns")]
+        vectors = {name: _member(path, archive, entries[name]) for name in names}
+    first = next(iter(vectors.values()), np.zeros((0, 0)))
+    return Content(texts, vectors, about, len(first) if first.ndim else 0)
+
+
+def _texts(archive: Any, entry: Any) -> list[str]:
+    """Read an array of texts: fixed-width code points, as NumPy has them without pickle."""
+    with archive.open(entry) as stream:
+        if stream.read(8)[:6] != npy.MAGIC:
+            raise ReadError(f"{entry.filename} is no .npy")
+        length = struct.unpack("<H", stream.read(2))[0]
+        found = re.search(rb"'descr': '[<|]U(\d+)'.*'shape': \((\d*),?\)", stream.read(length))
+        if not found:
+            raise ReadError(f"{entry.filename} holds no texts")
+        width, count = int(found[1]), int(found[2] or 1)
+        if 4 * width * count > entry.file_size:
+            raise ReadError(f"{entry.filename} is truncated")
+        data = stream.read(4 * width * count)
+    return [unspelled(str(one)) for one in np.frombuffer(data, f"<U{width}")] if width else []
+
+
+def _member(path: Path, archive: Any, entry: Any) -> Array:
+    """Map an array of an archive where it is stored as it is; else unpack it first."""
+    if entry.compress_type == 0:
+        with path.open("rb") as stream:
+            stream.seek(entry.header_offset + 26)
+            name, more = struct.unpack("<HH", stream.read(4))
+        return _mapped(path, entry.header_offset + 30 + name + more, entry.file_size)
+    with archive.open(entry) as stream:
+        header, _ = npy.read_header(stream)
+        if header.fortran or len(header.shape) != 2:
+            raise ReadError(f"{entry.filename} is no matrix of rows")
+        matrix = Matrix(header.dtype)
+        while data := stream.read(1 << 20):
+            matrix.write(data)
+    return matrix.finished(header.shape[0])
+
+
+_KINDS: dict[str, Callable[[Path], Content]] = {
+    ".csv": read_csv,
+    ".jsonl": read_jsonl,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".parquet": read_parquet,
+}
