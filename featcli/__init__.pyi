@@ -26,6 +26,7 @@ from featcli.ops.flattening import flatten as flatten
 from featcli.ops.fully_connected import dense as dense
 from featcli.ops.hashing import dhash as dhash
 from featcli.ops.hashing import phash as phash
+from featcli.ops.normalizing import l2 as l2
 from featcli.ops.normalizing import normalize as normalize
 from featcli.ops.pooling import pool as pool
 from featcli.ops.resizing import crop as crop

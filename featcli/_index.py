@@ -20,6 +20,10 @@ STAGES: dict[str, tuple[str, str]] = {
         "Arrange all values in one column: the input of a dense layer.",
     ),
     "gray": ("featcli.ops.channels", "Mix R, G and B into one channel by their brightness."),
+    "l2": (
+        "featcli.ops.normalizing",
+        "Divide all values by their Euclidean length, so that it becomes 1.",
+    ),
     "normalize": (
         "featcli.ops.normalizing",
         "Subtract a mean and divide by a standard deviation, each channel by its own.",

@@ -84,7 +84,7 @@ def test_many_images_become_one_table(workspace, inline):
     with (workspace / "t.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["key"] for row in rows] == ["photo", "coffee"]
-    assert list(rows[0]) == ["key", "label_1", "probability_1", "label_2", "probability_2"]
+    assert list(rows[0]) == ["key", "file", "label_1", "probability_1", "label_2", "probability_2"]
     assert rows[1]["label_1"] == "espresso"
     assert float(rows[1]["probability_1"]) == pytest.approx(0.954, abs=0.002)
     inline("classify", "photo.jpg", "samples/coffee.jpg", "--top", "2", "-o", "t.jsonl")
@@ -258,7 +258,7 @@ def test_features_are_a_matrix_with_a_row_an_image(workspace, inline):
     np.testing.assert_array_equal(np.load("f.npy"), matrix)
     assert json.loads((workspace / "f.json").read_text())["keys"] == ["photo", "coffee", "camera"]
     inline("features", *inputs, "-o", "f.csv")
-    table = np.loadtxt("f.csv", delimiter=",", skiprows=1, usecols=range(1, 1281))
+    table = np.loadtxt("f.csv", delimiter=",", skiprows=1, usecols=range(2, 1282))
     np.testing.assert_array_equal(table.astype(np.float32), matrix)
     model = api.load_model()
     x = model.prepare(api.read("samples/camera.png").data)

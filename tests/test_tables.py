@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from featcli.io.columns import Columns, describe, pack, spelled, unpack, unspelled
-from featcli.io.tables import Rows, write_table
+from featcli.io.tables import TEXTS, Rows, write_table
 
 KINDS = [".csv", ".jsonl", ".npy", ".npz", ".parquet"]
 TYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
@@ -36,7 +36,9 @@ def numbers_in(path: Path) -> np.ndarray:
     """Read a table as others do."""
     if path.suffix == ".csv":
         with path.open(newline="") as stream:
-            return np.array([row[1:] for row in list(csv.reader(stream))[1:]]).astype(float)
+            head, *rows = csv.reader(stream)
+            first = sum(name in TEXTS for name in head)
+            return np.array([row[first:] for row in rows]).astype(float)
     if path.suffix == ".jsonl":
         return np.array([json.loads(one)["features"] for one in path.read_text().splitlines()])
     if path.suffix == ".parquet":

@@ -273,6 +273,8 @@ class Extraction(Pipeline):
     layers : sequence of str
     given : mapping of str to str
         What completes the model; see `load_model`.
+    after : sequence of Step
+        What follows on each vector.
 
     Raises
     ------
@@ -280,7 +282,13 @@ class Extraction(Pipeline):
         The model has no such layer.
     """
 
-    def __init__(self, model: str, layers: Sequence[str], given: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        model: str,
+        layers: Sequence[str],
+        given: Mapping[str, str],
+        after: Sequence[Step] = (),
+    ) -> None:
         self._model = load_model(model, **given)
         self._layers = tuple(dict.fromkeys(layers))
         for layer in self._layers:
@@ -288,34 +296,45 @@ class Extraction(Pipeline):
         known = self._model.params
         del known["labels"]
         model = known.pop("model")
-        self._steps = [Step.of("features", model=model, layer=one, **known) for one in self._layers]
-        super().__init__(self._steps[:1])
+        self._after = tuple(after)
+        self._roads = [
+            (Step.of("features", model=model, layer=one, **known), *self._after)
+            for one in self._layers
+        ]
+        super().__init__(self._roads[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self._model.params
-        return type(self), (given.pop("model"), self._layers, given)
+        return type(self), (given.pop("model"), self._layers, given, self._after)
 
     def _run(self, frame: Frame) -> list[Frame]:
         try:
             found = self._model.outputs(self._model.prepare(frame.data), self._layers)
         except ValueError as error:
             raise StageError(f"features: {error}") from error
-        return [
-            frame.replace(data=flat(found[layer]), labels=(), part=part, history=history)
-            for layer, (part, history) in zip(self._layers, self.outline(frame), strict=True)
+        results = [
+            frame.replace(
+                data=flat(found[layer]), labels=(), part=part, history=(*frame.history, road[0])
+            )
+            for layer, road, (part, _) in zip(
+                self._layers, self._roads, self.outline(frame), strict=True
+            )
         ]
+        for step in self._after:
+            results = [result for one in results for result in self._apply(step, one)]
+        return results
 
     @property
     def recipe(self) -> tuple[Step, ...]:
         """All that it does, as steps."""
-        return tuple(self._steps)
+        return (*(road[0] for road in self._roads), *self._after)
 
     @property
     def about(self) -> dict[str, Any]:
         """See `Pipeline.about`: several layers have a pipeline each."""
         texts = {
-            layer: str(Pipeline([step]))
-            for layer, step in zip(self._layers, self._steps, strict=True)
+            layer: str(Pipeline(road))
+            for layer, road in zip(self._layers, self._roads, strict=True)
         }
         made = {"pipelines": texts} if self.splits else {"pipeline": texts[self._layers[0]]}
         return made | {"model": self._model.about, "layers": list(self._layers)}
@@ -329,6 +348,6 @@ class Extraction(Pipeline):
         """Return part and history of every result."""
         parts: Iterable[str] = self._layers if self.splits else ("",)
         return [
-            (".".join(filter(None, (frame.part, part))), (*frame.history, step))
-            for part, step in zip(parts, self._steps, strict=True)
+            (".".join(filter(None, (frame.part, part))), (*frame.history, *road))
+            for part, road in zip(parts, self._roads, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""normalize: shift and scale."""
+"""normalize: shift and scale. l2: a length of 1."""
 
 from __future__ import annotations
 
@@ -84,3 +84,36 @@ def _per_channel(name: str, values: object, channels: int) -> Array:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
     return array
+
+
+@stage(takes="any", gives="same", tag="l2")
+def l2(x: npt.ArrayLike) -> Array:
+    """Divide all values by their Euclidean length, so that it becomes 1.
+
+    Vectors of length 1 are compared by their direction alone: their product is the cosine of the
+    angle between them.
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Maps are taken as one vector.
+
+    Returns
+    -------
+    ndarray of float32
+        x / sqrt(sum(x * x)), of the shape of `x`; zeros stay zeros, and NaN makes all of it NaN.
+
+    Examples
+    --------
+    Features that a dot product compares:
+
+        featcli run "features --layer pool | l2" photo.jpg
+    """
+    array = as_numbers(x).astype(np.float64)
+    largest = np.abs(array).max(initial=0)
+    if not np.isfinite(largest):
+        return np.full(array.shape, np.nan, np.float32)
+    # Scaled first, so that no square overflows or vanishes.
+    scaled = array / (largest or 1)
+    length = float(np.sqrt(np.sum(scaled * scaled)))
+    return (scaled / (length or 1)).astype(np.float32)

@@ -39,9 +39,9 @@ def test_every_kind_of_table_holds_the_vectors(images, workspace, inline):
     keys = [path.stem for path in sorted(images.iterdir())]
     with Path("t.csv").open(newline="") as stream:
         head, *rows = csv.reader(stream)
-    assert head == ["key", *(f"features.{number}" for number in range(48))]
+    assert head == ["key", "file", *(f"features.{number}" for number in range(48))]
     assert [row[0] for row in rows] == keys
-    assert np.array_equal(np.array([row[1:] for row in rows], int), matrix)
+    assert np.array_equal(np.array([row[2:] for row in rows], int), matrix)
     lines = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
     assert np.array_equal([line["features"] for line in lines], matrix)
     with np.load("t.npz") as found:
@@ -89,7 +89,7 @@ def test_classes_in_a_parquet_table_are_columns(images, workspace, inline):
     inline("run", "classify imagenet", "in", "-o", "t.jsonl")
     lines = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
     table = parquet.read_table("t.parquet")
-    assert len(table.column_names) == 1001
+    assert len(table.column_names) == 1002
     found = table["tiger cat"].to_numpy()
     assert found.dtype == np.float32
     assert np.array_equal(found, np.float32([line["tiger cat"] for line in lines]))
@@ -101,6 +101,7 @@ def test_classes_in_a_parquet_table_are_columns(images, workspace, inline):
         (["a", "b", "a"], ["a", "b", "a (2)"]),
         (["a (2)", "a", "a", "a"], ["a (2)", "a", "a (3)", "a (4)"]),
         (["key", "keys"], ["key (2)", "keys"]),
+        (["file", "label", "x"], ["file (2)", "label (2)", "x"]),
     ],
 )
 def test_no_column_hides_another_of_the_same_name(labels, columns):
@@ -113,14 +114,14 @@ def test_columns_are_named_by_labels(images, workspace, inline):
     assert inline("run", "classify imagenet", "in", "-o", "t.csv").returncode == 0
     with Path("t.csv").open(newline="") as stream:
         head, *rows = csv.reader(stream)
-    assert len(set(head)) == len(head) == 1001
+    assert len(set(head)) == len(head) == 1002
     assert {"tabby", "tiger cat"} <= set(head)
     assert inline("run", "classify imagenet", "in", "-o", "t.jsonl").returncode == 0
     first = json.loads(Path("t.jsonl").read_text().splitlines()[0])
     assert first["tabby"] == float(rows[0][head.index("tabby")])
     assert inline("run", "classify imagenet", "in", "-o", "t.npz").returncode == 0
     with np.load("t.npz") as found:
-        assert found["features.columns"][head.index("tabby") - 1] == "tabby"
+        assert found["features.columns"][head.index("tabby") - 2] == "tabby"
 
 
 def test_a_labelled_table_is_added_to(images, workspace, inline):

@@ -39,11 +39,12 @@ from featcli.cli.modelling import (
 )
 from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
+from featcli.frame import Step
 from featcli.io.tables import RESERVED
 from featcli.models.stages import Extraction
 
 
-def _features(layer: tuple[str, ...], **given: Any) -> None:
+def _features(layer: tuple[str, ...], l2: bool, **given: Any) -> None:
     asked, settings = collect(Asked, given), Settings.take(given)
     found = opened(asked)
     layers = layer or (found.embedding,)
@@ -53,7 +54,7 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
     try:
         params = found.params
         del params["model"]
-        pipeline = Extraction(asked.name, layers, params)
+        pipeline = Extraction(asked.name, layers, params, [Step.of("l2")] if l2 else [])
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
     if not settings.printing.quiet:
@@ -74,6 +75,12 @@ command = Command(
             group="Model",
             help="Whose values to give; several in one pass.  [default: the one before the last "
             "learned layer, such as pool of imagenet; the result, if none is]",
+        ),
+        options.Grouped(
+            ["--l2"],
+            is_flag=True,
+            group="Model",
+            help="Divide each vector by its length: for comparisons by direction.",
         ),
         *output_options("output"),
         options.output(
