@@ -66,6 +66,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.classify",
         "Say what images show, by a network that ships with featcli.",
     ),
+    "convert": (
+        "featcli.cli.commands.convert",
+        "Turn a table of vectors into one of another kind, without computing anything again.",
+    ),
     "evaluate": (
         "featcli.cli.commands.evaluate",
         "Measure how often a model is right: accuracy, precision and recall of each class.",
@@ -89,6 +93,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "kernels": (
         "featcli.cli.commands.kernels",
         "List the built-in kernels, or show one: its numbers, what it shows, where it comes from.",
+    ),
+    "neighbors": (
+        "featcli.cli.commands.neighbors",
+        "Find the images of a table that are most like others.",
     ),
     "run": (
         "featcli.cli.commands.run",

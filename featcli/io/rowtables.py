@@ -20,8 +20,11 @@ from featcli.io.columns import unspelled
 from featcli.io.tables import METADATA, TEXTS, VECTOR
 
 Array = npt.NDArray[Any]
+# The types of vectors by their names: text does not say them.
+Types = Mapping[str, np.dtype[Any]]
 
 _LONGEST_LINE = 1 << 26
+_FLOAT = np.dtype(np.float64)
 _NUMBERED = re.compile(r"(.+)\.(\d+)")
 
 
@@ -72,6 +75,10 @@ class Matrix:
         self._width, self._rows = values.size, self._rows + 1
         self.write(values.tobytes())
 
+    def add_texts(self, row: Sequence[str]) -> None:
+        """Write one row of numbers that are texts; raises ValueError if one is none."""
+        self.add([*map(float if self.dtype.kind == "f" else int, row)])
+
     def add_block(self, block: Array) -> None:
         """Write some rows, (rows, values)."""
         if len(block):
@@ -96,13 +103,13 @@ class Matrix:
 # --- Text
 
 
-def read_csv(path: Path) -> Content:
+def read_csv(path: Path, types: Types) -> Content:
     """Read a .csv with a head line; NAME.0, NAME.1 ... are a vector, or all other columns are."""
     with path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8", newline="") as text:
         lines = csv.reader(_bounded(text))
         try:
             head = next(lines)
-            return _from_rows([unspelled(name) for name in head], lines)
+            return _from_rows([unspelled(name) for name in head], lines, types)
         except StopIteration:
             raise ReadError("is empty") from None
         except (csv.Error, UnicodeDecodeError) as error:
@@ -116,12 +123,12 @@ def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Content:
+def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]], types: Types) -> Content:
     """Sort the columns of a .csv: texts, and the vectors that its numbers make."""
     groups = _groups(head)
     places = {name: head.index(name) for name in TEXTS if name in head}
     texts: dict[str, list[str]] = {name: [] for name in places}
-    vectors = {name: Matrix(np.float64) for name in groups}
+    vectors = {name: Matrix(types.get(name, _FLOAT)) for name in groups}
     number = 0
     for number, row in enumerate(lines, 1):
         if len(row) != len(head):
@@ -130,7 +137,7 @@ def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Content:
             texts[name].append(unspelled(row[place]))
         for name, columns in groups.items():
             try:
-                vectors[name].add([float(row[column]) for column in columns])
+                vectors[name].add_texts([row[column] for column in columns])
             except ValueError as error:
                 raise ReadError(f"row {number}: {error}") from None
     return _complete(texts, vectors, number)
@@ -153,7 +160,7 @@ def _complete(texts: dict[str, list[str]], vectors: Mapping[str, Matrix], rows: 
     return Content(texts, arrays, {}, rows)
 
 
-def read_jsonl(path: Path) -> Content:
+def read_jsonl(path: Path, types: Types) -> Content:
     """Read lines of JSON objects; a list is a vector, or all single numbers are."""
     texts: dict[str, list[str]] = {}
     vectors: dict[str, Matrix] = {}
@@ -168,7 +175,7 @@ def read_jsonl(path: Path) -> Content:
                 if isinstance(value, str):
                     texts.setdefault(name, []).append(unspelled(value))
                 else:
-                    vectors.setdefault(name, Matrix(np.float64)).add(value)
+                    vectors.setdefault(name, Matrix(types.get(name, _FLOAT))).add(value)
     short = [name for name, found in texts.items() if len(found) != number]
     if short:
         raise ReadError(f"not every line has {short[0]!r}")
@@ -187,18 +194,18 @@ def _parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     return found | ({VECTOR: singles} if singles else {})
 
 
-def _number(value: Any, line: int) -> float:
+def _number(value: Any, line: int) -> float | int:
     if value is None:  # how JSON writes what is no finite number
         return float("nan")
     if not isinstance(value, (int, float)):
         raise ReadError(f"line {line}: {str(value)[:40]!r} is no number")
-    return float(value)
+    return value
 
 
 # --- Parquet
 
 
-def read_parquet(path: Path) -> Content:
+def read_parquet(path: Path, _types: Types) -> Content:
     """Read Apache Parquet, a block of rows at a time."""
     parquet, arrow = extra("pyarrow.parquet", "parquet"), extra("pyarrow", "parquet")
     try:

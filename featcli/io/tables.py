@@ -72,9 +72,11 @@ class Rows:
 
     @property
     def metadata(self) -> str:
-        """How the table was made, and how many values its vectors have, as JSON."""
-        sizes = {spelled(name): self.columns.found[name].size for name in self.vectors}
-        return json.dumps({**self.about, "dimension": sizes})
+        """How the table was made, and what its vectors are, as JSON."""
+        columns = {spelled(name): self.columns.found[name] for name in self.vectors}
+        sizes = {name: column.size for name, column in columns.items()}
+        types = {name: column.type for name, column in columns.items()}
+        return json.dumps({**self.about, "dimension": sizes, "dtype": types})
 
     @property
     def vectors(self) -> list[str]:

@@ -22,6 +22,7 @@ from featcli.io.columns import unspelled
 from featcli.io.rowtables import (
     Content,
     Matrix,
+    Types,
     as_metadata,
     read_csv,
     read_jsonl,
@@ -115,7 +116,7 @@ def open_table(path: Path) -> VectorTable:
     if read is None:
         raise FeatError(f"{path}: a table is one of {', '.join(_KINDS)}")
     try:
-        found = read(path)
+        found = read(path, _types(_sidecar(path).get(METADATA)))
     except ReadError as error:
         raise FeatError(f"{path}: {error}") from error
     except OSError as error:
@@ -127,6 +128,16 @@ def open_table(path: Path) -> VectorTable:
     )
     _check(table)
     return table
+
+
+def _types(about: Any) -> dict[str, np.dtype[Any]]:
+    """Return the types of the vectors that a table states."""
+    stated = about.get("dtype") if isinstance(about, dict) else None
+    found = {}
+    for name, text in stated.items() if isinstance(stated, dict) else ():
+        if isinstance(text, str) and re.fullmatch(r"[<|][biuf]\d", text):
+            found[unspelled(name)] = np.dtype(text)
+    return found
 
 
 def _check(table: VectorTable) -> None:
@@ -160,7 +171,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _read_npy(path: Path) -> Content:
+def _read_npy(path: Path, _types: Types) -> Content:
     beside, vectors = _sidecar(path), _mapped(path, 0, path.stat().st_size)
     texts = {}
     for name in TEXTS:
@@ -183,7 +194,7 @@ def _mapped(path: Path, offset: int, size: int) -> Array:
     return np.memmap(path, header.dtype, "r", begin, header.shape, order)
 
 
-def _read_npz(path: Path) -> Content:
+def _read_npz(path: Path, _types: Types) -> Content:
     with npy.open_archive(path) as archive:
         entries = npy.array_entries(archive)
         texts = {
@@ -231,7 +242,7 @@ def _member(path: Path, archive: Any, entry: Any) -> Array:
     return matrix.finished(header.shape[0])
 
 
-_KINDS: dict[str, Callable[[Path], Content]] = {
+_KINDS: dict[str, Callable[[Path, Types], Content]] = {
     ".csv": read_csv,
     ".jsonl": read_jsonl,
     ".npy": _read_npy,

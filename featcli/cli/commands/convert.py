@@ -1,0 +1,136 @@
+"""Turn a table of vectors into one of another kind, without computing anything again.
+
+The kinds are .csv, .jsonl, .npy, .npz and .parquet; keys, files, labels and what the table says of
+how it was made go along. --pca N keeps the N directions in which the vectors differ most; what was
+found is stored in the new table, so that 'featcli neighbors' does the same to a new image. --l2
+divides each vector by its length, after --pca.
+
+Examples
+--------
+A table for pandas or DuckDB:
+
+    featcli features photos/ -o f.npz && featcli convert f.npz -o f.parquet
+
+Two numbers for each image, to be drawn as points:
+
+    featcli features photos/ -o f.npz && featcli convert f.npz --pca 2 -o points.csv
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.searching import check_free, overwrite_option, write
+from featcli.errors import FeatError, UsageError
+from featcli.io import tables
+from featcli.io.columns import Columns, describe
+from featcli.io.vectortables import VectorTable, open_table
+from featcli.search.metrics import ROWS, slices
+from featcli.search.reduction import Pca, Reduction, UnitLength
+
+
+def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrite: bool) -> None:
+    kinds = (".csv", ".jsonl", ".npy", ".npz", ".parquet")
+    if not output or Path(output).suffix.lower() not in kinds:
+        raise UsageError(f"-o: names the new table: {', '.join(kinds)}")
+    target = Path(output)
+    tables.check_kind(target.suffix.lower())
+    if os.path.realpath(table) == os.path.realpath(output):
+        raise UsageError(f"{output} is the table itself: choose another output")
+    found = open_table(Path(table))
+    if target.suffix.lower() == ".npy" and len(found.vectors) > 1:
+        raise UsageError(f"-o {output} holds one matrix: give .npz for several vectors")
+    sidecar = tables.sidecar_of(target)
+    for one in filter(None, (target, sidecar)):
+        check_free(str(one), overwrite)
+    rows = _rows(found, target, _added(found, pca, l2))
+    kind = target.suffix.lower()
+    write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
+    if sidecar:
+        write(str(sidecar), overwrite, lambda stream: tables.write_sidecar(stream, rows, kind))
+    click.echo(output)
+
+
+def _added(found: VectorTable, pca: int | None, l2: bool) -> dict[str, list[Reduction]]:
+    """Return what is done to each column of vectors."""
+    added: dict[str, list[Reduction]] = {}
+    for name, vectors in found.vectors.items():
+        try:
+            first = [Pca.fit(vectors, pca)] if pca else []
+        except ValueError as error:
+            raise FeatError(f"{found.path}: --pca {pca}: {error}") from error
+        added[name] = [*first, *([UnitLength()] if l2 else [])]
+    return added
+
+
+def _rows(found: VectorTable, target: Path, added: dict[str, list[Reduction]]) -> tables.Rows:
+    def again() -> Iterator[dict[str, Any]]:
+        for part in slices(len(found), ROWS):
+            blocks = {name: _reduced(one[part], added[name]) for name, one in found.vectors.items()}
+            for number in range(part.stop - part.start):
+                texts = _texts(found, part.start + number, target)
+                yield texts | {name: block[number] for name, block in blocks.items()}
+
+    first = next(again())
+    then = {
+        name: [*_known(found, name), *(one.to_json() for one in steps)]
+        for name, steps in added.items()
+    }
+    about = {**found.about, **({"then": then} if any(then.values()) else {})}
+    return tables.Rows(again, len(found), Columns.of([describe(first, {})]), {}, about)
+
+
+def _known(found: VectorTable, name: str) -> list[Any]:
+    then = found.about.get("then")
+    return list(then.get(name, [])) if isinstance(then, dict) else []
+
+
+def _reduced(block: Any, steps: list[Reduction]) -> Any:
+    for step in steps:
+        block = step(block)
+    return block
+
+
+def _texts(found: VectorTable, row: int, target: Path) -> dict[str, str]:
+    """Return key, file as seen from the new table, and label."""
+    texts = {"key": found.keys[row]}
+    for name in ("file", "label"):
+        if name in found.texts:
+            texts[name] = found.texts[name][row]
+    file = texts.get("file")
+    if file and "://" not in file:
+        texts["file"] = os.path.relpath(found.path.parent / file, target.parent)
+    return texts
+
+
+command = Command(
+    "convert",
+    __doc__,
+    [
+        options.Described("table", "A table of vectors.", metavar="TABLE"),
+        options.output(
+            "The new table: .csv .jsonl .npy .npz .parquet (with the extra parquet).",
+            metavar="FILE",
+        ),
+        options.Grouped(
+            ["--pca"],
+            type=click.IntRange(1),
+            metavar="N",
+            group="Vectors",
+            help="Keep N values: the principal components.",
+        ),
+        options.Grouped(
+            ["--l2"], is_flag=True, group="Vectors", help="Divide each vector by its length."
+        ),
+        overwrite_option(),
+        options.debug(),
+    ],
+    callback=_convert,
+)

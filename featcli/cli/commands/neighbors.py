@@ -1,0 +1,380 @@
+"""Find the images of a table that are most like others.
+
+QUERY is an image, whose vector is computed as the table says that its own were, or a folder of
+them, or a key of the table, or - for a list of keys and paths on standard input; a path that exists
+comes before a key. The search is exact: every row of the table is compared. Rows that are equally
+near stand in the order of the table; rows with NaN or infinity are left out and counted.
+
+The query's own row is left out, too: that of the key, or of the same file (--with-self keeps it).
+--all takes every row as a query; as .parquet it has the column 'neighbors' that Embedding Atlas
+reads: row numbers and distances.
+
+--metric cosine is the cosine of the angle between two vectors: 1 for the same direction, and the
+larger the nearer. --metric l2 is the Euclidean distance: 0 for equal vectors, and the smaller the
+nearer.
+
+Examples
+--------
+Which of the photos look like this one:
+
+    featcli features photos/ -o f.npz && featcli neighbors photo.jpg --in f.npz
+
+As a page with pictures:
+
+    featcli features photos/ -o f.npz && featcli neighbors photo.jpg --in f.npz -o like.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.messages import printable, say
+from featcli.cli.piped import standard_input
+from featcli.cli.searching import (
+    Searched,
+    check_free,
+    column_option,
+    full_path,
+    images,
+    json_option,
+    overwrite_option,
+    write,
+)
+from featcli.errors import UsageError
+from featcli.io import tables
+from featcli.io.columns import Columns, describe, spelled
+from featcli.search.metrics import Metric, Table
+from featcli.search.neighbors import neighbors
+
+Array = npt.NDArray[Any]
+
+_KINDS = (".csv", ".jsonl", ".parquet", ".html")
+_MOST_ROWS = 2000  # of a page
+_LONGEST_LIST = 1 << 26  # bytes
+
+
+class Asked(NamedTuple):
+    """What is looked for: one row for each query.
+
+    Attributes
+    ----------
+    names : list of str
+        A key, or the path of an image.
+    files : list of Path or None
+    vectors : ndarray, (queries, values)
+    own : ndarray of int, (queries,)
+        The query's own row in the table; -1 if it has none.
+    """
+
+    names: list[str]
+    files: list[Path | None]
+    vectors: Array
+    own: Array
+
+
+class Found(NamedTuple):
+    """The nearest rows of each query.
+
+    Attributes
+    ----------
+    asked : Asked
+    rows : ndarray of int, (queries, n)
+        -1 where there are fewer than n.
+    scores : ndarray of float, (queries, n)
+    """
+
+    asked: Asked
+    rows: Array
+    scores: Array
+
+
+def _neighbors(
+    query: tuple[str, ...],
+    table: str | None,
+    count: int,
+    metric: Metric,
+    every: bool,
+    with_self: bool,
+    column: str | None,
+    model: str | None,
+    layer: str | None,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    if table is None:
+        raise UsageError("--in TABLE: names the table to search")
+    if every == bool(query):
+        raise UsageError("name what to look for, or give --all" if not every else "--all and QUERY")
+    kind = Path(output).suffix.lower() if output else ""
+    if output and kind not in _KINDS:
+        raise UsageError(f"-o {output}: give {', '.join(_KINDS)}")
+    if output:
+        tables.check_kind(kind)
+        check_free(output, overwrite)
+    searched = Searched.open(table, column)
+    asked = _every(searched) if every else _asked(query, searched, model, layer)
+    if kind == ".html" and len(asked.names) > _MOST_ROWS:
+        raise UsageError(f"-o {output}: a page has at most {_MOST_ROWS} rows; name some queries")
+    known = Table(searched.vectors, metric)
+    if not quiet:
+        _say_bad(searched, int(known.bad.sum()))
+    found = _search(asked, known, min(count, len(known)), with_self)
+    if not output:
+        _print(found, searched, metric, as_json)
+        return
+    savers = {".html": _save_page, ".parquet": _save_atlas if every else _save_table}
+    savers.get(kind, _save_table)(output, overwrite, found, searched, metric)
+    click.echo(output)
+
+
+def _say_bad(searched: Searched, count: int) -> None:
+    if count:
+        rows = "row holds" if count == 1 else "rows hold"
+        say(
+            f"{searched.table.path}: {count} {rows} NaN or infinity and is near nothing"
+            if count == 1
+            else f"{searched.table.path}: {count} {rows} NaN or infinity and are near nothing",
+            command="neighbors",
+        )
+
+
+def _every(searched: Searched) -> Asked:
+    files = [searched.table.file_of(row) for row in range(len(searched.table))]
+    return Asked(list(searched.table.keys), files, searched.vectors, np.arange(len(files)))
+
+
+def _asked(query: Sequence[str], searched: Searched, model: str | None, layer: str | None) -> Asked:
+    """Look up keys, and compute the vectors of images."""
+    table, pipeline = searched.table, None
+    rows = {key: row for row, key in reversed(list(enumerate(table.keys)))}
+    places: dict[str, int] | None = None
+    asked = Asked([], [], np.empty((0, 0)), np.empty(0))
+    vectors, own = [], []
+    for word in _words(query):
+        if os.path.lexists(word):
+            pipeline = pipeline or searched.pipeline(model, layer)
+            places = _places(searched) if places is None else places
+            for image in images([word], searched, pipeline):
+                asked.names.append(image.file or image.key)
+                asked.files.append(Path(image.file) if image.file else None)
+                vectors.append(image.vector)
+                own.append(places.get(full_path(image.file), -1))
+        elif (row := rows.get(word, -1)) >= 0:
+            asked.names.append(word)
+            asked.files.append(table.file_of(row))
+            vectors.append(np.asarray(searched.vectors[row]))
+            own.append(row)
+        else:
+            raise UsageError(f"{word!r} is no file, and no key of {table.path}")
+    if not vectors:
+        raise UsageError("nothing to look for: standard input is empty")
+    return asked._replace(vectors=np.stack(vectors), own=np.array(own))
+
+
+def _words(query: Sequence[str]) -> Iterator[str]:
+    for word in query:
+        if word != "-":
+            yield word
+            continue
+        stream = standard_input()
+        data = stream.read(_LONGEST_LIST + 1) if stream else b""
+        if len(data) > _LONGEST_LIST:
+            raise UsageError(f"the list on standard input is longer than {_LONGEST_LIST >> 20} MB")
+        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\0" if b"\0" in data else b"\n")
+        yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
+
+
+def _places(searched: Searched) -> dict[str, int]:
+    """Return the row of each file, by its full path."""
+    table = searched.table
+    files = [table.file_of(row) for row in range(len(table))]
+    return {full_path(file): row for row, file in enumerate(files) if file}
+
+
+def _search(asked: Asked, known: Table, count: int, with_self: bool) -> Found:
+    queries = known if asked.vectors is known.vectors else Table(asked.vectors, known.metric)
+    own = None if with_self else asked.own
+    blocks = [found for _, found in neighbors(queries, known, count, own=own)]
+    rows, scores = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return Found(asked, rows, scores)
+
+
+def _score_name(metric: Metric) -> str:
+    return "cosine" if metric == "cosine" else "distance"
+
+
+def _each(found: Found, searched: Searched, metric: Metric) -> Iterator[dict[str, Any]]:
+    """Go through all neighbors: a flat row each."""
+    table = searched.table
+    for query, name in enumerate(found.asked.names):
+        for rank, row in enumerate(found.rows[query].tolist(), 1):
+            if row < 0:
+                break
+            texts = {text: values[row] for text, values in table.texts.items()}
+            score = float(found.scores[query, rank - 1])
+            yield {"query": name, "rank": rank, "key": table.keys[row], **texts} | {
+                _score_name(metric): score
+            }
+
+
+def _print(found: Found, searched: Searched, metric: Metric, as_json: bool) -> None:
+    last = None
+    for row in _each(found, searched, metric):
+        if as_json:
+            texts = {
+                name: spelled(one) if isinstance(one, str) else one for name, one in row.items()
+            }
+            click.echo(json.dumps(texts))
+            continue
+        if row["query"] != last:
+            click.echo(printable(row["query"]))
+            last = row["query"]
+        label = f"  {row['label']}" if row.get("label") else ""
+        click.echo(f"  {row[_score_name(metric)]:8.4f}  {printable(row['key'] + label)}")
+
+
+def _save_table(
+    output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
+) -> None:
+    def again() -> Iterator[dict[str, Any]]:
+        for row in _each(found, searched, metric):
+            texts = {name: _placed(row[name], searched, output) for name in row if name == "file"}
+            yield row | texts
+
+    first = next(again(), None)
+    if first is None:
+        raise UsageError(f"{searched.table.path} has no other row: there is nothing to write")
+    count = int((found.rows >= 0).sum())
+    rows = tables.Rows(again, count, Columns.of([describe(first, {})]))
+    kind = Path(output).suffix.lower()
+    write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
+
+
+def _placed(file: str, searched: Searched, output: str) -> str:
+    """Return a file of the table as seen from the folder of another one."""
+    if not file or "://" in file:
+        return file
+    return os.path.relpath(searched.table.path.parent / file, Path(output).parent)
+
+
+def _save_atlas(
+    output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
+) -> None:
+    """Write a row for each row of the table, with the numbers of its neighbors.
+
+    A distance is 1 - cosine, or the Euclidean one: it grows with the difference.
+    """
+    from featcli.extras import extra
+
+    arrow, parquet = extra("pyarrow", "parquet"), extra("pyarrow.parquet", "parquet")
+    far = 1 - found.scores if metric == "cosine" else found.scores
+    lists = [
+        {"ids": rows[rows >= 0].tolist(), "distances": scores[rows >= 0].tolist()}
+        for rows, scores in zip(found.rows, far, strict=True)
+    ]
+    kind = arrow.struct(
+        [("ids", arrow.list_(arrow.int64())), ("distances", arrow.list_(arrow.float64()))]
+    )
+    table = searched.table
+    texts = {"key": list(map(spelled, table.keys))}
+    for name, values in table.texts.items():
+        placed = [_placed(one, searched, output) if name == "file" else one for one in values]
+        texts[name] = list(map(spelled, placed))
+    whole = arrow.table(texts | {"neighbors": arrow.array(lists, kind)})
+    write(output, overwrite, lambda stream: parquet.write_table(whole, stream))
+
+
+def _save_page(
+    output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
+) -> None:
+    from featcli.cli.thumbnails import Thumbnails
+    from featcli.view.gallery import Row, Tile, page
+
+    table, pictures = searched.table, Thumbnails()
+    score_name = _score_name(metric)
+
+    def rows() -> Iterator[Row]:
+        for query, name in enumerate(found.asked.names):
+            first = Tile(name, "the query", pictures.of(found.asked.files[query]), is_first=True)
+            near = [
+                Tile(table.keys[row], f"{score_name} {score:.4f}", pictures.of(table.file_of(row)))
+                for row, score in zip(found.rows[query], found.scores[query], strict=True)
+                if row >= 0
+            ]
+            yield Row(name, (first, *near))
+
+    count = len(found.asked.names)
+    queries = "1 image" if count == 1 else f"{count} images"
+    lead = f"The nearest of {len(table)} images in {table.path.name}, by {score_name}."
+    pieces = page(f"Neighbors of {queries}", lead, rows())
+    write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
+    if pictures.missing:
+        say(f"{pictures.missing} images were not found: the page has placeholders",
+            command="neighbors")  # fmt: skip
+
+
+command = Command(
+    "neighbors",
+    __doc__,
+    [
+        options.Described(
+            "query", "Images, keys of the table, or - for a list.", nargs=-1, metavar="[QUERY]..."
+        ),
+        options.Grouped(
+            ["--in", "table"],
+            metavar="TABLE",
+            group="Table",
+            help="What is searched: a .csv, .jsonl, .npy, .npz or .parquet of 'featcli features'.",
+        ),
+        column_option(),
+        options.Grouped(
+            ["--model"],
+            metavar="NAME|PATH",
+            group="Table",
+            help="Which network made the vectors, where the table does not say it.",
+        ),
+        options.Grouped(["--layer"], metavar="NAME", group="Table", help="Which of its layers."),
+        options.Grouped(
+            ["-n", "--count"],
+            type=click.IntRange(1),
+            default=10,
+            show_default=True,
+            metavar="N",
+            group="Search",
+            help="How many neighbors of each query.",
+        ),
+        options.Grouped(
+            ["--metric"],
+            **options.choice(get_args(Metric)),
+            default="cosine",
+            show_default=True,
+            group="Search",
+            help="How likeness is measured.",
+        ),
+        options.Grouped(
+            ["--all", "every"], is_flag=True, group="Search", help="Every row is a query."
+        ),
+        options.Grouped(
+            ["--with-self"], is_flag=True, group="Search", help="Keep the query's own row."
+        ),
+        options.output("A file instead of text: .csv .jsonl .parquet, or a page (.html).",
+                       metavar="FILE"),
+        overwrite_option(),
+        json_option(),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_neighbors,
+)  # fmt: skip

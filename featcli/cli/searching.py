@@ -1,0 +1,188 @@
+"""What `neighbors`, `duplicates` and `convert` share: tables, and the vectors of more images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from featcli.cli import options
+from featcli.cli.execute import reading_for
+from featcli.cli.looking import say_notes
+from featcli.cli.settings import Reading
+from featcli.errors import FeatError, UsageError
+from featcli.io.atomic import Transaction, deferred_signals
+from featcli.io.vectortables import VectorTable, open_table
+from featcli.pipeline import Pipeline
+from featcli.search.metrics import ROWS, slices
+from featcli.search.reduction import Reduction, reductions
+
+Array = npt.NDArray[Any]
+
+_CHOSEN = ("unit", "background", "layout", "icc", "decode")
+
+
+class Searched(NamedTuple):
+    """A column of vectors of a table.
+
+    Attributes
+    ----------
+    table : VectorTable
+    column : str
+    """
+
+    table: VectorTable
+    column: str
+
+    @classmethod
+    def open(cls, path: str, column: str | None) -> Searched:
+        """Open a table; raises FeatError for what is none, or where a column must be chosen."""
+        table = open_table(Path(path))
+        return cls(table, table.column(column or ""))
+
+    @property
+    def vectors(self) -> Array:
+        """The vectors, (rows, values)."""
+        return self.table.vectors[self.column]
+
+    def pipeline(self, model: str | None = None, layer: str | None = None) -> Pipeline:
+        """Return what makes the vector of an image.
+
+        Raises
+        ------
+        UsageError
+            The table does not say it, or says what cannot be done here.
+        """
+        stated = self.table.pipeline(self.column)
+        if model or not stated:
+            if not model:
+                raise UsageError(
+                    f"{self.table.path} does not say how its vectors were made, so that no image "
+                    "can be compared with them: give --model NAME, and --layer unless it is the "
+                    "usual one"
+                )
+            from featcli.frame import Step
+
+            given = {"layer": layer} if layer else {}
+            return Pipeline([_step(Step.of("features", model=model, **given))])
+        try:
+            return Pipeline(stated)
+        except FeatError as error:
+            raise UsageError(
+                f"{self.table.path} was made by '{stated}', which cannot be done here: {error}"
+            ) from error
+
+    def reading(self) -> Reading:
+        """Return how its images were read."""
+        stated = self.table.about.get("reading")
+        known = stated if isinstance(stated, dict) else {}
+        return Reading(**{name: known[name] for name in _CHOSEN if name in known})
+
+    def reductions(self) -> list[Reduction]:
+        """Return what was done to the vectors afterwards."""
+        try:
+            return reductions(self.table.about, self.column)
+        except ValueError as error:
+            raise FeatError(f"{self.table.path}: {error}") from error
+
+
+def _step(step: Any) -> Any:
+    from featcli import stage
+
+    hook = stage.get(step.stage).resolve_params
+    return type(step).of(step.stage, **hook(**dict(step.params))) if hook else step
+
+
+class Image(NamedTuple):
+    """An image that was read, and its vector."""
+
+    key: str
+    file: str
+    vector: Array
+
+
+def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iterator[Image]:
+    """Compute the vectors of images as those of a table were; a failure is FeatError.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Files, folders or archives.
+    """
+    from featcli.batch import inputs
+
+    reading = reading_for(searched.reading(), pipeline)
+    found, way = inputs.resolve(names), inputs.Way(reading)
+    after = searched.reductions()
+    size = searched.vectors.shape[1]
+    for item in inputs.expand(found, way):
+        sample = item.load(reading)
+        say_notes(sample, "neighbors")
+        if sample.error:
+            raise FeatError(sample.error)
+        for frame in sample.frames:
+            vector = pipeline(frame).data.reshape(1, -1)
+            for reduce in after:
+                vector = reduce(vector)
+            if vector.shape[1] != size:
+                raise FeatError(
+                    f"{item.name} gives {vector.shape[1]} values, and the rows of "
+                    f"{searched.table.path} have {size}"
+                )
+            yield Image(frame.source.key, frame.source.file, vector[0])
+
+
+def full_path(file: str | Path) -> str:
+    """Return a path that equal files have in common; links are not followed."""
+    return os.path.abspath(file)  # noqa: PTH100 (resolve() asks the disk for every part)
+
+
+def check_free(output: str, overwrite: bool) -> None:
+    """Raise an error if a file is there already and must not be replaced."""
+    from featcli.training.reports import check_free as check
+
+    check([Path(output)], overwrite)
+
+
+def write(output: str, overwrite: bool, save: Any) -> None:
+    """Write one file whole or not at all; `save(stream)` fills it."""
+    with deferred_signals(), Transaction() as files:
+        stream: BinaryIO = files.open(Path(output))
+        save(stream)
+        files.commit(lambda: check_free(output, overwrite))
+
+
+def count_bad(vectors: Array) -> int:
+    """Count the rows that hold NaN or infinity."""
+    return sum(
+        int((~np.isfinite(vectors[part]).all(axis=1)).sum()) for part in slices(len(vectors), ROWS)
+    )
+
+
+def column_option() -> click.Parameter:
+    """Which vectors, where a table has several."""
+    return options.Grouped(
+        ["--column"],
+        metavar="NAME",
+        group="Table",
+        help="Which vectors, where the table has several.",
+    )
+
+
+def overwrite_option() -> click.Parameter:
+    """Whether a file that is there may be replaced."""
+    return options.Grouped(
+        ["--overwrite"], is_flag=True, group="Output", help="Replace what is there."
+    )
+
+
+def json_option() -> click.Parameter:
+    """For another program."""
+    return options.Grouped(
+        ["--json", "as_json"], is_flag=True, group="Output", help="Print JSON lines."
+    )
