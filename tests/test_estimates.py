@@ -33,6 +33,7 @@ PIPELINES = [
     "sigmoid",
     "softmax",
     "tanh",
+    "l2",
     "abs",
     "gray",
     "split-channels",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -66,10 +67,8 @@ class Searched(NamedTuple):
                     "can be compared with them: give --model NAME, and --layer unless it is the "
                     "usual one"
                 )
-            from featcli.frame import Step
-
-            given = {"layer": layer} if layer else {}
-            return Pipeline([_step(Step.of("features", model=model, **given))])
+            words = ["features", "--model", model, *(["--layer", layer] if layer else [])]
+            return Pipeline(shlex.join(words))
         try:
             return Pipeline(stated)
         except FeatError as error:
@@ -89,13 +88,6 @@ class Searched(NamedTuple):
             return reductions(self.table.about, self.column)
         except ValueError as error:
             raise FeatError(f"{self.table.path}: {error}") from error
-
-
-def _step(step: Any) -> Any:
-    from featcli import stage
-
-    hook = stage.get(step.stage).resolve_params
-    return type(step).of(step.stage, **hook(**dict(step.params))) if hook else step
 
 
 class Image(NamedTuple):

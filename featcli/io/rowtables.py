@@ -97,7 +97,12 @@ class Matrix:
         rows = self._rows if rows is None else rows
         if not count or not rows:
             return np.zeros((rows, 0), self.dtype)
-        return np.memmap(self._file, self.dtype, "r", shape=(rows, count // rows))
+        found = np.memmap(self._file, self.dtype, "r", shape=(rows, count // rows))
+        self._file.close()  # the mapping lives on
+        return found
+
+    def __del__(self) -> None:
+        self._file.close()
 
 
 # --- Text
