@@ -86,7 +86,7 @@ def _per_channel(name: str, values: object, channels: int) -> Array:
     return array
 
 
-@stage(takes="any", gives="same", tag="l2")
+@stage(takes="any", gives="same", tag="l2", work=12)
 def l2(x: npt.ArrayLike) -> Array:
     """Divide all values by their Euclidean length, so that it becomes 1.
 
@@ -110,10 +110,11 @@ def l2(x: npt.ArrayLike) -> Array:
         featcli run "features --layer pool | l2" photo.jpg
     """
     array = as_numbers(x).astype(np.float64)
-    largest = np.abs(array).max(initial=0)
+    flat = array.reshape(-1)
+    largest = max(flat.max(initial=0), -flat.min(initial=0))
     if not np.isfinite(largest):
         return np.full(array.shape, np.nan, np.float32)
     # Scaled first, so that no square overflows or vanishes.
-    scaled = array / (largest or 1)
-    length = float(np.sqrt(np.sum(scaled * scaled)))
-    return (scaled / (length or 1)).astype(np.float32)
+    flat /= largest or 1
+    flat /= float(np.sqrt(flat @ flat)) or 1
+    return array.astype(np.float32)
