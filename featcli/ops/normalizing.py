@@ -109,7 +109,7 @@ def l2(x: npt.ArrayLike) -> Array:
 
         featcli run "features --layer pool | l2" photo.jpg
     """
-    array = as_numbers(x).astype(np.float64)
+    array = as_numbers(x).astype(np.float64, order="C")
     flat = array.reshape(-1)
     largest = max(flat.max(initial=0), -flat.min(initial=0))
     if not np.isfinite(largest):
