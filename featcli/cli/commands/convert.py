@@ -13,7 +13,7 @@ A table for pandas or DuckDB:
 
 Two numbers for each image, to be drawn as points:
 
-    featcli features photos/ -o f.npz && featcli convert f.npz --pca 2 -o points.csv
+    featcli features animals/ -o f.npz && featcli convert f.npz --pca 2 -o points.csv
 """
 
 from __future__ import annotations
