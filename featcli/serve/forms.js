@@ -107,39 +107,58 @@ function kindOf(text) {
   return kernelRows(text.split("=").pop()) ? NONE : FORMULA;
 }
 
+/** The numbers of a kernel's text, as far as they are known here. */
+const rowsOf = (text) => given.kernels[text] || kernelRows(text.split("=").pop());
+
+/** One kernel of a step: named, by a formula, or with its numbers. */
+class KernelChoice {
+  constructor(text, number, set) {
+    this.set = set;
+    this.select = make("select", { "aria-label": `kernel${number}` }, ...this.options());
+    this.formula = make("input", { "aria-label": `formula of the kernel${number}`, list: "formulas", size: 22, value: text });
+    this.editor = new KernelEditor(rowsOf(text) || [[0, 0, 0], [0, 1, 0], [0, 0, 0]], (rows) => this.edited(rows));
+    this.select.value = kindOf(text);
+    this.select.addEventListener("change", () => this.chosen(this.select.value));
+    this.formula.addEventListener("input", () => set(this.formula.value.trim()));
+    this.show(this.select.value);
+  }
+
+  options() {
+    const own = Object.keys(given.own).map((name) => make("option", { value: `=${name}` }, `${name} (own)`));
+    return [...[NONE, FORMULA, ...given.names].map((name) => make("option", { value: name }, name)), ...own];
+  }
+
+  /** Show what belongs to a kind of kernel. */
+  show(kind) {
+    this.formula.hidden = kind !== FORMULA;
+    this.editor.node.hidden = kind !== NONE && !given.kernels[kind];
+  }
+
+  edited(rows) {
+    this.select.value = NONE;
+    this.show(NONE);
+    this.set(kernelText(rows));
+  }
+
+  chosen(kind) {
+    this.show(kind);
+    if (given.kernels[kind]) this.editor.set(given.kernels[kind]);
+    if (kind === NONE) this.set(kernelText(this.editor.rows));
+    else if (kind === FORMULA) this.set(this.begun());
+    else this.set(kind.startsWith("=") ? given.own[kind.slice(1)] : kind);
+  }
+
+  /** A formula to begin with. */
+  begun() {
+    if (!this.formula.value.includes(":")) this.formula.value = "gaussian:sigma=1.5";
+    return this.formula.value;
+  }
+}
+
 function oneKernel(texts, index, changed, rebuild) {
-  const text = texts()[index];
-  const set = (value) => { texts()[index] = value; changed(); };
   const number = texts().length > 1 ? ` ${index + 1}` : "";
-  const own = Object.keys(given.own).map((name) => make("option", { value: `=${name}` }, `${name} (own)`));
-  const select = make("select", { "aria-label": `kernel${number}` },
-    ...[NONE, FORMULA, ...given.names].map((name) => make("option", { value: name }, name)), ...own);
-  const formula = make("input", { "aria-label": `formula of the kernel${number}`, list: "formulas", size: 22, value: text });
-  const editor = kernelEditor(given.kernels[text] || kernelRows(text.split("=").pop()) || [[0, 0, 0], [0, 1, 0], [0, 0, 0]], (rows) => {
-    select.value = NONE;
-    show(NONE);
-    set(kernelText(rows));
-  });
-  const show = (kind) => {
-    formula.hidden = kind !== FORMULA;
-    editor.node.hidden = kind !== NONE && !given.kernels[kind];
-  };
-  const choose = async () => {
-    show(select.value);
-    if (select.value === FORMULA) return formulaChosen();
-    if (select.value === NONE) return set(kernelText(editor.rows()));
-    const rows = given.kernels[select.value];
-    if (rows) editor.set(rows);
-    return set(select.value.startsWith("=") ? given.own[select.value.slice(1)] : select.value);
-  };
-  const formulaChosen = () => {
-    if (!formula.value.includes(":")) formula.value = "gaussian:sigma=1.5";
-    set(formula.value);
-  };
-  select.value = kindOf(text);
-  show(select.value);
-  select.addEventListener("change", choose);
-  formula.addEventListener("input", () => set(formula.value.trim()));
+  const choice = new KernelChoice(texts()[index], number, (text) => { texts()[index] = text; changed(); });
   const drop = make("button", { type: "button", class: "copy", "aria-label": `leave kernel${number} out`, onclick: () => { texts().splice(index, 1); rebuild(); changed(); } }, "×");
-  return make("div", { class: "one-kernel" }, make("p", { class: "tools" }, make("label", {}, `kernel${number} `, select), formula, texts().length > 1 ? drop : null), editor.node);
+  const bar = make("p", { class: "tools" }, make("label", {}, `kernel${number} `, choice.select), choice.formula, texts().length > 1 ? drop : null);
+  return make("div", { class: "one-kernel" }, bar, choice.editor.node);
 }

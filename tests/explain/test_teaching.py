@@ -189,6 +189,17 @@ def test_all_maps_that_come_in_are_shown_with_their_sum(browser, small):
         assert channel in found and f"from {channel}" in found
     assert found[-3:] == ["sum", "with the bias", "the result"]
     browser.wait("return document.querySelectorAll('#elastic .value')[1].textContent")
+    six = next(k for k, layer in enumerate(subject.trace.layers) if layer.name == "conv2")
+    strands = "document.querySelectorAll('#elastic .strand').length"
+    wide = max(range(len(subject.trace.layers)), key=lambda k: (
+        len(subject.trace.layers[k].rule.filters[0].sources)
+        if isinstance(subject.trace.layers[k].rule, Sum) else 0))  # fmt: skip
+    count = len(subject.trace.layers[wide].rule.filters[0].sources)
+    assert count > 6 and six
+    browser.shown(wide, 0, 0, 0)
+    browser.wait(f"return {strands} === 7")  # six, and the others together
+    browser.script("document.querySelector('#elastic .strands > button').click()")
+    browser.wait(f"return {strands} === {count}")
     # Of a convolution of one channel there is nothing to add.
     browser.open(small["article"].path)
     browser.shown(1, 0, 2, 3)

@@ -6,6 +6,7 @@
 const MOST_ROWS_SHOWN = 6;
 const THUMB = 92;
 let stretched = null; // what is shown now: { key, ... }
+let isWhole = false; // whether each map has a line of its own, however many there are
 
 /** What one filter makes of each of its maps alone; a Float64Array of the result's size for each. */
 function intermediates(at, place) {
@@ -54,7 +55,7 @@ async function elastic(view) {
   const fits = at.rule.kind === "sum" && found && (found.parts.length > 1 || found.hidden > 0);
   box.hidden = !fits;
   if (!fits) return;
-  const key = `${at.number}/${state.place}`;
+  const key = `${at.number}/${state.place}/${isWhole}`;
   if (stretched?.key !== key) {
     stretched = { key, ...stretch(view) };
     box.replaceChildren(make("h3", {}, "All maps that come in, at once"), make("p", { class: "what" }, stretched.text), stretched.node);
@@ -68,8 +69,8 @@ function stretch(view) {
   const { rows, cols } = extent(at.layer);
   const { parts, rest, hidden, bias } = intermediates(at, state.place);
   const ranked = [...parts].sort((a, b) => reachOf(b.values) - reachOf(a.values));
-  const shown = ranked.slice(0, MOST_ROWS_SHOWN);
-  const others = [...ranked.slice(MOST_ROWS_SHOWN).map((one) => one.values), ...(rest ? [rest] : [])];
+  const shown = isWhole ? ranked : ranked.slice(0, MOST_ROWS_SHOWN);
+  const others = [...ranked.slice(shown.length).map((one) => one.values), ...(rest ? [rest] : [])];
   const together = others.length ? added(others, rows * cols) : null;
   const sum = added(parts.map((one) => one.values).concat(rest ? [rest] : []), rows * cols);
   const biased = sum.map((x) => x + bias);
@@ -80,11 +81,18 @@ function stretch(view) {
   const lines = shown.map((part) => sourceLine(at, part, cells, map));
   const count = ranked.length - shown.length + hidden;
   if (together) lines.push(make("div", { class: "strand" }, make("span", { class: "rest" }, `the other ${count} maps`), map("together", together)));
+  if (ranked.length > MOST_ROWS_SHOWN) lines.push(wholeButton(ranked.length));
   const end = [make("span", { class: "sign" }, "Σ"), map("sum", sum)];
   if (bias) end.push(make("span", { class: "sign" }, `+ ${signed(bias)}`), map("with the bias", biased, scaleOf(biased, true)));
   if (at.rule.activation) end.push(make("span", { class: "sign" }, at.rule.activation.name), resultThumb(cells, at));
   const text = `Each map that comes in is multiplied with its own kernel alone; the maps that this gives are added${bias ? ", and the bias to every cell" : ""}. Blue to red is ${short(-reach)} to ${short(reach)} in all maps up to the sum.`;
   return { text, cells, node: make("div", { class: "elastic" }, make("div", { class: "strands" }, ...lines), make("div", { class: "end" }, ...end)) };
+}
+
+/** A button that gives each map a line of its own, or takes it away. */
+function wholeButton(count) {
+  const text = isWhole ? `Only the ${MOST_ROWS_SHOWN} strongest` : `All ${count} maps`;
+  return make("button", { type: "button", class: "copy", onclick: () => { isWhole = !isWhole; show(); } }, text);
 }
 
 /** One strand: the map, its kernel, and what they give. */

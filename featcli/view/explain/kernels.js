@@ -25,51 +25,60 @@ function resized(rows, tall, wide) {
   return Array.from({ length: tall }, (_, i) => Array.from({ length: wide }, (__, j) => rows[i + down]?.[j + across] ?? 0));
 }
 
-/**
- * Make an editor of a kernel's numbers; changed(rows) is called with every change that is right.
- * Returns { node, set(rows), rows() }.
- */
-function kernelEditor(rows, changed) {
-  let current = rows;
-  const table = make("table", { class: "kernel" }, make("caption", {}, "the kernel: every number can be changed"));
-  const sizes = ["rows", "columns"].map((name, axis) => {
-    const input = make("input", { type: "number", min: 1, max: 7, "aria-label": `${name} of the kernel` });
-    input.addEventListener("change", () => {
-      const size = [current.length, current[0].length];
-      size[axis] = Math.min(7, Math.max(1, Math.round(Number(input.value)) || 1));
-      set(resized(current, ...size));
-      changed(current);
-    });
-    return input;
-  });
-  const edit = (i, j, input) => {
+const MOST_TAPS = 7; // rows and columns of a kernel that is edited
+
+/** A table of a kernel's numbers; changed(rows) is called with every change that is right. */
+class KernelEditor {
+  constructor(rows, changed) {
+    this.changed = changed;
+    this.table = make("table", { class: "kernel" }, make("caption", {}, "the kernel: every number can be changed"));
+    this.sizes = ["rows", "columns"].map((name, axis) => this.size(name, axis));
+    this.node = make("div", { class: "kernel-editor" }, this.table,
+      make("p", { class: "sizes" }, this.sizes[0], " × ", this.sizes[1], " cells"));
+    this.set(rows);
+  }
+
+  /** Show other numbers. */
+  set(rows) {
+    this.rows = rows.map((row) => [...row]);
+    this.table.querySelector("tbody")?.remove();
+    const line = (row, i) => make("tr", {}, ...row.map((x, j) => this.cell(x, i, j)));
+    this.table.append(make("tbody", {}, ...this.rows.map(line)));
+    [this.sizes[0].value, this.sizes[1].value] = [this.rows.length, this.rows[0].length];
+    this.colour();
+  }
+
+  cell(x, i, j) {
+    const input = make("input", { value: String(Number(x.toPrecision(6))), "aria-label": `row ${i}, column ${j} of the kernel` });
+    input.addEventListener("input", () => this.edit(i, j, input));
+    return make("td", {}, input);
+  }
+
+  edit(i, j, input) {
     const value = fraction(input.value);
     input.setAttribute("aria-invalid", String(!Number.isFinite(value)));
     if (!Number.isFinite(value)) return;
-    current[i][j] = value;
-    colour();
-    changed(current);
-  };
-  const colour = () => {
-    const most = reachOf(current.flat());
-    for (const input of table.querySelectorAll("input")) {
-      input.style.background = tint(current[input.dataset.row][input.dataset.col], most);
-    }
-  };
-  const cell = (x, i, j) => {
-    const input = make("input", { value: String(Number(x.toPrecision(6))), inputmode: "text", "aria-label": `row ${i}, column ${j} of the kernel`, "data-row": i, "data-col": j });
-    input.addEventListener("input", () => edit(i, j, input));
-    return make("td", {}, input);
-  };
-  function set(next) {
-    current = next.map((row) => [...row]);
-    table.querySelector("tbody")?.remove();
-    table.append(make("tbody", {}, ...current.map((row, i) => make("tr", {}, ...row.map((x, j) => cell(x, i, j))))));
-    [sizes[0].value, sizes[1].value] = [current.length, current[0].length];
-    colour();
+    this.rows[i][j] = value;
+    this.colour();
+    this.changed(this.rows);
   }
-  set(rows);
-  const node = make("div", { class: "kernel-editor" }, table,
-    make("p", { class: "sizes" }, sizes[0], " × ", sizes[1], " cells"));
-  return { node, set, rows: () => current };
+
+  /** Red adds, blue takes away. */
+  colour() {
+    const most = reachOf(this.rows.flat());
+    const flat = this.rows.flat();
+    this.table.querySelectorAll("input").forEach((input, i) => { input.style.background = tint(flat[i], most); });
+  }
+
+  /** How many rows, or columns: the numbers in the middle stay. */
+  size(name, axis) {
+    const input = make("input", { type: "number", min: 1, max: MOST_TAPS, "aria-label": `${name} of the kernel` });
+    input.addEventListener("change", () => {
+      const size = [this.rows.length, this.rows[0].length];
+      size[axis] = Math.min(MOST_TAPS, Math.max(1, Math.round(Number(input.value)) || 1));
+      this.set(resized(this.rows, ...size));
+      this.changed(this.rows);
+    });
+    return input;
+  }
 }

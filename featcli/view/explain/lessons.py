@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from featcli.view.html import Markup, element, joined
 
+_ARTICLE = "“How Convolutional Neural Networks Extract Features from Images”"
+
 
 class Lesson(NamedTuple):
     """A lesson on one kind of layer, in plain text."""
@@ -167,7 +169,9 @@ def _road(kind: str, present: Iterable[str]) -> Markup:
     there = set(present)
     order = [one for one in LESSONS if one in there]
     at = order.index(kind)
-    links: list[str] = [f"Lesson {at + 1} of {len(order)} on this page, in the article's order."]
+    links: list[str] = [
+        f"Lesson {at + 1} of {len(order)} on this page, in the order of {_ARTICLE}."
+    ]
     for name, neighbour in (("Before it: ", at - 1), ("Next: ", at + 1)):
         if 0 <= neighbour < len(order):
             other = order[neighbour]

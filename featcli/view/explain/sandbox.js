@@ -38,7 +38,7 @@ async function sandbox() {
   const subjects = { ...(await ownSubjects()), ...SUBJECTS };
   const names = Object.keys(subjects);
   const subject = select("picture", names, names[0], (name) => { bench.map = subjects[name](); strongest(); });
-  const editor = kernelEditor(bench.kernel, (rows) => { bench.kernel = rows; named.value = ""; convolve(); });
+  const editor = new KernelEditor(bench.kernel, (rows) => { bench.kernel = rows; named.value = ""; convolve(); });
   const named = select("kernel", ["", ...Object.keys(given.kernels)], "vertical", (name) => {
     if (!given.kernels[name]) return;
     bench.kernel = given.kernels[name];
