@@ -191,6 +191,17 @@ def test_light_and_dark_follow_the_system_and_the_button(browser, small, scheme)
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_of_equal_cells_a_map_opens_at_that_nearest_to_its_middle(browser, tmp_path):
+    data = np.zeros((7, 9), np.uint8)
+    data[[0, 3, 6], [0, 5, 8]] = 9
+    trace = trace_pipeline(Pipeline("relu"), picture().replace(data=data[:, :, None], labels=()))
+    browser.open(saved(tmp_path / "equal.html", trace).path)
+    browser.script("document.querySelector('button[data-layer=\"1\"]').click()")
+    browser.wait("return document.getElementById('cell')?.dataset.value")
+    place = "return ['row', 'col'].map((name) => document.getElementById(name).value)"
+    assert browser.script(place) == ["3", "5"]
+
+
 def test_a_map_opens_at_the_cell_that_was_clicked(browser, small):
     from selenium.webdriver.common.action_chains import ActionChains
 

@@ -81,7 +81,7 @@ function stretch(view) {
   const lines = shown.map((part) => sourceLine(at, part, cells, map));
   const count = ranked.length - shown.length + hidden;
   if (together) lines.push(make("div", { class: "strand" }, make("span", { class: "rest" }, `the other ${count} maps`), map("together", together)));
-  if (ranked.length > MOST_ROWS_SHOWN) lines.push(wholeButton(ranked.length));
+  if (ranked.length > MOST_ROWS_SHOWN) lines.push(wholeButton(ranked.length, hidden));
   const end = [make("span", { class: "sign" }, "Σ"), map("sum", sum)];
   if (bias) end.push(make("span", { class: "sign" }, `+ ${signed(bias)}`), map("with the bias", biased, scaleOf(biased, true)));
   if (at.rule.activation) end.push(make("span", { class: "sign" }, at.rule.activation.name), resultThumb(cells, at));
@@ -90,8 +90,8 @@ function stretch(view) {
 }
 
 /** A button that gives each map a line of its own, or takes it away. */
-function wholeButton(count) {
-  const text = isWhole ? `Only the ${MOST_ROWS_SHOWN} strongest` : `All ${count} maps`;
+function wholeButton(count, hidden) {
+  const text = isWhole ? `Only the ${MOST_ROWS_SHOWN} strongest` : `All ${count} maps${hidden ? " that are on this page" : ""}`;
   return make("button", { type: "button", class: "copy", onclick: () => { isWhole = !isWhole; show(); } }, text);
 }
 

@@ -29,13 +29,24 @@ async function open(number, place, row, col) {
 
 /** The cell where a map is strongest: the largest magnitude, of a vector the largest value. */
 function strongestOf({ layer, values }, place) {
-  const { cols } = extent(layer);
   if (!values) return [0, 0];
-  const size = layer.shape.length === 3 ? (x) => Math.abs(x) : (x) => x;
-  const plane = planeOf(layer, values, place);
-  let best = 0;
-  for (let i = 1; i < plane.length; i += 1) if (size(plane[i]) > size(plane[best]) || Number.isNaN(plane[best])) best = i;
+  const { cols } = extent(layer);
+  const isMap = layer.shape.length === 3;
+  const best = strongestIn(planeOf(layer, values, place), isMap ? cols : 0);
   return [Math.floor(best / cols), best % cols];
+}
+
+/** The index of the strongest value; of equal ones in a map (cols wide) that nearest to the middle. */
+function strongestIn(plane, cols) {
+  const size = cols ? Math.abs : (x) => x;
+  const middle = [plane.length / Math.max(1, cols) / 2, cols / 2];
+  const away = (i) => (cols ? Math.hypot(Math.floor(i / cols) - middle[0], (i % cols) - middle[1]) : i);
+  let best = 0;
+  for (let i = 1; i < plane.length; i += 1) {
+    const [now, then] = [size(plane[i]), size(plane[best])];
+    if (now > then || Number.isNaN(then) || (now === then && away(i) < away(best))) best = i;
+  }
+  return best;
 }
 
 /** The row of a layer on the page: that of its name, whichever picture it is of. */

@@ -119,7 +119,7 @@ function strongest() {
   bench.found = convolved(bench.map, bench.kernel, bench.options);
   if (!bench.found.error) {
     const { values, cols } = bench.found;
-    const best = values.reduce((at, x, i) => (Math.abs(x) > Math.abs(values[at]) ? i : at), 0);
+    const best = strongestIn(values, cols);
     [bench.row, bench.col] = [Math.floor(best / cols), best % cols];
   }
   drawBench();
