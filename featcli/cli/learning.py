@@ -3,16 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from featcli.cli import options
 from featcli.models.learning.architectures import DEFAULT, NAMED
 from featcli.models.learning.checks import Flag, Number, OneOf, Rule, Text, Whole
-from featcli.models.learning.training import Recipe
+from featcli.models.learning.descent import Name, Schedule
+from featcli.models.learning.training import Keep, Recipe
 from featcli.ops.resizing import parse_size
-from featcli.training.options import RECIPE, check_size
+from featcli.training.options import RECIPE, Channels, check_size
+
+
+class Settings(NamedTuple):
+    """What `train` was told: `recipe`, `data` and `outputs`; None for what was not said."""
+
+    data: str
+    output: str
+    arch: str | None
+    epochs: int
+    batch_size: int
+    lr: float | None
+    optimizer: Name
+    momentum: float
+    weight_decay: float
+    schedule: Schedule
+    seed: int
+    val_split: float
+    augment: str
+    balance: bool
+    keep: Keep | None
+    patience: int | None
+    size: str | None
+    channels: Channels
+    strict: bool
+    base: str | None
+    head_only: bool
+    kernels: str | None
+    history: str | None
+    report: str | None
+    trace_step: int | None
+    resume: bool
+    overwrite: bool
+    quiet: bool
+
 
 Callback = Callable[[click.Context, click.Parameter, str | None], str | None]
 

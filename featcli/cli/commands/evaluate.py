@@ -44,7 +44,13 @@ _LONGEST = 10  # characters of a name above a column
 
 
 def _evaluate(
-    model: str, data: str, strict: bool, report: str | None, overwrite: bool, **given: Any
+    model: str,
+    data: str,
+    strict: bool,
+    report: str | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     from featcli.training import reports
     from featcli.training.evaluation import evaluate
@@ -56,14 +62,14 @@ def _evaluate(
         reports.check_free([folder / name for name in reports.CONFUSION], overwrite)
     source = open_source(data, "test", ReadOptions(as_bytes=True))
     scores, skipped = evaluate(found, source, strict)
-    notes = () if given["quiet"] else source.notes
+    notes = () if quiet else source.notes
     for text in (*notes, *left_out(skipped)):
         say(text, command="evaluate")
     if folder:
         title = f"{found.name} on {Path(data).name}: {scores.right:,} of {scores.count:,} right"
         reports.write_confusion(folder, scores, title)
     shown = record(found.name, data, scores, len(skipped))
-    click.echo(json.dumps(shown) if given["as_json"] else table(shown))
+    click.echo(json.dumps(shown) if as_json else table(shown))
     if skipped:
         raise click.exceptions.Exit(1)
 

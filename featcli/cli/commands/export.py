@@ -19,7 +19,6 @@ The same answers from onnxruntime:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -31,7 +30,7 @@ from featcli.errors import UsageError
 from featcli.io.atomic import Transaction, deferred_signals
 
 
-def _export(model: str, output: str | None, overwrite: bool, **given: Any) -> None:
+def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> None:
     from featcli.models.exporting import to_onnx
     from featcli.training.reports import check_free
 
@@ -47,7 +46,7 @@ def _export(model: str, output: str | None, overwrite: bool, **given: Any) -> No
     with deferred_signals(), Transaction() as transaction:
         transaction.open(target).write(content)
         transaction.commit(lambda: check_free([target], overwrite))
-    if not given["quiet"]:
+    if not quiet:
         say(f"{printable(found.name)}: {len(content):,} bytes of ONNX", command="export")
     click.echo(output)
 

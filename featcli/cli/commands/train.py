@@ -85,38 +85,39 @@ _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 
 def _train(**given: Any) -> None:
-    output = _checked_output(given)
+    settings = learning.Settings(**given)
+    output = _checked_output(settings)
     # The checkpoint's place may be another training's output.
     with alone(output), alone(checkpoint.path_beside(output)):
-        _train_alone(given, output)
+        _train_alone(settings, output)
 
 
-def _train_alone(given: dict[str, Any], output: Path) -> None:
+def _train_alone(settings: learning.Settings, output: Path) -> None:
     from featcli.training import reports
     from featcli.training.session import Session
 
-    found, going_on = _options(given, output)
-    report = Path(given["report"]) if given["report"] else None
-    history = Path(given["history"]) if given["history"] else None
-    _check_free(given, output, history, report, going_on)
+    found, going_on = _options(settings, output)
+    report = Path(settings.report) if settings.report else None
+    history = Path(settings.history) if settings.history else None
+    _check_free(settings, output, history, report, going_on)
     with contextlib.ExitStack() as held:
         for path in (history, report and report / reports.HISTORY):
             if path:
                 held.enter_context(alone(path))
-        _learn(given, Session(found, output, going_on), history, report)
+        _learn(settings, Session(found, output, going_on), history, report)
 
 
 def _learn(
-    given: dict[str, Any], session: Session, history: Path | None, report: Path | None
+    settings: learning.Settings, session: Session, history: Path | None, report: Path | None
 ) -> None:
     """Train, and write what is asked for."""
     output = session.output
-    _check_step(given["trace_step"], session.training)
+    _check_step(settings.trace_step, session.training)
     missing = left_out(session.dataset.skipped)
-    notes = [] if given["quiet"] else [*session.notes, *session.describe()]
+    notes = [] if settings.quiet else [*session.notes, *session.describe()]
     for text in (*missing, *notes):
         say(text, command="train")
-    _run(session, given, history, report)
+    _run(session, settings, history, report)
     emit(str(output))
     if missing:
         say(f"{output} is done, but {missing[-1]}: exit code 1", command="train")
@@ -130,13 +131,13 @@ def _check_step(step: int | None, training: Training) -> None:
 
 
 def _run(
-    session: Session, given: dict[str, Any], history: Path | None, report: Path | None
+    session: Session, settings: learning.Settings, history: Path | None, report: Path | None
 ) -> None:
     """Train with what a person sees of it."""
     from featcli.cli.watching import watching
     from featcli.training import reports
 
-    with watching(session, given["quiet"]) as screen:
+    with watching(session, settings.quiet) as screen:
 
         def told(step: Told) -> None:
             for text in lines(step, session.names, session.options.recipe.optimizer):
@@ -149,10 +150,10 @@ def _run(
 
         if history and session.training.history:  # the run before may have ended just before it
             reports.write_history(history, session.training.history)
-        tracer = Tracer(given["trace_step"], told) if given["trace_step"] else None
+        tracer = Tracer(settings.trace_step, told) if settings.trace_step else None
         try:
             session.run(after, screen.watch, tracer)
-            if session.ended() and not given["quiet"]:
+            if session.ended() and not settings.quiet:
                 screen.write(f"featcli train: {printable(session.ended())}")
             if report:
                 _write_report(report, session)
@@ -173,86 +174,106 @@ def _write_report(report: Path, session: Session) -> None:
         raise type(error)(f"{error}; {session.kept()}; --resume writes it again") from error
 
 
-def _checked_output(given: dict[str, Any]) -> Path:
-    output = Path(given["output"])
+def _checked_output(settings: learning.Settings) -> Path:
+    output = Path(settings.output)
     if output.suffix != ".npz":
         raise UsageError(f"-o {output}: a model's file ends in .npz")
     if output.is_dir():
         raise UsageError(f"-o {output}: is a folder")
     check_folder(output.parent)
-    if given["head_only"] and not given["base"]:
+    if settings.head_only and not settings.base:
         raise UsageError("--head-only: needs --from MODEL, whose other layers stay as they are")
-    if given["base"] and not given["head_only"]:
+    if settings.base and not settings.head_only:
         raise UsageError("--from: needs --head-only: the layers of the model stay as they are")
     return output
 
 
-def _options(given: dict[str, Any], output: Path) -> tuple[Options, checkpoint.Checkpoint | None]:
+def _options(
+    settings: learning.Settings, output: Path
+) -> tuple[Options, checkpoint.Checkpoint | None]:
     """Collect the options, or take those of the checkpoint."""
     path = checkpoint.path_beside(output)
-    if not given["resume"]:
-        return _from_command(given), None
+    if not settings.resume:
+        return _from_command(settings), None
     if not path.exists():
         finished = f"; {output} is finished" if output.exists() else ""
         raise UsageError(f"--resume: there is no checkpoint {path}{finished}")
     found = checkpoint.load(path)
     try:
-        kept = Options.from_json(given["data"], found.options)
+        kept = Options.from_json(settings.data, found.options)
     except ValueError as error:
         raise checkpoint.broken(path, error) from error
-    _check_same(given, kept)
+    _check_same(settings, kept)
     return kept, found
 
 
-def _from_command(given: dict[str, Any]) -> Options:
-    on_trunk = bool(given["base"] or given["kernels"])
-    values = {name: given[name] for name in _RECIPE}
-    values["lr"] = RATES[given["optimizer"]] if given["lr"] is None else given["lr"]
-    values["patience"] = given["patience"] or 0
-    values["keep"] = given["keep"] or ("best" if given["patience"] else "last")
-    _check_validated(given)
-    values["arch"] = given["arch"] or ("" if on_trunk else DEFAULT)
-    _check_trunk(given)
-    others: dict[str, Any] = {name: given[name] or "" for name in ("size", "base", "kernels")}
-    others |= {name: given[name] for name in ("channels", "strict")}
-    return Options(given["data"], Recipe(**values), **others)
+def _from_command(settings: learning.Settings) -> Options:
+    on_trunk = bool(settings.base or settings.kernels)
+    _check_validated(settings)
+    _check_trunk(settings)
+    recipe = Recipe(
+        arch=settings.arch or ("" if on_trunk else DEFAULT),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        lr=RATES[settings.optimizer] if settings.lr is None else settings.lr,
+        optimizer=settings.optimizer,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        schedule=settings.schedule,
+        seed=settings.seed,
+        val_split=settings.val_split,
+        augment=settings.augment,
+        keep=settings.keep or ("best" if settings.patience else "last"),
+        patience=settings.patience or 0,
+        balance=settings.balance,
+    )
+    return Options(
+        settings.data,
+        recipe,
+        size=settings.size or "",
+        channels=settings.channels,
+        base=settings.base or "",
+        kernels=settings.kernels or "",
+        strict=settings.strict,
+    )
 
 
-def _check_validated(given: dict[str, Any]) -> None:
+def _check_validated(settings: learning.Settings) -> None:
     """Refuse what asks the validation, where nothing is kept for it."""
-    asked = "--patience" if given["patience"] else "--keep best"
-    if given["val_split"] == 0 and (given["patience"] or given["keep"] == "best"):
+    asked = "--patience" if settings.patience else "--keep best"
+    if settings.val_split == 0 and (settings.patience or settings.keep == "best"):
         raise UsageError(f"{asked}: needs images to validate with: raise --val-split above 0")
 
 
-def _check_trunk(given: dict[str, Any]) -> None:
-    if given["base"] and given["kernels"]:
+def _check_trunk(settings: learning.Settings) -> None:
+    if settings.base and settings.kernels:
         raise UsageError("--kernels: either these or the layers of --from come first, not both")
     for name in ("size", "augment", "channels"):
-        if given["base"] and given[name] not in ("", None, "none", "auto"):
+        if settings.base and getattr(settings, name) not in ("", None, "none", "auto"):
             raise UsageError(f"--{name}: the model of --from says itself what it takes")
-    if given["kernels"] and given["channels"] == "RGB":
+    if settings.kernels and settings.channels == "RGB":
         raise UsageError("--channels RGB: --kernels take gray pictures")
-    if given["kernels"] and given["augment"] != "none":
+    if settings.kernels and settings.augment != "none":
         raise UsageError("--augment: the answers of --kernels are computed once for each image")
 
 
-def _check_same(given: dict[str, Any], kept: Options) -> None:
+def _check_same(settings: learning.Settings, kept: Options) -> None:
     """Refuse an option that was given and is not what the checkpoint was made with."""
     context = click.get_current_context()
     for name in (*_RECIPE, *_OTHERS):
         then = getattr(kept.recipe if name in _RECIPE else kept, name)
         typed = context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-        if typed and given[name] != then:
+        now = getattr(settings, name)
+        if typed and now != then:
             option = "from" if name == "base" else name.replace("_", "-")
             raise UsageError(
-                f"--{option}: the checkpoint was made with {then!r}, not {given[name]!r}: leave "
+                f"--{option}: the checkpoint was made with {then!r}, not {now!r}: leave "
                 "it out, or begin anew with --overwrite"
             )
 
 
 def _check_free(
-    given: dict[str, Any],
+    settings: learning.Settings,
     output: Path,
     history: Path | None,
     report: Path | None,
@@ -266,14 +287,14 @@ def _check_free(
     for option, place in (("--history", history and history.parent), ("--report", report)):
         if place:
             check_folder(place, option)
-    _check_distinct(paths, [given["data"], given["base"]])
-    _check_no_data(paths, given)
+    _check_distinct(paths, [settings.data, settings.base])
+    _check_no_data(paths, settings)
     resumed = going_on.history if going_on else None
-    reports.check_free(own, given["overwrite"] or going_on is not None)
+    reports.check_free(own, settings.overwrite or going_on is not None)
     for some, record in ((told, report and report / reports.HISTORY), ([history], history)):
         if record:
             is_ours = resumed is not None and reports.is_of(record, resumed)
-            reports.check_free([one for one in some if one], given["overwrite"] or is_ours)
+            reports.check_free([one for one in some if one], settings.overwrite or is_ours)
 
 
 def _is_data(path: Path, folder: Path) -> bool:
@@ -294,10 +315,10 @@ def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
         taken.add(path.resolve())
 
 
-def _check_no_data(paths: list[Path], given: dict[str, Any]) -> None:
+def _check_no_data(paths: list[Path], settings: learning.Settings) -> None:
     """Refuse outputs that are files of the data, or the model below, by another name."""
     outputs = {(p.stat().st_dev, p.stat().st_ino): p for p in paths if p.exists()}
-    inputs = chain(files_of(given["data"]), [Path(given["base"])] if given["base"] else [])
+    inputs = chain(files_of(settings.data), [Path(settings.base)] if settings.base else [])
     for file in inputs if outputs else []:
         with contextlib.suppress(OSError):
             found = file.stat()
