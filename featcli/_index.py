@@ -62,6 +62,10 @@ STAGES: dict[str, tuple[str, str]] = {
 }
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "animate": (
+        "featcli.cli.commands.animate",
+        "Animate how a pipeline computes: the window slides over the picture, and the map grows.",
+    ),
     "classify": (
         "featcli.cli.commands.classify",
         "Say what images show, by a network that ships with featcli.",

@@ -24,7 +24,11 @@ _LARGEST = 1 << 31  # bytes; a larger file is none of ours
 
 def as_page(text: str) -> bytes:
     """Return a page's bytes with a seal at the end, by which `is_own` knows it again."""
-    body = text.encode()
+    return sealed(text.encode())
+
+
+def sealed(body: bytes) -> bytes:
+    """Return a page's or an animation's bytes with a seal, which who shows it does not read."""
     return body + f"{_SEAL}{hashlib.sha256(body).hexdigest()} -->\n".encode()
 
 
@@ -42,8 +46,8 @@ def is_own(path: Path) -> bool:
     """Say whether a page or a picture was written by featcli and is unmodified since."""
     if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
         return False
-    if path.suffix.lower() == ".png":
-        return bool(record_in(path))
+    if path.suffix.lower() == ".png" and record_in(path):
+        return True
     body, seal, tail = path.read_bytes().rpartition(_SEAL.encode())
     found = re.fullmatch(rb"([0-9a-f]{64}) -->\n", tail)
     return bool(seal and found and hashlib.sha256(body).hexdigest().encode() == found[1])
@@ -81,4 +85,4 @@ def write(files: Mapping[Path, bytes]) -> None:
         transaction.commit()
 
 
-__all__ = ["as_page", "as_png", "check", "is_own", "write"]
+__all__ = ["as_page", "as_png", "check", "is_own", "sealed", "write"]

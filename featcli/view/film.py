@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from featcli.view.animation import encoded
 from featcli.view.filters import Bank, draw
 
 _FRAME, _FIRST, _LAST = 160, 900, 2500  # milliseconds
@@ -19,12 +20,10 @@ def save(banks: Sequence[Bank], stream: BinaryIO) -> None:
         Of one shape; at least one.
     stream : binary file
     """
-    from PIL import Image
-
-    frames = [Image.fromarray(draw([one]).pixels) for one in banks]
+    frames = [draw([one]).pixels for one in banks]
     times = [_FRAME] * len(frames)
     times[0], times[-1] = _FIRST, _LAST
-    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    stream.write(encoded(frames, times, ".png"))
 
 
 __all__ = ["save"]
