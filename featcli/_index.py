@@ -6,7 +6,7 @@ STAGES: dict[str, tuple[str, str]] = {
         "featcli.ops.convolution",
         "Slide a kernel over every channel: one feature map for each.",
     ),
-    "crop": ("featcli.ops.resizing", "Cut out the centre."),
+    "crop": ("featcli.ops.resizing", "Cut out the centre, or another place."),
     "dense": (
         "featcli.ops.fully_connected",
         "Combine all values of a vector into new ones: x @ weight + bias.",

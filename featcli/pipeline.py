@@ -82,6 +82,11 @@ class Pipeline:
         return any(stages.get(step.stage).gives == "parts" for step in self.steps)
 
     @property
+    def has_several_vectors(self) -> bool:
+        """Whether one row of a table has several vectors."""
+        return self.splits
+
+    @property
     def recipe(self) -> tuple[Step, ...]:
         """All that it does, as steps."""
         return self.steps
@@ -271,6 +276,9 @@ _SPELLED = {"reduced": "--decode fast", "as_bytes": ""}
 
 
 def _caption_of(step: Step) -> str:
+    params = dict(step.params)
+    if step.stage == "tile" and "row" in params:  # a tile is cut out as by crop
+        return "crop {height}x{width} --at {row},{col}".format(**params)
     if step.stage == "read" and not _SPELLED.keys().isdisjoint(dict(step.params)):
         rest = Step(step.stage, tuple(one for one in step.params if one[0] not in _SPELLED))
         spelled = [_SPELLED[name] for name, _ in step.params if name in _SPELLED]

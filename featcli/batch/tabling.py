@@ -114,6 +114,8 @@ class TableTarget(StoredTarget):
     def _write(self, count: int) -> None:
         columns = Columns.of(self._read(row.part) for row in self._done())
         labels = json.loads(self.store.about("labels") or "{}")
+        if "part" in columns.found:  # an image has a row for each tile
+            count = sum(1 for _ in self._rows())
         rows = tables.Rows(self._rows, count, columns, labels, self._about, self._is_safe)
         with Transaction(self.store.room) as files:
             tables.write_table(self._kind, files.open(self.path), rows)
@@ -138,7 +140,9 @@ class TableTarget(StoredTarget):
         return self.store.rows("WHERE status = 'done'", "place")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        return (unpack(self._read(content)) for content in self.store.contents())
+        for content in self.store.contents():
+            found = self._read(content)
+            yield from map(unpack, found if isinstance(found, list) else [found])
 
     def _outputs(self, row: Row) -> bytes:
         """See `StoredTarget._outputs`: those of the table."""

@@ -150,7 +150,7 @@ def _table(request: Request) -> Target:
             f"-o {path}: a table holds vectors, and the pipeline gives maps: "
             "put 'flatten' at its end"
         )
-    if kind == ".npy" and request.pipeline.splits:
+    if kind == ".npy" and request.pipeline.has_several_vectors:
         raise UsageError(f"-o {path} holds one matrix: give .npz for several vectors")
     writing = request.spec.writing
     about = f"{kind} {table.about if row is not vectors else ''}{' safe' * writing.csv_safe}"

@@ -129,6 +129,12 @@ def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iter
             yield Image(frame.source.key, frame.source.file, vector[0])
 
 
+def row_name(table: VectorTable, row: int) -> str:
+    """Return the key of a row; of a tile its place, too, as in `photo r0c112`."""
+    parts = table.texts.get("part")
+    return f"{table.keys[row]} {parts[row]}" if parts else table.keys[row]
+
+
 def full_path(file: str | Path) -> str:
     """Return a path that equal files have in common; links are not followed."""
     return os.path.abspath(file)  # noqa: PTH100 (resolve() asks the disk for every part)

@@ -26,8 +26,8 @@ class Heading(NamedTuple):
 
 
 def tag_of(step: Step) -> str:
-    """Return the step's name in file names; reading has none."""
-    if step.stage == "read":
+    """Return the step's name in file names; reading has none, and a tile is a part."""
+    if step.stage in ("read", "tile"):
         return ""
     try:
         return stages.get(step.stage).tag(dict(step.params))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from featcli.errors import ReadError
 from featcli.extras import extra
 from featcli.io.columns import unspelled
+from featcli.io.placed import PLACE
 from featcli.io.tables import METADATA, TEXTS, VECTOR
 
 Array = npt.NDArray[Any]
@@ -152,7 +153,7 @@ def _groups(head: Sequence[str]) -> dict[str, list[int]]:
     """Say which columns make a vector: NAME.0, NAME.1 and so on, or all that have other names."""
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(head):
-        if name in TEXTS:
+        if name in TEXTS or (name in PLACE and "part" in head):
             continue
         found = _NUMBERED.fullmatch(name)
         known = found and int(found[2]) == len(groups.get(found[1], ()))
@@ -194,7 +195,7 @@ def _parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     for name, value in row.items():
         if isinstance(value, list):
             found[unspelled(name)] = [_number(one, number) for one in value]
-        elif name not in found:
+        elif name not in found and not (name in PLACE and "part" in found):
             singles.append(_number(value, number))
     return found | ({VECTOR: singles} if singles else {})
 
@@ -230,6 +231,8 @@ def _from_parquet(types: Any, file: Any) -> Content:
                 texts.setdefault(name, []).extend(map(unspelled, map(str, column.to_pylist())))
             elif types.is_list(column.type) or types.is_fixed_size_list(column.type):
                 _add_lists(vectors, unspelled(name), column, batch.num_rows)
+            elif name in PLACE and "part" in batch.schema.names:
+                continue
             elif types.is_integer(column.type) or types.is_floating(column.type):
                 singles.append(column.to_numpy(zero_copy_only=False))
         if singles:

@@ -26,12 +26,13 @@ from featcli.extras import extra
 from featcli.frame import Sample
 from featcli.io.columns import Columns, Row, describe, pack, spelled
 from featcli.io.naming import Heading
+from featcli.io.placed import PLACE, by_tile
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written, check_folder
 
 VECTOR = "features"
-TEXTS = ("key", "file", "label")  # columns that say which image a row is about
+TEXTS = ("key", "file", "label", "part")  # columns that say which image a row is about
 METADATA = "featcli"  # what says how a table was made
-RESERVED = {*TEXTS, *(f"{name}s" for name in TEXTS), METADATA}
+RESERVED = {*TEXTS, *(f"{name}s" for name in TEXTS), *PLACE, METADATA}
 _BLOCK_ROWS, _BLOCK_BYTES = 1024, 1 << 26  # of a row group in Parquet
 
 
@@ -71,6 +72,11 @@ class Rows:
         return [name for name in TEXTS if name in self.columns.found]
 
     @property
+    def place(self) -> list[str]:
+        """The names of the columns that say which tile a row is about."""
+        return [name for name in PLACE if "part" in self.columns.found]
+
+    @property
     def metadata(self) -> str:
         """How the table was made, and what its vectors are, as JSON."""
         columns = {spelled(name): self.columns.found[name] for name in self.vectors}
@@ -97,7 +103,8 @@ class Rows:
 class RowSink(Sink):
     """Turns the results of an image into a row, which goes on with what is written.
 
-    `Written.about` has the packed `row`, its `columns` as `describe` says them, and `labels`.
+    `Written.about` has the packed `row`, its `columns` as `describe` says them, and `labels`; of
+    an image in tiles `row` is a list of rows.
 
     Parameters
     ----------
@@ -137,10 +144,18 @@ class RowSink(Sink):
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
-        row = self._texts(sample) | self._row(sample)
-        labels = {name: list(found) for name, found in _labels(sample, row).items()}
-        about = {"row": pack(row), "labels": labels, "columns": describe(row, labels)}
-        notes = tuple(_notes(row)) if self._path.suffix.lower() == ".jsonl" else ()
+        texts, tiles = self._texts(sample), by_tile(sample)
+        rows = [texts | place | self._row(one) for place, one in tiles]
+        first = tiles[0][1]
+        labels = {name: list(found) for name, found in _labels(first, rows[0]).items()}
+        packed = list(map(pack, rows))
+        about = {
+            "row": packed if tiles[0][0] else packed[0],
+            "labels": labels,
+            "columns": describe(rows[0], labels),
+        }
+        is_json = self._path.suffix.lower() == ".jsonl"
+        notes = tuple(dict.fromkeys(n for row in rows for n in _notes(row))) if is_json else ()
         return [Written("", "written", about=about, notes=notes)]
 
     def _texts(self, sample: Sample) -> Row:
@@ -323,6 +338,8 @@ def _write_npz(stream: BinaryIO, rows: Rows) -> None:
     archive = npy.ArchiveWriter(stream)
     for name in rows.texts:
         archive.write_with(f"{name}s", partial(_write_texts, rows=rows, name=name))
+    for name in rows.place:
+        archive.write(name, np.array(_numbers(rows, name), np.int64))
     for name in rows.vectors:
         archive.write_with(name, partial(_write_matrix, rows=rows, name=name))
     for name, labels in rows.labels.items():
@@ -337,6 +354,10 @@ def _write_texts(stream: BinaryIO, rows: Rows, name: str) -> None:
     np.lib.format.write_array_header_1_0(stream, head)
     for row in rows.again():
         stream.write(spelled(row[name]).encode("utf-32-le").ljust(4 * width, b"\0"))
+
+
+def _numbers(rows: Rows, name: str) -> list[int]:
+    return [int(row[name]) for row in rows.again()]
 
 
 def sidecar_of(path: Path) -> Path | None:
@@ -361,6 +382,8 @@ def write_sidecar(stream: BinaryIO, rows: Rows, kind: str) -> None:
             text = json.dumps(spelled(row[name])).encode()
             stream.write((b",\n " if number else b"\n ") + text)
         stream.write(b"]")
+    for name in rows.place:
+        stream.write(f', "{name}": {json.dumps(_numbers(rows, name))}'.encode())
     stream.write(b"}\n")
 
 

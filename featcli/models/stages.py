@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from featcli.errors import StageError
 from featcli.frame import Array, Frame, Source, Step
 from featcli.models.labels import labels_reference
 from featcli.models.loading import DEFAULT, Device, Engine, load_model, name_of, parse_shape
@@ -47,7 +46,7 @@ DeviceName = Annotated[Device, Converter(_choice(Device), "cpu|cuda", tag=lambda
 
 _ROWS = 224  # of an image that is drawn
 _NETWORK = 100_000_000  # bytes: layers of one image, and the model's weights
-_LONGEST_VECTOR = 1_000_000
+LONGEST_VECTOR = 1_000_000
 
 
 def model_of(model: str, **given: Any) -> Model:
@@ -71,7 +70,7 @@ def _pixel_range(*, model: str, **given: str) -> int:
 
 
 def _shape(shape: tuple[int, ...], **_: str) -> tuple[int, ...]:
-    return (min(math.prod(shape), _LONGEST_VECTOR),)
+    return (min(math.prod(shape), LONGEST_VECTOR),)
 
 
 def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, model: str, **given: str) -> int:
@@ -199,6 +198,74 @@ def features(
     return flat(found.run(found.prepare(x), layer or found.embedding))
 
 
+def _layer_shape(_shape: tuple[int, ...], *, model: str, layer: str, **given: str) -> Any:
+    found = model_of(model, **given)
+    shapes = {row.name: row.shape for row in found.layers}
+    return tuple(shapes.get(layer or found.embedding, ())) or (1, 1, LONGEST_VECTOR)
+
+
+@stage(
+    takes="any",
+    gives="maps",
+    labels=lambda _labels, **_: (),
+    tag="{model}-{layer}-maps{preprocessing}{input_shape}{engine}{device}",
+    decode_size=_decode_size,
+    pixel_range=_pixel_range,
+    resolve_params=_seen,
+    shape=_layer_shape,
+    work=_work,
+)
+def feature_maps(
+    x: npt.ArrayLike,
+    model: ModelName = DEFAULT,
+    *,
+    layer: str,
+    preprocessing: Preprocessing = "",
+    input_shape: InputShape = "",
+    engine: EngineName = "auto",
+    device: DeviceName = "cpu",
+) -> Array:
+    """Give the maps of a layer of a model, as (rows, cols, channels).
+
+    Parameters
+    ----------
+    x : array_like
+        As for classify.
+    model : str
+        As for classify.
+    layer : str
+        The layer's name; 'featcli info MODEL' lists them.
+    preprocessing, input_shape, engine, device : str
+        As for classify.
+
+    Returns
+    -------
+    ndarray of float32, (rows, cols, channels)
+
+    Raises
+    ------
+    ValueError
+        The layer gives a vector.
+
+    Examples
+    --------
+    Twenty-four maps of 56 x 56, and their means:
+
+        featcli run "feature-maps --layer block3 | pool --global" photo.jpg
+    """
+    found = load_model(
+        model, preprocessing=preprocessing, input_shape=input_shape, engine=engine, device=device
+    )
+    return maps(found.run(found.prepare(x), layer), layer)
+
+
+def maps(data: Array, layer: str) -> Array:
+    """Return maps as they are; raises ValueError for a vector."""
+    if data.ndim != 3:
+        raise ValueError(f"{layer} gives {sizes(data.shape)} values, no maps: use features")
+    return data
+
+
 def flat(data: Array) -> Array:
     """Arrange maps as flatten does."""
     return np.moveaxis(data, 2, 0).reshape(-1) if data.ndim == 3 else data.reshape(-1)
@@ -261,93 +328,3 @@ def small(data: Array) -> Array:
     taken = whole[:: max(1, int(0.5 / scale)), :: max(1, int(0.5 / scale))]
     height, width = (max(1, round(n * scale)) for n in whole.shape[:2])
     return resize(taken, (height, width), filter="nearest" if scale > 2 else "bicubic")
-
-
-class Extraction(Pipeline):
-    """The vectors of several layers in one pass: each is a part of the image's result.
-
-    Parameters
-    ----------
-    model : str
-        A name or a path.
-    layers : sequence of str
-    given : mapping of str to str
-        What completes the model; see `load_model`.
-    after : sequence of Step
-        What follows on each vector.
-
-    Raises
-    ------
-    ValueError
-        The model has no such layer.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        layers: Sequence[str],
-        given: Mapping[str, str],
-        after: Sequence[Step] = (),
-    ) -> None:
-        self._model = load_model(model, **given)
-        self._layers = tuple(dict.fromkeys(layers))
-        for layer in self._layers:
-            self._model.check_layer(layer)
-        known = self._model.params
-        del known["labels"]
-        model = known.pop("model")
-        self._after = tuple(after)
-        self._roads = [
-            (Step.of("features", model=model, layer=one, **known), *self._after)
-            for one in self._layers
-        ]
-        super().__init__(self._roads[0])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        given = self._model.params
-        return type(self), (given.pop("model"), self._layers, given, self._after)
-
-    def _run(self, frame: Frame) -> list[Frame]:
-        try:
-            found = self._model.outputs(self._model.prepare(frame.data), self._layers)
-        except ValueError as error:
-            raise StageError(f"features: {error}") from error
-        results = [
-            frame.replace(
-                data=flat(found[layer]), labels=(), part=part, history=(*frame.history, road[0])
-            )
-            for layer, road, (part, _) in zip(
-                self._layers, self._roads, self.outline(frame), strict=True
-            )
-        ]
-        for step in self._after:
-            results = [result for one in results for result in self._apply(step, one)]
-        return results
-
-    @property
-    def recipe(self) -> tuple[Step, ...]:
-        """All that it does, as steps."""
-        return (*(road[0] for road in self._roads), *self._after)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """See `Pipeline.about`: several layers have a pipeline each."""
-        texts = {
-            layer: str(Pipeline(road))
-            for layer, road in zip(self._layers, self._roads, strict=True)
-        }
-        made = {"pipelines": texts} if self.splits else {"pipeline": texts[self._layers[0]]}
-        return made | {"model": self._model.about, "layers": list(self._layers)}
-
-    @property
-    def splits(self) -> bool:
-        """Whether one image gives several results."""
-        return len(self._layers) > 1
-
-    def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
-        """Return part and history of every result."""
-        parts: Iterable[str] = self._layers if self.splits else ("",)
-        return [
-            (".".join(filter(None, (frame.part, part))), (*frame.history, *road))
-            for part, road in zip(parts, self._roads, strict=True)
-        ]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.ops._maps import Array, as_maps
-from featcli.stage import Converter, at_least, one_of, positive, stage
+from featcli.stage import Converter, at_least, one_of, positive, stage, whole_number
 
 
 def parse_size(text: str) -> int | tuple[int, int]:
@@ -25,7 +25,24 @@ def show_size(size: int | tuple[int, int]) -> str:
     return "x".join(map(str, np.atleast_1d(size)))
 
 
+def parse_place(text: str) -> tuple[int, int]:
+    """Read `ROW,COL`, from 0."""
+    pieces = [whole_number(piece.strip()) for piece in text.split(",")]
+    if len(pieces) != 2 or min(pieces) < 0:
+        raise ValueError(f"{text!r} is no ROW,COL, such as 0,112")
+    return pieces[0], pieces[1]
+
+
+def show_place(place: tuple[int, int]) -> str:
+    """Write what `parse_place` reads."""
+    return f"{place[0]},{place[1]}"
+
+
 Filter = Literal["bicubic", "bilinear", "nearest", "box", "hamming", "lanczos"]
+Place = Annotated[
+    tuple[int, int] | None,
+    Converter(parse_place, "ROW,COL", show_place, tag=lambda at: f"at{at[0]}-{at[1]}"),
+]
 Size = Annotated[int | tuple[int, int], Converter(parse_size, "N|RxC", show_size)]
 
 
@@ -142,13 +159,13 @@ def _resize_plane(plane: Array, rows: int, cols: int, filter: str) -> Array:
     return np.clip(np.rint(result), 0, top).astype(plane.dtype)
 
 
-def _cut(shape: tuple[int, ...], *, size: Any) -> tuple[int, ...]:
+def _cut(shape: tuple[int, ...], *, size: Any, **_: Any) -> tuple[int, ...]:
     return (*(_pair(size) or (size, size)), *shape[2:])
 
 
-@stage(takes="maps", gives="maps", tag="crop{size}", dtype="same", shape=_cut, work=0)
-def crop(x: npt.ArrayLike, size: Size) -> Array:
-    """Cut out the centre.
+@stage(takes="maps", gives="maps", tag="crop{size}{at}", dtype="same", shape=_cut, work=0)
+def crop(x: npt.ArrayLike, size: Size, *, at: Place = None) -> Array:
+    """Cut out the centre, or another place.
 
     Parameters
     ----------
@@ -156,6 +173,8 @@ def crop(x: npt.ArrayLike, size: Size) -> Array:
     size : int or (int, int)
         N is a square of N x N pixels; RxC is rows times columns. Of an odd remainder the larger
         half is cut at the bottom and at the right.
+    at : (int, int), optional
+        The first row and the first column to keep, instead of the centre.
 
     Returns
     -------
@@ -165,19 +184,24 @@ def crop(x: npt.ArrayLike, size: Size) -> Array:
     Raises
     ------
     ValueError
-        The picture is smaller.
+        The picture is smaller, or ends before.
 
     Examples
     --------
     The 224 x 224 pixels in the middle:
 
         featcli run "resize 256 | crop 224" photo.jpg
+
+    The eye of the cat:
+
+        featcli crop photo.jpg --size 80x120 --at 90,150
     """
     maps, restore = as_maps(x)
-    rows, cols = _pair(size) or (size, size)
-    top, left = ((have - want) // 2 for have, want in zip(maps.shape, (rows, cols), strict=False))
-    if top < 0 or left < 0:
-        raise ValueError(
-            f"cannot cut {rows}x{cols} out of a picture of {maps.shape[0]}x{maps.shape[1]}"
-        )
+    _pair(size)
+    rows, cols = np.broadcast_to(size, 2).tolist()
+    height, width = maps.shape[:2]
+    top, left = ((height - rows) // 2, (width - cols) // 2) if at is None else at
+    if min(top, left) < 0 or top + rows > height or left + cols > width:
+        where = "" if at is None else f" at {show_place(at)}"
+        raise ValueError(f"cannot cut {rows}x{cols}{where} out of a picture of {height}x{width}")
     return restore(maps[top : top + rows, left : left + cols].copy())

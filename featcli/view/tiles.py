@@ -26,11 +26,20 @@ class Tile(NamedTuple):
     pixels: Levels
 
 
-def draw(title: str, about: str, tiles: Sequence[Tile], across: int | None = None) -> Picture:
-    """Draw tiles of one size, `across` side by side; small ones are enlarged, cell by cell."""
+def draw(
+    title: str,
+    about: str,
+    tiles: Sequence[Tile],
+    across: int | None = None,
+    largest: int = _LARGEST,
+) -> Picture:
+    """Draw tiles of one size, `across` side by side.
+
+    Small ones are enlarged, cell by cell; of a longer side than `largest` they are reduced.
+    """
     from PIL import Image, ImageDraw
 
-    rows, cols = _size(tiles[0].pixels)
+    rows, cols = _size(tiles[0].pixels, largest)
     across = across or _across(len(tiles))
     down = -(-len(tiles) // across)
     wide = 2 * _MARGIN - _GAP + across * (cols + _GAP)
@@ -54,14 +63,14 @@ def draw(title: str, about: str, tiles: Sequence[Tile], across: int | None = Non
     return Picture(np.asarray(sheet), info)
 
 
-def _size(pixels: Levels) -> tuple[int, int]:
+def _size(pixels: Levels, largest: int) -> tuple[int, int]:
     """Return rows and columns of a tile on the sheet."""
     rows, cols = pixels.shape[:2]
     longest = max(rows, cols)
     if longest < _SMALLEST:
         times = -(-_SMALLEST // longest)
         return rows * times, cols * times
-    share = min(1.0, _LARGEST / longest)
+    share = min(1.0, largest / longest)
     return max(1, round(rows * share)), max(1, round(cols * share))
 
 

@@ -48,6 +48,7 @@ from featcli.cli.searching import (
     images,
     json_option,
     overwrite_option,
+    row_name,
     write,
 )
 from featcli.errors import UsageError
@@ -152,13 +153,15 @@ def _say_bad(searched: Searched, count: int) -> None:
 
 def _every(searched: Searched) -> Asked:
     files = [searched.table.file_of(row) for row in range(len(searched.table))]
-    return Asked(list(searched.table.keys), files, searched.vectors, np.arange(len(files)))
+    names = [row_name(searched.table, row) for row in range(len(files))]
+    return Asked(names, files, searched.vectors, np.arange(len(files)))
 
 
 def _asked(query: Sequence[str], searched: Searched, model: str | None, layer: str | None) -> Asked:
     """Look up keys, and compute the vectors of images."""
     table, pipeline = searched.table, None
     rows = {key: row for row, key in reversed(list(enumerate(table.keys)))}
+    rows |= {row_name(table, row): row for row in range(len(table)) if "part" in table.texts}
     places: dict[str, int] | None = None
     asked = Asked([], [], np.empty((0, 0)), np.empty(0))
     vectors, own = [], []
@@ -242,7 +245,8 @@ def _print(found: Found, searched: Searched, metric: Metric, as_json: bool) -> N
             click.echo(printable(row["query"]))
             last = row["query"]
         label = f"  {row['label']}" if row.get("label") else ""
-        click.echo(f"  {row[_score_name(metric)]:8.4f}  {printable(row['key'] + label)}")
+        part = f" {row['part']}" if row.get("part") else ""
+        click.echo(f"  {row[_score_name(metric)]:8.4f}  {printable(row['key'] + part + label)}")
 
 
 def _save_table(
@@ -309,7 +313,11 @@ def _save_page(
         for query, name in enumerate(found.asked.names):
             first = Tile(name, "the query", pictures.of(found.asked.files[query]), is_first=True)
             near = [
-                Tile(table.keys[row], f"{score_name} {score:.4f}", pictures.of(table.file_of(row)))
+                Tile(
+                    row_name(table, row),
+                    f"{score_name} {score:.4f}",
+                    pictures.of(table.file_of(row)),
+                )
                 for row, score in zip(found.rows[query], found.scores[query], strict=True)
                 if row >= 0
             ]

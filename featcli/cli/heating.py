@@ -1,0 +1,114 @@
+"""The picture of `features --heat`: a value of each tile, over the photo."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featcli.cli.execute import reading_for
+from featcli.cli.looking import one_frame
+from featcli.cli.messages import emit, say
+from featcli.cli.settings import Settings
+from featcli.errors import FeatError, UsageError
+from featcli.frame import Array, Frame
+from featcli.models.extraction import Extraction
+from featcli.models.model import Model
+from featcli.stage import nearest
+
+if TYPE_CHECKING:
+    from featcli.view.picture import Picture
+
+
+def draw_heat(
+    path: str, of: str | None, model: Model, pipeline: Extraction, settings: Settings
+) -> None:
+    """Write the picture, and print its path.
+
+    Raises
+    ------
+    UsageError
+        A name that is none, several images, or a value that the layer does not have.
+    FeatError
+        The image cannot be read, or is smaller than a tile.
+    """
+    from featcli.io import reports
+
+    names = settings.sources.inputs
+    if (
+        len(names) != 1
+        or settings.sources.from_file
+        or (names[0] != "-" and Path(names[0]).is_dir())
+    ):
+        raise UsageError("--heat draws over one image: name one file")
+    if Path(path).suffix.lower() != ".png":
+        raise UsageError(f"--heat {path}: the picture is a .png")
+    if settings.sources.is_stdin:
+        raise UsageError("--heat: name a file, for it is read twice")
+    overwrite = settings.output.writing.overwrite
+    given = [Path(names[0])]
+    reports.check([Path(path)], overwrite, given)
+    frame, notes = one_frame(names[0], reading_for(settings.reading, pipeline))
+    for note in () if settings.printing.quiet else notes:
+        say(f"{frame.source.file}: {note}", command="features")
+    picture = _drawn(of, model, pipeline, frame)
+    reports.check([Path(path)], overwrite, given)
+    reports.write({Path(path): reports.as_png(picture)})
+    emit(os.fspath(path))
+
+
+def _drawn(of: str | None, model: Model, pipeline: Extraction, frame: Frame) -> Picture:
+    from featcli.models.tiling import heat
+    from featcli.trace import Heat
+    from featcli.view import tiles as sheets
+    from featcli.view.explain.answer import overlay
+
+    if pipeline.has_several_vectors:
+        raise UsageError("--heat: takes one --layer")
+    assert pipeline.tiling is not None
+    results = pipeline.run(frame)
+    places = pipeline.tiling.tiles(*frame.data.shape[:2])
+    vectors = np.stack([one.data for one in results])
+    values, name = _values(of, vectors, model)
+    photo = _photo(frame, model)
+    whole = heat(places, values - min(0.0, float(values.min())), *photo.shape[:2])
+    found = Heat(name, 0.0, whole, (0.0, 0.0, 1.0, 1.0), "")
+    size = "x".join(map(str, pipeline.tiling.size))
+    return sheets.draw(
+        f"{model.name}: {name} in {len(places)} tiles of {size}",
+        f"from {values.min():.3g} to {values.max():.3g}; every pixel has the mean of its tiles",
+        [sheets.Tile("the picture", photo), sheets.Tile(name, overlay(photo, found))],
+        across=2,
+        largest=640,
+    )
+
+
+def _values(of: str | None, vectors: Array, model: Model) -> tuple[Array, str]:
+    """Return a number for each tile, and what it is called."""
+    count = vectors.shape[1]
+    if of is None:
+        return np.linalg.norm(vectors.astype(np.float64), axis=1), "the vector's length"
+    names = model.labels if len(model.labels) == count else ()
+    if of in names:
+        return vectors[:, names.index(of)].astype(np.float64), of
+    if of.isdecimal() and int(of) < count:
+        number = int(of)
+        return vectors[:, number].astype(np.float64), names[number] if names else f"value {of}"
+    near = nearest(of, names) or f": give a number of 0 to {count - 1}"
+    raise UsageError(f"--heat-of: there is no {of!r}{near}")
+
+
+def _photo(frame: Frame, model: Model) -> Array:
+    """Return the picture as it is, in colours of 8 bits."""
+    try:
+        pixels = model.pixels(frame.data)
+    except ValueError as error:
+        raise FeatError(f"{frame.source.file}: {error}") from error
+    top = model.description.range
+    levels = np.rint(np.clip(pixels.astype(np.float64) * (255 / top), 0, 255)).astype(np.uint8)
+    return levels.repeat(3, axis=2) if levels.shape[2] == 1 else levels[:, :, :3]
+
+
+__all__ = ["draw_heat"]

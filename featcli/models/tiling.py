@@ -1,0 +1,88 @@
+"""Tiles of a picture: where they lie, and which stage cuts them out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from featcli.frame import Array, Step
+
+Size = int | tuple[int, int]
+
+
+class Tile(NamedTuple):
+    """A part of a picture, in pixels."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def name(self) -> str:
+        """As a part of an image's results is called: r0c112."""
+        return f"r{self.row}c{self.col}"
+
+    @property
+    def step(self) -> Step:
+        """What a history says of it: as much as `crop HEIGHTxWIDTH --at ROW,COL`."""
+        return Step.of("tile", **self._asdict())
+
+    def of(self, picture: Array) -> Array:
+        """Cut it out."""
+        return picture[self.row : self.row + self.height, self.col : self.col + self.width]
+
+
+class Tiling(NamedTuple):
+    """Tiles of one size, a stride apart.
+
+    The last one of a row or a column is moved back to end at the edge: every pixel is in a tile,
+    and every tile is whole.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    @classmethod
+    def of(cls, size: Size, stride: Size | None = None) -> Tiling:
+        """Take a number for rows and columns; without a stride the tiles lie side by side."""
+        pair = _pair(size)
+        return cls(pair, pair if stride is None else _pair(stride))
+
+    def tiles(self, rows: int, cols: int) -> list[Tile]:
+        """Return the tiles of a picture, row by row; raises ValueError if none fits."""
+        if self.size[0] > rows or self.size[1] > cols:
+            tall, wide = self.size
+            raise ValueError(
+                f"a tile of {tall}x{wide} is larger than the picture of {rows}x{cols}: give a "
+                "smaller --tile"
+            )
+        down, right = (
+            _starts(length, size, stride)
+            for length, size, stride in zip((rows, cols), self.size, self.stride, strict=True)
+        )
+        return [Tile(row, col, *self.size) for row in down for col in right]
+
+
+def _starts(length: int, size: int, stride: int) -> list[int]:
+    last = length - size
+    found = list(range(0, last + 1, stride))
+    return found if found[-1] == last else [*found, last]
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def heat(tiles: list[Tile], values: Array, rows: int, cols: int) -> Array:
+    """Return for every pixel the mean value of the tiles that it lies in, (rows, cols)."""
+    sums, counts = np.zeros((rows, cols)), np.zeros((rows, cols))
+    for tile, value in zip(tiles, values, strict=True):
+        place = tile.of(sums), tile.of(counts)
+        place[0][...] += value
+        place[1][...] += 1
+    return sums / np.maximum(counts, 1)
+
+
+__all__ = ["Tile", "Tiling", "heat"]
