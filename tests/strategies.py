@@ -58,6 +58,7 @@ def texts(param, weights):
         "N": st.integers(1, 3).map(str),
         "KERNEL": st.sampled_from(KERNELS),
         "N|RxC": st.one_of(st.integers(1, 5).map(str), st.just("3x4"), st.just("1x2")),
+        "ROW,COL": st.sampled_from(["0,0", "1,0", "0,2"]),
         "X[,X...]": st.floats(0.5, 300).map(lambda value: f"{value:.3g}"),
         "FILE": st.just(str(weights)),
         "X": st.floats(-300, 300).map(lambda value: f"{value:.3g}"),

@@ -29,7 +29,7 @@ Two layers in one pass:
 The maps of a layer, and a vector for each tile of 128 x 128 pixels:
 
     featcli features photo.jpg --layer block3 --maps -o maps.npy
-    featcli features photos/ --tile 128 --stride 96 -o tiles.csv
+    featcli features photo.jpg --tile 128 --stride 96 -o tiles.csv
 
 Where the photo looks like a tiger cat:
 
