@@ -186,7 +186,14 @@ def test_a_choice_that_there_is_not_is_refused_everywhere(name, prepared, tmp_pa
 
 def sample_text(param):
     """One way to write a parameter."""
-    texts = {"N": "2", "KERNEL": "sobel-x", "N|RxC": "5x4", "X[,X...]": "3,4,5", "FILE": "w.npz"}
+    texts = {
+        "N": "2",
+        "KERNEL": "sobel-x",
+        "N|RxC": "5x4",
+        "ROW,COL": "1,0",
+        "X[,X...]": "3,4,5",
+        "FILE": "w.npz",
+    }
     texts |= {"X": "1.5", "TEXT": "text"}
     return param.choices[-1] if param.choices else texts[param.converter.metavar]
 
