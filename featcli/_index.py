@@ -74,6 +74,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.convert",
         "Turn a table of vectors into one of another kind, without computing anything again.",
     ),
+    "duplicates": (
+        "featcli.cli.commands.duplicates",
+        "Find images that are there twice: exact copies, and near ones.",
+    ),
     "evaluate": (
         "featcli.cli.commands.evaluate",
         "Measure how often a model is right: accuracy, precision and recall of each class.",

@@ -88,7 +88,7 @@ class Report:
                     break
         finished = self._target.finish() if is_complete else []
         self._target.end()
-        for written in finished:
+        for written in finished if self._how.paths else ():
             self._print(written)
         if not self._how.quiet:
             say_all([*self._target.notes(), *self._notes()])

@@ -58,6 +58,7 @@ class Printing(NamedTuple):
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
+    paths: bool = True
 
 
 class Batch(NamedTuple):

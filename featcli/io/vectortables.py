@@ -96,7 +96,8 @@ def is_table(path: Path) -> bool:
     if kind == ".npz":
         try:
             with npy.open_archive(path) as archive:
-                return {"keys", METADATA} <= npy.array_entries(archive).keys()
+                names = npy.array_entries(archive).keys()
+                return "keys" in names and not {METADATA, VECTOR}.isdisjoint(names)
         except (ReadError, OSError, ValueError):
             return False
     if kind == ".npy":

@@ -1,0 +1,411 @@
+"""Find images that are there twice: exact copies, and near ones.
+
+INPUT is a table of vectors of 'featcli features', or images and folders of them. Of images the
+vectors are computed first; --table FILE keeps them, and the next time only new and changed images
+are computed. Images are near each other by --method:
+
+  features  the vectors of the included network, or of the table: a cosine of at least --threshold
+  dhash     a fingerprint of where brightness rises: at most --threshold bits differ
+  phash     a fingerprint of coarse waves: at most --threshold bits differ
+
+dhash and phash are quicker; features finds crops and mirrored copies, too. A group is what a chain
+of near pairs connects, so that its first and last need not be near each other: each member's
+likeness to the kept one is given. Copies with the same pixels, in whatever format, are marked
+'exact'. Nothing is ever deleted: --print drop -0 is meant for xargs.
+
+Exit codes: 0; 1 some image could not be read; 2 the command is wrong; 3 with --check, where
+something was found.
+
+Examples
+--------
+The groups of a folder, with the largest of each group first:
+
+    featcli duplicates animals/
+
+On a page with pictures, and the paths of what could go:
+
+    featcli duplicates animals/ --method dhash -o twice.html
+    featcli duplicates animals/ --method dhash --print drop -0 | xargs -0 ls
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import click
+import numpy as np
+
+from featcli.cli import options
+from featcli.cli.command import Command
+from featcli.cli.copies import KEEP, Group, Images, Keep, groups_of
+from featcli.cli.messages import emit, printable, say
+from featcli.cli.searching import (
+    Searched,
+    check_free,
+    column_option,
+    full_path,
+    json_option,
+    overwrite_option,
+    write,
+)
+from featcli.errors import UsageError
+from featcli.io import tables
+from featcli.io.columns import Columns, describe, spelled
+from featcli.io.vectortables import is_table
+from featcli.search.groups import Comparison, NearBits, NearVectors
+from featcli.search.metrics import Table, exact
+
+Method = Literal["features", "dhash", "phash"]
+_PIPELINES = {"features": "features", "dhash": "dhash", "phash": "phash"}
+_THRESHOLDS = {"features": 0.9, "dhash": 6.0, "phash": 8.0}
+_KINDS = (".jsonl", ".csv", ".html")
+_FOUND = 3
+
+
+class Compared(NamedTuple):
+    """The rows of a table, and how they are compared.
+
+    Attributes
+    ----------
+    searched : Searched
+    method : str
+    threshold : float
+    """
+
+    searched: Searched
+    method: Method
+    threshold: float
+
+    def near(self) -> tuple[Comparison, int]:
+        """Return what says which pairs are near, and how many rows are near nothing."""
+        vectors = self.searched.vectors
+        if self.method == "features":
+            table = Table(vectors, "cosine")
+            return NearVectors(table, self.threshold), int(table.bad.sum())
+        bits = np.asarray(vectors)
+        if not np.isin(bits, (0, 1)).all():
+            raise UsageError(
+                f"{self.searched.table.path} holds no fingerprints of 0 and 1: leave out --method"
+            )
+        return NearBits(bits, int(self.threshold)), 0
+
+    def score(self, rows: Any, kept: int) -> Any:
+        """Say how like rows are to one of them: the cosine, or how many bits differ."""
+        vectors = self.searched.vectors
+        some, one = np.asarray(vectors[rows]), np.asarray(vectors[[kept] * len(rows)])
+        return (
+            exact(some, one, "cosine") if self.method == "features" else (some != one).sum(axis=1)
+        )
+
+    @property
+    def score_name(self) -> str:
+        """What the score is called."""
+        return "cosine" if self.method == "features" else "bits"
+
+
+def _duplicates(
+    inputs: tuple[str, ...],
+    method: Method | None,
+    threshold: float | None,
+    keep: Keep,
+    table: str | None,
+    column: str | None,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+    shown: str | None,
+    null: bool,
+    check: bool,
+    quiet: bool,
+    jobs: int | None,
+) -> None:
+    _check(output, overwrite, as_json, shown, null)
+    with tempfile.TemporaryDirectory() as folder:
+        made, code = _table_of(inputs, method, table, folder, jobs, quiet)
+        compared = _compared(made, method, threshold, column)
+        near, bad = compared.near()
+        known = compared.searched.table
+        files = [_shown(known.file_of(row)) for row in range(len(known))]
+        images = Images(files, keep == "sharpest")
+        groups = groups_of(near, compared.score, known.keys, images, files, keep)
+        if output:
+            _save(output, overwrite, groups, compared)
+        _report(groups, compared, output, as_json, shown, null)
+    if not quiet:
+        _say(groups, bad, images.missing, len(known))
+    if code or (check and groups):
+        raise click.exceptions.Exit(code or _FOUND)
+
+
+def _shown(file: Path | None) -> Path | None:
+    """Return a path as people would write it here."""
+    if file is None:
+        return None
+    whole = full_path(file)
+    near = os.path.relpath(whole)
+    return Path(whole if near.startswith("..") else near)
+
+
+def _check(
+    output: str | None, overwrite: bool, as_json: bool, shown: str | None, null: bool
+) -> None:
+    if output and Path(output).suffix.lower() not in _KINDS:
+        raise UsageError(f"-o {output}: give {', '.join(_KINDS)}")
+    if as_json and shown:
+        raise UsageError("--json and --print: one of them")
+    if null and not shown:
+        raise UsageError("-0 goes with --print: it ends paths")
+    if output:
+        check_free(output, overwrite)
+
+
+def _table_of(
+    inputs: tuple[str, ...],
+    method: Method | None,
+    table: str | None,
+    folder: str,
+    jobs: int | None,
+    quiet: bool,
+) -> tuple[str, int]:
+    """Return the table that is named, or that is made of images, and the exit code so far."""
+    if not inputs:
+        raise UsageError("name a table, or images and folders of them")
+    if len(inputs) == 1 and Path(inputs[0]).is_file() and is_table(Path(inputs[0])):
+        if table:
+            raise UsageError("--table says where vectors of images go; INPUT is a table already")
+        return inputs[0], 0
+    made = table or str(Path(folder) / "vectors.npz")
+    return made, _compute(inputs, method or "features", made, jobs, quiet or table is None)
+
+
+def _compute(
+    inputs: tuple[str, ...], method: Method, made: str, jobs: int | None, quiet: bool
+) -> int:
+    from featcli.batch.targets import Table as Rows
+    from featcli.cli.execute import execute
+    from featcli.cli.settings import Batch, Printing, Reading, Settings, Sources
+    from featcli.io.outputs import OutputSpec
+    from featcli.pipeline import Pipeline
+
+    printing = Printing(quiet=quiet, paths=False)
+    output, batch = OutputSpec.parse(made), Batch(jobs=jobs)
+    settings = Settings(Sources(inputs), Reading(), output, printing, batch)
+    try:
+        execute(Pipeline(_PIPELINES[method]), settings, table=Rows(always=True))
+    except click.exceptions.Exit as end:
+        if end.exit_code != 1 or not Path(made).is_file():
+            raise
+        return 1
+    return 0
+
+
+def _compared(
+    made: str, method: Method | None, threshold: float | None, column: str | None
+) -> Compared:
+    searched = Searched.open(made, column)
+    stated = searched.table.pipeline(searched.column).split(" ")[0]
+    chosen: Method = method or (stated if stated in ("dhash", "phash") else "features")  # type: ignore[assignment]
+    limit = _THRESHOLDS[chosen] if threshold is None else threshold
+    if chosen == "features" and not -1 <= limit <= 1:
+        raise UsageError("--threshold: a cosine is from -1 to 1")
+    if chosen != "features" and (limit < 0 or limit != int(limit)):
+        raise UsageError("--threshold: a whole number of bits, 0 or more")
+    return Compared(searched, chosen, limit)
+
+
+def _save(output: str, overwrite: bool, groups: list[Group], compared: Compared) -> None:
+    kind = Path(output).suffix.lower()
+    if kind == ".html":
+        _save_page(output, overwrite, groups, compared)
+        return
+    if kind == ".jsonl":
+        lines = [f"{json.dumps(_as_json(one, n, compared))}\n" for n, one in enumerate(groups, 1)]
+        write(output, overwrite, lambda stream: stream.write("".join(lines).encode()))
+        return
+
+    def again() -> Iterator[dict[str, Any]]:
+        for number, group in enumerate(groups, 1):
+            for one in group.members:
+                yield {
+                    "group": number,
+                    "kept": int(one is group.kept),
+                    "key": one.key,
+                    "file": str(one.file or ""),
+                    compared.score_name: one.score,
+                    "exact": int(one.is_exact),
+                }
+
+    first = next(again(), None)
+    count = sum(len(group.members) for group in groups)
+    head = first or {
+        "group": 0,
+        "kept": 0,
+        "key": "",
+        "file": "",
+        compared.score_name: 0.0,
+        "exact": 0,
+    }
+    rows = tables.Rows(again, count, Columns.of([describe(head, {})]))
+    write(output, overwrite, lambda stream: tables.write_table(".csv", stream, rows))
+
+
+def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Compared) -> None:
+    from featcli.cli.thumbnails import Thumbnails
+    from featcli.view.gallery import Row, Tile, page
+
+    pictures = Thumbnails()
+
+    def rows() -> Iterator[Row]:
+        for number, group in enumerate(groups, 1):
+            tiles = [
+                Tile(
+                    one.key,
+                    "kept" if one is group.kept else _note(one.score, one.is_exact, compared),
+                    pictures.of(one.file),
+                    is_first=one is group.kept,
+                )
+                for one in group.members
+            ]
+            yield Row(f"Group {number}: {len(tiles)} images", tuple(tiles))
+
+    count = sum(len(group.others) for group in groups)
+    lead = (
+        f"{len(groups)} groups by {compared.method}; {count} images could go. Nothing was deleted."
+    )
+    pieces = page("Images that are there twice", lead, rows())
+    write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
+
+
+def _note(score: float, is_exact: bool, compared: Compared) -> str:
+    if is_exact:
+        return "the same pixels"
+    return f"cosine {score:.4f}" if compared.method == "features" else f"{score:.0f} bits differ"
+
+
+def _as_json(group: Group, number: int, compared: Compared) -> dict[str, Any]:
+    return {
+        "group": number,
+        "members": [
+            {
+                "key": spelled(one.key),
+                "file": spelled(str(one.file or "")),
+                "kept": one is group.kept,
+                compared.score_name: one.score,
+                "exact": one.is_exact,
+            }
+            for one in group.members
+        ],
+    }
+
+
+def _report(
+    groups: list[Group],
+    compared: Compared,
+    output: str | None,
+    as_json: bool,
+    shown: str | None,
+    null: bool,
+) -> None:
+    end = b"\0" if null else b"\n"
+    for number, group in enumerate(groups, 1):
+        if as_json:
+            click.echo(json.dumps(_as_json(group, number, compared)))
+        elif shown:
+            for one in [group.kept] if shown == "keep" else group.others:
+                emit(str(one.file or one.key), end)
+        elif not output:
+            click.echo(f"group {number}: {len(group.members)} images")
+            for one in group.members:
+                note = "" if one is group.kept else _note(one.score, one.is_exact, compared)
+                name = printable(str(one.file or one.key))
+                click.echo(f"  {'keep' if one is group.kept else 'drop'}  {name}  {note}".rstrip())
+    if output and not (as_json or shown):
+        click.echo(output)
+
+
+def _say(groups: list[Group], bad: int, missing: int, count: int) -> None:
+    could_go = sum(len(group.others) for group in groups)
+    copies = sum(one.is_exact for group in groups for one in group.others)
+    say(
+        f"{count} images: {len(groups)} groups, {could_go} could go, {copies} of them exact copies",
+        command="duplicates",
+    )
+    if bad:
+        say(f"{bad} rows hold NaN or infinity and are near nothing", command="duplicates")
+    if missing:
+        say(
+            f"{missing} images could not be read: whether they are exact copies is not known",
+            command="duplicates",
+        )
+
+
+command = Command(
+    "duplicates",
+    __doc__,
+    [
+        options.Described(
+            "inputs", "A table, or images and folders.", nargs=-1, metavar="[INPUT]..."
+        ),
+        options.Grouped(
+            ["--method"],
+            **options.choice(get_args(Method)),
+            group="Search",
+            help="How images are compared.  [default: features, or what the table holds]",
+        ),
+        options.Grouped(
+            ["--threshold"],
+            type=float,
+            metavar="X",
+            group="Search",
+            help="Near is a cosine of at least X (features), or at most X bits that differ.  "
+            "[default: features 0.9, dhash 6, phash 8]",
+        ),
+        options.Grouped(
+            ["--keep"],
+            **options.choice(KEEP),
+            default="largest",
+            show_default=True,
+            group="Search",
+            help="Which image of a group is kept: of the most pixels, the first, of the earliest "
+            "time of change, or of the strongest edges; between equals the first.",
+        ),
+        options.place(
+            "--table", metavar="FILE", group="Table",
+            help="Keep the vectors of images here, for the next time.",
+        ),
+        column_option(),
+        options.output("A file instead of text: .jsonl .csv, or a page (.html).", metavar="FILE"),
+        overwrite_option(),
+        json_option(),
+        options.Grouped(
+            ["--print", "shown"],
+            **options.choice(["keep", "drop"]),
+            group="Output",
+            help="Print only the paths of what is kept, or of what could go.",
+        ),
+        options.Grouped(
+            ["-0", "--null"], is_flag=True, group="Output", help="End printed paths with NUL."
+        ),
+        options.Grouped(
+            ["--check"],
+            is_flag=True,
+            group="Output",
+            help="End with exit code 3 where some were found.",
+        ),
+        options.Grouped(
+            ["-j", "--jobs"],
+            type=click.IntRange(1, 1024),
+            metavar="N",
+            group="Batch",
+            help="Work on N images at once.",
+        ),
+        options.quiet(),
+        options.debug(),
+    ],
+    callback=_duplicates,
+)  # fmt: skip

@@ -1,0 +1,203 @@
+"""Groups of images that are alike: which are exact copies, and which one is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.errors import FeatError
+from featcli.io.options import ReadOptions
+from featcli.search.groups import Comparison, connected
+
+Array = npt.NDArray[Any]
+Keep = Literal["largest", "first", "oldest", "sharpest"]
+KEEP = get_args(Keep)
+
+
+class Member(NamedTuple):
+    """One image of a group.
+
+    Attributes
+    ----------
+    row : int
+        In the table.
+    key : str
+    file : Path or None
+    score : float
+        How like it is to the one that is kept.
+    is_exact : bool
+        Whether its pixels are those of the one that is kept.
+    """
+
+    row: int
+    key: str
+    file: Path | None
+    score: float
+    is_exact: bool
+
+
+class Group(NamedTuple):
+    """Images that are alike, the one to keep first.
+
+    Attributes
+    ----------
+    members : tuple of Member
+    """
+
+    members: tuple[Member, ...]
+
+    @property
+    def kept(self) -> Member:
+        """The image that is kept."""
+        return self.members[0]
+
+    @property
+    def others(self) -> tuple[Member, ...]:
+        """The images that could go."""
+        return self.members[1:]
+
+
+class _Seen(NamedTuple):
+    """What is known of the pixels of an image."""
+
+    digest: str
+    pixels: int
+    sharpness: float
+    age: float
+
+
+class Images:
+    """Reads what is asked of images, each once.
+
+    Parameters
+    ----------
+    files : sequence of Path or None
+    wants_sharpness : bool
+
+    Attributes
+    ----------
+    missing : int
+        How many could not be read.
+    """
+
+    def __init__(self, files: Sequence[Path | None], wants_sharpness: bool) -> None:
+        self._files, self._wants_sharpness = files, wants_sharpness
+        self._seen: dict[int, _Seen | None] = {}
+        self.missing = 0
+
+    def of(self, row: int) -> _Seen | None:
+        """Return what is known of an image; None where it cannot be read."""
+        if row not in self._seen:
+            self._seen[row] = self._look(self._files[row])
+            self.missing += self._seen[row] is None
+        return self._seen[row]
+
+    def _look(self, file: Path | None) -> _Seen | None:
+        from featcli.io.reading import read_file
+
+        if file is None:
+            return None
+        try:
+            sample = read_file(file, file.name, ReadOptions(background="keep"))
+            age = file.stat().st_mtime
+        except (FeatError, OSError):
+            return None
+        if not sample.frames:
+            return None
+        data = sample.frames[0].data
+        about = f"{data.dtype.str} {data.shape}".encode()
+        digest = hashlib.sha256(about + np.ascontiguousarray(data).tobytes()).hexdigest()
+        pixels = int(np.prod(data.shape[:2]))
+        return _Seen(digest, pixels, sharpness(data) if self._wants_sharpness else 0.0, age)
+
+
+def sharpness(data: Array) -> float:
+    """Return the variance of the Laplacian of the brightness, whatever the size of the picture.
+
+    Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
+    """
+    from featcli.ops.resizing import resize
+
+    small = resize(np.asarray(data, np.float32), 256) if min(data.shape[:2]) > 256 else data
+    gray = np.asarray(small, np.float64)
+    gray = gray.mean(axis=2) if gray.ndim == 3 else gray
+    if min(gray.shape) < 3:
+        return 0.0
+    inside = gray[1:-1, 1:-1]
+    around = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:]
+    return float(np.var(around - 4 * inside))
+
+
+def groups_of(
+    near: Comparison,
+    score: Callable[[Array, int], Array],
+    keys: Sequence[str],
+    images: Images,
+    files: Sequence[Path | None],
+    keep: Keep,
+) -> list[Group]:
+    """Find the groups of images that a chain of near pairs connects, in the order of the table.
+
+    Parameters
+    ----------
+    near : Comparison
+        Which pairs are near.
+    score : callable
+        `score(rows, kept)` says how like some rows are to the one that is kept.
+    keys, images, files
+        Of the rows.
+    keep : str
+        Which one is kept; between equals the first.
+    """
+    label = connected(near)
+    order = np.argsort(label, kind="stable")
+    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
+    found = []
+    for rows in np.split(order, starts[1:]):
+        if len(rows) > 1:
+            found.append(_group(rows, score, keys, images, files, keep))
+    return found
+
+
+def _group(
+    rows: Array,
+    score: Callable[[Array, int], Array],
+    keys: Sequence[str],
+    images: Images,
+    files: Sequence[Path | None],
+    keep: Keep,
+) -> Group:
+    kept = _chosen(rows.tolist(), images, keep)
+    scores = dict(zip(rows.tolist(), score(rows, kept).tolist(), strict=True))
+    known = images.of(kept)
+
+    def member(row: int) -> Member:
+        seen = images.of(row)
+        is_exact = bool(known and seen and seen.digest == known.digest)
+        return Member(row, keys[row], files[row], scores[row], is_exact and row != kept)
+
+    rest = [row for row in rows.tolist() if row != kept]
+    return Group((member(kept), *map(member, rest)))
+
+
+def _chosen(rows: list[int], images: Images, keep: Keep) -> int:
+    """Return the row that is kept; what cannot be read is kept last."""
+    if keep == "first":
+        return rows[0]
+
+    def worth(row: int) -> tuple[bool, float]:
+        seen = images.of(row)
+        if seen is None:
+            return False, 0.0
+        return True, {
+            "largest": float(seen.pixels),
+            "oldest": -seen.age,
+            "sharpest": seen.sharpness,
+        }[keep]
+
+    return max(rows, key=lambda row: (*worth(row), -row))
