@@ -58,10 +58,8 @@ def test_exact_copies_have_the_same_pixels_whatever_the_format(folder, inline):
 
 
 def test_the_paths_of_what_could_go_are_printed_for_other_programs(folder, inline):
-    done = inline(
-        "duplicates", folder, "--method", "dhash", "--print", "drop", "-0", "--keep", "first"
-    )
-    paths = done.stdout.split("\0")[:-1]
+    command = ["duplicates", folder, "--method", "dhash", "--keep", "first", "--print"]
+    paths = inline(*command, "drop", "-0").stdout.split("\0")[:-1]
     assert sorted(paths) == ["in/cat.jpg", "in/old/same.png", "in/small.jpg"]
     assert inline(*command, "keep").stdout == "in/again.jpg\n"
 
