@@ -10,13 +10,59 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from featcli.errors import FeatError
+from featcli.cli.searching import Searched
+from featcli.errors import FeatError, UsageError
 from featcli.io.options import ReadOptions
-from featcli.search.groups import Comparison, connected
+from featcli.search.groups import Comparison, NearBits, NearVectors, connected
+from featcli.search.metrics import Table, exact
 
 Array = npt.NDArray[Any]
 Keep = Literal["largest", "first", "oldest", "sharpest"]
 KEEP = get_args(Keep)
+
+
+Method = Literal["features", "dhash", "phash"]
+
+
+class Compared(NamedTuple):
+    """The rows of a table, and how they are compared.
+
+    Attributes
+    ----------
+    searched : Searched
+    method : str
+    threshold : float
+    """
+
+    searched: Searched
+    method: Method
+    threshold: float
+
+    def near(self) -> tuple[Comparison, int]:
+        """Return what says which pairs are near, and how many rows are near nothing."""
+        vectors = self.searched.vectors
+        if self.method == "features":
+            table = Table(vectors, "cosine")
+            return NearVectors(table, self.threshold), int(table.bad.sum())
+        bits = np.asarray(vectors)
+        if not np.isin(bits, (0, 1)).all():
+            raise UsageError(
+                f"{self.searched.table.path} holds no fingerprints of 0 and 1: leave out --method"
+            )
+        return NearBits(bits, int(self.threshold)), 0
+
+    def score(self, rows: Any, kept: int) -> Any:
+        """Say how like rows are to one of them: the cosine, or how many bits differ."""
+        vectors = self.searched.vectors
+        some, one = np.asarray(vectors[rows]), np.asarray(vectors[[kept] * len(rows)])
+        return (
+            exact(some, one, "cosine") if self.method == "features" else (some != one).sum(axis=1)
+        )
+
+    @property
+    def score_name(self) -> str:
+        """What the score is called."""
+        return "cosine" if self.method == "features" else "bits"
 
 
 class Member(NamedTuple):

@@ -33,16 +33,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import get_args
 
 import click
-import numpy as np
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.copies import KEEP, Group, Images, Keep, groups_of
+from featcli.cli.copies import KEEP, Compared, Group, Images, Keep, Method, groups_of
+from featcli.cli.copies_shown import as_json_object, note, save
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.searching import (
     Searched,
@@ -51,61 +50,14 @@ from featcli.cli.searching import (
     full_path,
     json_option,
     overwrite_option,
-    write,
 )
 from featcli.errors import UsageError
-from featcli.io import tables
-from featcli.io.columns import Columns, describe, spelled
 from featcli.io.vectortables import is_table
-from featcli.search.groups import Comparison, NearBits, NearVectors
-from featcli.search.metrics import Table, exact
 
-Method = Literal["features", "dhash", "phash"]
 _PIPELINES = {"features": "features", "dhash": "dhash", "phash": "phash"}
 _THRESHOLDS = {"features": 0.9, "dhash": 6.0, "phash": 8.0}
 _KINDS = (".jsonl", ".csv", ".html")
 _FOUND = 3
-
-
-class Compared(NamedTuple):
-    """The rows of a table, and how they are compared.
-
-    Attributes
-    ----------
-    searched : Searched
-    method : str
-    threshold : float
-    """
-
-    searched: Searched
-    method: Method
-    threshold: float
-
-    def near(self) -> tuple[Comparison, int]:
-        """Return what says which pairs are near, and how many rows are near nothing."""
-        vectors = self.searched.vectors
-        if self.method == "features":
-            table = Table(vectors, "cosine")
-            return NearVectors(table, self.threshold), int(table.bad.sum())
-        bits = np.asarray(vectors)
-        if not np.isin(bits, (0, 1)).all():
-            raise UsageError(
-                f"{self.searched.table.path} holds no fingerprints of 0 and 1: leave out --method"
-            )
-        return NearBits(bits, int(self.threshold)), 0
-
-    def score(self, rows: Any, kept: int) -> Any:
-        """Say how like rows are to one of them: the cosine, or how many bits differ."""
-        vectors = self.searched.vectors
-        some, one = np.asarray(vectors[rows]), np.asarray(vectors[[kept] * len(rows)])
-        return (
-            exact(some, one, "cosine") if self.method == "features" else (some != one).sum(axis=1)
-        )
-
-    @property
-    def score_name(self) -> str:
-        """What the score is called."""
-        return "cosine" if self.method == "features" else "bits"
 
 
 def _duplicates(
@@ -134,7 +86,7 @@ def _duplicates(
         images = Images(files, keep == "sharpest")
         groups = groups_of(near, compared.score, known.keys, images, files, keep)
         if output:
-            _save(output, overwrite, groups, compared)
+            save(output, overwrite, groups, compared)
         _report(groups, compared, output, as_json, shown, null)
     if not quiet:
         _say(groups, bad, images.missing, len(known))
@@ -218,91 +170,6 @@ def _compared(
     return Compared(searched, chosen, limit)
 
 
-def _save(output: str, overwrite: bool, groups: list[Group], compared: Compared) -> None:
-    kind = Path(output).suffix.lower()
-    if kind == ".html":
-        _save_page(output, overwrite, groups, compared)
-        return
-    if kind == ".jsonl":
-        lines = [f"{json.dumps(_as_json(one, n, compared))}\n" for n, one in enumerate(groups, 1)]
-        write(output, overwrite, lambda stream: stream.write("".join(lines).encode()))
-        return
-
-    def again() -> Iterator[dict[str, Any]]:
-        for number, group in enumerate(groups, 1):
-            for one in group.members:
-                yield {
-                    "group": number,
-                    "kept": int(one is group.kept),
-                    "key": one.key,
-                    "file": str(one.file or ""),
-                    compared.score_name: one.score,
-                    "exact": int(one.is_exact),
-                }
-
-    first = next(again(), None)
-    count = sum(len(group.members) for group in groups)
-    head = first or {
-        "group": 0,
-        "kept": 0,
-        "key": "",
-        "file": "",
-        compared.score_name: 0.0,
-        "exact": 0,
-    }
-    rows = tables.Rows(again, count, Columns.of([describe(head, {})]))
-    write(output, overwrite, lambda stream: tables.write_table(".csv", stream, rows))
-
-
-def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Compared) -> None:
-    from featcli.cli.thumbnails import Thumbnails
-    from featcli.view.gallery import Row, Tile, page
-
-    pictures = Thumbnails()
-
-    def rows() -> Iterator[Row]:
-        for number, group in enumerate(groups, 1):
-            tiles = [
-                Tile(
-                    one.key,
-                    "kept" if one is group.kept else _note(one.score, one.is_exact, compared),
-                    pictures.of(one.file),
-                    is_first=one is group.kept,
-                )
-                for one in group.members
-            ]
-            yield Row(f"Group {number}: {len(tiles)} images", tuple(tiles))
-
-    count = sum(len(group.others) for group in groups)
-    lead = (
-        f"{len(groups)} groups by {compared.method}; {count} images could go. Nothing was deleted."
-    )
-    pieces = page("Images that are there twice", lead, rows())
-    write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
-
-
-def _note(score: float, is_exact: bool, compared: Compared) -> str:
-    if is_exact:
-        return "the same pixels"
-    return f"cosine {score:.4f}" if compared.method == "features" else f"{score:.0f} bits differ"
-
-
-def _as_json(group: Group, number: int, compared: Compared) -> dict[str, Any]:
-    return {
-        "group": number,
-        "members": [
-            {
-                "key": spelled(one.key),
-                "file": spelled(str(one.file or "")),
-                "kept": one is group.kept,
-                compared.score_name: one.score,
-                "exact": one.is_exact,
-            }
-            for one in group.members
-        ],
-    }
-
-
 def _report(
     groups: list[Group],
     compared: Compared,
@@ -314,16 +181,16 @@ def _report(
     end = b"\0" if null else b"\n"
     for number, group in enumerate(groups, 1):
         if as_json:
-            click.echo(json.dumps(_as_json(group, number, compared)))
+            click.echo(json.dumps(as_json_object(group, number, compared)))
         elif shown:
             for one in [group.kept] if shown == "keep" else group.others:
                 emit(str(one.file or one.key), end)
         elif not output:
             click.echo(f"group {number}: {len(group.members)} images")
             for one in group.members:
-                note = "" if one is group.kept else _note(one.score, one.is_exact, compared)
+                said = "" if one is group.kept else note(one.score, one.is_exact, compared)
                 name = printable(str(one.file or one.key))
-                click.echo(f"  {'keep' if one is group.kept else 'drop'}  {name}  {note}".rstrip())
+                click.echo(f"  {'keep' if one is group.kept else 'drop'}  {name}  {said}".rstrip())
     if output and not (as_json or shown):
         click.echo(output)
 
