@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from featcli.errors import FeatError, UsageError
@@ -54,6 +55,11 @@ class Answers:
             "/api/model": (256 << 20, workshop.add_model),
         }
 
+    @property
+    def folder(self) -> Path:
+        """Return the private folder of this server."""
+        return self._workshop.folder
+
     def limit(self, path: str) -> int | None:
         """Return how many bytes may be sent to a path; None where nothing is taken."""
         if path in self._sent:
@@ -90,7 +96,10 @@ class Answers:
         return Reply(200, PNG, drawn.png, {"X-Featcli-Mapping": json.dumps(drawn.mapping)})
 
     def _run(self, asked: dict[str, Any]) -> Any:
-        return self._workshop.run(_text(asked, "picture"), asked.get("steps"))
+        view = asked.get("view", "auto")
+        if not isinstance(view, str):
+            raise UsageError("view must be a text")
+        return self._workshop.run(_text(asked, "picture"), asked.get("steps"), view)
 
     def _explain(self, asked: dict[str, Any]) -> Any:
         model = asked.get("model", "")

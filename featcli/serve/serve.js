@@ -30,7 +30,7 @@ function measured(milliseconds) {
 
 async function runOnce() {
   if (!work.picture) return;
-  const asked = { picture: work.picture, steps: work.steps.map(wordsOf) };
+  const asked = { picture: work.picture, steps: work.steps.map(wordsOf), view: $("view").value };
   const steps = [...work.steps];
   $("error").textContent = "";
   try {

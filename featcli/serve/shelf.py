@@ -58,6 +58,14 @@ class Shelf(Generic[Thing]):
                 self._things.move_to_end(name)
             return self._things.get(name)
 
+    def clear(self) -> None:
+        """Let everything go."""
+        with self._lock:
+            for thing in self._things.values():
+                self._dropped(thing)
+            self._things.clear()
+            self.held = 0
+
     def __len__(self) -> int:
         return len(self._things)
 

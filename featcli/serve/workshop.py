@@ -25,10 +25,10 @@ from featcli.serve.reading import steps_of, words_of
 from featcli.serve.shelf import Shelf
 
 MAX_PIXELS = 50_000_000
-_DRAWN = 3_000_000  # values of one picture; of more, every n-th row and column is drawn
+_DRAWN = 1_500_000  # values of one picture; of more, every n-th row and column is drawn
 _PAGES = 60_000_000  # bytes of pages of `explain`
 _PAGE = 20_000_000
-_PNGS = 40_000_000
+_PNGS = 160_000_000
 _BEST = 5
 
 
@@ -49,25 +49,26 @@ class Workshop:
     Parameters
     ----------
     max_memory : int
-        Bytes of the whole process. A third is for pictures, a third for results that are kept, and
-        what a pipeline needs is estimated before it runs, as the commands do.
+        Bytes of the whole process. A quarter is for pictures, a quarter for results that are kept;
+        what a step needs is estimated before it runs, as the commands do, and where it is tight,
+        results that are kept make room.
     models : Models
     """
 
     def __init__(self, max_memory: int, models: Models) -> None:
-        room = max(0, max_memory - budget.STARTED) // 3
+        self._room = max(0, max_memory - budget.STARTED) // 4
         self._max_memory, self.models = max_memory, models
-        self._pictures: Shelf[Frame] = Shelf(room, lambda frame: frame.data.nbytes)
+        self._pictures: Shelf[Frame] = Shelf(self._room, lambda frame: frame.data.nbytes)
         self._kept: dict[str, Frame] = {}
-        self._results: Shelf[tuple[Frame, ...]] = Shelf(room, _size)
+        self._results: Shelf[tuple[Frame, ...]] = Shelf(self._room, _size)
         self._pngs: Shelf[Drawn] = Shelf(_PNGS, lambda one: len(one.png))
         self._pages: Shelf[bytes] = Shelf(_PAGES, len)
         self._computing = threading.Lock()
-        self._folder = Path(tempfile.mkdtemp(prefix="featcli-serve-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="featcli-serve-"))
 
     def close(self) -> None:
         """Remove the folder of what was uploaded."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- What comes in
 
@@ -89,8 +90,8 @@ class Workshop:
         if len(sample.frames) > 1:
             notes.append(f"the first of {len(sample.frames)} is taken")
         key = hashlib.sha256(file.encode("utf-8", "replace") + data).hexdigest()[:32]
-        if frame.data.nbytes > (self._max_memory - budget.STARTED) // 3:
-            raise FeatError(f"{file}: takes more than a third of --max-memory: make it smaller")
+        if frame.data.nbytes > self._room:
+            raise FeatError(f"{file}: takes more than a quarter of --max-memory: make it smaller")
         if keep:
             self._kept[key] = frame
         else:
@@ -104,7 +105,7 @@ class Workshop:
         suffix = Path(name).suffix.lower()
         if suffix not in matrices.SUFFIXES:
             raise UsageError(f"a kernel's file ends in one of {' '.join(matrices.SUFFIXES)}")
-        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=suffix) as stream:
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=suffix) as stream:
             stream.write(data)
             stream.flush()
             try:
@@ -117,12 +118,12 @@ class Workshop:
     def add_model(self, data: bytes, name: str) -> dict[str, Any]:
         """Keep a model that was sent, and say what it is."""
         with self._computing:
-            return self.models.add(data, _plain(name), self._folder)
+            return self.models.add(data, _plain(name), self.folder)
 
     # --- What comes out
 
-    def run(self, picture: str, given: Any) -> dict[str, Any]:
-        """Run steps on a picture, as far as they go.
+    def run(self, picture: str, given: Any, view: str = "auto") -> dict[str, Any]:
+        """Run steps on a picture, as far as they go, and draw what they give by a view.
 
         Returns
         -------
@@ -133,14 +134,12 @@ class Workshop:
         """
         frame = self._picture(picture)
         steps, error = _checked(given)
-        done, failed = self._steps(picture, frame, steps)
+        done, failed = self._steps(picture, frame, steps, view)
         error = failed or error
         pipeline = Pipeline(steps[: len(done)])
         file = frame.source.file
         return {
-            "steps": [
-                {"key": key, "parts": [summary(one) for one in found]} for key, found in done
-            ],
+            "steps": done,
             "error": error,
             "text": str(pipeline),
             "command": texts.command(pipeline, file) if done else "",
@@ -148,10 +147,10 @@ class Workshop:
         }
 
     def _steps(
-        self, picture: str, frame: Frame, steps: Sequence[Step]
-    ) -> tuple[list[tuple[str, tuple[Frame, ...]]], dict[str, Any] | None]:
-        """Compute what is not kept; return the results, and what went wrong."""
-        done: list[tuple[str, tuple[Frame, ...]]] = []
+        self, picture: str, frame: Frame, steps: Sequence[Step], view: str
+    ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """Compute and draw what is not kept; describe the results, and say what went wrong."""
+        done: list[dict[str, Any]] = []
         frames: tuple[Frame, ...] = (frame,)
         key = picture
         with self._computing:
@@ -161,30 +160,45 @@ class Workshop:
                     frames = self._result(key, step, frames)
                 except FeatError as error:
                     return done, {"step": number, "message": str(error)}
-                done.append((key, frames))
+                for part, one in enumerate(frames):
+                    self._draw(key, part, one, view)
+                done.append({"key": key, "parts": [summary(one) for one in frames]})
         return done, None
 
     def _result(self, key: str, step: Step, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
         found = self._results.get(key)
         if found is None:
             needed = sum(Pipeline([step]).memory(one.data.shape, one.data.dtype) for one in frames)
-            budget.check(_size(frames) + needed, self._max_memory)
+            self._make_room(_size(frames) + needed)
             found = tuple(result for one in frames for result in apply(step, one))
             self._results.put(key, found)
         return found
 
-    def drawn(self, key: str, part: int, view: str = "auto") -> Drawn:
-        """Draw a picture, or what a step gave, as the commands draw arrays by `--view`."""
+    def _make_room(self, needed: int) -> None:
+        """Let results go where memory is tight; raises MemoryExceeded if it does not suffice."""
+        pictures = self._pictures.held + _size(tuple(self._kept.values()))
+        if pictures + self._results.held + needed + budget.STARTED > self._max_memory:
+            self._results.clear()
+        budget.check(needed, self._max_memory - pictures)
+
+    def _draw(self, key: str, part: int, frame: Frame, view: str) -> Drawn:
         name = f"{key}/{part}/{view}"
         found = self._pngs.get(name)
         if found is None:
-            picture = self._kept.get(key) or self._pictures.get(key)
-            frames = (picture,) if picture is not None else self._results.get(key)
-            if not frames or not 0 <= part < len(frames):
-                raise Gone("this result is no longer kept: ask for it again")
-            found = _draw(frames[part], view)
+            found = _drawn(frame, view)
             self._pngs.put(name, found)
         return found
+
+    def drawn(self, key: str, part: int, view: str = "auto") -> Drawn:
+        """Draw a picture, or what a step gave, as the commands draw arrays by `--view`."""
+        found = self._pngs.get(f"{key}/{part}/{view}")
+        if found is not None:
+            return found
+        picture = self._kept.get(key) or self._pictures.get(key)
+        frames = (picture,) if picture is not None else self._results.get(key)
+        if not frames or not 0 <= part < len(frames):
+            raise Gone("this result is no longer kept: ask for it again")
+        return self._draw(key, part, frames[part], view)
 
     def classify(self, picture: str, model: str) -> dict[str, Any]:
         """Return the most probable classes of a picture."""
@@ -206,7 +220,7 @@ class Workshop:
         if not model:
             check(steps)
             needed = 3 * Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
-            budget.check(frame.data.nbytes + needed, self._max_memory)
+            self._make_room(frame.data.nbytes + needed)
         words = [] if model else words_of(steps)
         key = hashlib.sha256(repr((picture, words, model)).encode()).hexdigest()[:32]
         if self._pages.get(key) is None:
@@ -284,7 +298,7 @@ def _finite(data: Array) -> Array:
     return data[np.isfinite(data)]
 
 
-def _draw(frame: Frame, view: str) -> Drawn:
+def _drawn(frame: Frame, view: str) -> Drawn:
     from featcli.view.picture import draw
     from featcli.view.png import save_png
 

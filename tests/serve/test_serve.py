@@ -243,7 +243,7 @@ def test_a_shelf_never_holds_more_than_it_may(things):
 
 
 def test_memory_is_bounded_and_a_forgotten_picture_is_asked_for_again():
-    room = 90_000_000 + 3 * 400_000
+    room = 90_000_000 + 4 * 400_000
     with served(max_memory=room) as client:
         pictures = [RANDOM.integers(0, 256, (200, 300, 3), np.uint8) for _ in range(6)]
         keys = [client.send("/api/picture", png(one), "p.png")[1]["picture"] for one in pictures]
@@ -255,6 +255,21 @@ def test_memory_is_bounded_and_a_forgotten_picture_is_asked_for_again():
         assert "--max-memory" in found["error"]["message"]
         huge = client.send("/api/picture", png(np.zeros((900, 900, 3), np.uint8)), "huge.png")
         assert huge[0] == 400 and "huge.png" in huge[1]["error"]
+
+
+def test_results_that_are_not_kept_are_drawn_all_the_same():
+    with served(max_memory=90_000_000 + 4 * 3_000_000) as client:
+        data = RANDOM.integers(0, 256, (500, 500, 3), np.uint8)  # its maps take 3 MB each
+        key = client.send("/api/picture", png(data), "photo.png")[1]["picture"]
+        steps = ["convolve --kernel vertical", "relu", "abs", "pool --size 2"]
+        for view in ("auto", "abs"):
+            words = [one.split() for one in steps]
+            found = client.json("/api/run", picture=key, steps=words, view=view)[1]
+            assert found["error"] is None
+            for step in found["steps"]:
+                assert client.ask("GET", f"/map/{step['key']}/0?view={view}")[0] == 200
+        shelf = client.server.answers._workshop._results
+        assert shelf.held <= 3_000_000
 
 
 def test_a_large_result_is_drawn_by_some_of_its_rows(client):

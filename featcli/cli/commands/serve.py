@@ -18,6 +18,7 @@ With a kernel of your own to choose from, at a port that is free:
 
 from __future__ import annotations
 
+import html
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from featcli.serve.server import Server
 
 _LOCAL = "127.0.0.1"
+_REDIRECT = """<!doctype html><meta charset="utf-8"><title>featcli serve</title>
+<meta name="referrer" content="no-referrer"><meta http-equiv="refresh" content="0; url={0}">
+<p><a href="{0}">Open the page of featcli serve</a></p>
+"""
 
 
 def _serve(
@@ -69,7 +74,7 @@ def _listen(server: Server, is_opened: bool, quiet: bool) -> None:
     if not quiet:
         say("open this address in a browser; Ctrl-C ends it", command="serve")
     if is_opened:
-        _open(server.access.address)
+        _open(server)
     server.serve_forever(poll_interval=0.2)
 
 
@@ -128,10 +133,14 @@ def _content(name: str) -> bytes:
         raise UsageError(f"{name}: {error.strerror or error}") from error
 
 
-def _open(address: str) -> None:
+def _open(server: Server) -> None:
+    """Open the browser by way of a private file: everybody may read a program's arguments."""
     import webbrowser
 
-    if not webbrowser.open(address):
+    assert server.answers
+    page = server.answers.folder / "open.html"
+    page.write_text(_REDIRECT.format(html.escape(server.access.address)), "utf-8")
+    if not webbrowser.open(page.as_uri()):
         say("no browser was found: open the address yourself", command="serve")
 
 
