@@ -9,12 +9,14 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from featcli import budget
+from featcli import stage as stages
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Source, Step
 from featcli.io.options import ReadOptions
@@ -28,6 +30,7 @@ MAX_PIXELS = 50_000_000
 _DRAWN = 1_500_000  # values of one picture; of more, every n-th row and column is drawn
 _PAGES = 60_000_000  # bytes of pages of `explain`
 _PAGE = 20_000_000
+_LARGEST_PAGE = 20_000_000  # values; more would not fit into it
 _PNGS = 160_000_000
 _BEST = 5
 
@@ -219,6 +222,8 @@ class Workshop:
         steps = () if model else steps_of(given)
         if not model:
             check(steps)
+            if _values(frame, steps) > _LARGEST_PAGE:
+                raise _too_large(frame)
             needed = 3 * Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
             self._make_room(frame.data.nbytes + needed)
         words = [] if model else words_of(steps)
@@ -243,10 +248,7 @@ class Workshop:
         try:
             return page(trace, None, _PAGE).encode()
         except TooLarge:
-            raise FeatError(
-                f"{frame.source.file}: the page would take more than {budget.shown(_PAGE)}: "
-                "put 'resize' first, to fewer pixels"
-            ) from None
+            raise _too_large(frame) from None
 
     def page(self, key: str) -> bytes:
         """Return a page that `explain` has made."""
@@ -260,6 +262,24 @@ class Workshop:
         if found is None:
             raise Gone("the picture is no longer kept: send it again")
         return found
+
+
+def _too_large(frame: Frame) -> FeatError:
+    return FeatError(
+        f"{frame.source.file}: the page would take more than {budget.shown(_PAGE)}: "
+        "put 'resize' first, to fewer pixels"
+    )
+
+
+def _values(frame: Frame, steps: Sequence[Step]) -> int:
+    """Count the values that a page of all layers would have to hold."""
+    shape = frame.data.shape
+    count = 0 if steps and steps[0].stage == "resize" else frame.data.size
+    with suppress(ValueError, IndexError, ZeroDivisionError):  # the stage itself will say it
+        for step in steps:
+            shape = stages.get(step.stage).shape_of(shape, dict(step.params))
+            count += math.prod(shape)
+    return count
 
 
 def _checked(given: Any) -> tuple[tuple[Step, ...], dict[str, Any] | None]:

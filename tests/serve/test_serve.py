@@ -272,6 +272,14 @@ def test_results_that_are_not_kept_are_drawn_all_the_same():
         assert shelf.held <= 3_000_000
 
 
+def test_a_page_that_would_be_too_large_is_refused_before_it_is_made(client):
+    key = client.send("/api/picture", png(np.zeros((2500, 3000, 3), np.uint8)), "big.png")[1]
+    asked = {"picture": key["picture"], "model": ""}
+    status, found = client.json("/api/explain", steps=[["relu"]], **asked)
+    assert status == 400 and "put 'resize' first" in found["error"]
+    assert client.json("/api/explain", steps=[["resize", "50"], ["relu"]], **asked)[0] == 200
+
+
 def test_a_large_result_is_drawn_by_some_of_its_rows(client):
     data = np.zeros((2000, 2000), np.uint8)
     data[::2] = 255
