@@ -30,6 +30,7 @@ MAX_PIXELS = 50_000_000
 _DRAWN = 1_500_000  # values of one picture; of more, every n-th row and column is drawn
 _PAGES = 60_000_000  # bytes of pages of `explain`
 _PAGE = 20_000_000
+_TRACED = 12  # bytes that a value of a page takes while it is made
 _LARGEST_PAGE = 20_000_000  # values; more would not fit into it
 _PNGS = 160_000_000
 _BEST = 5
@@ -222,10 +223,11 @@ class Workshop:
         steps = () if model else steps_of(given)
         if not model:
             check(steps)
-            if _values(frame, steps) > _LARGEST_PAGE:
+            count = _values(frame, steps)
+            if count > _LARGEST_PAGE:
                 raise _too_large(frame)
-            needed = 3 * Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
-            self._make_room(frame.data.nbytes + needed)
+            needed = Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
+            self._make_room(frame.data.nbytes + needed + _TRACED * count)
         words = [] if model else words_of(steps)
         key = hashlib.sha256(repr((picture, words, model)).encode()).hexdigest()[:32]
         if self._pages.get(key) is None:

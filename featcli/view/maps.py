@@ -123,9 +123,14 @@ def strongest(layer: Layer, *beside: Layer) -> list[int]:
 
 
 def _magnitudes(layer: Layer) -> Array:
-    """Return the mean magnitude of each map, of the finite values."""
-    finite = np.nan_to_num(np.abs(layer.data.astype(np.float64)), nan=0, posinf=0, neginf=0)
-    return finite.mean(axis=(0, 1))
+    """Return the mean magnitude of each map; what is not finite counts as 0."""
+    return np.array([_magnitude(layer.data[:, :, k]) for k in range(layer.channels)])
+
+
+def _magnitude(plane: Array) -> float:
+    size = np.abs(plane.astype(np.float64))
+    np.nan_to_num(size, copy=False, nan=0, posinf=0, neginf=0)
+    return float(size.mean())
 
 
 def as_png(pixels: Levels) -> bytes:
