@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Self
 
@@ -112,6 +113,20 @@ class Frame:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in self.__slots__)
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.data.shape))
+        steps = " | ".join(step.stage for step in self.history)
+        done = f": {steps}" if steps else ""
+        return f"<Frame {self.source.key!r} {shape} {self.data.dtype}{done}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """Show itself in a notebook, as the picture that the commands write of it."""
+        return _shown("png", self)
+
+    def _repr_html_(self) -> str | None:
+        """Show itself in a notebook: the picture, and what it is."""
+        return _shown("page", self)
+
     @property
     def kind(self) -> str:
         """`"maps"` or `"vector"`."""
@@ -120,6 +135,24 @@ class Frame:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
         return type(self)(**{name: getattr(self, name) for name in self.__slots__} | changes)
+
+
+class Frames(list[Frame]):
+    """The results of one picture, which show themselves side by side in a notebook."""
+
+    def _repr_html_(self) -> str | None:
+        return _shown("pages", self)
+
+
+def _shown(how: str, what: Any) -> Any:
+    """Draw for a notebook; None, so that it shows the text, for what cannot be drawn.
+
+    Drawing stands far above this in the house: it is found by its name, as stages are.
+    """
+    try:
+        return getattr(importlib.import_module("featcli.view.notebook"), how)(what)
+    except ValueError:
+        return None
 
 
 def kind(data: Array) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from featcli import stage as stages
 from featcli.errors import StageError, UsageError
-from featcli.frame import Array, Frame, Step, Value, kind
+from featcli.frame import Array, Frame, Frames, Step, Value, kind
 from featcli.stage import Param, Stage
 
 Watch = Callable[[Step, Frame, list[Frame]], None]
@@ -62,7 +62,7 @@ class Pipeline:
         StageError
             A stage refuses its array; the message names the step and the array's shape.
         """
-        return self._run(_as_frame(frame))
+        return Frames(self._run(_as_frame(frame)))
 
     def _run(self, frame: Frame) -> list[Frame]:
         frames = [frame]

@@ -91,10 +91,11 @@ def ends_when_it_is_told_to(line: str) -> None:
         process.kill()
 
 
-def test_the_readme_shows_what_its_commands_print():
+@pytest.mark.parametrize("page", ["README.md", "docs/lesson.md"])
+def test_a_page_shows_what_its_commands_print(page):
     pytest.importorskip("pandas")
-    script = ROOT / "tools" / "readme.py"
-    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    command = [sys.executable, ROOT / "tools" / "readme.py", "--check", page]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

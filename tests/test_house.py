@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
         *("ops", "pipeline", "cores", "budget"),
     },
-    "view": {"numpy", "PIL", "cores", "engine", "extras", "trace", "kernels"},
+    "view": {"numpy", "PIL", "cores", "engine", "extras", "frame", "trace", "kernels"},
     "io": {
         "numpy",
         "PIL",

@@ -37,23 +37,9 @@ def as_image(frame: featcli.Frame) -> Image.Image:
     return Image.fromarray(draw(frame.data, frame.labels).pixels).convert("RGB")
 
 
-def matrix(frame: featcli.Frame, cell: int = 34) -> Image.Image:
-    """Draw a small matrix: every value on a ground of its own brightness."""
-    values = frame.data[:, :, 0] if frame.kind == "maps" else frame.data[:, np.newaxis]
-    rows, cols = values.shape
-    picture = Image.new("RGB", (cols * cell + 1, rows * cell + 1), PAPER)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=cell * 0.5)
-    top = np.abs(values).max() or 1
-    for row, col in np.ndindex(rows, cols):
-        value = values[row, col]
-        low = 0.0 if values.min() >= 0 else -top
-        shade = round(255 * (value - low) / (top - low))
-        box = (col * cell, row * cell, (col + 1) * cell, (row + 1) * cell)
-        pen.rectangle(box, fill=(shade,) * 3, outline=(120, 124, 132))
-        centre = (col * cell + cell / 2, row * cell + cell / 2)
-        ink = INK if shade > 127 else PAPER
-        pen.text(centre, f"{value:g}", fill=ink, font=font, anchor="mm")
-    return picture
+def matrix(frame: featcli.Frame) -> Image.Image:
+    """Draw a small array as the commands do: every value a cell with its number."""
+    return Image.fromarray(draw(frame.data, cells="on").pixels).convert("RGB")
 
 
 def strip(pieces: list[tuple[str, Image.Image]], height: int = 0) -> Image.Image:
@@ -105,7 +91,7 @@ def digits() -> Image.Image:
             ("one.png, 6x6", matrix(one)),
             ("zero.png, 6x6", matrix(zero)),
             ("pool 2", matrix(run("pool 2", one))),
-            ("flatten", matrix(flat, 24)),
+            ("flatten", matrix(flat)),
             ("convolve vertical", matrix(run("convolve vertical", one))),
         ]
     )

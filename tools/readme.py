@@ -1,8 +1,10 @@
-"""Run the code of the README and write what it prints below it; `--check` only compares.
+"""Run the code of the README and of the lesson, and write what it prints below it.
+
+With `--check` it is only compared; a name, such as `docs/lesson.md`, means that page alone.
 
 A line of a `console` block that begins with `$ ` is a command; what stands below it, up to the
 next one, is what it prints. `python` blocks run too, and must not fail. All code runs in the
-README's order in one new folder, which holds `samples` and nothing else, on a terminal of 80
+page's order in one new folder, which holds `samples` and nothing else, on a terminal of 80
 columns without colours; messages go to a pipe, so that there is no progress bar.
 """
 
@@ -22,7 +24,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = ("README.md", "docs/lesson.md")
 BLOCK = re.compile(r"(?<=```console\n)\$ .*?(?=^```)|(?<=```python\n).*?(?=^```)", re.S | re.M)
 SECONDS = 300  # for one command
 
@@ -53,7 +55,7 @@ def printed(command: str, folder: Path) -> str:
     lines = found.decode().replace("\r\n", "\n").splitlines()
     text = "".join(f"{line.rstrip()}\n" for line in lines)
     if code:
-        sys.exit(f"README.md: {command!r} ended with {code}:\n{text}")
+        sys.exit(f"{command!r} ended with {code}:\n{text}")
     return text
 
 
@@ -74,7 +76,7 @@ def read_all(master: int, end: float) -> bytes:
 
 
 def rewritten(text: str) -> str:
-    """Return the README with the output that its commands have today."""
+    """Return a page with the output that its commands have today."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "samples").symlink_to(ROOT / "samples")
@@ -92,21 +94,24 @@ def rewritten(text: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on drift")
-    check = parser.parse_args().check
-    before = README.read_text("utf-8")
+    parser.add_argument("pages", nargs="*", default=PAGES)
+    given = parser.parse_args()
+    drifted = [page for page in given.pages if not is_true(page, given.check)]
+    return int(bool(given.check and drifted))
+
+
+def is_true(page: str, check: bool) -> bool:
+    """Say whether a page shows what its commands print; write it anew, or show the difference."""
+    path = ROOT / page
+    before = path.read_text("utf-8")
     after = rewritten(before)
-    if before == after:
-        return 0
-    if check:
-        sys.stdout.writelines(
-            difflib.unified_diff(
-                before.splitlines(True), after.splitlines(True), "README.md", "what is printed"
-            )
-        )
-        return 1
-    README.write_text(after, "utf-8")
-    print("written: README.md")
-    return 0
+    if before != after and check:
+        lines = before.splitlines(True), after.splitlines(True)
+        sys.stdout.writelines(difflib.unified_diff(*lines, page, "what is printed"))
+    elif before != after:
+        path.write_text(after, "utf-8")
+        print(f"written: {page}")
+    return before == after
 
 
 if __name__ == "__main__":
