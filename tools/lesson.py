@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pictures import as_image, matrix, run, sample, save, strip
+from PIL import Image
 
 import featcli
 from featcli.frame import Frame
@@ -27,6 +27,7 @@ HEIGHT = 190
 CODE = [
     """\
 import numpy as np
+
 import featcli
 
 one = featcli.read(samples / "one.png")
@@ -51,10 +52,11 @@ assert pooled.data.min() >= 0
 pooled""",
     """\
 model = featcli.load_model("zero-one")
+one = featcli.read(samples / "one.png", unit=True)
 moved = featcli.Pipeline("convolve '0 0 0; 1 0 0; 0 0 0' --border constant")(one)
 for name, digit in (("one", one), ("the same, one pixel further", moved)):
     result = model(digit)
-    print(name, dict(zip(result.labels, result.data.round(3).tolist())))
+    print(name, dict(zip(result.labels, result.data.round(3).tolist(), strict=True)))
 assert model(one).data[1] > 0.9 and model(moved).data[0] > 0.9
 moved""",
     """\
@@ -117,7 +119,7 @@ def third() -> Image.Image:
 
 
 def fourth() -> Image.Image:
-    photo = sample("cat.jpg")
+    photo = run("resize 150x226", sample("cat.jpg"))
     flat = run("flatten", photo)
     whole = draw(flat.data, row_length=flat.row_length).pixels
     return strip([("photo", as_image(photo)), ("flatten", Image.fromarray(whole).convert("RGB"))])
@@ -141,7 +143,7 @@ def sixth() -> Image.Image:
 
 def seventh() -> Image.Image:
     model = featcli.load_model("zero-one")
-    trace = trace_model(model, sample("one.png"))
+    trace = trace_model(model, featcli.read(ROOT / "samples" / "one.png", unit=True))
     trace = with_heats(trace, lambda data: model.run(model.prepare(data)))
     return Image.fromarray(draw_strip(trace).pixels)
 
@@ -175,15 +177,17 @@ _START = """\
 from pathlib import Path
 
 # The folder with the pictures: beside this notebook's folder in a clone of the repository.
-samples = next(one / "samples" for one in (Path.cwd(), Path.cwd().parent) if (one / "samples").is_dir())"""
+places = (Path.cwd(), Path.cwd().parent)
+samples = next(one / "samples" for one in places if (one / "samples").is_dir())"""
 
 
 def _about(head: str) -> str:
     title = head.splitlines()[0]
     return (
-        f"{title}\n\nThe lesson of [lesson.md](lesson.md) in Python: every step has code, a question, and "
-        "what goes wrong without its idea. It needs `featcli` and the folder `samples` of its "
-        "repository. Frames show themselves: as the last line of a cell, a frame is its picture."
+        f"{title}\n\nThe lesson of [lesson.md](lesson.md) in Python: every step has code, a "
+        "question, and what goes wrong without its idea. It needs `featcli` and the folder "
+        "`samples` of its repository. Frames show themselves: as the last line of a cell, a frame "
+        "is its picture."
     )
 
 

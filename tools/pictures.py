@@ -10,7 +10,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import featcli
@@ -34,7 +33,9 @@ def run(text: str, frame: featcli.Frame) -> featcli.Frame:
 
 
 def as_image(frame: featcli.Frame) -> Image.Image:
-    return Image.fromarray(draw(frame.data, frame.labels).pixels).convert("RGB")
+    return Image.fromarray(
+        draw(frame.data, frame.labels, row_length=frame.row_length).pixels
+    ).convert("RGB")
 
 
 def matrix(frame: featcli.Frame) -> Image.Image:
