@@ -54,7 +54,7 @@ def test_exact_copies_have_the_same_pixels_whatever_the_format(folder, inline):
     (members,) = groups_in(done)
     assert Path(members[0]["file"]).name == "cat.jpg"
     assert [Path(one["file"]).name for one in members if one["exact"]] == ["same.png"]
-    assert "1 of them exact copies" in done.stderr
+    assert "1 exact copy among them" in done.stderr
 
 
 def test_the_paths_of_what_could_go_are_printed_for_other_programs(folder, inline):
@@ -110,7 +110,7 @@ def test_images_that_are_gone_are_counted(folder, inline):
     done = inline("duplicates", "t.npz", "--json")
     (members,) = groups_in(done)
     assert len(members) == 4
-    assert "1 images could not be read" in done.stderr
+    assert "1 image could not be read" in done.stderr
 
 
 def test_a_broken_image_is_named_and_the_others_are_compared(folder, inline):

@@ -198,17 +198,21 @@ def _report(
 def _say(groups: list[Group], bad: int, missing: int, count: int) -> None:
     could_go = sum(len(group.others) for group in groups)
     copies = sum(one.is_exact for group in groups for one in group.others)
-    say(
-        f"{count} images: {len(groups)} groups, {could_go} could go, {copies} of them exact copies",
-        command="duplicates",
-    )
+    found = f"{_counted(len(groups), 'group')} of {_counted(count, 'image')}"
+    exact = f", {_counted(copies, 'exact copy', 'exact copies')} among them" if copies else ""
+    lines = [f"{found}: {could_go} could go{exact}"]
     if bad:
-        say(f"{bad} rows hold NaN or infinity and are near nothing", command="duplicates")
+        lines.append(f"{_counted(bad, 'row')} with NaN or infinity: near nothing")
     if missing:
-        say(
-            f"{missing} images could not be read: whether they are exact copies is not known",
-            command="duplicates",
+        lines.append(
+            f"{_counted(missing, 'image')} could not be read: not known whether it is an exact copy"
         )
+    for line in lines:
+        say(line, command="duplicates")
+
+
+def _counted(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 command = Command(
