@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -103,6 +104,6 @@ def _size(item: Item) -> int:
     if not isinstance(item, FileItem):
         return sum(frame.data.nbytes for frame in item.sample.frames)
     try:
-        return item.path.stat().st_size
+        return os.stat(item.file).st_size  # noqa: PTH116
     except OSError:
         return 0

@@ -6,8 +6,8 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, takewhile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -153,6 +153,7 @@ def expand(
     *,
     lists: Sequence[BinaryIO] = (),
     stdin: BinaryIO | None = None,
+    ahead: Callable[[list[str]], object] = len,
 ) -> Iterator[Item]:
     """Turn what is named into items, in order.
 
@@ -165,10 +166,14 @@ def expand(
         Lists of paths, separated by newlines or NUL.
     stdin : binary file, optional
         Read for `-`: a list of paths, a tar stream, one image or one array, by its bytes.
+    ahead : callable
+        Told of the keys of a folder's files before they come, some hundred at a time.
     """
     for one in named:
-        if one.path != "-":
-            yield from _from_named(one, way)
+        if one.is_folder:
+            yield from _from_folder(one, way, ahead)
+        elif one.path != "-":
+            yield from _repeatable(_from_path(one.path, one.key, way))
         elif stdin is None:
             raise UsageError("'-' needs something on standard input")
         else:
@@ -189,37 +194,42 @@ def begins_with_vector(named: Sequence[Named], way: Way) -> bool:
     for one in named:
         if one.path == "-":
             return False
-        folder = Path(one.path)
         exclude = way.exclude.silent()
-        files = files_below(folder, "", exclude) if one.is_folder else [(folder, "")]
-        for path, _ in files:
-            return path.is_file() and is_vector(path)
+        folder = Path(one.path)
+        for file, _ in files_below(folder, "", exclude) if one.is_folder else [(one.path, "")]:
+            return Path(file).is_file() and is_vector(Path(file))
     return False
 
 
-def _from_named(one: Named, way: Way) -> Iterator[Item]:
-    path = Path(one.path)
-    if not path.is_dir():
-        for item in _from_path(path, one.key, way):
-            yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item
-        return
-    for found, key in files_below(path, one.key, way.exclude, way.dotted):
-        if found.is_dir():
-            yield _failed(Source(key, str(found)), f"{found}: this folder cannot be read")
-        else:
-            yield from _from_path(found, key, way)
+def _from_folder(one: Named, way: Way, ahead: Callable[[list[str]], object]) -> Iterator[Item]:
+    found = files_below(Path(one.path), one.key, way.exclude, way.dotted)
+    while block := list(islice(found, _TOGETHER)):
+        ahead([key for _, key in block])
+        for file, key in block:
+            if (
+                f".{file.rpartition('.')[2].lower()}" in _PLAIN
+            ):  # no pipe: those of a folder are left out
+                yield FileItem(file, key)
+            elif file.endswith("/"):
+                yield _failed(Source(key, file[:-1]), f"{file[:-1]}: this folder cannot be read")
+            else:
+                yield from _from_path(file, key, way)
 
 
-def _from_path(path: Path, key: str, way: Way) -> Iterator[Item]:
+def _repeatable(items: Iterable[Item]) -> Iterator[Item]:
+    """Mark files that are named one by one: they may have a key, or a name, that others have."""
+    for item in items:
+        yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item
+
+
+def _from_path(file: str, key: str, way: Way) -> Iterator[Item]:
     """Yield a file, or what a tar file holds; a pipe with a name is read as standard input is."""
-    if path.suffix.lower() in _PLAIN and not path.is_fifo():
-        yield FileItem(path, key)
-        return
+    path = Path(file)
     is_pipe = path.is_fifo() or path.is_char_device()
     if not is_pipe and not _is_tar(path):
-        yield FileItem(path, key)
+        yield FileItem(file, key)
         return
-    source = Source(key, str(path))
+    source = Source(key, file)
     try:
         with path.open("rb") as stream:
             yield from _from_stream(stream, way._replace(keep_folders=False), source, str(path))
@@ -228,6 +238,7 @@ def _from_path(path: Path, key: str, way: Way) -> Iterator[Item]:
 
 
 _PLAIN = SUFFIXES - {".tar"}
+_TOGETHER = 256  # files of a folder
 
 
 def _is_tar(path: Path) -> bool:
@@ -306,8 +317,7 @@ def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
         if path.exists() and not path.is_file():  # to open a pipe could wait for ever
             yield _failed(Source(key, name), f"{name}: no regular file")
             continue
-        for item in _from_path(path, key, way):
-            yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item
+        yield from _repeatable(_from_path(name, key, way))
     if empty:
         raise FeatError("the list of files is empty")
 

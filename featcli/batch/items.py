@@ -16,9 +16,14 @@ from featcli.io.reading import read_file
 class FileItem(NamedTuple):
     """An image or array on disk."""
 
-    path: Path
+    file: str  # a million of them are listed: no path objects
     key: str
     may_repeat: bool = False  # named one by one, so that another may have the same key
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.file)
 
     @property
     def is_end(self) -> bool:
@@ -28,12 +33,12 @@ class FileItem(NamedTuple):
     @property
     def name(self) -> str:
         """What people know it by."""
-        return str(self.path)
+        return self.file
 
     @property
     def source(self) -> Source:
         """What is known before it is read."""
-        return Source(self.key, str(self.path))
+        return Source(self.key, self.file)
 
     def load(self, options: ReadOptions) -> Sample:
         """Read it; raises FeatError that names it."""
@@ -46,7 +51,7 @@ class FileItem(NamedTuple):
     def state(self, checksum: bool = False) -> dict[str, Any]:
         """Say what tells whether the input has changed; raises ReadError."""
         try:
-            found: dict[str, Any] = records.input_state(self.path)
+            found: dict[str, Any] = records.input_state(self.file)
             return found | ({"sha256": records.digest_of_file(self.path)} if checksum else {})
         except OSError as error:
             raise ReadError(f"{self.path}: {error.strerror or error}") from error

@@ -42,6 +42,9 @@ class Target:
         """Do only that: nothing will be written."""
         self.check()
 
+    def foresee(self, keys: list[str]) -> None:
+        """Hear of inputs that will be looked up next, in this order."""
+
     def look(self, item: Item, again: bool = False) -> PriorResult:
         """Return what is known of an input; `again` says that another one has its key."""
         return PriorResult(source=item.source, key=item.key)

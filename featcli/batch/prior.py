@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,6 +100,8 @@ class PriorResult(NamedTuple):
         What is done now.
     takes : bool
         Whether what is there may be taken for done.
+    path : bytes
+        The input's file from the root.
     is_held : bool
         Whether the result is part of something else (a table, a shard), which is there.
     is_final : bool
@@ -114,6 +117,7 @@ class PriorResult(NamedTuple):
     store: Store | None = None
     recipe: Recipe = Recipe()
     takes: bool = True
+    path: bytes = b""
     is_held: bool = False
     is_final: bool = False
     began: float = 0.0
@@ -144,18 +148,17 @@ class PriorResult(NamedTuple):
 
         One that is no longer where it was has been moved.
         """
-        return self.row is not NO_ROW and records.is_same_or_gone(
-            os.fsdecode(self.row.path), self.source.file
+        return self.row is not NO_ROW and self._is_from_here(self.row)
+
+    def _is_from_here(self, row: Row) -> bool:
+        return row.path == self.path or records.is_same_or_gone(
+            os.fsdecode(row.path), self.source.file
         )
 
     def says(self, state: State) -> bool:
         """Say whether the row names the input where it is and as it is now, and is finished."""
         row = self.row
-        return (
-            row.status != BEGUN
-            and row.input == _without_digest(state)
-            and row.path == _from_root(self.source.file)
-        )
+        return row.status != BEGUN and row.input == _without_digest(state) and row.path == self.path
 
     def digest(self, state: State) -> str:
         """Return the sha256 of the input's content, if it is known."""
@@ -169,20 +172,16 @@ class PriorResult(NamedTuple):
             return None
         if self.is_held:
             return [Written("", "unchanged")]
-        if not row.outputs:
+        if not row.outputs or not self.store:
             return None
-        folder = os.fsencode(self.folder)
-        names = []
+        paths = []
         for one in row.outputs.split(b"\0"):
             known, _, name = one.partition(b"\n")
-            path = os.path.join(folder, name)  # noqa: PTH118
+            path = self.store.prefix + name
             if not is_in_state(path, known):
                 return None
-            names.append(path)
-        return [
-            Written(os.fsdecode(path), "unchanged", _data_of(path, names))
-            for path in _results(names)
-        ]
+            paths.append(os.fsdecode(path))
+        return _results(paths)
 
     def _is_same(self, state: State) -> bool:
         """Say whether the row speaks of this input and this recipe."""
@@ -195,7 +194,7 @@ class PriorResult(NamedTuple):
             known = unpack_state(row.input) | ({"sha256": row.sha256} if row.sha256 else {})
             if not records.is_same_input(known, state):
                 return False
-        return row.path == _from_root(self.source.file) or self._is_of_input
+        return self._is_of_input
 
     def failed_before(self, state_of: Callable[[], State]) -> str:
         """Return the error that is still to be expected; empty if it is worth a try."""
@@ -224,7 +223,7 @@ class PriorResult(NamedTuple):
         """Return the files that featcli wrote, each with the states in which they are its own."""
         row = self._now()
         known: dict[str, list[State]] = {}
-        if row is NO_ROW or not records.is_same_or_gone(os.fsdecode(row.path), self.source.file):
+        if row is NO_ROW or not self._is_from_here(row):
             return known
         for packed in (row.outputs, row.replaces):
             for name, state in unpack_states(packed).items():
@@ -263,7 +262,7 @@ class PriorResult(NamedTuple):
             self.store.recipe(self.recipe.digest, __version__, self.recipe.text),
             os.fsencode(self.key),
             os.fsencode(self.source.file),
-            _from_root(self.source.file),
+            self.path,
             _without_digest(state),
             self.digest(state),
             pack_states(names),
@@ -276,8 +275,17 @@ def _without_digest(state: State) -> str:
     return pack_state(state)
 
 
-def _from_root(file: str) -> bytes:
-    return os.fsencode(os.path.abspath(file))  # noqa: PTH100
+def from_root(file: str) -> bytes:
+    """Return the path of a file from the root, links as they are."""
+    folder, slash, name = file.rpartition("/")
+    if name in ("", ".", ".."):
+        return os.fsencode(os.path.abspath(file))  # noqa: PTH100
+    return os.fsencode(_folder_from_root(folder + slash, os.getcwd()) + name)  # noqa: PTH109
+
+
+@lru_cache(maxsize=64)
+def _folder_from_root(folder: str, here: str) -> str:
+    return os.path.join(os.path.abspath(os.path.join(here, folder)), "")  # noqa: PTH100, PTH118
 
 
 def is_in_state(path: bytes, known: bytes) -> bool:
@@ -289,12 +297,13 @@ def is_in_state(path: bytes, known: bytes) -> bool:
     return known == b"size=%d mtime_ns=%d" % (found.st_size, found.st_mtime_ns)
 
 
-def _results(paths: list[bytes]) -> list[bytes]:
-    """Return the files that stand for a result: its array, else its picture or the whole."""
-    arrays = [path for path in paths if path.endswith(b".npy")]
-    return arrays or [path for path in paths if not path.endswith(b".json")]
+def _results(paths: list[str]) -> list[Written]:
+    """Return what stands for each result: its array, else its picture or the whole."""
+    arrays = [path for path in paths if path.endswith(".npy")]
+    mains = arrays or [path for path in paths if not path.endswith(".json")]
+    return [Written(path, "unchanged", _data_of(path, paths)) for path in mains]
 
 
-def _data_of(path: bytes, paths: list[bytes]) -> tuple[str, ...]:
-    picture = path.removesuffix(b".npy") + b".png"
-    return tuple(os.fsdecode(one) for one in dict.fromkeys((path, picture)) if one in paths)
+def _data_of(path: str, paths: list[str]) -> tuple[str, ...]:
+    picture = f"{path[:-4]}.png"
+    return (path, picture) if picture != path and picture in paths else (path,)

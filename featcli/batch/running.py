@@ -123,11 +123,12 @@ class Planner:
         if is_taken:
             error = UsageError(f"{item.name}: two inputs would be called {item.source.key}")
             return Outcome(item.source, "failed", prior, error=error)
-        known = prior.failed_before(partial(item.state, self._checksum))
+        state_of = partial(item.state, self._checksum)
+        known = prior.failed_before(state_of) if prior.is_final else ""
         if known:
             state: State = {}
             with contextlib.suppress(FeatError):
-                state = item.state(self._checksum)
+                state = state_of()
             return Outcome(item.source, "failed", prior, error=FeatError(known), state=state)
         is_quick = isinstance(item, FileItem) and not self._checksum
         present = prior.glance(item.state) if is_quick else None
@@ -144,7 +145,7 @@ class Planner:
         """
         if not item.may_repeat:
             return False, False
-        file = hash(os.path.abspath(item.path)) if isinstance(item, FileItem) else None  # noqa: PTH100
+        file = hash(os.path.abspath(item.file)) if isinstance(item, FileItem) else None  # noqa: PTH100
         number = hash(item.key)
         is_known, known = number in self._keys, self._keys.setdefault(number, file)
         is_again = is_known and file is not None and known == file

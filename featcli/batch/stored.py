@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from featcli.batch import manifest
 from featcli.batch.items import Item
 from featcli.batch.memory import Target
-from featcli.batch.prior import PriorResult, Recipe
+from featcli.batch.prior import PriorResult, Recipe, from_root
 from featcli.batch.process import Outcome
 from featcli.errors import FeatError, InUse, OutputExists, WriteError
 from featcli.io import records
@@ -68,6 +69,8 @@ class StoredTarget(Target):
         self.memory, self.store, self.recipe = memory, memory.store, memory.recipe
         self._lock = ExclusiveLock(self.store.room, memory.lock, memory.target)
         self._order = array("q")
+        self._foreseen: deque[list[str]] = deque()
+        self._ahead: dict[str, Row] = {}
         self._is_changed = self._is_moved = self._is_noted = False
         self._notes: list[str] = []
 
@@ -132,15 +135,28 @@ class StoredTarget(Target):
 
     def look(self, item: Item, again: bool = False) -> PriorResult:
         """See `Target.look`."""
-        number = self.recipe.number(item.key, item.source.file if again else "")
-        row = self.store.find(number) or Row(number)
-        takes = not self.memory.overwrite
-        prior = PriorResult(
-            row, item.source, item.key, 0, self.store, self.recipe, takes, is_held=self._holds(row)
-        )
-        if takes:
+        source, key, takes = item.source, item.key, not self.memory.overwrite
+        row = self._row(key, source.file if again else "")
+        is_held, path = self._holds(row), from_root(source.file)
+        prior = PriorResult(row, source, key, 0, self.store, self.recipe, takes, path, is_held)
+        if takes and row.path != path:
             prior.check_input()
         return prior
+
+    def foresee(self, keys: list[str]) -> None:
+        """See `Target.foresee`; may be called by another thread than that of the store."""
+        self._foreseen.append(keys)
+
+    def _row(self, key: str, again: str) -> Row:
+        if again:
+            number = self.recipe.number(key, again)
+            return self.store.find(number) or Row(number)
+        while key not in self._ahead and self._foreseen:
+            numbers = {self.recipe.number(one): one for one in self._foreseen.popleft()}
+            found = self.store.find_all([*numbers])
+            self._ahead |= {key: found.get(one) or Row(one) for one, key in numbers.items()}
+        number = 0 if key in self._ahead else self.recipe.number(key)
+        return self._ahead.pop(key, None) or self.store.find(number) or Row(number)
 
     def _holds(self, row: Row) -> bool:
         """Say whether a row's result is part of something else, which is there."""

@@ -59,7 +59,7 @@ class Excluded:
         """Say whether this is the folder."""
         return bool(self.folder and self.folder.exists() and self.folder.samefile(path))
 
-    def is_file(self, path: Path) -> bool:
+    def is_file(self, path: str | Path) -> bool:
         """Say whether this is one of the files."""
         return bool(self.files and self.files.fullmatch(os.path.realpath(path)))
 
@@ -127,17 +127,17 @@ def files_below(
     exclude: Excluded = NOTHING,
     dotted: bool = False,
     above: tuple[tuple[int, int], ...] = (),
-) -> Iterator[tuple[Path, str]]:
+) -> Iterator[tuple[str, str]]:
     """Yield path and key of the inputs below a folder, by name, one directory at a time.
 
-    A directory that cannot be read comes as itself. `dotted` says that a result's name may go on
-    after the key with the name of a part.
+    A directory that cannot be read comes as itself, with a slash behind its name. `dotted` says
+    that a result's name may go on after the key with the name of a part.
     """
     try:
         found = folder.stat()
         inside = contents(folder, dotted)
     except OSError:
-        yield folder, prefix.rstrip("/") or folder.name
+        yield f"{folder}/", prefix.rstrip("/") or folder.name
         return
     here = (found.st_dev, found.st_ino)
     if here in above or exclude.is_folder(folder):
@@ -148,12 +148,13 @@ def files_below(
     for name in inside.earlier:
         exclude.note(folder / name)
     exclude.left_out.update(map(suffix_of, inside.left_out))
+    base = str(folder / "-")[:-1]
     for name in sorted([*inside.files, *inside.folders]):
-        path = folder / name
+        path = base + name
         if name in inside.folders:
             below = f"{prefix}{inside.folders[name]}/"
-            yield from files_below(path, below, exclude, dotted, (*above, here))
-        elif not exclude.is_file(path):
+            yield from files_below(Path(path), below, exclude, dotted, (*above, here))
+        elif not exclude.files or not exclude.is_file(path):
             yield path, prefix + inside.piece(name)
 
 

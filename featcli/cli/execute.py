@@ -90,7 +90,7 @@ def execute(
     check = partial(_checked, named, pipeline, way, target)
     with contextlib.ExitStack() as stack:
         items: Iterator[Item] = islice(
-            _items(named, way, settings.sources, stack), settings.batch.limit
+            _items(named, way, settings.sources, target, stack), settings.batch.limit
         )
         if settings.batch.dry_run:
             from featcli.cli.rehearsal import Rehearsal
@@ -197,10 +197,15 @@ def _excluded(output: OutputSpec) -> Excluded:
 
 
 def _items(
-    named: Sequence[Named], way: Way, sources: Sources, stack: contextlib.ExitStack
+    named: Sequence[Named],
+    way: Way,
+    sources: Sources,
+    target: Target,
+    stack: contextlib.ExitStack,
 ) -> Iterator[Item]:
     lists = [stack.enter_context(_open_list(name)) for name in sources.from_file]
-    return inputs.expand(named, way, lists=lists, stdin=standard_input())
+    stdin = standard_input()
+    return inputs.expand(named, way, lists=lists, stdin=stdin, ahead=target.foresee)
 
 
 @contextlib.contextmanager

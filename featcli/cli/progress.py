@@ -12,6 +12,7 @@ from typing import Any, Self
 _FIRST, _BETWEEN, _SELDOM = 0.5, 0.1, 30.0  # seconds
 _WIDTH = 24
 _ERASE = "\r\x1b[2K"
+_NO_LINE = contextlib.nullcontext()
 
 
 class Progress:
@@ -54,9 +55,12 @@ class Progress:
         self._erase()
         self._line = ""
 
-    @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
+    def aside(self) -> contextlib.AbstractContextManager[None]:
         """Make room for other lines on the same terminal."""
+        return self._aside() if self._line else _NO_LINE
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
         self._erase()
         yield
         self._show()

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -108,9 +109,9 @@ class Report:
         name = outcome.source.file or outcome.source.key
         for line in outcome.lines:
             say_here(line)
-        notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
-        for note in () if self._how.quiet else notes:
-            say_here(f"{name}: {note}")
+        if not self._how.quiet:
+            for note in chain(outcome.notes, *[one.notes for one in outcome.written]):
+                say_here(f"{name}: {note}")
         if outcome.error:
             say_here(str(outcome.error))
         elif self._how.verbose and outcome.status != "passed over":

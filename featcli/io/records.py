@@ -155,20 +155,24 @@ def read_own(path: Path) -> dict[str, Any] | None:
     return record if "featcli" in record else None
 
 
-def state_of(path: Path) -> dict[str, int]:
+def state_of(path: str | Path) -> dict[str, int]:
     """Say what tells whether a file has changed: its size and time of change."""
-    found = path.stat()
+    return _state(os.stat(path))  # noqa: PTH116
+
+
+def _state(found: os.stat_result) -> dict[str, int]:
     return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
 
 
-def input_state(path: Path) -> dict[str, int]:
+def input_state(path: str | Path) -> dict[str, int]:
     """Say what tells whether an input has changed.
 
     Its size and time of change, as with `make`. What a tar stream of featcli's was unpacked to has
     no such time (all entries of a stream are of 1970): there that of the directory's entry counts.
     """
-    state = state_of(path)
-    return state if state["mtime_ns"] else {**state, "ctime_ns": path.stat().st_ctime_ns}
+    found = os.stat(path)  # noqa: PTH116
+    state = _state(found)
+    return state if state["mtime_ns"] else {**state, "ctime_ns": found.st_ctime_ns}
 
 
 def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def number_of(*words: str) -> int:
 
 def pack_state(state: State) -> str:
     """Write a state so that equal ones are equal texts."""
-    return " ".join(f"{name}={state[name]}" for name in state)
+    return " ".join([f"{name}={value}" for name, value in state.items()])
 
 
 def unpack_state(text: str) -> dict[str, Any]:

@@ -44,7 +44,6 @@ _SCHEMA = (
 )
 _FIELDS = ", ".join(Row._fields)
 _ORDER = "recipe, CAST(part AS INTEGER), place, number"
-_FIND = f"SELECT {_FIELDS} FROM results WHERE number = ?"  # noqa: S608
 _PUT = f"INSERT OR REPLACE INTO results ({_FIELDS}, content) VALUES ({'?, ' * 14}?)"  # noqa: S608
 
 
@@ -69,6 +68,7 @@ class Store:
         self._is_stale = False
         self._presence = -1
         _OPEN[room.folder, name] = self
+        self.prefix = os.path.join(os.fsencode(room.folder), b"")  # noqa: PTH118
         self.touches_nothing = False
 
     def __reduce__(self) -> Any:
@@ -83,8 +83,13 @@ class Store:
 
     def find(self, number: int) -> Row | None:
         """Return the row of this number, if there is one."""
-        found = next(self._query(_FIND, (number,)), None)
-        return Row._make(found) if found else None
+        return self.find_all([number]).get(number)
+
+    def find_all(self, numbers: Sequence[int]) -> dict[int, Row]:
+        """Return the rows of these numbers, some hundred, that there are."""
+        signs = ", ".join("?" * len(numbers))
+        text = f"SELECT {_FIELDS} FROM results WHERE number IN ({signs})"  # noqa: S608
+        return {found[0]: Row._make(found) for found in self._query(text, numbers)}
 
     def rows(self, where: str = "", order: str = _ORDER) -> Iterator[Row]:
         """Yield rows in order."""
