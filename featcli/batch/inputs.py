@@ -206,9 +206,8 @@ def _from_folder(one: Named, way: Way, ahead: Callable[[list[str]], object]) -> 
     while block := list(islice(found, _TOGETHER)):
         ahead([key for _, key in block])
         for file, key in block:
-            if (
-                f".{file.rpartition('.')[2].lower()}" in _PLAIN
-            ):  # no pipe: those of a folder are left out
+            suffix = f".{file.rpartition('.')[2].lower()}"
+            if suffix in _PLAIN:  # and no pipe: those of a folder are left out
                 yield FileItem(file, key)
             elif file.endswith("/"):
                 yield _failed(Source(key, file[:-1]), f"{file[:-1]}: this folder cannot be read")

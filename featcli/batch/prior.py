@@ -174,13 +174,16 @@ class PriorResult(NamedTuple):
             return [Written("", "unchanged")]
         if not row.outputs or not self.store:
             return None
-        paths = []
-        for one in row.outputs.split(b"\0"):
-            known, _, name = one.partition(b"\n")
-            path = self.store.prefix + name
-            if not is_in_state(path, known):
-                return None
-            paths.append(os.fsdecode(path))
+        prefix, paths = self.store.prefix, []
+        try:
+            for one in os.fsdecode(row.outputs).split("\0"):
+                known, _, name = one.partition("\n")
+                found = os.stat(prefix + name)  # noqa: PTH116
+                if known != f"size={found.st_size} mtime_ns={found.st_mtime_ns}":
+                    return None
+                paths.append(prefix + name)
+        except (OSError, ValueError):
+            return None
         return _results(paths)
 
     def _is_same(self, state: State) -> bool:
@@ -286,15 +289,6 @@ def from_root(file: str) -> bytes:
 @lru_cache(maxsize=64)
 def _folder_from_root(folder: str, here: str) -> str:
     return os.path.join(os.path.abspath(os.path.join(here, folder)), "")  # noqa: PTH100, PTH118
-
-
-def is_in_state(path: bytes, known: bytes) -> bool:
-    """Say whether a file is in a packed state."""
-    try:
-        found = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):
-        return False
-    return known == b"size=%d mtime_ns=%d" % (found.st_size, found.st_mtime_ns)
 
 
 def _results(paths: list[str]) -> list[Written]:

@@ -135,7 +135,9 @@ class Planner:
         if present:
             written, now = present
             is_said = prior.says(now)
-            return Outcome(item.source, "unchanged", prior, written, state=now, is_recorded=is_said)
+            return Outcome(
+                prior.source, "unchanged", prior, written, state=now, is_recorded=is_said
+            )
         return Task(item, prior)
 
     def _seen(self, item: Item) -> tuple[bool, bool]:

@@ -68,7 +68,7 @@ class Store:
         self._is_stale = False
         self._presence = -1
         _OPEN[room.folder, name] = self
-        self.prefix = os.path.join(os.fsencode(room.folder), b"")  # noqa: PTH118
+        self.prefix = os.path.join(room.folder, "")  # noqa: PTH118
         self.touches_nothing = False
 
     def __reduce__(self) -> Any:
