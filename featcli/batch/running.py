@@ -123,22 +123,20 @@ class Planner:
         if is_taken:
             error = UsageError(f"{item.name}: two inputs would be called {item.source.key}")
             return Outcome(item.source, "failed", prior, error=error)
-        state_of = partial(item.state, self._checksum)
-        known = prior.failed_before(state_of) if prior.is_final else ""
-        if known:
-            state: State = {}
-            with contextlib.suppress(FeatError):
-                state = state_of()
-            return Outcome(item.source, "failed", prior, error=FeatError(known), state=state)
+        if prior.is_final:
+            state_of = partial(item.state, self._checksum)
+            if known := prior.failed_before(state_of):
+                state: State = {}
+                with contextlib.suppress(FeatError):
+                    state = state_of()
+                return Outcome(item.source, "failed", prior, error=FeatError(known), state=state)
         is_quick = isinstance(item, FileItem) and not self._checksum
-        present = prior.glance(item.state) if is_quick else None
-        if present:
-            written, now = present
-            is_said = prior.says(now)
-            return Outcome(
-                prior.source, "unchanged", prior, written, state=now, is_recorded=is_said
-            )
-        return Task(item, prior)
+        found = prior.glance(item.state) if is_quick else None
+        if found is None:
+            return Task(item, prior)
+        written, state = found
+        said = prior.says(state)
+        return Outcome(prior.source, "unchanged", prior, written, state=state, is_recorded=said)
 
     def _seen(self, item: Item) -> tuple[bool, bool]:
         """Say whether there was another input of this key, or this very file.

@@ -46,9 +46,14 @@ def say(text: str, *, command: str = "") -> None:
 
 def emit(path: str, end: bytes = b"\n") -> None:
     """Write a path as the bytes that it has on the disk; escaped where it can drive a terminal."""
-    data = printable(path).encode() if sys.stdout.isatty() else os.fsencode(path)
+    data = printable(path).encode() if _is_terminal(sys.stdout) else os.fsencode(path)
     sys.stdout.buffer.write(data + end)
     sys.stdout.buffer.flush()
+
+
+@lru_cache(maxsize=1)
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
 
 
 def flush_quietly() -> None:
