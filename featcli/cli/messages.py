@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from functools import lru_cache
 from typing import Any, TextIO
 
 _LONGEST = 900
