@@ -23,8 +23,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.former import FOLDER, MANIFEST, is_of_before, remembered_in
 from featcli.io.naming import key_of
@@ -309,8 +307,7 @@ def _are_distinct(names: Collection[str]) -> bool:
         folded = _folded("\0".join(some)).split("\0")
         stems = ((name[-4:] in _PICTURES and name[:-4]) or key_of(name) for name in folded)
         found.extend(map(hash, stems))
-    ordered = np.sort(np.frombuffer(found, np.int64))
-    return not np.any(ordered[1:] == ordered[:-1])
+    return len(set(found)) == len(found)
 
 
 def _pieces(names: Iterable[str], dotted: bool) -> dict[str, str]:
