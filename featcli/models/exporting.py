@@ -45,6 +45,13 @@ def to_onnx(model: Model) -> bytes:
     UsageError
         The extra `onnx` is not installed.
     """
+    made = graph_of(model)
+    extra("onnx", "onnx").checker.check_model(made, full_check=True)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def graph_of(model: Model) -> Any:
+    """Return a model as an ONNX model in memory, which nobody has checked; see `to_onnx`."""
     onnx = extra("onnx", "onnx")
     network = model.description.network
     if not network.operations:
@@ -62,8 +69,7 @@ def to_onnx(model: Model) -> bytes:
     )
     made.ir_version = IR
     onnx.helper.set_model_props(made, {METADATA: json.dumps(_about(model))})
-    onnx.checker.check_model(made, full_check=True)
-    return bytes(made.SerializeToString(deterministic=True))
+    return made
 
 
 def _batch(shape: Shape) -> list[str | int]:
@@ -129,4 +135,4 @@ class _Writer:
         return whole if count == 1 else f"{whole}{count}"
 
 
-__all__ = ["METADATA", "to_onnx"]
+__all__ = ["METADATA", "graph_of", "to_onnx"]

@@ -66,12 +66,13 @@ class Sessions:
     def _opened(self, tensors: tuple[str, ...]) -> Any:
         """Open a session that gives these tensors."""
         onnx, runtime = extra("onnx", "onnx"), extra("onnxruntime", "onnx")
-        model = onnx.ModelProto()
-        model.CopyFrom(self._model)
-        known = {one.name for one in model.graph.output}
-        for tensor in tensors:
-            if tensor not in known:
-                model.graph.output.append(onnx.ValueInfoProto(name=tensor))
+        known = {one.name for one in self._model.graph.output}
+        more = [onnx.ValueInfoProto(name=tensor) for tensor in tensors if tensor not in known]
+        model = self._model
+        if more:
+            model = onnx.ModelProto()
+            model.CopyFrom(self._model)
+            model.graph.output.extend(more)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL
@@ -110,12 +111,13 @@ class Exported:
 
     @cached_property
     def _sessions(self) -> Sessions:
-        """Export the model where it is run first: who only hands images to workers need not."""
-        from featcli.models.exporting import to_onnx
+        """Export the model where it is run first: who only hands images to workers need not.
 
-        with sound():
-            proto = extra("onnx", "onnx").ModelProto.FromString(to_onnx(self._model))
-        return Sessions(proto, self._device)
+        The checker would take longer than the export; onnxruntime refuses what is not sound.
+        """
+        from featcli.models.exporting import graph_of
+
+        return Sessions(graph_of(self._model), self._device)
 
     def check_device(self) -> None:
         """Raise UsageError if the device is not there."""
