@@ -10,6 +10,7 @@
     python benchmarks/classify_profile.py > benchmarks/results/classify-profile.md
     python benchmarks/batch.py > benchmarks/results/batch.md
     python benchmarks/explain.py > benchmarks/results/explain.md
+    python benchmarks/visualize.py > benchmarks/results/visualize.md
     python benchmarks/train.py > benchmarks/results/train.md
     python benchmarks/collect.py
 
@@ -34,6 +35,7 @@ TITLES = {
     "classify-profile": "",
     "batch": "## Folders",
     "explain": "## The page of explain: the ImageNet network on a sample",
+    "visualize": "## Pictures of what filters want",
     "train": "## Training",
 }
 PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
