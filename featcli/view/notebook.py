@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from featcli.frame import Frame
 
-_LONGEST = 640  # pixels of a side that a page has room for
+_LONGEST, _BESIDE = 640, 280  # pixels of a side: of a picture alone, and of one of several
 _SMALL = 120  # pixels to which a small picture is enlarged
 
 
@@ -28,33 +28,33 @@ def png(frame: Frame) -> bytes:
     return stream.getvalue()
 
 
-def page(frame: Frame) -> str:
-    """Show a frame as HTML: its picture, and below it shape, type, range and history."""
+def page(frame: Frame, longest: int = _LONGEST) -> str:
+    """Show a frame as HTML: its picture, and below it shape, type, range and history.
+
+    `longest` is the most pixels of a side.
+    """
     picture = png(frame)
     cols, rows = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
     source = base64.b64encode(picture).decode()
-    style = f"max-width: {_LONGEST}px; width: {_width(rows, cols)}px; image-rendering: auto"
+    style = f"width: {_width(rows, cols, longest)}px"
     text = html.escape(about(frame))
     return (
         f'<figure style="margin: 0 0 1em 0; display: inline-block; vertical-align: top">'
         f'<img alt="{text}" style="{style}" src="data:image/png;base64,{source}">'
-        f'<figcaption style="font-size: 85%; opacity: 0.75; max-width: {_LONGEST}px">{text}'
+        f'<figcaption style="font-size: 85%; opacity: 0.75; max-width: {longest}px">{text}'
         "</figcaption></figure>"
     )
 
 
 def pages(frames: Sequence[Frame]) -> str:
     """Show several frames side by side."""
-    return (
-        '<div style="display: flex; flex-wrap: wrap; gap: 12px">'
-        + "".join(map(page, frames))
-        + "</div>"
-    )
+    shown = "".join(page(frame, _BESIDE) for frame in frames)
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{shown}</div>'
 
 
-def _width(rows: int, cols: int) -> int:
+def _width(rows: int, cols: int, longest: int) -> int:
     """The width on the page: a large picture fits it, a tiny one can be seen."""
-    scale = min(_LONGEST / max(rows, cols), 1.0)
+    scale = min(longest / max(rows, cols), 1.0)
     if max(rows, cols) < _SMALL:
         scale = float(_SMALL // max(rows, cols))
     return max(1, round(cols * scale))
@@ -73,7 +73,7 @@ def about(frame: Frame) -> str:
     if frame.history:
         parts.append(" | ".join(step.stage for step in frame.history))
     if frame.source.file:
-        parts.append(frame.source.file)
+        parts.append(frame.source.file.replace("\\", "/").rpartition("/")[2])
     return ", ".join(parts)
 
 
