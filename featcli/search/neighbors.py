@@ -15,6 +15,7 @@ from featcli.search.metrics import ROWS, Table, exact, slices
 Array = npt.NDArray[Any]
 
 QUERIES = 2048  # in one block
+_EXACT = 128  # pairs scored in float64 at once: a block that stays in the processor's cache
 _TIES = 1000  # candidates kept beyond the n best, where many score nearly the same
 
 
@@ -121,13 +122,14 @@ class _Candidates:
         self._kept.append((query, row + first, scores.ravel()[at]))
         self._size += len(at)
         if self._size > self._limit:
-            self._prune()
+            self.prune()
 
     def _raise_floor(self, nth: Array) -> None:
         """Drop what is surely worse than the n-th best score so far."""
         self._floor = np.maximum(self._floor, nth - 2 * self._error)
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
+        """Drop what cannot be among the n best of all rows so far."""
         query, row, score = self.sorted()
         position = _positions(query)
         at = position == self._count - 1
@@ -153,9 +155,10 @@ def _positions(query: Array) -> Array:
 
 def _ranked(queries: Array, table: Table, best: _Candidates, count: int) -> Neighbors:
     """Score the candidates again in float64 and keep the n best of each query."""
+    best.prune()
     query, row, _ = best.sorted()
     score = np.empty(len(query))
-    for part in slices(len(query), ROWS):
+    for part in slices(len(query), _EXACT):
         score[part] = exact(queries[query[part]], table.vectors[row[part]], table.metric)
     order = np.lexsort((row, score if table.metric == "l2" else -score, query))
     query, row, score = query[order], row[order], score[order]
