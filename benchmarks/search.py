@@ -180,8 +180,10 @@ def one_query(table: Any, rounds: int) -> str:
 
 
 def report_pairs(folder: Path, scale: float) -> None:
-    print("## Neighbors: all pairs\n\nThe ten nearest of every row, mapped from a file. To reach: "
-          "180 s of processor time and 500 MB for the first, 3 s on the clock for the second.\n")  # fmt: skip
+    print(
+        "## Neighbors: all pairs\n\nThe ten nearest of every row, mapped from a file. To reach: "
+        "180 s of processor time and 500 MB for the first, 3 s on the clock for the second.\n"
+    )
     print("| rows | processor | clock | peak memory | recall |\n|---|---|---|---|---|", flush=True)
     for rows, width in ((127_000, 256), (10_000, 1280)):
         path = folder / f"{width}.npy"
