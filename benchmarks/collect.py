@@ -12,6 +12,8 @@
     python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/visualize.py > benchmarks/results/visualize.md
     python benchmarks/train.py > benchmarks/results/train.md
+    python benchmarks/search.py > benchmarks/results/search.md
+    python benchmarks/copies.py > benchmarks/results/copies.md
     python benchmarks/collect.py
 
 Each of them runs featcli and its peers in turn in one run, and compares what both computed.
@@ -37,6 +39,8 @@ TITLES = {
     "explain": "## The page of explain: the ImageNet network on a sample",
     "visualize": "## Pictures of what filters want",
     "train": "## Training",
+    "search": "",
+    "copies": "",
 }
 PACKAGES = ("featcli", "numpy", "scipy", "pillow", "click", "opencv-python-headless")
 
