@@ -175,5 +175,7 @@ def featcli_read(name: str) -> np.ndarray:
 def test_cells_on_for_a_photo_says_in_one_line_what_is_wrong(workspace, featcli):
     done = featcli("relu", "photo.jpg", "--cells", "on")
     assert done.returncode in (1, 2)
+    assert done.returncode == 1 and "unexpected" not in done.stderr
     assert len(done.stderr.splitlines()) == 1 and "--cells on" in done.stderr
+    assert "photo.jpg" in done.stderr
     assert not Path("photo.relu.npy").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli import npy
-from featcli.errors import OutputExists, UsageError
+from featcli.errors import OutputExists, UsageError, WriteError
 from featcli.frame import Frame, Sample
 from featcli.io import records
 from featcli.io.atomic import Transaction, flushed_state
@@ -263,7 +263,10 @@ def save_picture(
         save_png(options.draw(frame), stream, {RECIPE: json.dumps(record)})
         return ()
     how = (options.view, options.cmap, options.cells, frame.row_length)
-    picture = draw(frame.data, frame.labels, *how)
+    try:
+        picture = draw(frame.data, frame.labels, *how)
+    except ValueError as error:
+        raise WriteError(f"{frame.source.file or frame.source.key}: {error}") from error
     recipe = records.dumps({**record, "pixels": digest(picture.pixels)}).decode()
     save_png(picture, stream, {RECIPE: recipe})
     lost = {name: picture.info[name] for name in ("nan", "inf", "clipped") if picture.info[name]}
