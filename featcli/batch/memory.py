@@ -28,6 +28,7 @@ class Target:
 
     def __enter__(self) -> Self:
         self.check()
+        self.sink.remove_partial()
         self.sink.__enter__()
         return self
 

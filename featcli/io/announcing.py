@@ -80,7 +80,7 @@ class Announcing(Sink):
         """See `Sink.fail`."""
         self._sink.fail(sample)
 
-    def remove_partial(self, process: int) -> None:
+    def remove_partial(self, process: int | None = None) -> None:
         """See `Sink.remove_partial`."""
         self._sink.remove_partial(process)
 

@@ -87,10 +87,12 @@ class FilesSink(Sink):
         """See `Sink.paths`."""
         return [path for path in self.places(heading) if path]
 
-    def remove_partial(self, process: int) -> None:
+    def remove_partial(self, process: int | None = None) -> None:
         """See `Sink.remove_partial`."""
-        if self._room:
-            self._room.remove_partial(process)
+        room = self._room or PrivateFolder(self._folder)
+        room.remove_partial(process)
+        if not self._room:
+            room.remove_if_empty()
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`; an array's sidecar belongs to it."""

@@ -161,8 +161,8 @@ class Sink:
     def fail(self, sample: Sample) -> None:
         """Hear of an image that failed; only a stream has a place for it."""
 
-    def remove_partial(self, process: int) -> None:
-        """Remove what a worker that ended has left unfinished."""
+    def remove_partial(self, process: int | None = None) -> None:
+        """Remove what a process that ended has left unfinished; by default, what any has."""
 
     def finish(self) -> list[Written]:
         """Complete what only appears at the end; not called if inputs are missing."""
@@ -201,6 +201,10 @@ class OnlyOne(Sink):
     def paths(self, heading: Heading) -> list[Path]:
         """See `Sink.paths`."""
         return self._sink.paths(heading)
+
+    def remove_partial(self, process: int | None = None) -> None:
+        """See `Sink.remove_partial`."""
+        self._sink.remove_partial(process)
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""

@@ -335,17 +335,16 @@ def _write_matrix(stream: BinaryIO, rows: Rows, name: str) -> None:
 
 def _write_npz(stream: BinaryIO, rows: Rows) -> None:
     """Keys, files and how it was made; a matrix for each part, and the names of its columns."""
-    archive = npy.ArchiveWriter(stream)
-    for name in rows.texts:
-        archive.write_with(f"{name}s", partial(_write_texts, rows=rows, name=name))
-    for name in rows.place:
-        archive.write(name, np.array(_numbers(rows, name), np.int64))
-    for name in rows.vectors:
-        archive.write_with(name, partial(_write_matrix, rows=rows, name=name))
-    for name, labels in rows.labels.items():
-        archive.write(f"{name}.columns", np.array(list(map(spelled, labels))))
-    archive.write(METADATA, np.array(rows.metadata))
-    archive.close()
+    with npy.ArchiveWriter(stream) as archive:
+        for name in rows.texts:
+            archive.write_with(f"{name}s", partial(_write_texts, rows=rows, name=name))
+        for name in rows.place:
+            archive.write(name, np.array(_numbers(rows, name), np.int64))
+        for name in rows.vectors:
+            archive.write_with(name, partial(_write_matrix, rows=rows, name=name))
+        for name, labels in rows.labels.items():
+            archive.write(f"{name}.columns", np.array(list(map(spelled, labels))))
+        archive.write(METADATA, np.array(rows.metadata))
 
 
 def _write_texts(stream: BinaryIO, rows: Rows, name: str) -> None:

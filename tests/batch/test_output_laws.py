@@ -1,0 +1,309 @@
+"""What holds for every kind of output: each is an example here, and each example inherits all laws.
+
+A kind that is new in the registry fails the first test until it has an example.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from batch_tools import leftovers, save_images
+from conftest import environment
+
+from featcli.batch import targets
+from featcli.io.outputs import Kind
+
+IMAGES = 5
+NAMELESS = {Kind.STREAM, Kind.NOTHING}  # nothing of theirs has a name that could be taken
+
+
+class Example(NamedTuple):
+    """An output of a kind, and how it is asked for."""
+
+    kind: Kind
+    output: str
+    more: tuple[str, ...] = ()
+    file: str = ""  # one that it writes
+
+    @property
+    def words(self):
+        """The command, in a folder beside the images."""
+        is_table = self.kind is Kind.TABLE
+        stages = "resize 8x8 | flatten" if is_table else "resize 8x8 | abs"
+        files = [f"../in/{number:04}.png" for number in range(IMAGES)]
+        inputs = {Kind.FILE: files[:1], Kind.HERE: files}.get(self.kind, ["../in"])
+        output = ["-o", self.output] if self.output else []
+        return ["run", stages, *inputs, *output, *self.more, "-j", "1"]
+
+    @property
+    def is_known_again(self):
+        """Whether the next run knows it; an archive of maps has no memory, and is refused."""
+        return self.kind is not Kind.ARCHIVE
+
+
+ALL = [
+    Example(Kind.HERE, "", file="0003.8x8.abs.npy"),
+    Example(Kind.FOLDER, "out/", file="out/0003.8x8.abs.npy"),
+    Example(Kind.FOLDER, "out", ("--no-sidecar",), "out/0003.8x8.abs.png"),
+    Example(Kind.FILE, "one.npy", file="one.npy"),
+    Example(Kind.FILE, "one.png", file="one.png"),
+    Example(Kind.ARCHIVE, "all.tar", file="all.tar"),
+    Example(Kind.ARCHIVE, "all.npz", file="all.npz"),
+    Example(Kind.TABLE, "t.csv", file="t.csv"),
+    Example(Kind.TABLE, "t.jsonl", file="t.jsonl"),
+    Example(Kind.TABLE, "t.npy", file="t.npy"),
+    Example(Kind.TABLE, "t.npz", file="t.npz"),
+    Example(Kind.SHARDS, "x-%d.tar", ("--shard-size", "5KB"), "x-1.tar"),
+]
+every = pytest.mark.parametrize(
+    "example", ALL, ids=lambda one: f"{one.kind.name.lower()}-{one.output}"
+)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder, the current one, beside the images."""
+    save_images(tmp_path / "in", IMAGES)
+    folder = tmp_path / "place"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def seen(folder):
+    """All that is below a folder: what each file is, when it was changed, and what is in it."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        about = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = (about.st_ino, about.st_mtime_ns, content)
+    return found
+
+
+def results(folder):
+    """What is in the results, whatever the time at which they were written."""
+    return {
+        str(path.relative_to(folder)): _content(path)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".npy", ".npz", ".png", ".csv", ".jsonl", ".tar")
+        and not path.name.endswith("manifest.jsonl")
+    }
+
+
+def _content(path):
+    if path.suffix == ".tar":
+        with tarfile.open(path) as tar:
+            return [(one.name, one.size) for one in tar]
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: arrays[name].tobytes() for name in arrays.files}
+    return path.read_bytes()
+
+
+def test_every_kind_of_output_has_an_example():
+    assert {one.kind for one in ALL} | NAMELESS == set(targets._OPENERS) == set(Kind)
+
+
+@every
+def test_a_second_run_does_nothing(example, place, inline):
+    assert inline(*example.words).returncode == 0
+    before = seen(place)
+    again = inline(*example.words)
+    assert seen(place) == before
+    if example.is_known_again:
+        assert again.returncode == 0
+        assert "0 done, 5 skipped" in again.stderr or example.kind in (Kind.HERE, Kind.FILE)
+    else:
+        assert again.returncode == 2
+        assert "exists already: --overwrite replaces it" in again.stderr
+
+
+@every
+def test_overwriting_gives_the_same_results(example, place, inline):
+    assert inline(*example.words).returncode == 0
+    wanted = results(place)
+    assert wanted
+    assert inline(*example.words, "--overwrite").returncode == 0
+    assert results(place) == wanted
+    assert leftovers(place) == []
+
+
+@every
+def test_a_file_of_somebody_else_is_refused_and_kept_until_overwritten(example, place, inline):
+    path = place / example.file
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"precious")
+    before = path.lstat()
+    done = inline(*example.words)
+    assert done.returncode == 2
+    assert f"{example.file} exists already" in done.stderr
+    assert path.read_bytes() == b"precious"
+    assert path.lstat().st_ino == before.st_ino
+    assert leftovers(place) == []
+    assert inline(*example.words, "--overwrite").returncode == 0
+    assert path.read_bytes() != b"precious"
+
+
+@every
+def test_a_link_to_nowhere_is_somebody_elses(example, place, inline):
+    path = place / example.file
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to("gone")
+    assert inline(*example.words).returncode == 2
+    assert path.is_symlink()
+    assert not (path.parent / "gone").exists()
+
+
+@every
+def test_other_files_stay_even_if_all_is_overwritten(example, place, inline):
+    assert inline(*example.words).returncode == 0
+    others = [place / "notes.txt", place / "x-99.tar", place / "t.csv.journal"]
+    for path in others:
+        path.write_bytes(b"mine")
+    assert inline(*example.words, "--overwrite").returncode == 0
+    assert [path.read_bytes() for path in others] == [b"mine"] * 3
+
+
+@every
+def test_a_dry_run_touches_nothing_and_says_what_a_run_does(example, place, inline):
+    told = inline(*example.words, "--dry-run", "--json")
+    assert told.returncode == 0
+    assert list(place.rglob("*")) == []
+    named = {name for line in told.stdout.splitlines() for name in json.loads(line)["outputs"]}
+    assert inline(*example.words).returncode == 0
+    if example.kind in (Kind.HERE, Kind.FOLDER, Kind.FILE):
+        found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+        own = {name for name in found if ".featcli" not in name and "manifest" not in name}
+        assert named == own
+    elif example.kind is not Kind.SHARDS:
+        assert named == {example.output}
+    before = seen(place)
+    again = inline(*example.words, "--dry-run")
+    assert seen(place) == before
+    if example.is_known_again:
+        assert f"0 to do, {1 if example.kind is Kind.FILE else 5} there already" in again.stderr
+    else:
+        assert again.returncode == 2
+
+
+# A run that is killed, or meets a full disk, at each of its steps
+
+STOPPER = """
+import errno, io, os, pathlib, signal, sys
+left, how = int(sys.argv[1]), sys.argv[2]
+def stop():
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def counted(function):
+    def call(*args, **kwargs):
+        global left
+        left -= 1
+        if left == 0 or (left < 0 and how == "full"):
+            stop()
+        return function(*args, **kwargs)
+    return call
+if how == "killed":
+    for name in ("link", "unlink", "fsync", "mkdir", "rename", "replace", "rmdir"):
+        setattr(os, name, counted(getattr(os, name)))
+    for name in ("hardlink_to", "unlink", "replace", "mkdir", "rmdir"):
+        setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
+    from featcli.io import store
+    store.Store._execute = counted(store.Store._execute)
+else:
+    class Full(io.FileIO):
+        write = counted(io.FileIO.write)
+    plain = pathlib.Path.open
+    def opened(path, mode="r", *args, **kwargs):
+        if "x" not in mode:
+            return plain(path, mode, *args, **kwargs)
+        return io.BufferedRandom(Full(path, mode.replace("b", "")))
+    pathlib.Path.open = opened
+    for name in ("fsync", "link", "mkdir"):
+        setattr(os, name, counted(getattr(os, name)))
+from featcli.cli.main import main
+sys.argv = ["featcli", *sys.argv[3:]]
+main()
+"""
+MOST = 400  # steps: more would be a run that never ends
+
+
+def stopped(example, place, step, how):
+    """Run until this step; say whether there is such a step, and what was said."""
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPER, str(step), how, *example.words],
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def completed(example, place, wanted, inline, monkeypatch):
+    """The same command again makes it whole, with nothing twice and nothing left over."""
+    monkeypatch.chdir(place)
+    is_refused = not example.is_known_again and results(place) == wanted  # whole, with its name
+    done = inline(*example.words)
+    assert done.returncode == (2 if is_refused else 0), done.stderr
+    assert results(place) == wanted
+    if not is_refused:
+        assert leftovers(place) == []
+    before = seen(place)
+    inline(*example.words)
+    assert seen(place) == before
+
+
+def check_steps(example, how, steps, tmp_path, inline, monkeypatch):
+    save_images(tmp_path / "in", IMAGES)
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    monkeypatch.chdir(clean)
+    assert inline(*example.words).returncode == 0
+    wanted = results(clean)
+    for step in steps:
+        place = tmp_path / f"step{step}"
+        place.mkdir()
+        code, said = stopped(example, place, step, how)
+        if code == 0:
+            return step
+        whole = results(place)
+        assert all(wanted[name] == content for name, content in whole.items()), step
+        if how == "killed":
+            assert code == -signal.SIGKILL, said
+        else:
+            assert code == 1, said
+            assert "Traceback" not in said
+            assert "No space left" in said
+        completed(example, place, wanted, inline, monkeypatch)
+    return 0
+
+
+@every
+@pytest.mark.parametrize("how", ["killed", "full"])
+def test_a_run_that_is_stopped_is_completed_by_the_next(
+    example, how, tmp_path, inline, monkeypatch
+):
+    chosen = random.Random(f"{example.output} {how}").sample(range(1, 12), 2)
+    check_steps(example, how, chosen, tmp_path, inline, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@every
+@pytest.mark.parametrize("how", ["killed", "full"])
+def test_a_run_that_is_stopped_at_any_step_is_completed_by_the_next(
+    example, how, tmp_path, inline, monkeypatch
+):
+    steps = range(1, MOST)
+    assert check_steps(example, how, steps, tmp_path, inline, monkeypatch) > 3
