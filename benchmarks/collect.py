@@ -9,6 +9,7 @@
     python benchmarks/classify.py > benchmarks/results/classify.md
     python benchmarks/classify_profile.py > benchmarks/results/classify-profile.md
     python benchmarks/batch.py > benchmarks/results/batch.md
+    python benchmarks/large.py > benchmarks/results/large.md
     python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/visualize.py > benchmarks/results/visualize.md
     python benchmarks/train.py > benchmarks/results/train.md
@@ -36,6 +37,7 @@ TITLES = {
     "classify": "",
     "classify-profile": "",
     "batch": "## Folders",
+    "large": "## Pictures larger than memory",
     "explain": "## The page of explain: the ImageNet network on a sample",
     "visualize": "## Pictures of what filters want",
     "train": "## Training",

@@ -25,7 +25,11 @@ _UNITS |= {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
 _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?I?)B?", re.IGNORECASE | re.ASCII)
 
 
-class MemoryExceeded(ReadError):
+class TooLarge(ReadError):
+    """An input is larger than what may be read whole."""
+
+
+class MemoryExceeded(TooLarge):
     """An input would take more memory than the command may.
 
     Attributes

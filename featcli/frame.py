@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -104,7 +104,7 @@ class Frame:
         view = maps.view()
         view.flags.writeable = False
         fields = (view, _labels(labels, view), source, part, history, row_length)
-        for name, value in zip(self.__slots__, fields, strict=True):
+        for name, value in zip(Frame.__slots__, fields, strict=True):
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -153,6 +153,60 @@ def _shown(how: str, what: Any) -> Any:
         return getattr(importlib.import_module("featcli.view.notebook"), how)(what)
     except ValueError:
         return None
+
+
+class LargeFrame(Frame):
+    """Maps whose numbers are not held, but read or computed some rows at a time.
+
+    Parameters
+    ----------
+    rows : callable
+        `rows(begin, end)` gives these rows, (end - begin, cols, channels); cheap in their order.
+    shape : tuple of int
+    dtype : dtype
+    labels, source, part, history
+        As of a `Frame`.
+    height : int
+        How many rows are best asked for at a time.
+    cost : int
+        Bytes that giving some rows takes besides them.
+
+    Attributes
+    ----------
+    data : ndarray
+        Of its shape and type, and all zeros: it takes no memory, and is not to be read.
+    """
+
+    __slots__ = ("cost", "height", "rows")
+    rows: Callable[[int, int], Array]
+    height: int
+    cost: int
+
+    def __init__(
+        self,
+        rows: Callable[[int, int], Array],
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        labels: Sequence[str] = (),
+        source: Source = Source(),  # noqa: B008
+        part: str = "",
+        history: tuple[Step, ...] = (),
+        height: int = 1,
+        cost: int = 0,
+    ) -> None:
+        super().__init__(stand_in(shape, dtype), labels, source, part, history)
+        for name, value in (("rows", rows), ("height", height), ("cost", cost)):
+            object.__setattr__(self, name, value)
+
+    def strips(self) -> Iterator[Array]:
+        """Yield all rows, `height` at a time."""
+        for begin in range(0, len(self.data), self.height):
+            yield self.rows(begin, min(begin + self.height, len(self.data)))
+
+
+def stand_in(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Return zeros of a shape and type that take no memory."""
+    return np.broadcast_to(np.zeros((), dtype), tuple(shape))
 
 
 def kind(data: Array) -> str:

@@ -13,7 +13,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
@@ -185,6 +185,23 @@ def _build(data: Array, header: Header) -> Array:
 def write(stream: BinaryIO, array: Array) -> None:
     """Write `array` as .npy: equal arrays give equal bytes."""
     np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def write_rows(stream: BinaryIO, like: Array, strips: Iterable[Array]) -> None:
+    """Write an array strip by strip: the bytes that `write` gives of the whole.
+
+    Parameters
+    ----------
+    stream : binary file
+    like : ndarray
+        Of the shape and type of the whole; its values do not matter.
+    strips : iterable of ndarray
+        All rows, in order.
+    """
+    about = np.lib.format.header_data_from_array_1_0(like) | {"fortran_order": False}
+    np.lib.format.write_array_header_1_0(stream, about)
+    for strip in strips:
+        stream.write(np.ascontiguousarray(strip).data)
 
 
 def load_archive(

@@ -42,6 +42,8 @@ class Pipeline:
         one before it gives.
     """
 
+    takes_strips = True  # so that a picture larger than memory may be run row by row
+
     def __init__(self, text: str | Iterable[Step], watch: Watch | None = None) -> None:
         self.steps = parse(text) if isinstance(text, str) else tuple(text)
         self.watch = watch

@@ -11,7 +11,6 @@ import importlib
 import inspect
 import math
 import re
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli._index import STAGES
+from featcli.docstrings import docstring, parameter_texts, sections
+from featcli.windows import Rows, Window
 
 Array = npt.NDArray[Any]
 Kind = Literal["maps", "vector", "any"]
@@ -166,6 +167,7 @@ class Stage:
     shape: Callable[..., tuple[int, ...]] | None = None
     work: float | Callable[..., int] = WORK
     row_length: Callable[..., int] | None = None
+    rows: Rows | None = None
 
     @property
     def name(self) -> str:
@@ -233,6 +235,14 @@ class Stage:
         values = max(math.prod(shape), math.prod(self.shape_of(shape, params)))
         return int(values * self.work)
 
+    def window(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], params: Mapping[str, Any]
+    ) -> Window:
+        """Say which rows each row of the result is made of; raises ValueError where all are."""
+        if self.rows is None or (self.takes == "any" and len(shape) == 1):
+            raise ValueError("it needs the whole picture at once")
+        return self.rows(shape, dtype, **params)
+
     def tag(self, params: Mapping[str, Any]) -> str:
         """Name this stage in a file name, with what differs from the defaults."""
         form = self.tag_format(**params) if callable(self.tag_format) else self.tag_format
@@ -271,6 +281,7 @@ def stage(
     shape: Callable[..., tuple[int, ...]] | None = None,
     work: float | Callable[..., int] = WORK,
     row_length: Callable[..., int] | None = None,
+    rows: Rows | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
 
@@ -312,6 +323,11 @@ def stage(
     row_length : callable, optional
         `row_length(input_shape, **params)` says how many values of the vector are a row of the maps
         that came in, for a stage that keeps all of them in their order.
+    rows : callable, optional
+        `rows(input_shape, input_dtype, **params)` says which rows of its input a row of the result
+        is made of (`windows.each`: the one in its place), so that a picture larger than memory can
+        be computed in strips, and to the same bytes; it raises ValueError that says why not where
+        parameters forbid it. Without it, the stage needs the whole picture.
     """
 
     def register(function: Function) -> Function:
@@ -320,7 +336,7 @@ def stage(
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
             function, takes, gives, labels, form, dtype, explain, decode_size, pixel_range,
-            resolve_params, learned, shape, work, row_length,
+            resolve_params, learned, shape, work, row_length, rows,
         )  # fmt: skip
         return function
 
@@ -368,29 +384,3 @@ def _converter(hint: Any) -> tuple[Converter, tuple[str, ...]]:
         if option is not type(None):
             return _converter(option)
     return _PLAIN.get(hint, _PLAIN[str]), ()
-
-
-def docstring(thing: Any) -> str:
-    """Return a docstring, from the source where Python was told to drop it (-OO)."""
-    if thing.__doc__ or sys.flags.optimize < 2:
-        return inspect.cleandoc(thing.__doc__ or "")
-    import ast
-    import textwrap
-
-    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
-    node: Any = tree if inspect.ismodule(thing) else tree.body[0]
-    return ast.get_docstring(node) or ""
-
-
-def sections(doc: str) -> dict[str, str]:
-    """Split a numpydoc docstring at its underlined titles."""
-    pieces = re.split(r"^(\S[^\n]*)\n-{3,}\n", doc, flags=re.MULTILINE)
-    titles = ["Summary", *pieces[1::2]]
-    return dict(zip(titles, (text.strip("\n") for text in pieces[::2]), strict=True))
-
-
-def parameter_texts(section: str) -> dict[str, str]:
-    """Return each parameter's indented text on one line."""
-    pieces = re.split(r"^(\w+) :[^\n]*\n", section, flags=re.MULTILINE)
-    bodies = (" ".join(text.split()) for text in pieces[2::2])
-    return dict(zip(pieces[1::2], bodies, strict=True))

@@ -104,7 +104,10 @@ CONTENT = {
     "no sound .npz": (["relu", "zip.npz"], "zip.npz: not a sound .npz file"),
     "a vector for pool": (["pool", "vector.npy"], "pool takes maps, not a vector of shape 5"),
     "a kernel too large": (["convolve", "gray.png", "-k", "box:9", "--padding", "valid"], "9x9"),
-    "too many pixels": (["relu", "gray.png", "--max-pixels", "10"], "more than --max-pixels 10"),
+    "too many pixels": (
+        ["resize", "gray.png", "--size", "4", "--max-pixels", "10"],
+        "more than --max-pixels 10",
+    ),
     "a broken file to show": (["show", "truncated.png"], "truncated.png: broken"),
     "a broken file to inform of": (["info", "four.npy", "--json"], "four.npy: "),
 }

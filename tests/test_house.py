@@ -27,10 +27,13 @@ ROOMS: dict[str, set[str]] = {
     "formulas": {"numpy"},
     "matrices": {"numpy", "budget", "formulas", "npy"},
     "kernels": {"numpy", "errors", "formulas", "matrices"},
-    "stage": {"numpy", "_index"},
+    "windows": set(),
+    "docstrings": set(),
+    "stage": {"numpy", "_index", "docstrings", "windows"},
     "engine": {"numpy", "scipy", "cores"},
-    "ops": {"numpy", "PIL", "errors", "budget", "npy", "kernels", "stage", "engine"},
+    "ops": {"numpy", "PIL", "errors", "budget", "npy", "kernels", "stage", "engine"} | {"windows"},
     "pipeline": {"numpy", "errors", "frame", "stage"},
+    "large": {"numpy", "errors", "budget", "frame", "stage", "pipeline", "windows"},
     "extras": {"errors"},
     "models": {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
@@ -58,7 +61,8 @@ ROOMS: dict[str, set[str]] = {
         *("numpy", "_index", "budget", "errors", "formulas", "frame", "io", "kernels", "matrices"),
         *("models", "pipeline", "stage", "view"),
     },
-    "batch": {"_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"},
+    "batch": {"_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"}
+    | {"large"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

@@ -364,7 +364,7 @@ def test_workers_share_the_budget_and_a_large_picture_has_all_of_it_alone(measur
         f"p{number}.vertical.npy" for number in range(3)
     ]
     found = measured(
-        "convolve", ".", "-k", "vertical", "-o", "b/", "--max-memory", "150MB", "-j", "2"
+        "resize", ".", "--size", "3000", "-o", "b/", "--max-memory", "120MB", "-j", "2"
     )
     assert found.code == 1
     (line,) = [line for line in found.lines if "--max-memory" in line]

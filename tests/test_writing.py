@@ -115,7 +115,7 @@ def test_a_file_is_of_the_kind_of_its_suffix(tmp_path, suffix):
 
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(
-        UsageError, match=r"give \.npy, \.npz, \.png, \.tar, \.csv, .*, or a folder"
+        UsageError, match=r"give \.npy, \.npz, \.png, \.tar, \.zarr, \.csv, .*, or a folder"
     ):
         OutputSpec.parse(str(tmp_path / "x.jpg"))
 

@@ -11,11 +11,13 @@ from featcli import budget
 from featcli import stage as stages
 from featcli.batch.items import FileItem, Item
 from featcli.batch.prior import PriorResult
-from featcli.errors import FeatError, StageError, Unwritable
-from featcli.frame import Frame, Sample, Source, Step
+from featcli.budget import MemoryExceeded, TooLarge
+from featcli.errors import FeatError, ReadError, StageError, Unwritable, UsageError
+from featcli.frame import Frame, LargeFrame, Sample, Source, Step
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.sinks import Sink, Written
+from featcli.large import in_strips
 from featcli.pipeline import Pipeline, caption
 
 
@@ -155,10 +157,10 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
         return Prepared(
             start._replace(status="unchanged", written=present, is_recorded=is_recorded)
         )
-    sample = item.load(job.options_for(task))
+    sample, lines = _loaded(task, job)
     if sample.error:
         raise FeatError(sample.error)
-    known = start._replace(source=sample.source, notes=sample.notes)
+    known = start._replace(source=sample.source, notes=sample.notes, lines=lines)
     if not sample.frames:
         return Prepared(known._replace(source=item.source))
     if isinstance(item, FileItem):
@@ -168,9 +170,54 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     if present:
         return Prepared(known._replace(status="unchanged", written=present))
     frames = tuple(
-        result for frame in sample.frames for result in _run(job.pipeline, frame, item.name)
+        result for frame in sample.frames for result in _run(job, task, frame, item.name)
     )
     return Prepared(known._replace(status="done"), frames)
+
+
+def _loaded(task: Task, job: Job) -> tuple[Sample, tuple[str, ...]]:
+    """Read an input whole, or open it to be computed in strips; say so in words."""
+    item = task.item
+    options = job.options_for(task)
+    try:
+        return item.load(options), ()
+    except TooLarge as error:
+        # What is too large for a share of the memory is first tried alone.
+        is_shared = job.share > 1 and not task.is_alone and isinstance(error, MemoryExceeded)
+        if is_shared or not isinstance(item, FileItem):
+            raise
+        return _opened(item, job, options, error)
+
+
+def _opened(
+    item: FileItem, job: Job, options: ReadOptions, error: TooLarge
+) -> tuple[Sample, tuple[str, ...]]:
+    from featcli.io.large import open_large
+
+    try:
+        if not job.pipeline.takes_strips:
+            raise ReadError("this command needs the whole picture at once")
+        sample = open_large(item.path, item.key, options)
+        for frame in sample.frames:
+            if isinstance(frame, LargeFrame):
+                result = in_strips(job.pipeline.steps, frame, options.max_memory)
+                job.sink.check_large(result)
+    except FeatError as reason:
+        text = f"{error}; nor can it be computed in strips: {reason}"
+        raise (UsageError(text) if isinstance(reason, UsageError) else _as(error, text)) from reason
+    line = f"{item.name}: in strips of {result.height} rows of the result, for whole it {error}"
+    # Whoever watches the steps is told.
+    return sample, (line.replace(f"{item.name}: takes", "takes"),) if job.pipeline.watch else ()
+
+
+def _as(error: TooLarge, text: str) -> FeatError:
+    if isinstance(error, MemoryExceeded):
+        return MemoryExceeded(text, error.needed)
+    return TooLarge(text)
+
+
+def _in_strips(job: Job, task: Task, frame: LargeFrame) -> LargeFrame:
+    return in_strips(job.pipeline.steps, frame, job.options_for(task).max_memory)
 
 
 def _unforeseen(item: Item, error: Exception) -> FeatError:
@@ -201,9 +248,11 @@ def _headings(frame: Frame, pipeline: Pipeline) -> Iterator[Heading]:
         yield Heading(frame.source, part, history)
 
 
-def _run(pipeline: Pipeline, frame: Frame, name: str) -> list[Frame]:
+def _run(job: Job, task: Task, frame: Frame, name: str) -> list[Frame]:
     try:
-        return pipeline.run(frame)
+        if isinstance(frame, LargeFrame):
+            return [_in_strips(job, task, frame)]
+        return job.pipeline.run(frame)
     except StageError as error:
         raise StageError(f"{name}: {error}") from error
 

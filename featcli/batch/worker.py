@@ -120,7 +120,8 @@ def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
         start.job.pipeline.watch = lambda *step: lines.extend(describe_step(*step))
     try:
         if start.writes:
-            return process(task, start.job)._replace(lines=tuple(lines))
+            outcome = process(task, start.job)
+            return outcome._replace(lines=(*outcome.lines, *lines))
         ready = prepare(task, start.job)
         kept = start.job.pipeline.hand_over()
         return Prepared(ready.outcome._replace(lines=tuple(lines)), ready.frames, kept)

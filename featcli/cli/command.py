@@ -11,9 +11,10 @@ import click
 
 from featcli.cli.options import Described, Grouped
 from featcli.cli.settings import Settings
+from featcli.docstrings import docstring, sections
 from featcli.errors import UsageError
 from featcli.pipeline import Pipeline, make_step, suggestion
-from featcli.stage import Param, Stage, docstring, sections
+from featcli.stage import Param, Stage
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -121,7 +121,7 @@ def cli() -> None:
 
 
 if cli.help is None:  # python -OO
-    from featcli.stage import docstring
+    from featcli.docstrings import docstring
 
     cli.help = docstring(cli.callback)
 

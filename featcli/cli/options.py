@@ -100,7 +100,7 @@ def reading() -> list[click.Parameter]:
             metavar="N",
             default=MAX_PIXELS,
             show_default=True,
-            help="Refuse a picture of more before decoding it.",
+            help="Do not decode a picture of more whole, but in strips or not at all.",
         ),
         _option(
             "Input",
@@ -121,8 +121,9 @@ def reading() -> list[click.Parameter]:
             "--max-memory",
             metavar="SIZE",
             callback=_memory,
-            help="What all workers may take together, such as 500MB or 4GB: refuse what would need "
-            "more, by an estimate of reading and of every stage.  [default: 1GB, or half of a "
+            help="What all workers may take together, such as 500MB or 4GB: what would need more, "
+            "by an estimate of reading and of every stage, is computed in strips of rows where its "
+            "kind and the stages allow, or refused.  [default: 1GB, or half of a "
             "smaller container's]",
         ),
     ]

@@ -115,6 +115,31 @@ def describe(
     return "\n".join(f"{'x'.join(map(str, task.taps.shape))}: {task.way}" for task in tasks)
 
 
+def tiled(
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    kernels: Sequence[Array],
+    *,
+    engine: str = "auto",
+    **options: Any,
+) -> int | None:
+    """Return the number of a kernel whose results depend on where its tiles lie; None if none is.
+
+    Those of all other ways are the same bytes for any part of the picture that holds all that a
+    result sees.
+    """
+    _, tasks = _tasks(shape, np.dtype(dtype), kernels, engine, Options(**options))
+    return next((task.number for task in tasks if task.way.name == "fourier"), None)
+
+
+def rows_seen(
+    rows: int, taps: int, *, stride: int, dilation: int, padding: str, flip: bool, **_: Any
+) -> tuple[int, int]:
+    """Return which rows the first result sees: from the first, negative above the picture."""
+    along = axis(rows, taps, stride=stride, dilation=dilation, padding=padding, flip=flip)
+    return -along.before, along.extent - along.before
+
+
 def _tasks(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],

@@ -37,12 +37,14 @@ class Directory:
     ----------
     order : str
         Byte order of the file, `<` or `>`.
+    place : int
+        Where it is in the file.
     following : int
         Where the next directory is said to be; 0 for none.
     """
 
     def __init__(self, stream: BinaryIO, layout: _Layout, place: int) -> None:
-        self.order = layout.order
+        self.order, self.place = layout.order, place
         self._stream = stream
         width = struct.calcsize("=" + layout.entry)
         begin = place + struct.calcsize("=" + layout.length)

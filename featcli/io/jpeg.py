@@ -33,7 +33,7 @@ _ENTRIES, _THUMBNAIL = 0xB002, 0x010000
 _LARGEST = 1 << 26
 
 
-class _Segments:
+class Segments:
     """What stands before the pixels."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -115,17 +115,17 @@ def read_jpeg(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     ReadError
         Broken or truncated. What is damaged and can be decoded nevertheless is noted.
     """
-    segments = _Segments(stream)
+    segments = Segments(stream)
     several = len(segments.pictures) > 1 and not segments.is_one
     if several and not job.wants_all:
         job.note(SEVERAL)
     yield _raster(stream, segments, job)
     for span in segments.pictures[1:] if several and job.wants_all else ():
         part = joined(stream, span)
-        yield _raster(part, _Segments(part), job)
+        yield _raster(part, Segments(part), job)
 
 
-def _raster(stream: BinaryIO, segments: _Segments, job: Job) -> Raster:
+def _raster(stream: BinaryIO, segments: Segments, job: Job) -> Raster:
     job.reserve(segments.rows, segments.cols, segments.components, 1 + (segments.precision > 8))
     orientation = exif_orientation(segments.exif)
     if orientation is None:
@@ -138,7 +138,7 @@ def _raster(stream: BinaryIO, segments: _Segments, job: Job) -> Raster:
     return Raster(data, space, top, "", segments.orientation, profile)  # type: ignore[arg-type]
 
 
-def _decoded(stream: BinaryIO, segments: _Segments, job: Job) -> tuple[Array, int]:
+def _decoded(stream: BinaryIO, segments: Segments, job: Job) -> tuple[Array, int]:
     # No JPEG takes more than this: what is longer does not belong to the picture.
     longest = segments.rows * segments.cols * max(segments.components, 1) * 8 + (1 << 20)
     body = stream.read(min(longest, 1 << 31))
@@ -159,7 +159,7 @@ def _decoded(stream: BinaryIO, segments: _Segments, job: Job) -> tuple[Array, in
 
 
 def _by_simplejpeg(
-    fast: Any, segments: _Segments, scans: Scans, body: bytes, job: Job
+    fast: Any, segments: Segments, scans: Scans, body: bytes, job: Job
 ) -> Array | None:
     """Decode with all warnings of libjpeg; None for what it refuses, or cannot do."""
     colours = {1: "GRAY", 3: "RGB"}.get(segments.components)
@@ -173,7 +173,7 @@ def _by_simplejpeg(
         return None
 
 
-def _by_pillow(segments: _Segments, scans: Scans, body: bytes, job: Job) -> Array:
+def _by_pillow(segments: Segments, scans: Scans, body: bytes, job: Job) -> Array:
     from PIL.JpegImagePlugin import JpegImageFile
 
     stream = Watched(b"".join(segments.kept), body, scans.end)
@@ -187,7 +187,7 @@ def _by_pillow(segments: _Segments, scans: Scans, body: bytes, job: Job) -> Arra
     return data[:, :, np.newaxis] if data.ndim == 2 else data
 
 
-def _try_stuffed(segments: _Segments, scans: Scans, body: bytes, data: Array, job: Job) -> None:
+def _try_stuffed(segments: Segments, scans: Scans, body: bytes, data: Array, job: Job) -> None:
     """Decode once more, with codes of no pixels at every end: they fill what is missing."""
     stuffed = scans.stuffed(body)
     again = Scans(segments.scan, stuffed, segments.interval)
@@ -195,7 +195,7 @@ def _try_stuffed(segments: _Segments, scans: Scans, body: bytes, data: Array, jo
         job.note(SHORT)
 
 
-def _by_imagecodecs(data: bytes, segments: _Segments) -> tuple[Array, int]:
+def _by_imagecodecs(data: bytes, segments: Segments) -> tuple[Array, int]:
     kind = f"{segments.precision}-bit JPEG" if segments.precision > 8 else "lossless JPEG"
     codecs = decoder("imagecodecs", kind)
     try:

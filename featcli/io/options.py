@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from featcli import budget
-from featcli.errors import ReadError
 from featcli.frame import Step
 
 MAX_PIXELS = 250_000_000
@@ -92,9 +91,11 @@ class ReadOptions:
 
 
 def check_pixels(rows: int, cols: int, limit: int) -> None:
-    """Raise ReadError for a picture of more than `limit` pixels."""
+    """Raise TooLarge for a picture of more than `limit` pixels."""
     if rows * cols > limit:
-        raise ReadError(f"{rows}x{cols} is {rows * cols} pixels, more than --max-pixels {limit}")
+        raise budget.TooLarge(
+            f"{rows}x{cols} is {rows * cols} pixels, more than --max-pixels {limit}"
+        )
 
 
 class Room:

@@ -12,11 +12,11 @@ from featcli.budget import size_of
 from featcli.errors import UsageError
 from featcli.io.naming import Heading, stem
 from featcli.io.patterns import is_pattern
-from featcli.io.placing import BareSink, FilesSink, Places
+from featcli.io.placing import FilesSink, Places
 from featcli.io.private import PrivateFolder
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 
-FILES = (".npy", ".npz", ".png", ".tar")
+FILES = (".npy", ".npz", ".png", ".tar", ".zarr")
 TABLES = (".csv", ".jsonl", ".parquet")
 MATRICES = (".npy", ".npz")
 _SHARD = 10**9  # bytes
@@ -27,7 +27,7 @@ class Kind(Enum):
 
     HERE = "files in the current folder"
     FOLDER = "files in a folder"
-    FILE = "one file: .npy, .png"
+    FILE = "one file: .npy, .png, .zarr"
     ARCHIVE = "one file of all arrays: .npz, .tar"
     TABLE = "a table: .csv, .jsonl, .parquet, .npy, .npz"
     SHARDS = "several .tar"
@@ -135,8 +135,14 @@ def _unknown(path: Path) -> UsageError:
 def is_folder(output: str) -> bool:
     """Say whether `-o` means a folder: it is one, ends like one, or has no suffix."""
     # Path.is_dir and Path.exists raise an error where a folder above may not be entered.
-    is_there = os.path.isdir(output)  # noqa: PTH112
-    return output.endswith(("/", os.sep)) or is_there or not Path(output).suffix
+    is_there = os.path.isdir(output) and not is_zarr(output)  # noqa: PTH112
+    is_said = output.endswith(("/", os.sep)) and not is_zarr(output)
+    return is_said or is_there or not Path(output).suffix
+
+
+def is_zarr(output: str) -> bool:
+    """Say whether `-o` means one array, although that is a folder on the disk."""
+    return output.rstrip("/").lower().endswith(".zarr")
 
 
 def open_sink(spec: OutputSpec, stdout: BinaryIO) -> Sink:
@@ -158,6 +164,8 @@ def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
         from featcli.io.archives import TarSink
 
         return TarSink(None, options, stream)
+    from featcli.io.bare import BareSink
+
     return OnlyOne(BareSink(stream, format, options), f"--format {format}")
 
 
@@ -193,6 +201,10 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
         from featcli.io.archives import NpzSink, TarSink
 
         return TarSink(path, options) if kind == ".tar" else NpzSink(path, options)
+    if kind == ".zarr":
+        from featcli.io.zarring import ZarrSink
+
+        return OnlyOne(ZarrSink(path, options), str(path))
     is_array = kind == ".npy"
     sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
     found = Places(path, None, sidecar) if is_array else Places(None, path, None)

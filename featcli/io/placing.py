@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli import npy
-from featcli.errors import OutputExists, UsageError, WriteError
-from featcli.frame import Frame, Sample
+from featcli.errors import OutputExists, UsageError
+from featcli.frame import Frame, LargeFrame, Sample
 from featcli.io import records
 from featcli.io.atomic import Transaction, flushed_state
-from featcli.io.drawn import RECIPE, digest, record_in
+from featcli.io.drawing import record_of, save_picture
+from featcli.io.drawn import record_in
 from featcli.io.locks import folder_lock
 from featcli.io.naming import Heading
 from featcli.io.private import PrivateFolder
@@ -86,6 +87,13 @@ class FilesSink(Sink):
     def paths(self, heading: Heading) -> list[Path]:
         """See `Sink.paths`."""
         return [path for path in self.places(heading) if path]
+
+    def check_large(self, frame: LargeFrame) -> None:
+        """See `Sink.check_large`."""
+        if self.places(Heading(frame.source, frame.part, frame.history)).picture:
+            from featcli.io.striped import check_picture
+
+            check_picture(frame, self._options)
 
     def remove_partial(self, process: int | None = None) -> None:
         """See `Sink.remove_partial`."""
@@ -202,20 +210,17 @@ class FilesSink(Sink):
 
     def _write_one(self, files: Transaction, frame: Frame, state: State) -> Written:
         places = self.places(Heading(frame.source, frame.part, frame.history))
-        record = _record(frame) | {"picture": self._options.picture, "input": dict(state)}
+        record = record_of(frame) | {"picture": self._options.picture, "input": dict(state)}
         replaced = {path.name: records.state_of(path) for path in places.data if path.is_file()}
         # The sidecar moves into place first, and knows what it replaces: killed in between, the
         # next run tells its own files, old and new, from those of others.
         sidecar = files.open(places.sidecar) if places.sidecar else None
-        notes: tuple[str, ...] = ()
         streams: list[tuple[Path, BinaryIO]] = []
         if places.array:
             streams.append((places.array, files.open(places.array)))
-            write = partial(npy.write, array=frame.data)
-            files.write_beside(streams[-1][1], frame.data.nbytes, write)
         if places.picture:
             streams.append((places.picture, files.open(places.picture)))
-            notes = save_picture(frame, streams[-1][1], self._options, record)
+        notes = self._save(files, frame, dict(streams), places, record)
         files.wait_written()
         states = {str(path): flushed_state(stream) for path, stream in streams}
         if sidecar:
@@ -225,6 +230,26 @@ class FilesSink(Sink):
             states[str(places.sidecar)] = flushed_state(sidecar)
         files_written = tuple(map(str, places.data))
         return Written(str(places.main), "written", files_written, record, notes, states)
+
+    def _save(
+        self,
+        files: Transaction,
+        frame: Frame,
+        streams: Mapping[Path, BinaryIO],
+        places: Places,
+        record: Mapping[str, Any],
+    ) -> tuple[str, ...]:
+        """Write array and picture; return what the picture cannot show."""
+        array = streams[places.array] if places.array else None
+        picture = streams[places.picture] if places.picture else None
+        if isinstance(frame, LargeFrame):
+            from featcli.io.striped import save
+
+            return save(frame, array, picture, places.main, self._options, record)
+        if array:
+            write = partial(npy.write, array=frame.data)
+            files.write_beside(array, frame.data.nbytes, write)
+        return save_picture(frame, picture, self._options, record) if picture else ()
 
 
 def _refuse_another_source(path: Path, record: dict[str, Any], heading: Heading) -> None:
@@ -252,36 +277,6 @@ def _identity(path: Path) -> int:
 
 def _two_inputs(path: Path) -> str:
     return f"two inputs would write {path}: run them into folders of their own, or rename one"
-
-
-def save_picture(
-    frame: Frame, stream: BinaryIO, options: WriteOptions, record: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Draw a frame as a PNG that says how it was drawn; return what the picture cannot show."""
-    from featcli.view.picture import draw
-    from featcli.view.png import save_png
-
-    if options.draw:
-        save_png(options.draw(frame), stream, {RECIPE: json.dumps(record)})
-        return ()
-    how = (options.view, options.cmap, options.cells, frame.row_length)
-    try:
-        picture = draw(frame.data, frame.labels, *how)
-    except ValueError as error:
-        raise WriteError(f"{frame.source.file or frame.source.key}: {error}") from error
-    recipe = records.dumps({**record, "pixels": digest(picture.pixels)}).decode()
-    save_png(picture, stream, {RECIPE: recipe})
-    lost = {name: picture.info[name] for name in ("nan", "inf", "clipped") if picture.info[name]}
-    return tuple(f"{count} values {_LOST[name]} in the picture" for name, count in lost.items())
-
-
-_LOST = {"nan": "are NaN, magenta", "inf": "are infinite, yellow or cyan", "clipped": "are clipped"}
-
-
-def _record(frame: Frame) -> dict[str, Any]:
-    head = records.describe_sample(Sample(frame.source, ()))
-    head.pop("parts")
-    return head | records.describe(frame)
 
 
 def _record_at(places: Places) -> dict[str, Any]:
@@ -312,32 +307,3 @@ def _has_state(path: Path, record: dict[str, Any], which: str) -> bool:
 def _as_json(value: Any) -> Any:
     """Tuples become the lists that JSON gives back."""
     return json.loads(json.dumps(value))
-
-
-class BareSink(Sink):
-    """One array or picture to a pipe, for programs that know nothing of featcli."""
-
-    def __init__(self, stream: BinaryIO, format: str, options: WriteOptions) -> None:
-        self._stream = stream
-        self._format = format
-        # Another program means the values: it gets cells for people only if they were asked for.
-        plain = "off" if options.cells == "auto" else options.cells
-        self._options = options._replace(cells=plain)
-
-    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
-        """See `Sink.write`."""
-        (frame,) = sample.frames
-        notes: tuple[str, ...] = ()
-        if self._format == "npy":
-            npy.write(_NoFile(self._stream), frame.data)  # type: ignore[arg-type]
-        else:
-            notes = save_picture(frame, self._stream, self._options, _record(frame))
-        self._stream.flush()
-        return [Written("-", "written", (), _record(frame), notes)]
-
-
-class _NoFile:
-    """Keeps NumPy from writing to a pipe's descriptor behind the stream's back."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.write = stream.write

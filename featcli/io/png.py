@@ -59,7 +59,7 @@ class _Frame:
         self.spans: list[Span] = []
 
 
-class _Chunks:
+class Chunks:
     """What the chunks of a file say; raises ReadError for those that are cut off or broken."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -76,6 +76,7 @@ class _Chunks:
 
     @property
     def header(self) -> _Header:
+        """The fields of IHDR; raises ReadError if there is none."""
         if self._header is None:
             raise ReadError("broken PNG: it does not begin with its header")
         return self._header
@@ -156,7 +157,7 @@ def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     The picture that viewers without animations show comes first. It is the first frame, or stands
     before the first frame and does not belong to what is drawn after it.
     """
-    chunks = _Chunks(stream)
+    chunks = Chunks(stream)
     header = chunks.header
     if header.colour == _INDEXED and (not chunks.palette or len(chunks.palette) % 3):
         raise ReadError("broken PNG: its palette is missing or cut off")
@@ -184,18 +185,18 @@ def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
             yield gray_or_rgb(data[:, :, :-1] if is_opaque else data, header.top, **about)
 
 
-def _bands(chunks: _Chunks) -> int:
+def _bands(chunks: Chunks) -> int:
     colours = 3 if chunks.header.colour == _INDEXED else _SAMPLES[chunks.header.colour]
     return colours + bool(chunks.transparent)
 
 
-def _is_opaque(chunks: _Chunks) -> bool:
+def _is_opaque(chunks: Chunks) -> bool:
     """Say whether no frame of an animation can let the background through."""
     kept = all(_KEPT[frame.fields[7] % 3] == "keep" for frame in chunks.frames)
     return kept and chunks.header.colour in (0, 2, 3) and not chunks.transparent
 
 
-def _patch(stream: BinaryIO, chunks: _Chunks, frame: _Frame, job: Job) -> Patch:
+def _patch(stream: BinaryIO, chunks: Chunks, frame: _Frame, job: Job) -> Patch:
     _, cols, rows, left, top, _, _, dispose, blend = frame.fields
     header = chunks.header
     fits = left + cols <= header.cols and top + rows <= header.rows and rows and cols
@@ -210,7 +211,7 @@ def _patch(stream: BinaryIO, chunks: _Chunks, frame: _Frame, job: Job) -> Patch:
     return Patch(data, (top, left), _KEPT[dispose], bool(blend))  # type: ignore[arg-type]
 
 
-def _pixels(stream: BinaryIO, chunks: _Chunks, frame: _Frame, job: Job) -> Array:
+def _pixels(stream: BinaryIO, chunks: Chunks, frame: _Frame, job: Job) -> Array:
     """Unpack one frame: its colours, and its transparency as the last channel if it has one."""
     header = chunks.header
     if frame is not chunks.default and frame.fields:
@@ -280,7 +281,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _coloured(indices: Array, chunks: _Chunks, job: Job) -> Array:
+def _coloured(indices: Array, chunks: Chunks, job: Job) -> Array:
     colours = np.frombuffer(chunks.palette, np.uint8).reshape(-1, 3)
     table = np.zeros((256, 4), np.uint8)
     table[: len(colours), :3] = colours[:256]
@@ -300,7 +301,7 @@ def _with_key(data: Array, header: _Header, transparent: bytes) -> Array:
     return np.concatenate([data, opaque * data.dtype.type(header.top)], axis=2)
 
 
-def _orientation(stream: BinaryIO, chunks: _Chunks, job: Job) -> int:
+def _orientation(stream: BinaryIO, chunks: Chunks, job: Job) -> int:
     span = chunks.rest.get(b"eXIf")
     found = exif_orientation(_content(stream, span)) if span else 1
     if found is None:
@@ -308,7 +309,7 @@ def _orientation(stream: BinaryIO, chunks: _Chunks, job: Job) -> int:
     return found or 1
 
 
-def _profile(stream: BinaryIO, chunks: _Chunks, job: Job) -> bytes:
+def _profile(stream: BinaryIO, chunks: Chunks, job: Job) -> bytes:
     span = chunks.rest.get(b"iCCP")
     if span is None or job.options.icc == "ignore":
         return b""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -87,9 +88,13 @@ class PrivateFolder:
         with contextlib.suppress(OSError), os.scandir(self.path) as scan:
             for entry in scan:
                 found = _PART.fullmatch(entry.name)
-                if not found or not entry.is_file(follow_symlinks=False):
+                if not found:
                     continue
                 number = int(found[1])
+                if entry.is_dir(follow_symlinks=False) and not _is_alive(number):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                if not entry.is_file(follow_symlinks=False):
+                    continue
                 is_left = process is None and not (_is_alive(number) or self._is_held(entry.name))
                 if number == process or is_left:
                     with contextlib.suppress(OSError):

@@ -42,7 +42,7 @@ def read_stream(
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
         array = npy.read(stream, size, allowed_by(options))
-        sample = _from_arrays({"": array}, source, options, path)
+        sample = from_arrays({"": array}, source, options, path)
     elif found == "npz":
         sample = _from_archive(stream, source, options, path)
     elif found in (None, "tar"):
@@ -124,14 +124,15 @@ def _from_archive(
             del arrays[name]
     if not arrays and others:
         raise ReadError(others[0])
-    sample = _from_arrays(arrays, source, options, path)
+    sample = from_arrays(arrays, source, options, path)
     left_out = tuple(f"an array is left out: {reason}" for reason in others)
     return sample._replace(notes=(*sample.notes, *left_out))
 
 
-def _from_arrays(
+def from_arrays(
     arrays: dict[str, Array], source: Source, options: ReadOptions, path: Path | None
 ) -> Sample:
+    """Return the frames of a file's arrays, with what the sidecar at `path` says of them."""
     if not arrays:
         raise ReadError("holds no arrays")
     notes: list[str] = []
@@ -142,7 +143,7 @@ def _from_arrays(
         if frame is None:
             part = name if len(arrays) > 1 else ""
             frame = Frame(_shaped(data), (), source, part)
-        frames.append(_arranged(frame, options, notes))
+        frames.append(_arranged(frame, options, notes, data.ndim == 3))
     return Sample(frames[0].source, tuple(frames), tuple(dict.fromkeys(notes)))
 
 
@@ -179,10 +180,10 @@ def _from_record(record: Any, data: Array, notes: list[str]) -> Frame | None:
         return None
 
 
-def _arranged(frame: Frame, options: ReadOptions, notes: list[str]) -> Frame:
-    """Apply the options that concern arrays."""
+def _arranged(frame: Frame, options: ReadOptions, notes: list[str], has_channels: bool) -> Frame:
+    """Apply the options that concern arrays; one of two axes has no channels to move."""
     data = frame.data
-    if data.ndim == 3 and options.layout == "chw":
+    if has_channels and options.layout == "chw":
         data = np.ascontiguousarray(np.moveaxis(data, 0, 2))
     elif _seems_channels_first(data.shape):
         notes.append(f"shape {data.shape} looks like channels first (see --layout chw)")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 from featcli.errors import UsageError
-from featcli.frame import Array, Frame, Sample
+from featcli.frame import Array, Frame, LargeFrame, Sample
 from featcli.io.naming import Heading
 
 if TYPE_CHECKING:
@@ -138,6 +138,10 @@ class Sink:
         `priors` says, result by result, what is remembered of it.
         """
 
+    def check_large(self, frame: LargeFrame) -> None:
+        """Raise UsageError, before any work, for a result that cannot be written in strips."""
+        raise UsageError("in strips, a result is written to .npy, .png or .zarr, or into a folder")
+
     def for_worker(self) -> Sink | None:
         """Return what a worker may write to by itself; None if all must come together here."""
         return None
@@ -209,6 +213,10 @@ class OnlyOne(Sink):
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
         self._sink.protect(path)
+
+    def check_large(self, frame: LargeFrame) -> None:
+        """See `Sink.check_large`."""
+        self._sink.check_large(frame)
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`."""

@@ -49,6 +49,26 @@ def read_tiff(stream: BinaryIO, job: Job) -> Iterator[Raster]:
         yield _raster(stream, tags, job)
 
 
+def first_picture(stream: BinaryIO, job: Job) -> tuple[Directory, bool]:
+    """Return the directory of the picture that is read, and whether it is the file's first.
+
+    Raises
+    ------
+    ReadError
+        As `read_tiff`.
+    """
+    if _starts_as_raw(stream):
+        raise ReadError(strips.RAW)
+    files = Directories(stream)
+    pictures = _pictures(files, job)
+    found = next(pictures, None)
+    if found is None:
+        raise ReadError("broken TIFF: there is no picture in it")
+    if next(pictures, None):
+        job.note(SEVERAL)
+    return found, found.place == files.first
+
+
 def _starts_as_raw(stream: BinaryIO) -> bool:
     """Say whether it is one of Canon's or Phase One's, whose first picture is a preview."""
     stream.seek(8)

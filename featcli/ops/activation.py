@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from featcli.ops._maps import Array, as_floats, as_numbers
 from featcli.stage import stage
+from featcli.windows import each
 
 
-@stage(takes="any", gives="same", dtype="same", work=0)
+@stage(takes="any", gives="same", dtype="same", work=0, rows=each)
 def relu(x: npt.ArrayLike) -> Array:
     """Replace every negative value by zero.
 
@@ -41,7 +42,7 @@ def relu_into(x: Array, out: Array) -> Array:
     return np.maximum(x, x.dtype.type(0), out=out)
 
 
-@stage(takes="any", gives="same", dtype="same")
+@stage(takes="any", gives="same", dtype="same", rows=each)
 def relu6(x: npt.ArrayLike) -> Array:
     """Replace every negative value by zero, and every value above six by six.
 
@@ -72,7 +73,7 @@ def relu6_into(x: Array, out: Array) -> Array:
     return np.clip(x, kind(0), kind(6), out=out)
 
 
-@stage(takes="any", gives="same", dtype="float", work=28)
+@stage(takes="any", gives="same", dtype="float", work=28, rows=each)
 def sigmoid(x: npt.ArrayLike) -> Array:
     """Squeeze every value into 0..1.
 
@@ -104,7 +105,7 @@ def sigmoid_into(x: Array, out: Array) -> Array:
     return np.divide(np.where(x >= 0, x.dtype.type(1), power), 1 + power, out=out)
 
 
-@stage(takes="any", gives="same", dtype="float")
+@stage(takes="any", gives="same", dtype="float", rows=each)
 def tanh(x: npt.ArrayLike) -> Array:
     """Squeeze every value into -1..1 by the hyperbolic tangent.
 
@@ -132,7 +133,7 @@ def tanh_into(x: Array, out: Array) -> Array:
     return np.tanh(x, out=out)
 
 
-@stage(takes="any", gives="same", dtype="float")
+@stage(takes="any", gives="same", dtype="float", rows=each)
 def softmax(x: npt.ArrayLike) -> Array:
     """Turn scores into shares that sum to 1, along the last axis.
 
@@ -175,7 +176,7 @@ def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"u{dtype.itemsize}") if dtype.kind == "i" else dtype
 
 
-@stage(takes="any", gives="same", dtype=_unsigned, work=0)
+@stage(takes="any", gives="same", dtype=_unsigned, work=0, rows=each)
 def abs(x: npt.ArrayLike) -> Array:
     """Drop the sign of every value.
 

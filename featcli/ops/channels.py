@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from featcli.ops._maps import Array, as_maps
 from featcli.stage import one_of, stage
+from featcli.windows import each
 
 Weights = Literal["rec601", "rec709", "mean"]
 # Luma weights of R, G, B.
@@ -61,7 +62,15 @@ def _one_channel(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
     return (*shape[:2], 1)
 
 
-@stage(takes="maps", gives="maps", labels=_gray_label, dtype="same", shape=_one_channel, work=8)
+@stage(
+    takes="maps",
+    gives="maps",
+    labels=_gray_label,
+    dtype="same",
+    shape=_one_channel,
+    work=8,
+    rows=each,
+)
 def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
     """Mix R, G and B into one channel by their brightness.
 
@@ -107,7 +116,15 @@ def _rgb_labels(labels: Sequence[str], **_: Any) -> Sequence[str]:
     return labels if len(labels) == 3 else ("R", "G", "B")
 
 
-@stage(takes="maps", gives="maps", labels=_rgb_labels, dtype="same", shape=_three_channels, work=0)
+@stage(
+    takes="maps",
+    gives="maps",
+    labels=_rgb_labels,
+    dtype="same",
+    shape=_three_channels,
+    work=0,
+    rows=each,
+)
 def rgb(x: npt.ArrayLike) -> Array:
     """Make three channels of one: a gray picture with R, G and B all alike.
 

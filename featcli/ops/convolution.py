@@ -13,6 +13,7 @@ from featcli import kernels
 from featcli.engine import correlation
 from featcli.ops._maps import Array, as_maps
 from featcli.stage import Converter, Positive, at_least, one_of, stage
+from featcli.windows import Window
 
 Kernels = Annotated[
     str | npt.ArrayLike | Sequence[str | npt.ArrayLike],
@@ -74,6 +75,25 @@ def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, **params
     return converted + (_SPECTRA if reach > _LARGE else 0)
 
 
+def _rows(
+    shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, engine: str, **options: Any
+) -> Window:
+    """Say which rows are seen; raises ValueError for what would not give the same bytes."""
+    if options["border"] == "wrap" and options["padding"] == "same":
+        raise ValueError("--border wrap joins the first rows to the last ones")
+    taps = [kernels.parse(one).values for one in kernel]
+    name = correlation.tiled(shape, dtype, taps, engine=engine, **options)
+    if name is not None:
+        raise ValueError(
+            f"the kernel {kernel[name]} is computed by Fourier transforms of tiles, which strips "
+            "would cut: --engine scipy computes it row by row, and slowly"
+        )
+    first, end = zip(
+        *(correlation.rows_seen(shape[0], len(one), **options) for one in taps), strict=True
+    )
+    return Window(options["stride"], min(first), max(end) - min(first))
+
+
 @stage(
     takes="maps",
     gives="maps",
@@ -82,6 +102,7 @@ def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, **params
     explain=explain_plan,
     shape=_shape,
     work=_work,
+    rows=_rows,
 )
 def convolve(
     x: npt.ArrayLike,

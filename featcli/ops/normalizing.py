@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from featcli.ops._maps import Array, as_numbers
 from featcli.stage import Converter, number, stage
+from featcli.windows import each
 
 
 def parse_numbers(text: str) -> tuple[float, ...]:
@@ -35,7 +36,7 @@ Numbers = Annotated[float | tuple[float, ...], Converter(parse_numbers, "X[,X...
 Scales = Annotated[float | tuple[float, ...], Converter(parse_scales, "X[,X...]", show_numbers)]
 
 
-@stage(takes="any", gives="same", tag="normalize")
+@stage(takes="any", gives="same", tag="normalize", rows=each)
 def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
     """Subtract a mean and divide by a standard deviation, each channel by its own.
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from featcli.ops._maps import Array, as_maps
 from featcli.stage import Positive, at_least, one_of, stage
+from featcli.windows import Window
 
 Summary = Literal["max", "mean", "min"]
 _COMBINE = {"max": np.maximum, "min": np.minimum, "mean": np.add}
@@ -41,7 +42,13 @@ def _work(shape: tuple[int, ...], dtype: np.dtype[Any], **params: Any) -> int:
     return 0 if params["global_"] else int(math.prod(shape) * width * (1 / step + 1 / step**2))
 
 
-@stage(takes="maps", gives="maps", tag=_tag, dtype=_dtype, shape=_shape, work=_work)
+def _rows(_shape: tuple[int, ...], _dtype: object, **params: Any) -> Window:
+    if params["global_"]:
+        raise ValueError("--global needs the whole picture at once")
+    return Window(params["stride"] or params["size"], 0, params["size"])
+
+
+@stage(takes="maps", gives="maps", tag=_tag, dtype=_dtype, shape=_shape, work=_work, rows=_rows)
 def pool(
     x: npt.ArrayLike,
     size: Positive = 2,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from featcli.ops._maps import Array, as_maps
 from featcli.stage import Converter, at_least, one_of, positive, stage, whole_number
+from featcli.windows import Window
 
 
 def parse_size(text: str) -> int | tuple[int, int]:
@@ -163,7 +164,20 @@ def _cut(shape: tuple[int, ...], *, size: Any, **_: Any) -> tuple[int, ...]:
     return (*(_pair(size) or (size, size)), *shape[2:])
 
 
-@stage(takes="maps", gives="maps", tag="crop{size}{at}", dtype="same", shape=_cut, work=0)
+def _rows_of_crop(shape: tuple[int, ...], _dtype: object, *, size: Any, at: Any) -> Window:
+    top, left, _, cols = _box(shape, size, at)
+    return Window(first=top, run=lambda maps: maps[:, left : left + cols].copy())
+
+
+@stage(
+    takes="maps",
+    gives="maps",
+    tag="crop{size}{at}",
+    dtype="same",
+    shape=_cut,
+    work=0,
+    rows=_rows_of_crop,
+)
 def crop(x: npt.ArrayLike, size: Size, *, at: Place = None) -> Array:
     """Cut out the centre, or another place.
 
@@ -197,11 +211,20 @@ def crop(x: npt.ArrayLike, size: Size, *, at: Place = None) -> Array:
         featcli crop photo.jpg --size 80x120 --at 90,150
     """
     maps, restore = as_maps(x)
+    top, left, rows, cols = _box(maps.shape, size, at)
+    return restore(maps[top : top + rows, left : left + cols].copy())
+
+
+def _box(shape: tuple[int, ...], size: Any, at: Any) -> tuple[int, int, int, int]:
+    """Return the first row and column, and the rows and columns, that are kept.
+
+    Raises ValueError for a picture that is too small.
+    """
     _pair(size)
     rows, cols = np.broadcast_to(size, 2).tolist()
-    height, width = maps.shape[:2]
+    height, width = shape[:2]
     top, left = ((height - rows) // 2, (width - cols) // 2) if at is None else at
     if min(top, left) < 0 or top + rows > height or left + cols > width:
         where = "" if at is None else f" at {show_place(at)}"
         raise ValueError(f"cannot cut {rows}x{cols}{where} out of a picture of {height}x{width}")
-    return restore(maps[top : top + rows, left : left + cols].copy())
+    return top, left, rows, cols

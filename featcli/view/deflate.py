@@ -13,10 +13,11 @@ specification, sections 7 and 9; zlib's manual on strategies and Z_FULL_FLUSH.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +33,21 @@ _LARGE = 1 << 20  # less is compressed before another library has been imported
 _SAMPLE = 1 << 16
 
 
-def compressed(pixels: Pixels) -> Iterator[bytes]:
+class PixelRows(Protocol):
+    """Pixels that are made some rows at a time."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, rows: slice) -> Pixels:
+        """Return rows, (rows, cols) or (rows, cols, channels)."""
+
+
+def compressed(pixels: Pixels | PixelRows) -> Iterator[bytes]:
     """Yield the zlib stream of a picture, piece by piece.
 
     Parameters
     ----------
-    pixels : ndarray of uint8, (rows, cols) or (rows, cols, channels)
+    pixels : ndarray of uint8 or PixelRows, (rows, cols) or (rows, cols, channels)
         At least one value.
 
     Yields
@@ -45,17 +55,16 @@ def compressed(pixels: Pixels) -> Iterator[bytes]:
     bytes
         The header, one piece for each strip of rows, and the checksum.
     """
-    flat = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1)
-    step = pixels.shape[2] if pixels.ndim == 3 else 1
-    height = max(1, _STRIP // flat.shape[1])
-    tops = range(0, flat.shape[0], height)
-    method = _method(flat, step)
-    library = _library(flat.size, method)
+    count, width = pixels.shape[0], math.prod(pixels.shape[1:])
+    height = max(1, _STRIP // width)
+    tops = range(0, count, height)
+    method = _method(pixels)
+    library = _library(count * width, method)
 
     def strip(top: int) -> tuple[bytes, bytes]:
-        rows = filtered(flat, top, min(top + height, flat.shape[0]), step).tobytes()
+        rows = _cut(pixels, top, min(top + height, count)).tobytes()
         packer = library.compressobj(6, zlib.DEFLATED, -15, 9, method)
-        end = zlib.Z_FINISH if top + height >= flat.shape[0] else zlib.Z_FULL_FLUSH
+        end = zlib.Z_FINISH if top + height >= count else zlib.Z_FULL_FLUSH
         return rows, packer.compress(rows) + packer.flush(end)
 
     yield b"\x78\x5e"
@@ -71,12 +80,21 @@ def _library(size: int, method: int) -> Any:
     return (fast("zlib-ng") if size >= _LARGE and method == zlib.Z_RLE else None) or zlib
 
 
-def _method(flat: Pixels, step: int) -> int:
+def _cut(pixels: Pixels | PixelRows, top: int, bottom: int) -> Pixels:
+    """Return some rows, filtered: the row above them is all that they depend on."""
+    above = min(top, 1)
+    rows = np.ascontiguousarray(pixels[top - above : bottom])
+    step = rows.shape[2] if rows.ndim == 3 else 1
+    return filtered(rows.reshape(len(rows), -1), above, len(rows), step)
+
+
+def _method(pixels: Pixels | PixelRows) -> int:
     """Find out on a few rows whether the search for repetitions pays."""
-    count = max(1, min(_SAMPLE, flat.size // 12) // flat.shape[1])
+    height, width = pixels.shape[0], math.prod(pixels.shape[1:])
+    count = max(1, min(_SAMPLE, height * width // 12) // width)
     fast = thorough = 0
-    for top in {0, flat.shape[0] // 2, max(0, flat.shape[0] - count)}:
-        rows = filtered(flat, top, min(top + count, flat.shape[0]), step).tobytes()
+    for top in {0, height // 2, max(0, height - count)}:
+        rows = _cut(pixels, top, min(top + count, height)).tobytes()
         fast += _size(rows, 1, zlib.Z_RLE)
         thorough += _size(rows, 4, zlib.Z_DEFAULT_STRATEGY)
     return zlib.Z_DEFAULT_STRATEGY if thorough < 0.9 * fast else zlib.Z_RLE

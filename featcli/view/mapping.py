@@ -100,12 +100,16 @@ def choose(data: Array, view: str = "auto") -> Mapping:
         For another view, or values that are no real numbers of at most 64 bits.
     """
     x = numbers(data)
+    return choose_for(x.dtype, *finite_range(x), view)
+
+
+def choose_for(dtype: np.dtype[Any], lowest: float, highest: float, view: str) -> Mapping:
+    """Do what `choose` does for an array of which only its type and its range are known."""
     if view not in VIEWS:
         raise ValueError(f"no view {view!r}; it is one of {', '.join(VIEWS)}")
-    lowest, highest = _finite_range(x)
     reach = max(abs(lowest), abs(highest)) or 1.0
     if view == "auto":
-        return _automatic(x.dtype, lowest, highest, reach)
+        return _automatic(dtype, lowest, highest, reach)
     if view == "minmax":
         return Mapping(view, lowest, highest if lowest or highest else 1.0)
     ends = {"abs": (0.0, reach), "signed": (-reach, reach), "clip": (0.0, 255.0)}
@@ -198,15 +202,15 @@ def _type_range(dtype: np.dtype[Any]) -> Mapping:
     return Mapping("type", float(limits.min), float(max(limits.max, -limits.min)))
 
 
-def _finite_range(x: Array) -> tuple[float, float]:
-    """The least and the greatest finite value, 0 and 0 if there is none."""
+def finite_range(x: Array) -> tuple[float, float]:
+    """Return the least and the greatest finite value, 0 and 0 if there is none."""
     if x.size == 0:
         return 0.0, 0.0
     with np.errstate(invalid="ignore"):
         lowest, highest = float(x.min()), float(x.max())
     if math.isfinite(lowest) and math.isfinite(highest):
         return lowest, highest
-    return _finite_range(x[np.isfinite(x)])
+    return finite_range(x[np.isfinite(x)])
 
 
 def _scaled(mapping: Mapping) -> tuple[int, float, float]:

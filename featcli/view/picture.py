@@ -44,13 +44,14 @@ class Picture(NamedTuple):
     info: dict[str, Any]
 
 
-class _Brush(NamedTuple):
+class Brush(NamedTuple):
     """How values become pixels, the same way for the whole picture."""
 
     mapping: Mapping
     colours: Levels | None  # None: the levels are the pixels, grey
 
     def stroke(self, x: Array) -> Levels:
+        """Return the pixels of some values."""
         if self.colours is None:
             return to_pixels(x, self.mapping)
         return colour.paint(codes(x, self.mapping), self.colours)
@@ -121,11 +122,10 @@ def draw(
     x = _drawable(data)
     _check_labels(x, labels)
     in_cells = are_wanted(x.shape, cells)
-    mapping = choose(x, "signed" if view == "auto" and cmap in colour.DIVERGING else view)
+    mapping = choose(x, asked_view(view, cmap))
     lost = losses(x, mapping)
-    layout = _layout(x, cmap, lost)
-    tint = colour.tint_of(labels[0], view, cmap) if layout == "map" and labels else None
-    brush = _Brush(mapping, _colours(cmap or "gray", tint, lost))
+    brush, record = prepare(x, labels, mapping, lost, view, cmap)
+    layout = record["layout"]
     if layout == "vector":
         from featcli.view import vector
 
@@ -136,6 +136,20 @@ def draw(
         pixels, geometry = _tiles(x, names, brush, lost, in_cells)
     else:
         pixels, geometry = _plain(x, brush, in_cells)
+    return Picture(pixels, record | geometry)
+
+
+def asked_view(view: str, cmap: str | None) -> str:
+    """Return the view that is meant: a diverging colour map has its middle at zero."""
+    return "signed" if view == "auto" and cmap in colour.DIVERGING else view
+
+
+def prepare(
+    x: Array, labels: Sequence[str], mapping: Mapping, lost: Losses, view: str, cmap: str | None
+) -> tuple[Brush, dict[str, Any]]:
+    """Return what draws the values, and the record; of `x` only shape and type matter."""
+    layout = layout_of(x.shape, cmap, lost)
+    tint = colour.tint_of(labels[0], view, cmap) if layout == "map" and labels else None
     record: dict[str, Any] = {
         "cmap": cmap or "gray",
         "tint": tint,
@@ -143,7 +157,8 @@ def draw(
         "shape": list(x.shape),
     }
     record |= {"dtype": x.dtype.name, "labels": list(labels), "every": 1}
-    return Picture(pixels, mapping.to_json() | record | lost._asdict() | geometry)
+    brush = Brush(mapping, _colours(cmap or "gray", tint, lost))
+    return brush, mapping.to_json() | record | lost._asdict()
 
 
 def _drawable(data: Array) -> Array:
@@ -162,10 +177,11 @@ def _check_labels(x: Array, labels: Sequence[str]) -> None:
         raise ValueError(f"{len(labels)} labels for an array of shape {x.shape}; one per channel")
 
 
-def _layout(x: Array, cmap: str | None, lost: Losses) -> str:
-    if x.ndim == 1:
+def layout_of(shape: tuple[int, ...], cmap: str | None, lost: Losses) -> str:
+    """Return how an array is laid out: as a vector, a map, a colour picture or tiles."""
+    if len(shape) == 1:
         return "vector"
-    channels = x.shape[2] if x.ndim == 3 else 1
+    channels = shape[2] if len(shape) == 3 else 1
     if channels == 1:
         return "map"
     # a mark needs a pixel of its own, which three channels share
@@ -192,7 +208,7 @@ def codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.
     return marked
 
 
-def _plain(x: Array, brush: _Brush, in_cells: bool) -> tuple[Levels, dict[str, Any]]:
+def _plain(x: Array, brush: Brush, in_cells: bool) -> tuple[Levels, dict[str, Any]]:
     """One picture, and what the record must say about where its pixels are."""
     maps = x.reshape(*x.shape[:2], -1)
     painted = brush.stroke(maps if maps.shape[2] == 3 else maps[:, :, 0])
@@ -206,7 +222,7 @@ def _plain(x: Array, brush: _Brush, in_cells: bool) -> tuple[Levels, dict[str, A
 
 
 def _tiles(
-    x: Array, labels: Sequence[str], brush: _Brush, lost: Losses, in_cells: bool
+    x: Array, labels: Sequence[str], brush: Brush, lost: Losses, in_cells: bool
 ) -> tuple[Levels, dict[str, Any]]:
     if in_cells:
         return _cell_tiles(x, labels, brush, lost)
@@ -220,7 +236,7 @@ def _tiles(
 
 
 def _cell_tiles(
-    x: Array, labels: Sequence[str], brush: _Brush, lost: Losses
+    x: Array, labels: Sequence[str], brush: Brush, lost: Losses
 ) -> tuple[Levels, dict[str, Any]]:
     """Tiles whose values are cells with numbers."""
     from featcli.view.cells import check_size, enlarged, plan
@@ -238,7 +254,7 @@ def _cell_tiles(
 
 
 def _fitting_plan(
-    shape: tuple[int, ...], labels: Sequence[str], brush: _Brush, lost: Losses
+    shape: tuple[int, ...], labels: Sequence[str], brush: Brush, lost: Losses
 ) -> tuple[int, Grid, Scale]:
     """The least `every` for which the sheet stays within `SHEET_PIXELS`, with its plan."""
     from featcli.view.sheet import plan
@@ -255,7 +271,7 @@ def _fitting_plan(
     )
 
 
-def _foot(brush: _Brush, lost: Losses, every: int) -> Scale:
+def _foot(brush: Brush, lost: Losses, every: int) -> Scale:
     """The scale, in words that need no manual."""
     from featcli.view.sheet import Scale
 

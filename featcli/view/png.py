@@ -7,13 +7,16 @@ import struct
 import zlib
 from collections.abc import Iterator
 from collections.abc import Mapping as JsonObject
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from featcli.view.deflate import compressed
 from featcli.view.mapping import Levels
 from featcli.view.picture import Picture
+
+if TYPE_CHECKING:
+    from featcli.view.large import LargePicture
 
 KEY = "featcli"
 
@@ -22,7 +25,7 @@ _LONGEST_TEXT = 1 << 24  # bytes of one chunk; what claims more is not read
 
 
 def save_png(
-    picture: Picture,
+    picture: Picture | LargePicture,
     file: BinaryIO,
     text: JsonObject[str, str] | None = None,
     stored: bool = False,
@@ -31,7 +34,7 @@ def save_png(
 
     Parameters
     ----------
-    picture : Picture
+    picture : Picture or LargePicture
         Its `info` goes, as JSON, into an iTXt chunk named `featcli`.
     file : binary file
         Open for writing.
@@ -48,13 +51,14 @@ def save_png(
     for key in text or {}:
         _check_key(key)
     rows, cols = picture.pixels.shape[:2]
-    colour = 2 if picture.pixels.ndim == 3 else 0
+    colour = 2 if len(picture.pixels.shape) == 3 else 0
     file.write(_SIGNATURE)
     _chunk(file, b"IHDR", struct.pack(">IIBBBBB", cols, rows, 8, colour, 0, 0, 0))
     for key, value in {KEY: json.dumps(picture.info, allow_nan=False), **(text or {})}.items():
         # A keyword, no compression, no language, no translation, then the text itself.
         _chunk(file, b"iTXt", key.encode("latin-1") + bytes(5) + value.encode("utf-8"))
-    for piece in _stored(picture.pixels) if stored else compressed(picture.pixels):
+    pixels: Any = picture.pixels
+    for piece in _stored(pixels) if stored else compressed(pixels):
         _chunk(file, b"IDAT", piece)
     _chunk(file, b"IEND", b"")
 

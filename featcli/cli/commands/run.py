@@ -67,6 +67,8 @@ def _given(params: Sequence[click.Parameter], given: dict[str, Any]) -> Iterator
 class _One(Pipeline):
     """Keeps the picture that it is asked about, whether its results are there already or not."""
 
+    takes_strips = False
+
     def __init__(self, steps: Iterable[Step]) -> None:
         super().__init__(steps)
         self.frames: list[Frame] = []

@@ -1,0 +1,201 @@
+"""TIFF, PNG and JPEG some rows at a time, by libvips: the extra `large`.
+
+A file is looked at here first. Accepted are the kinds of which libvips gives the numbers that
+reading the whole gives; what would have to be seen whole, or differs, is refused in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from featcli.errors import ReadError
+from featcli.extras import extra
+from featcli.frame import Array, LargeFrame, Sample, Source
+from featcli.io import page as pages
+from featcli.io.directories import exif_orientation
+from featcli.io.jpeg import Segments
+from featcli.io.options import ReadOptions
+from featcli.io.page import Page
+from featcli.io.png import Chunks
+from featcli.io.raster import SEVERAL, Job
+from featcli.io.tiff import first_picture
+
+_LABELS = {1: ("gray",), 3: ("R", "G", "B")}
+_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+_BASE = 40_000_000  # bytes that libvips and its decoders take
+_PIECES = 4  # rows of tiles, or strips of the file, that libvips holds
+_UNPACKED = (*pages.PLAIN, *pages.DEFLATE, 5, 32773)  # LZW, PackBits
+_HUFFMAN = (0xC0, 0xC1)
+_PROGRESSIVE = 0xC2
+
+
+class _Kind(NamedTuple):
+    """What a file says of its picture."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    orientation: int = 1
+    piece: int = 16  # rows that are decoded at a time
+    has_profile: bool = False
+
+
+def open_picture(
+    stream: BinaryIO, format: str, path: Path, source: Source, options: ReadOptions
+) -> Sample:
+    """Open a TIFF, PNG or JPEG whose rows are read in order; raises ReadError, UsageError."""
+    extra("pyvips", "large")
+    if options.frames == "all":
+        raise ReadError("--frames all needs all of them at once")
+    job = Job(options)
+    look: Callable[[BinaryIO, Job], _Kind] = {"TIFF": _tiff, "PNG": _png, "JPEG": _jpeg}[format]
+    kind = look(stream, job)
+    if kind.orientation != 1:
+        raise ReadError("it is to be turned upright by its EXIF orientation")
+    if options.icc == "srgb" and kind.has_profile:
+        raise ReadError("--icc srgb converts the whole picture at once")
+    is_scaled = options.unit and kind.dtype.kind == "u"
+    rows = _Rows(path, format, kind, is_scaled)
+    dtype = np.dtype(np.float32) if is_scaled else kind.dtype
+    row = kind.shape[1] * kind.shape[2] * kind.dtype.itemsize
+    frame = LargeFrame(
+        rows,
+        kind.shape,
+        dtype,
+        _LABELS[kind.shape[2]],
+        source,
+        history=options.history(),
+        cost=_BASE + _PIECES * kind.piece * row,
+    )
+    return Sample(source, (frame,), tuple(job.notes))
+
+
+def _tiff(stream: BinaryIO, job: Job) -> _Kind:
+    tags, is_first = first_picture(stream, job)
+    page = Page.of(tags)
+    channels = {1: 1, pages.RGB: 3}.get(page.photometric, 0)
+    known = (page.bits, page.format) in (
+        (8, pages.UNSIGNED),
+        (16, pages.UNSIGNED),
+        (32, pages.FLOAT),
+    )
+    if page.samples != channels or not known or page.packing not in _UNPACKED or page.is_planar:
+        raise ReadError(f"it is a {page.kind} of {page.samples} channels; gray or RGB of 8 or 16 "
+                        "bits, or of floats, can be")  # fmt: skip
+    if not is_first:
+        raise ReadError("its full picture is not the first in the file")
+    dtype = pages.dtype_of(page)
+    assert dtype is not None
+    shape = (page.rows, page.cols, page.samples)
+    return _Kind(shape, dtype, tags.orientation(), page.piece[0], 34675 in tags)
+
+
+def _png(stream: BinaryIO, job: Job) -> _Kind:
+    chunks = Chunks(stream)
+    header = chunks.header
+    channels = {0: 1, 2: 3}.get(header.colour, 0)
+    if not channels or header.depth not in (8, 16) or header.interlace or chunks.transparent:
+        raise ReadError("of PNGs, gray or RGB ones of 8 or 16 bits can be, without transparency, "
+                        "palette and interlacing")  # fmt: skip
+    if any(frame.spans for frame in chunks.frames[1:]):
+        job.note(SEVERAL)
+    span = chunks.rest.get(b"eXIf")
+    exif = b""
+    if span:
+        stream.seek(span.start)
+        exif = stream.read(min(span.size, 1 << 24))
+    return _Kind(
+        (header.rows, header.cols, channels),
+        np.dtype(np.uint16 if header.depth == 16 else np.uint8),
+        _upright(exif, job),
+        has_profile=b"iCCP" in chunks.rest,
+    )
+
+
+def _jpeg(stream: BinaryIO, job: Job) -> _Kind:
+    segments = Segments(stream)
+    if segments.process == _PROGRESSIVE:
+        raise ReadError("it is a progressive JPEG, whose pixels are complete only at its end")
+    is_one_scan = segments.scan[:1] == bytes([segments.components])
+    if (segments.precision, segments.process in _HUFFMAN, is_one_scan) != (8, True, True):
+        raise ReadError("of JPEGs, those of 8 bits in one scan can be")
+    if segments.components not in _LABELS:
+        raise ReadError("it is a CMYK JPEG; gray or RGB can be")
+    if len(segments.pictures) > 1 and not segments.is_one:
+        job.note(SEVERAL)
+    shape = (segments.rows, segments.cols, segments.components)
+    orientation = _upright(segments.exif, job)
+    return _Kind(shape, np.dtype(np.uint8), orientation, has_profile=bool(segments.profile))
+
+
+def _upright(exif: bytes, job: Job) -> int:
+    found = exif_orientation(exif)
+    if found is None:
+        job.note("its EXIF data is broken and not used")
+    return found or 1
+
+
+class _Rows:
+    """Reads rows in order, and once: those that the next strip needs again are kept.
+
+    What lies before them is read again from the beginning of the file.
+    """
+
+    def __init__(self, path: Path, format: str, kind: _Kind, is_scaled: bool) -> None:
+        self._path, self._format, self._kind = path, format, kind
+        self._is_scaled = is_scaled
+        self._region: Any = None
+        self._kept: Array = np.empty((0, *kind.shape[1:]), kind.dtype)
+        self._begin = 0
+
+    def __call__(self, begin: int, end: int) -> Array:
+        """Return the rows `begin` to `end`."""
+        if self._region is None or begin < self._begin:
+            self._open()
+        have = self._begin + len(self._kept)
+        kept = self._kept[begin - self._begin :]
+        for top in range(have, begin, 64):  # passed over, for they must be decoded in order
+            self._fetch(top, min(top + 64, begin))
+        new = self._fetch(max(have, begin), end) if end > have else kept[:0]
+        self._kept, self._begin = np.concatenate([kept, new]), begin
+        found = self._kept[: end - begin]
+        if not self._is_scaled:
+            return found
+        return (found / np.float32(np.iinfo(found.dtype).max)).astype(np.float32)
+
+    def _open(self) -> None:
+        """Begin at the first row."""
+        pyvips = extra("pyvips", "large")
+        load = getattr(pyvips.Image, f"{self._format.lower()}load_source")
+        more = {"unlimited": True} if self._format == "PNG" else {}
+        with self._errors(pyvips, "its header"):
+            pyvips.cache_set_max(0)  # nothing is asked for twice
+            logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # its errors are raised, too
+            opened = pyvips.Source.new_from_file(str(self._path))
+            image = load(opened, access="sequential", fail_on="warning", **more)
+            found = (image.height, image.width, image.bands)
+            if found != self._kind.shape or _TYPES.get(image.format) != self._kind.dtype:
+                raise ReadError(f"{self._path}: libvips reads it as another kind of picture")
+            self._region = pyvips.Region.new(image)
+        self._kept, self._begin = self._kept[:0], 0
+
+    def _fetch(self, begin: int, end: int) -> Array:
+        _, cols, bands = self._kind.shape
+        pyvips = extra("pyvips", "large")
+        with self._errors(pyvips, f"one of its rows {begin} to {end - 1}"):
+            data = self._region.fetch(0, begin, cols, end - begin)
+        return np.frombuffer(data, self._kind.dtype).reshape(end - begin, cols, bands)
+
+    @contextlib.contextmanager
+    def _errors(self, pyvips: Any, rows: str) -> Iterator[None]:
+        try:
+            yield
+        except pyvips.Error as error:
+            raise ReadError(
+                f"{self._path}: broken or truncated {self._format}: {rows} cannot be decoded"
+            ) from error

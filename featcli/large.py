@@ -1,0 +1,146 @@
+"""A pipeline over a picture larger than memory: strips of rows, each with all that its stages see.
+
+A strip's result is computed as if it were a picture: from its rows of the result back through the
+stages it is found which rows of the input they are made of, and forward again what lies outside
+is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from featcli import budget
+from featcli import stage as stages
+from featcli.errors import StageError
+from featcli.frame import Array, LargeFrame, Step
+from featcli.pipeline import memory, words
+from featcli.windows import Window
+
+_PLENTY = 48_000_000  # bytes of a strip and of what is made of it: more makes nothing quicker
+
+
+class _Layer(NamedTuple):
+    """One step, and what reaches it of the whole picture."""
+
+    step: Step
+    window: Window
+    rows: int
+
+    def run(self, maps: Array, begin: int, end: int) -> Array:
+        """Compute the results `begin` to `end` of the rows that `window` says they need."""
+        stage, params = stages.get(self.step.stage), dict(self.step.params)
+        dropped = self.window.needs(begin, end, self.rows).dropped
+        run = self.window.run
+        try:
+            with np.errstate(all="ignore"):
+                found = run(maps) if run else stage.function(maps, **params)
+        except ValueError as error:
+            raise _refused(self.step, error) from error
+        return np.asarray(found[dropped : dropped + end - begin])
+
+
+class InStrips:
+    """Steps, laid out for one picture; see `in_strips`."""
+
+    def __init__(self, steps: Sequence[Step], frame: LargeFrame) -> None:
+        self._frame, self._steps = frame, tuple(steps)
+        self._layers: list[_Layer] = []
+        shape, dtype, labels = frame.data.shape, frame.data.dtype, frame.labels
+        for step in self._steps:
+            stage, params = stages.get(step.stage), dict(step.params)
+            try:
+                if stage.gives == "parts":
+                    raise ValueError("it gives several results")
+                window = stage.window(shape, dtype, params)
+                self._layers.append(_Layer(step, window, shape[0]))
+                shape = stage.shape_of(shape, params)
+            except ValueError as error:
+                raise _refused(step, error) from error
+            dtype, labels = stage.dtype_of(dtype, params), stage.labels_of(labels, params)
+        self._shape, self._dtype, self._labels = shape, dtype, tuple(labels)
+
+    def result(self, limit: int) -> LargeFrame:
+        """Return what comes out, in strips as high as `limit` bytes of the process allow."""
+        frame = self._frame
+        return LargeFrame(
+            self.compute,
+            self._shape,
+            self._dtype,
+            self._labels,
+            frame.source,
+            frame.part,
+            (*frame.history, *self._steps),
+            self._height(limit),
+        )
+
+    def compute(self, begin: int, end: int) -> Array:
+        """Compute the rows `begin` to `end` of the result."""
+        needed = [(begin, end)]
+        for layer in reversed(self._layers):
+            need = layer.window.needs(*needed[-1], layer.rows)
+            needed.append((need.start, need.stop))
+        maps = self._frame.rows(*needed.pop())
+        for layer in self._layers:
+            maps = layer.run(maps, *needed.pop())
+        return maps
+
+    def _height(self, limit: int) -> int:
+        """Return how many rows at a time take no more; raises MemoryExceeded if one does."""
+        room = limit - budget.STARTED - self._frame.cost
+        room = min(room, max(_PLENTY, self._takes(1)))
+        low, high = 0, self._shape[0]
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._takes(middle) <= room else (low, middle - 1)
+        if not low:
+            budget.check(self._takes(1) + self._frame.cost, limit)
+        return low
+
+    def _takes(self, height: int) -> int:
+        """Estimate the bytes that a strip takes: its input, twice while it is read, and the rest.
+
+        The result before it is still being written.
+        """
+        whole, wanted = self._frame.data, height
+        for layer in reversed(self._layers):
+            window = layer.window
+            height = max(height - 1, 1) * window.stride + window.extent
+            height += window.stride if window.first < 0 else 0  # it begins at a multiple of it
+        shape = (min(height, len(whole)), *whole.shape[1:])
+        size = math.prod(shape) * whole.dtype.itemsize
+        before = wanted * math.prod(self._shape[1:]) * self._dtype.itemsize
+        return 2 * size + memory(self._steps, shape, whole.dtype) + before
+
+
+def in_strips(steps: Sequence[Step], frame: LargeFrame, limit: int) -> LargeFrame:
+    """Run steps on a picture that is not held.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    frame : LargeFrame
+    limit : int
+        Bytes that the process may take.
+
+    Returns
+    -------
+    LargeFrame
+        Its rows are computed when they are asked for: the bytes that a whole run would give.
+
+    Raises
+    ------
+    StageError
+        A stage needs more than some rows at a time, or does not take this shape.
+    MemoryExceeded
+        A single row takes more than `limit`.
+    """
+    return InStrips(steps, frame).result(limit)
+
+
+def _refused(step: Step, error: ValueError) -> StageError:
+    return StageError(f"{shlex.join(words(step))}: {error}")
