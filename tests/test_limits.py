@@ -363,9 +363,7 @@ def test_workers_share_the_budget_and_a_large_picture_has_all_of_it_alone(measur
     assert sorted(path.name for path in Path("out").glob("*.npy")) == [
         f"p{number}.vertical.npy" for number in range(3)
     ]
-    found = measured(
-        "resize", ".", "--size", "3000", "-o", "b/", "--max-memory", "120MB", "-j", "2"
-    )
+    found = measured("resize", ".", "--size", "100", "-o", "b/", "--max-memory", "120MB", "-j", "2")
     assert found.code == 1
     (line,) = [line for line in found.lines if "--max-memory" in line]
     assert "p1.png: takes about" in line
