@@ -16,6 +16,7 @@ from conftest import Runner, assert_refused, environment
 
 from featcli import __version__, kernels
 from featcli._index import COMMANDS, STAGES
+from featcli.cli.command import GROUPS
 
 HEAVY = ("numpy", "scipy", "PIL", "rich")
 
@@ -88,7 +89,7 @@ def test_a_commands_help_fits_and_explains_everything(name: str, inline: Runner)
     prose = lines[: lines.index("Examples:")]
     assert max(map(len, prose)) <= 80
     titles = [line for line in prose if line.endswith(":") and line[0] != " "]
-    order = ["Arguments:", "Options:", "Model:", "Input:", "Output:", "Batch:", "Other:"]
+    order = [f"{group}:" for group in GROUPS]
     assert titles == [title for title in order if title in titles]
     assert titles[0] == "Arguments:"
     assert prose[prose.index("Arguments:") + 1][26:].strip()
@@ -264,7 +265,7 @@ def test_the_shell_completes_commands_options_and_choices(shell: Runner) -> None
         return shell("featcli", env=env).stdout.splitlines()
 
     assert "_featcli_completion" in shell("_FEATCLI_COMPLETE=bash_source featcli").stdout
-    assert complete("featcli conv", 1) == ["plain,convolve"]
+    assert complete("featcli convo", 1) == ["plain,convolve"]
     assert complete("featcli convolve --pad", 2) == ["plain,--padding"]
     assert complete("featcli convolve --padding v", 3) == ["plain,valid"]
     assert complete("featcli convolve ph", 2) == ["file,ph"]

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 else:
     _ParamType = click.ParamType  # which takes no parameter before Click 8.4
 
-_GROUPS = ("Arguments", "Options", "Model", "Input", "Output", "Batch", "Other")
+GROUPS = (
+    "Arguments",
+    "Options",
+    "Table",
+    "Search",
+    "Vectors",
+    "Model",
+    "Input",
+    "Output",
+    "Batch",
+    "Other",
+)
 _COLUMN = 24
 
 
@@ -51,7 +62,7 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what goes in, then the options group by group."""
-        groups: dict[str, list[tuple[str, str]]] = {title: [] for title in _GROUPS}
+        groups: dict[str, list[tuple[str, str]]] = {title: [] for title in GROUPS}
         for param in self.get_params(ctx):
             group, name, text = _described(param, ctx)
             groups.setdefault(group, []).append((name.ljust(_COLUMN), text))

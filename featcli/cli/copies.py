@@ -38,18 +38,18 @@ class Compared(NamedTuple):
     method: Method
     threshold: float
 
-    def near(self) -> tuple[Comparison, int]:
-        """Return what says which pairs are near, and how many rows are near nothing."""
+    def near(self) -> tuple[Comparison, Array]:
+        """Return what says which pairs are near, and which rows are near nothing."""
         vectors = self.searched.vectors
         if self.method == "features":
             table = Table(vectors, "cosine")
-            return NearVectors(table, self.threshold), int(table.bad.sum())
+            return NearVectors(table, self.threshold), table.bad
         bits = np.asarray(vectors)
         if not np.isin(bits, (0, 1)).all():
             raise UsageError(
                 f"{self.searched.table.path} holds no fingerprints of 0 and 1: leave out --method"
             )
-        return NearBits(bits, int(self.threshold)), 0
+        return NearBits(bits, int(self.threshold)), np.zeros(len(bits), bool)
 
     def score(self, rows: Any, kept: int) -> Any:
         """Say how like rows are to one of them: the cosine, or how many bits differ."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from featcli.cli import options
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import say_notes
+from featcli.cli.messages import say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
 from featcli.io.atomic import Transaction, deferred_signals
@@ -155,11 +156,22 @@ def write(output: str, overwrite: bool, save: Any) -> None:
         files.commit(lambda: check_free(output, overwrite))
 
 
-def count_bad(vectors: Array) -> int:
-    """Count the rows that hold NaN or infinity."""
-    return sum(
-        int((~np.isfinite(vectors[part]).all(axis=1)).sum()) for part in slices(len(vectors), ROWS)
-    )
+def bad_rows(vectors: Array) -> list[int]:
+    """Return the rows that hold NaN or infinity."""
+    found: list[int] = []
+    for part in slices(len(vectors), ROWS):
+        bad = ~np.isfinite(vectors[part]).all(axis=1)
+        found.extend((np.flatnonzero(bad) + part.start).tolist())
+    return found
+
+
+def say_bad(table: VectorTable, bad: Array, command: str) -> None:
+    """Name the rows that hold NaN or infinity: they are near nothing."""
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        some = ", ".join(table.keys[row] for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
+        count = "1 row holds" if len(rows) == 1 else f"{len(rows)} rows hold"
+        say(f"{table.path}: {count} NaN or infinity, left out: {some}", command=command)
 
 
 def column_option() -> click.Parameter:

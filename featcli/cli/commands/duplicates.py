@@ -50,12 +50,13 @@ from featcli.cli.searching import (
     full_path,
     json_option,
     overwrite_option,
+    say_bad,
 )
 from featcli.errors import UsageError
 from featcli.io.vectortables import is_table
 
 _PIPELINES = {"features": "features", "dhash": "dhash", "phash": "phash"}
-_THRESHOLDS = {"features": 0.9, "dhash": 6.0, "phash": 8.0}
+_THRESHOLDS = {"features": 0.85, "dhash": 6.0, "phash": 8.0}
 _KINDS = (".jsonl", ".csv", ".html")
 _FOUND = 3
 
@@ -89,7 +90,8 @@ def _duplicates(
             save(output, overwrite, groups, compared)
         _report(groups, compared, output, as_json, shown, null)
     if not quiet:
-        _say(groups, bad, images.missing, len(known))
+        say_bad(known, bad, "duplicates")
+        _say(groups, images.missing, len(known))
     if code or (check and groups):
         raise click.exceptions.Exit(code or _FOUND)
 
@@ -195,14 +197,12 @@ def _report(
         click.echo(output)
 
 
-def _say(groups: list[Group], bad: int, missing: int, count: int) -> None:
+def _say(groups: list[Group], missing: int, count: int) -> None:
     could_go = sum(len(group.others) for group in groups)
     copies = sum(one.is_exact for group in groups for one in group.others)
     found = f"{_counted(len(groups), 'group')} of {_counted(count, 'image')}"
     exact = f", {_counted(copies, 'exact copy', 'exact copies')} among them" if copies else ""
     lines = [f"{found}: {could_go} could go{exact}"]
-    if bad:
-        lines.append(f"{_counted(bad, 'row')} with NaN or infinity: near nothing")
     if missing:
         lines.append(
             f"{_counted(missing, 'image')} could not be read: not known whether it is an exact copy"
@@ -234,7 +234,7 @@ command = Command(
             metavar="X",
             group="Search",
             help="Near is a cosine of at least X (features), or at most X bits that differ.  "
-            "[default: features 0.9, dhash 6, phash 8]",
+            "[default: features 0.85, dhash 6, phash 8]",
         ),
         options.Grouped(
             ["--keep"],

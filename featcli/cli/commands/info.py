@@ -2,6 +2,7 @@
 
 An array is read with its sidecar, which knows its labels and its history. Of a model,
 by the path of its file or the name of one that ships with featcli, the layers are listed. Of a
+table of vectors it says how it was made. Of a
 folder of results it says what became of the inputs; --failed names those that failed.
 
 Examples
@@ -129,7 +130,7 @@ def _info(
         rows = [f"{name:10} {version}" for name, version in found.items()]
         click.echo(json.dumps(found) if as_json else "\n".join(rows))
         return
-    others = _folders(inputs, as_json, failed)
+    others = _tables(_folders(inputs, as_json, failed), as_json)
     named, is_broken = _models(others, as_json, input_shape)
     if inputs and not named:
         _leave(is_broken)
@@ -162,6 +163,20 @@ def _folders(inputs: tuple[str, ...], as_json: bool, only_failed: bool) -> tuple
         records = summary.records(Path(name), only_failed)
         lines = map(json.dumps, records) if as_json else summary.summarise(Path(name), records)
         for line in lines:
+            click.echo(line if as_json else printable(line))
+    return tuple(name for name in inputs if name not in found)
+
+
+def _tables(inputs: tuple[str, ...], as_json: bool) -> tuple[str, ...]:
+    """Describe tables of vectors; return the other inputs."""
+    from featcli.io.vectortables import is_table
+
+    found = [name for name in inputs if Path(name).is_file() and is_table(Path(name))]
+    for name in found:
+        from featcli.cli import tables_shown
+
+        about = tables_shown.describe(Path(name))
+        for line in [json.dumps(about)] if as_json else tables_shown.lines(about):
             click.echo(line if as_json else printable(line))
     return tuple(name for name in inputs if name not in found)
 

@@ -49,6 +49,7 @@ from featcli.cli.searching import (
     json_option,
     overwrite_option,
     row_name,
+    say_bad,
     write,
 )
 from featcli.errors import UsageError
@@ -130,25 +131,16 @@ def _neighbors(
         raise UsageError(f"-o {output}: a page has at most {_MOST_ROWS} rows; name some queries")
     known = Table(searched.vectors, metric)
     if not quiet:
-        _say_bad(searched, int(known.bad.sum()))
+        say_bad(searched.table, known.bad, "neighbors")
     found = _search(asked, known, min(count, len(known)), with_self)
+    if not (output or quiet or (found.rows >= 0).any()):
+        say(f"{searched.table.path} has no other row to be near", command="neighbors")
     if not output:
         _print(found, searched, metric, as_json)
         return
     savers = {".html": _save_page, ".parquet": _save_atlas if every else _save_table}
     savers.get(kind, _save_table)(output, overwrite, found, searched, metric)
     click.echo(output)
-
-
-def _say_bad(searched: Searched, count: int) -> None:
-    if count:
-        rows = "row holds" if count == 1 else "rows hold"
-        say(
-            f"{searched.table.path}: {count} {rows} NaN or infinity and is near nothing"
-            if count == 1
-            else f"{searched.table.path}: {count} {rows} NaN or infinity and are near nothing",
-            command="neighbors",
-        )
 
 
 def _every(searched: Searched) -> Asked:

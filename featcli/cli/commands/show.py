@@ -27,6 +27,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -63,7 +64,10 @@ def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: A
     look = look._replace(graphics=graphics.chosen("none" if look.values else look.graphics))
     screen = console()
     failed = False
-    for item, sample in samples(inputs, reading):
+    others = _without_tables(inputs)
+    if inputs and not others:
+        return
+    for item, sample in samples(others, reading):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample, "show")
@@ -73,6 +77,19 @@ def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: A
             )
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _without_tables(inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Show the first rows of tables of vectors; return the other inputs."""
+    from featcli.io.vectortables import is_table
+
+    found = [name for name in inputs if Path(name).is_file() and is_table(Path(name))]
+    for name in found:
+        from featcli.cli import tables_shown
+
+        for line in tables_shown.rows(Path(name)):
+            click.echo(printable(line))
+    return tuple(name for name in inputs if name not in found)
 
 
 def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], look: _Look) -> bool:
