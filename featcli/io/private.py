@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import stat
 from pathlib import Path
 
@@ -92,6 +91,8 @@ class PrivateFolder:
                     continue
                 number = int(found[1])
                 if entry.is_dir(follow_symlinks=False) and not _is_alive(number):
+                    import shutil  # it brings compressors with it
+
                     shutil.rmtree(entry.path, ignore_errors=True)
                 if not entry.is_file(follow_symlinks=False):
                     continue
