@@ -156,6 +156,23 @@ def test_what_libvips_would_read_otherwise_is_refused(pictures):
     assert "--frames all" in refused("g.png", frames="all")
 
 
+def test_a_picture_in_cells_stands_for_its_values_and_is_refused(pictures, inline):
+    pytest.importorskip("pyvips")
+    Image.fromarray(pictures[0][:8, :8]).save("g.png")
+    assert inline("relu", "g.png", "-o", "cells.png").returncode == 0
+    with Image.open("cells.png") as image:
+        assert image.size > (8, 8)
+    assert "cells with numbers" in refused("cells.png")
+
+
+def test_a_small_result_of_a_large_picture_is_drawn_in_cells_as_any_other(pictures, inline):
+    pytest.importorskip("pyvips")
+    Image.fromarray(pictures[1]).save("c.png")
+    for name, more in (("a.png", []), ("b.png", ["--max-pixels", "1000"])):
+        assert inline("run", "crop 9 | convolve sobel-x sobel-y", "c.png", "-o", name, *more).stdout
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
 def test_a_picture_that_is_cut_off_is_refused_and_leaves_nothing(pictures, inline, suffix):
     pytest.importorskip("pyvips")

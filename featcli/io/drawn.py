@@ -52,6 +52,18 @@ def digest(pixels: npt.NDArray[Any]) -> int:
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
+def has_cells(stream: BinaryIO) -> bool:
+    """Say whether a PNG calls itself a picture of values as cells; see `without_cells`."""
+    from featcli.view.cells import cells_of
+    from featcli.view.png import read_info
+
+    try:
+        stream.seek(0)
+        return cells_of(read_info(stream) or {}) is not None
+    except (ValueError, ReadError):
+        return False
+
+
 def without_cells(stream: BinaryIO, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a pixel for each value of a picture that shows values as cells with numbers.
 

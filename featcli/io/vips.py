@@ -19,6 +19,7 @@ from featcli.extras import extra
 from featcli.frame import Array, LargeFrame, Sample, Source
 from featcli.io import page as pages
 from featcli.io.directories import exif_orientation
+from featcli.io.drawn import has_cells
 from featcli.io.jpeg import Segments
 from featcli.io.options import ReadOptions
 from featcli.io.page import Page
@@ -102,6 +103,8 @@ def _png(stream: BinaryIO, job: Job) -> _Kind:
     if not channels or header.depth not in (8, 16) or header.interlace or chunks.transparent:
         raise ReadError("of PNGs, gray or RGB ones of 8 or 16 bits can be, without transparency, "
                         "palette and interlacing")  # fmt: skip
+    if b"iTXt" in chunks.rest and has_cells(stream):
+        raise ReadError("it shows values as cells with numbers, of which the values are read")
     if any(frame.spans for frame in chunks.frames[1:]):
         job.note(SEVERAL)
     span = chunks.rest.get(b"eXIf")
