@@ -102,6 +102,8 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         separator = separator or (b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b"")
         if not is_begun and len(rest) >= len(BOM_UTF8):
             rest, is_begun = rest.removeprefix(BOM_UTF8), True
+        if separator and rest == separator * len(rest):
+            rest = b""  # gigabytes of nothing, as a sparse file has them, take no time
         if separator:
             *whole, rest = rest.split(separator)
             yield from whole

@@ -15,7 +15,7 @@ from featcli.batch.items import Item
 from featcli.batch.memory import Target
 from featcli.batch.prior import PriorResult, Recipe, from_root
 from featcli.batch.process import Outcome
-from featcli.errors import FeatError, InUse, OutputExists, WriteError
+from featcli.errors import FeatError, InUse, OutputExists, UsageError, WriteError
 from featcli.io import records
 from featcli.io.atomic import deferred_signals
 from featcli.io.former import is_of_before
@@ -109,7 +109,11 @@ class StoredTarget(Target):
 
     def check(self) -> None:
         """See `Target.check`."""
-        self.sink.check()
+        try:
+            self.sink.check()
+        except UsageError as error:
+            if isinstance(error, OutputExists) or not self.store.exists():
+                raise  # else there may be nothing to do, where nothing can be written
         if self.memory.overwrite:
             return
         if self.store.exists():

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_tools import is_alive, leftovers, rows_of, save_images, wait_for
+from batch_tools import is_alive, leftovers, rows_of, save_images, summary, wait_for
 from conftest import assert_refused, environment, listing
 
 OUTPUTS = ["out", "t.csv", "x-%d.tar"]
@@ -114,3 +114,15 @@ def test_a_run_that_is_refused_leaves_no_folder(workspace, inline):
     done = inline("relu", "--from-file", "-", "-o", "new/out", stdin="")
     assert_refused(done, 1, "the list of files is empty")
     assert not Path("new").exists()
+
+
+def test_where_nothing_can_be_written_nothing_needs_to_be_done(workspace, inline, monkeypatch):
+    save_images(workspace / "in", 3)
+    assert inline("gray", "in", "-o", "out").returncode == 0
+    before = {path: path.lstat().st_mtime_ns for path in sorted((workspace / "out").rglob("*"))}
+    monkeypatch.setattr("featcli.io.sinks.os.access", lambda path, mode: False)
+    again = inline("gray", "in", "-o", "out")
+    assert (again.returncode, summary(again)) == (0, "0 done, 3 skipped, 0 failed")
+    assert {path: path.lstat().st_mtime_ns for path in sorted((workspace / "out").rglob("*"))} == (
+        before
+    )
