@@ -78,6 +78,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.duplicates",
         "Find images that are there twice: exact copies, and near ones.",
     ),
+    "completion": (
+        "featcli.cli.commands.completion",
+        "Print the script by which a shell completes what is typed after featcli.",
+    ),
     "evaluate": (
         "featcli.cli.commands.evaluate",
         "Measure how often a model is right: accuracy, precision and recall of each class.",
@@ -93,6 +97,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "features": (
         "featcli.cli.commands.features",
         "Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.",
+    ),
+    "help": (
+        "featcli.cli.commands.help",
+        "Show the help of a command, as its --help does; without a name, the list of all commands.",
     ),
     "info": (
         "featcli.cli.commands.info",

@@ -61,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
         *("numpy", "_index", "budget", "errors", "formulas", "frame", "io", "kernels", "matrices"),
         *("models", "pipeline", "stage", "view"),
     },
-    "batch": {"_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"}
+    "batch": {"numpy", "_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"}
     | {"large"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}

@@ -1,7 +1,7 @@
 """Write what derives from the declarations; `--check` only says what has drifted.
 
 Written are the index that lets `featcli --help` start without NumPy, the type stub of the package,
-the list of stages in the README, and the reference in `docs/`.
+the list of stages in the README, the reference in `docs/`, and the man pages in `docs/man/`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,24 @@ def reference() -> str:
         assert command is not None
         context = click.Context(command, root, info_name=name, terminal_width=96, **settings)
         lines.append(f"\n## featcli {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "".join([*lines, "\n## Kernels\n\n", kernels_table()])
+    return "".join([*lines, "\n## Kernels\n\n", kernels_table(), exit_codes_table()])
+
+
+def exit_codes_table() -> str:
+    from featcli.errors import EXIT_CODES
+
+    rows = "".join(f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
+    return f"\n## Exit codes\n\n| code | when |\n|---|---|\n{rows}"
+
+
+def pages() -> dict[Path, str]:
+    """Return every man page."""
+    from manpages import man_pages
+
+    from featcli.cli.main import cli
+    from featcli.cli.usage import usage
+
+    return {ROOT / "docs" / "man" / name: text for name, text in man_pages(usage(cli)).items()}
 
 
 def replace_section(text: str, name: str, body: str) -> str:
@@ -143,6 +160,7 @@ def wanted() -> dict[Path, str]:
         ROOT / "featcli" / "__init__.pyi": ruff(stub(), "featcli/__init__.pyi"),
         ROOT / "docs" / "reference.md": reference(),
         readme: replace_section(readme.read_text("utf-8"), "stages", stages_list()),
+        **pages(),
     }
 
 
@@ -157,14 +175,20 @@ def main() -> int:
         for path, text in wanted().items()
         if not path.exists() or path.read_text("utf-8") != text
     }
+    left = set((ROOT / "docs" / "man").glob("*.1")) - set(pages())
+    for path in left:
+        print(f"no command: {path.relative_to(ROOT)}")
+        if not check:
+            path.unlink()
     for path, text in drifted.items():
         print(f"{'drifted' if check else 'written'}: {path.relative_to(ROOT)}")
         if not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
     if INDEX in drifted and not check:
         # Everything else is written from the index: once more, with the new one.
         return subprocess.run([sys.executable, __file__], check=False).returncode
-    return 1 if check and drifted else 0
+    return 1 if check and (drifted or left) else 0
 
 
 if __name__ == "__main__":

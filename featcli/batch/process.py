@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from featcli import budget
 from featcli import stage as stages
 from featcli.batch.items import FileItem, Item
@@ -33,6 +35,8 @@ class Job(NamedTuple):
         Whether the content of an input says if it has changed.
     share : int
         Among how many workers the memory is divided.
+    verbose : int
+        How much is said of each step, to who watches.
     """
 
     pipeline: Pipeline
@@ -40,6 +44,7 @@ class Job(NamedTuple):
     options: ReadOptions
     checksum: bool = False
     share: int = 1
+    verbose: int = 0
 
     def options_for(self, task: Task) -> ReadOptions:
         """Return how an input is read: alone it may take the memory of all workers."""
@@ -257,13 +262,28 @@ def _run(job: Job, task: Task, frame: Frame, name: str) -> list[Frame]:
         raise StageError(f"{name}: {error}") from error
 
 
-def describe_step(step: Step, frame: Frame, results: list[Frame]) -> Iterator[str]:
-    """Say what a step made of its frame and, where there is a choice, how."""
+def describe_step(
+    step: Step, frame: Frame, results: list[Frame], verbose: int = 1
+) -> Iterator[str]:
+    """Say what a step made of its frame, where there is a choice how, and from 2 on its values."""
     made = ", ".join(_shape(result) for result in results)
     yield f"  {caption([step])}: {_shape(frame)} -> {made}"
     explain = stages.get(step.stage).explain
     for line in explain(frame.data, **dict(step.params)).splitlines() if explain else ():
         yield f"    {line}"
+    if verbose > 1:
+        yield from _describe_values(results)
+
+
+def _describe_values(results: list[Frame]) -> Iterator[str]:
+    """Say between which values each result lies; NaN and infinite ones are counted apart."""
+    for result in results:
+        data = result.data[np.isfinite(result.data)]
+        lies = f"{data.min():.6g} to {data.max():.6g}, mean {data.mean():.6g}" if data.size else ""
+        others = result.data.size - data.size
+        infinite = f"{others} NaN or infinite" if others else ""
+        part = f"{result.part}: " if result.part else ""
+        yield f"    {part}{'; '.join(filter(None, (lies, infinite)))}"
 
 
 def _shape(frame: Frame) -> str:

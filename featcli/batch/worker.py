@@ -117,7 +117,9 @@ def _work(inbox: SimpleQueue[Any], answers: BinaryIO) -> None:
 def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
     lines: list[str] = []
     if start.watch:
-        start.job.pipeline.watch = lambda *step: lines.extend(describe_step(*step))
+        start.job.pipeline.watch = lambda step, frame, results: lines.extend(
+            describe_step(step, frame, results, start.job.verbose)
+        )
     try:
         if start.writes:
             outcome = process(task, start.job)

@@ -55,7 +55,9 @@ class Command(click.Command):
         """Refuse an option that is given twice, where Click would use the last."""
         _, _, order = self.make_parser(ctx).parse_args(list(args))
         for param in order:
-            takes_one = isinstance(param, click.Option) and not (param.multiple or param.is_flag)
+            takes_one = isinstance(param, click.Option) and not (
+                param.multiple or param.is_flag or param.count
+            )
             if takes_one and order.count(param) > 1:
                 raise click.UsageError(f"{max(param.opts, key=len)} is given twice", ctx)
         return super().parse_args(ctx, args)
@@ -93,26 +95,24 @@ class Text(_ParamType):
 
     def __init__(self, param: Param) -> None:
         self.name = param.converter.metavar
-        self._param = param
+        self.declared = param
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse text; raises click.BadParameter."""
         if not isinstance(value, str):
             return value
         try:
-            return self._param.parse(value)
+            return self.declared.parse(value)
         except ValueError as error:
             raise click.BadParameter(str(error), ctx, param) from error
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the choices, else files."""
-        from click.shell_completion import CompletionItem
+        """Offer the choices or the kernels, else files where a file can be meant."""
+        from featcli.cli import completions
 
-        if not self._param.choices:
-            return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(one) for one in self._param.choices if one.startswith(incomplete)]
+        return completions.values(self.declared, incomplete)
 
 
 def option(param: Param) -> click.Option:

@@ -65,7 +65,7 @@ def execute(
         Told of every result, instead of its path being printed.
     """
     if settings.printing.verbose:
-        pipeline.watch = _watch
+        pipeline.watch = partial(_watch, settings.printing.verbose)
     _check_output(settings)
     excluded = _excluded(settings.output)
     named = _sources(settings, excluded, stage)
@@ -100,7 +100,8 @@ def execute(
         with deferred_signals():  # what is begun must also be known to be taken away again
             stack.enter_context(target)
         items = check(items)
-        job = Job(pipeline, target.sink, reading, settings.batch.checksum)
+        printing, checksum = settings.printing, settings.batch.checksum
+        job = Job(pipeline, target.sink, reading, checksum, verbose=printing.verbose)
         counting = _counting(named, way, settings.sources)
         is_told = request.kind not in (Kind.TABLE, Kind.SHARDS)
         report = Report(settings, tell if is_told else None, target, counting, excluded.notes)
@@ -116,8 +117,8 @@ def leave(code: int) -> None:
         raise click.exceptions.Exit(code)
 
 
-def _watch(step: Step, frame: Frame, results: list[Frame]) -> None:
-    for line in describe_step(step, frame, results):
+def _watch(verbose: int, step: Step, frame: Frame, results: list[Frame]) -> None:
+    for line in describe_step(step, frame, results, verbose):
         say_here(line)
 
 

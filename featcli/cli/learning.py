@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.models.learning.architectures import DEFAULT, NAMED
 from featcli.models.learning.checks import Flag, Number, OneOf, Rule, Text, Whole
 from featcli.models.learning.descent import Name, Schedule
@@ -188,6 +188,7 @@ def data() -> list[click.Parameter]:
         strict(),
         grouped(
             ["--from", "base"],
+            shell_complete=completions.models,
             metavar="MODEL",
             group="Model",
             callback=_parsed(),

@@ -22,6 +22,7 @@ from featcli.errors import FeatError
 
 _INTERRUPTED, _BROKEN_PIPE, _KILLED = 130, 141, 128
 _COMPLETE = "_FEATCLI_COMPLETE"
+_AS_JSON = "featcli.as_json"
 _EXAMPLES = """\
 featcli convolve photo.jpg -k vertical | featcli relu | featcli pool --size 2
 featcli run "convolve vertical | relu | pool 2 | flatten" photo.jpg -o features.npy
@@ -95,8 +96,29 @@ def _stage_command(name: str) -> click.Command:
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if wanted:
+    if wanted and ctx.meta.get(_AS_JSON):
+        import json
+
+        from featcli.cli.versions import versions
+
+        click.echo(json.dumps(versions()))
+    elif wanted:
         click.echo(f"featcli {__version__}")
+    if wanted:
+        ctx.exit()
+
+
+def _note_json(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    ctx.meta[_AS_JSON] = wanted
+
+
+def _print_usage(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        import json
+
+        from featcli.cli.usage import usage
+
+        click.echo(json.dumps(usage(cli), indent=2))
         ctx.exit()
 
 
@@ -106,10 +128,25 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 @click.option(
     "--version",
     is_flag=True,
-    is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show the version and exit.",
+    help="Show the version and exit; with --json, also those of Python and all packages.",
+)
+@click.option(
+    "--json",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_note_json,
+    help="With --version: as JSON.",
+)
+@click.option(
+    "--json-usage",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_usage,
+    help="Print all commands, options, types and defaults as JSON, and exit.",
 )
 @click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")
 def cli() -> None:

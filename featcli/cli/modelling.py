@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 
 import click
 
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.messages import say
 from featcli.errors import UsageError
 from featcli.models.files import ModelError
@@ -41,6 +41,7 @@ def model_options(*without: str) -> list[click.Parameter]:
     return [
         grouped(
             ["--model"],
+            shell_complete=completions.models,
             metavar="NAME|PATH",
             default=DEFAULT,
             show_default=True,

@@ -305,7 +305,13 @@ def quiet() -> click.Parameter:
 
 def verbose() -> click.Parameter:
     """For commands that have more to say."""
-    return _option("Other", "-v", "--verbose", is_flag=True, help="Say what is done.")
+    return _option(
+        "Other",
+        "-v",
+        "--verbose",
+        count=True,
+        help="Say what is done; -vv: also the range and the mean of what each step gives.",
+    )
 
 
 def debug() -> click.Parameter:

@@ -74,7 +74,7 @@ class Report:
         self._only_usage = True
         self._drawn: list[str] = []
         self._pictures = 0
-        self._progress = Progress(self._how.quiet, self._how.verbose, count, say_here)
+        self._progress = Progress(self._how.quiet, self._how.verbose > 0, count, say_here)
 
     def all(self, outcomes: Generator[Outcome]) -> int:
         """Report every outcome, let the target finish, sum up, and return the exit code."""

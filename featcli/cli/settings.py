@@ -57,7 +57,7 @@ class Printing(NamedTuple):
     null: bool = False
     as_json: bool = False
     quiet: bool = False
-    verbose: bool = False
+    verbose: int = 0
     paths: bool = True
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import click
 
-from featcli.cli import learning, options
+from featcli.cli import completions, learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.modelling import Asked, opened
@@ -135,8 +135,9 @@ command = Command(
     __doc__,
     [
         options.Described("model", "A model that ships with featcli, or a model file.",
-                          metavar="MODEL"),
-        options.Described("data", "Images with a class each; see above.", metavar="DATA"),
+                          metavar="MODEL", shell_complete=completions.models),
+        options.Described("data", "Images with a class each; see above.", metavar="DATA",
+                          shell_complete=completions.data_sets),
         learning.strict(),
         learning.report("The confusion matrix as .csv and .png."),
         learning.overwrite(),

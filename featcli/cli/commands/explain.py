@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
@@ -283,6 +283,7 @@ def _options() -> list[click.Parameter]:
         ),
         grouped(
             ["--model"],
+            shell_complete=completions.models,
             metavar="NAME|PATH",
             group="Model",
             help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import click
 
-from featcli.cli import learning, options
+from featcli.cli import completions, learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.modelling import Asked, opened
@@ -56,7 +56,7 @@ command = Command(
     __doc__,
     [
         options.Described("model", "A model that ships with featcli, or a model file (.npz).",
-                          metavar="MODEL"),
+                          metavar="MODEL", shell_complete=completions.models),
         options.place("-o", "--output", metavar="FILE", help="The .onnx file to write."),
         learning.overwrite(),
         options.quiet(),

@@ -43,7 +43,7 @@ from typing import Any, NamedTuple
 import click
 
 from featcli.batch.targets import Table
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.modelling import (
@@ -135,6 +135,7 @@ command = Command(
         *model_options("labels"),
         options.Grouped(
             ["--layer"],
+            shell_complete=completions.layers,
             multiple=True,
             metavar="NAME",
             group="Model",

@@ -53,20 +53,6 @@ from featcli.io.drawn import recorded
 from featcli.pipeline import caption
 
 
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    from featcli import extras
-    from featcli._version import __version__
-    from featcli.engine import library
-
-    packages = {name: version(name) for name in ("numpy", "scipy", "pillow", "click", "rich")}
-    packages |= {name: extras.version_of_fast(name) for name in extras.FAST}
-    system = {"python": platform.python_version(), "system": platform.platform()}
-    return {"featcli": __version__, "engine": library.state(), **packages, **system}
-
-
 def _formats(as_json: bool) -> str:
     """Return the list of formats; no other is ever tried on a file."""
     from featcli.io.formats import formats
@@ -126,7 +112,9 @@ def _info(
         click.echo(_formats(as_json))
         return
     if versions:
-        found = _versions()
+        from featcli.cli.versions import versions as all_versions
+
+        found = all_versions()
         rows = [f"{name:10} {version}" for name, version in found.items()]
         click.echo(json.dumps(found) if as_json else "\n".join(rows))
         return

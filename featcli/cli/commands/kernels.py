@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from featcli import kernels
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable
 from featcli.errors import UsageError
@@ -133,6 +133,7 @@ command = Command(
             "'featcli convolve --kernel'. Without any, the list of all.",
             nargs=-1,
             metavar="[NAME]...",
+            shell_complete=completions.kernels,
         ),
         options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
         options.debug(),

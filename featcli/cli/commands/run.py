@@ -30,7 +30,7 @@ from typing import Any
 import click
 
 from featcli._index import STAGES
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.settings import Settings
@@ -185,6 +185,7 @@ command = Command(
             "Stages with bars between them. After a stage's name come its words in order (pool 2) "
             "and its options (--kind mean); quotes work as in a shell.",
             metavar="PIPELINE",
+            shell_complete=completions.pipeline,
         ),
         *options.inputs(),
         *options.outputs(),

@@ -61,7 +61,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from featcli.cli import learning, options
+from featcli.cli import completions, learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.datasets.gathering import left_out
@@ -332,7 +332,12 @@ command = Command(
     "train",
     __doc__,
     [
-        options.Described("data", "What to learn from; see above.", metavar="DATA"),
+        options.Described(
+            "data",
+            "What to learn from; see above.",
+            metavar="DATA",
+            shell_complete=completions.data_sets,
+        ),
         *learning.recipe(),
         *learning.data(),
         *learning.outputs(),

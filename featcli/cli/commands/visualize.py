@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import numpy as np
 
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
@@ -299,10 +299,14 @@ def _options() -> list[click.Parameter]:
     grouped = options.Grouped
     return [
         options.Described(
-            "model", "A model that ships with featcli, or a model file (.npz).", metavar="MODEL"
+            "model",
+            "A model that ships with featcli, or a model file (.npz).",
+            metavar="MODEL",
+            shell_complete=completions.models,
         ),
         grouped(
             ["--layer"],
+            shell_complete=completions.layers,
             metavar="NAME",
             required=True,
             group="Model",

@@ -1,0 +1,49 @@
+"""Print the script by which a shell completes what is typed after featcli.
+
+It completes commands, options and their choices, files, kernels, models and their layers, data
+sets, and the words of a pipeline's text between quotes. Add its line to the
+shell's start-up file:
+
+\b
+  ~/.bashrc                    eval "$(featcli completion bash)"
+  ~/.zshrc                     eval "$(featcli completion zsh)"
+  ~/.config/fish/config.fish   featcli completion fish | source
+
+Examples
+--------
+For the shell that is open now:
+
+    eval "$(featcli completion bash)" && complete -p featcli
+"""
+
+from __future__ import annotations
+
+import click
+
+from featcli.cli import options
+from featcli.cli.command import Command
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def _completion(shell: str) -> None:
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind
+    root = click.get_current_context().find_root().command
+    complete = kind(root, {}, "featcli", "_FEATCLI_COMPLETE")
+    click.echo(complete.source_template % complete.source_vars())
+
+
+command = Command(
+    "completion",
+    __doc__,
+    [
+        options.Described(
+            "shell", "bash, zsh or fish.", type=click.Choice(SHELLS), metavar="|".join(SHELLS)
+        ),
+        options.debug(),
+    ],
+    callback=_completion,
+)

@@ -1,0 +1,46 @@
+"""Show the help of a command, as its --help does; without a name, the list of all commands.
+
+Examples
+--------
+What there is, and what one of them does:
+
+    featcli help
+    featcli help convolve
+"""
+
+from __future__ import annotations
+
+import click
+
+from featcli.cli import completions, options
+from featcli.cli.command import Command
+
+
+def _help(command: str | None) -> None:
+    root = click.get_current_context().find_root()
+    group = root.command
+    assert isinstance(group, click.Group)
+    if command is None:
+        click.echo(root.get_help())
+        return
+    name, found, _ = group.resolve_command(root, [command])
+    assert found
+    with click.Context(found, root, info_name=name) as context:
+        click.echo(found.get_help(context))
+
+
+command = Command(
+    "help",
+    __doc__,
+    [
+        options.Described(
+            "command",
+            "The name of a command.",
+            required=False,
+            metavar="[COMMAND]",
+            shell_complete=completions.commands,
+        ),
+        options.debug(),
+    ],
+    callback=_help,
+)
