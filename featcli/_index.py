@@ -70,6 +70,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featcli.cli.commands.classify",
         "Say what images show, by a network that ships with featcli.",
     ),
+    "completion": (
+        "featcli.cli.commands.completion",
+        "Print the script by which a shell completes what is typed after featcli.",
+    ),
     "convert": (
         "featcli.cli.commands.convert",
         "Turn a table of vectors into one of another kind, without computing anything again.",
@@ -77,10 +81,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "duplicates": (
         "featcli.cli.commands.duplicates",
         "Find images that are there twice: exact copies, and near ones.",
-    ),
-    "completion": (
-        "featcli.cli.commands.completion",
-        "Print the script by which a shell completes what is typed after featcli.",
     ),
     "evaluate": (
         "featcli.cli.commands.evaluate",
@@ -113,6 +113,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "neighbors": (
         "featcli.cli.commands.neighbors",
         "Find the images of a table that are most like others.",
+    ),
+    "pipelines": (
+        "featcli.cli.commands.pipelines",
+        "List the saved pipelines, or show some of them by their names.",
+    ),
+    "plugins": (
+        "featcli.cli.commands.plugins",
+        "List the stages and kernels that other packages bring, and what is wrong with them.",
     ),
     "run": (
         "featcli.cli.commands.run",

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "0": "All went well.",
     "1": "An input failed, or a result could not be written; a line for each says why.",
     "2": "The command was used wrongly; nothing was written.",
+    "3": "With --check: something was found.",
     "130": "Interrupted (Ctrl-C).",
     "141": "What read the results ended first, such as `head`.",
     "128+N": "Ended by signal N: 129 hang-up, 143 SIGTERM.",

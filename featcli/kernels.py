@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli import matrices
+from featcli import matrices, plugins
 from featcli.errors import FeatError, ReadError
 from featcli.formulas import FORMULAS, Formula, Matrix, quoted, shortest
 
@@ -114,7 +114,7 @@ def parse(text: str, files: bool = True) -> Kernel:
         One line that says what is wrong, where, and what would be right.
     """
     text = text.strip()
-    kernel = _without_files(text)
+    kernel = _without_files(text) or _from_plugin(text)
     if kernel is not None:
         return kernel
     if not files and text.lower().endswith(matrices.SUFFIXES):
@@ -173,6 +173,19 @@ def _without_files(text: str) -> Kernel | None:
     if _NUMERIC.fullmatch(rows) and (not label or _LABEL.fullmatch(label.strip())):
         return _inline(text)
     return None
+
+
+def _from_plugin(text: str) -> Kernel | None:
+    """Read a kernel that another package brings: numbers, or a dict of what a file would say."""
+    entry = plugins.entry(plugins.KERNELS, text)
+    if entry is None:
+        return None
+    found = plugins.imported(entry)
+    try:
+        about = matrices.fields(dict(found) if isinstance(found, Mapping) else {"values": found})
+    except (ValueError, OverflowError) as error:
+        raise plugins.refusal(entry, f"that is no kernel: {error}") from error
+    return Description(text, **about).kernel()
 
 
 def _from_formula(formula: Formula, words: str) -> Kernel:

@@ -111,7 +111,7 @@ def content(path: Path) -> dict[str, Any]:
     text = _decoded(data)
     if suffix in (".toml", ".json"):
         found = _parsed(text, suffix[1:].upper())
-        return _fields(found if isinstance(found, dict) else {"values": found})
+        return fields(found if isinstance(found, dict) else {"values": found})
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return {"values": checked(np.array(table(line for line in lines if line)))}
 
@@ -139,7 +139,7 @@ def _parsed(text: str, language: str) -> Any:
         raise ValueError("holds a number of too many digits") from None
 
 
-def _fields(data: dict[str, Any]) -> dict[str, Any]:
+def fields(data: dict[str, Any]) -> dict[str, Any]:
     """Check the keys of a .toml or .json kernel."""
     for key in data:
         if key not in KEYS:

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 import numpy as np
 import numpy.typing as npt
 
+from featcli import plugins
 from featcli._index import STAGES
 from featcli.docstrings import docstring, parameter_texts, sections
 from featcli.windows import Rows, Window
@@ -332,6 +333,8 @@ def stage(
 
     def register(function: Function) -> Function:
         name = function.__name__ if learned else function.__name__.replace("_", "-")
+        if not learned and name in STAGES and not function.__module__.startswith("featcli."):
+            raise ValueError(f"featcli has a stage {name!r} already: choose another name")
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
@@ -344,12 +347,25 @@ def stage(
 
 
 def get(name: str) -> Stage:
-    """Return the stage called `name`, importing its module if need be."""
+    """Return the stage called `name`, importing its module or its plugin if need be."""
     if name not in REGISTRY:
-        if name not in STAGES and name not in OF_MODELS:
+        module = OF_MODELS.get(name) or STAGES.get(name, ("",))[0]
+        if module:
+            importlib.import_module(module)
+        elif not _from_plugin(name):
             raise ValueError(f"no stage {name!r}{nearest(name, STAGES)}")
-        importlib.import_module(OF_MODELS.get(name) or STAGES[name][0])
     return REGISTRY[name]
+
+
+def _from_plugin(name: str) -> bool:
+    """Import a stage that another package brings; False where none does."""
+    entry = plugins.entry(plugins.STAGES, name)
+    if entry is None:
+        return False
+    function = plugins.imported(entry)
+    if name not in REGISTRY or REGISTRY[name].function is not function:
+        raise plugins.refusal(entry, f"that is no function under @stage called {name!r}")
+    return True
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:

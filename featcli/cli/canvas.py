@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
+from featcli.cli.variables import chosen
 from featcli.view.terminal import RGB, half_blocks, limited, xterm_colours
 
 Pixels = npt.NDArray[np.uint8]
@@ -32,7 +34,17 @@ _BLOCK = 6  # characters of a value in a column
 
 def console() -> Screen:
     """Return a console for standard output that leaves text alone."""
-    return Screen(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    choice = chosen("FEATCLI_COLOR")
+    system: Literal["truecolor", "auto"] = "truecolor" if choice == "always" else "auto"
+    plain = True if choice == "never" else None
+    return Screen(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+        color_system=system,
+        no_color=plain,
+    )
 
 
 def room(screen: Console) -> int | None:

@@ -39,10 +39,11 @@ def _never_failing(complete: Complete) -> Complete:
 
 def kernel_names() -> list[str]:
     """Return the built-in kernels, and the formulas with the colon that must follow."""
-    from featcli import kernels
+    from featcli import kernels, plugins
     from featcli.formulas import FORMULAS
 
-    return [*kernels.names(), *(f"{name}:" for name in FORMULAS)]
+    formulas = [f"{name}:" for name in FORMULAS]
+    return [*kernels.names(), *plugins.names(plugins.KERNELS), *formulas]
 
 
 @_never_failing
@@ -88,6 +89,16 @@ def commands(ctx: click.Context, _param: click.Parameter, begun: str) -> list[Co
 
 
 @_never_failing
+def saved_pipelines(
+    _ctx: click.Context, _param: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Offer the names under which pipelines are saved."""
+    from featcli.cli import saved
+
+    return _items(saved.names(), begun)
+
+
+@_never_failing
 def pipeline(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """Offer the next word of a pipeline's text; a candidate is the whole text up to it."""
     before, words, last = _split(begun)
@@ -104,10 +115,11 @@ def _split(text: str) -> tuple[str, list[str], str]:
 
 def _next_words(words: Sequence[str], last: str) -> list[str]:
     """Return all that may stand after the words of a step."""
+    from featcli import plugins
     from featcli import stage as stages
 
     if not words:
-        return list(STAGES)
+        return [*STAGES, *plugins.names(plugins.STAGES)]
     stage = stages.get(words[0])
     options = {name: param for param in stage.params for name in (param.option, param.short)}
     before = options.get(words[-1])
@@ -122,6 +134,3 @@ def _next_words(words: Sequence[str], last: str) -> list[str]:
 def _values(param: Param) -> list[str]:
     known = kernel_names() if param.converter.metavar == "KERNEL" else []
     return list(param.choices) or known
-
-
-__all__ = ["commands", "data_sets", "kernels", "layers", "models", "pipeline", "values"]

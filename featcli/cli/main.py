@@ -44,13 +44,14 @@ class Root(click.Group):
             if cmd_name in COMMANDS:
                 command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
                 return command
-            return _stage_command(cmd_name) if cmd_name in STAGES else None
+            is_stage = cmd_name in STAGES or _is_plugin(cmd_name)
+            return _stage_command(cmd_name) if is_stage else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest commands when there is none of this name."""
-        if args and args[0] not in STAGES and args[0] not in COMMANDS and args[0][:1] != "-":
+        if args and args[0][:1] != "-" and not _is_command(args[0]):
             import difflib
 
             names = self.list_commands(ctx)
@@ -84,6 +85,17 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def _is_plugin(name: str) -> bool:
+    """Look among the plugins, which is done only for names that featcli does not know."""
+    from featcli import plugins
+
+    return plugins.entry(plugins.STAGES, name) is not None
+
+
+def _is_command(name: str) -> bool:
+    return name in STAGES or name in COMMANDS or _is_plugin(name)
+
+
 def _stage_command(name: str) -> click.Command:
     from featcli import stage
     from featcli.cli import options
@@ -92,7 +104,11 @@ def _stage_command(name: str) -> click.Command:
 
     shared = [*options.inputs(), *options.outputs(), *options.batch()]
     shared += [options.quiet(), options.verbose(), options.debug()]
-    return stage_command(stage.get(name), shared, execute)
+    try:
+        found = stage.get(name)
+    except ValueError as error:  # of a plugin, which is named in it
+        raise click.UsageError(str(error)) from error
+    return stage_command(found, shared, execute)
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -255,4 +271,7 @@ def _explain(error: Exception, arguments: list[str]) -> int:
 
 
 def _command_name(arguments: list[str]) -> str:
-    return next((one for one in arguments if one in STAGES or one in COMMANDS), "")
+    words = [one for one in arguments if one[:1] != "-"][:1]
+    return next((one for one in arguments if one in STAGES or one in COMMANDS), "") or next(
+        filter(_is_plugin, words), ""
+    )

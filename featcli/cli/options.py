@@ -330,6 +330,8 @@ def batch() -> list[click.Parameter]:
             "--jobs",
             type=click.IntRange(1, 1024),
             metavar="N",
+            envvar="FEATCLI_JOBS",
+            show_envvar=True,
             help="Work on N images at once; results do not depend on it.  "
             "[default: the processors, where there is enough to do]",
         ),

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from featcli.cli.variables import chosen
+
 _FIRST, _BETWEEN, _SELDOM = 0.5, 0.1, 30.0  # seconds
 _WIDTH = 24
 _ERASE = "\r\x1b[2K"
@@ -40,7 +42,8 @@ class Progress:
         say: Callable[[str], None],
         things: str = "images",
     ) -> None:
-        self._is_drawn = sys.stderr.isatty() and not quiet
+        is_wanted = not quiet and chosen("FEATCLI_PROGRESS") != "never"
+        self._is_drawn = sys.stderr.isatty() and is_wanted
         self._is_said = verbose and not quiet and not self._is_drawn
         self._count, self._say, self._things = count, say, things
         self._total: int | None = None
@@ -100,7 +103,8 @@ class Progress:
         from rich.segment import Segments
         from rich.table import Table
 
-        console = Console(file=sys.stderr, highlight=False, markup=False)
+        plain = True if chosen("FEATCLI_COLOR") == "never" else None
+        console = Console(file=sys.stderr, highlight=False, markup=False, no_color=plain)
         grid = Table.grid(padding=(0, 1))
         bar = ProgressBar(self._total or 1, done if self._total else 0, width=_WIDTH)
         grid.add_row(bar, text)

@@ -1,7 +1,7 @@
 """Print the script by which a shell completes what is typed after featcli.
 
 It completes commands, options and their choices, files, kernels, models and their layers, data
-sets, and the words of a pipeline's text between quotes. Add its line to the
+sets, saved pipelines, and the words of a pipeline's text between quotes. Add its line to the
 shell's start-up file:
 
 \b

@@ -16,6 +16,10 @@ The same as single commands:
 All feature maps of all steps on one sheet, besides the result:
 
     featcli run "convolve sobel-x sobel-y | abs | pool 4" photo.jpg --montage sheet.png
+
+A pipeline under a name of your own:
+
+    featcli run "convolve sobel-x | abs" photo.jpg --save edges && featcli pipelines
 """
 
 from __future__ import annotations
@@ -30,9 +34,10 @@ from typing import Any
 import click
 
 from featcli._index import STAGES
-from featcli.cli import completions, options
+from featcli.cli import completions, options, saved
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
+from featcli.cli.reporting import say_here
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
@@ -123,8 +128,27 @@ def _say_raw(pipeline: Pipeline) -> None:
             say_raw(model_of(**{name: str(value) for name, value in step.params}), "run")
 
 
-def _run(pipeline: str, print_shell: bool, montage: str | None, **given: Any) -> None:
+def _run(
+    pipeline: str | None,
+    print_shell: bool,
+    montage: str | None,
+    saved_name: str | None,
+    save: str | None,
+    **given: Any,
+) -> None:
+    if saved_name is not None:
+        given["inputs"] = (*filter(None, [pipeline]), *given["inputs"])
+        pipeline = _load(saved_name, given["quiet"])
+    if not pipeline:
+        raise UsageError('name a pipeline, such as "gray | relu", or --saved NAME')
     parsed = _parsed(pipeline, given["inputs"])
+    if save is not None:
+        _save(save, pipeline, given)
+    if save is None or given["inputs"] or given["from_file"] or print_shell:
+        _do(parsed, print_shell, montage, given)
+
+
+def _do(parsed: Pipeline, print_shell: bool, montage: str | None, given: dict[str, Any]) -> None:
     if not given["quiet"]:
         _say_raw(parsed)
     if montage is not None and print_shell:
@@ -144,6 +168,22 @@ def _run(pipeline: str, print_shell: bool, montage: str | None, **given: Any) ->
         if _state(montage) != before:
             raise UsageError(f"--montage {montage}: a result has gone there: name another file")
         _montage(montage, one)
+
+
+def _load(name: str, quiet: bool) -> str:
+    """Return the text of a saved pipeline, and show it."""
+    text = saved.load(name)
+    if not quiet:
+        say_here(f"{name}: {text}")
+    return text
+
+
+def _save(name: str, pipeline: str, given: dict[str, Any]) -> None:
+    """Save a pipeline before it is run, and say where it is."""
+    saved.check(name, pipeline, given["overwrite"])
+    path = saved.save(name, pipeline)
+    if not given["quiet"]:
+        say_here(f"saved as {name!r} in {path}")
 
 
 def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
@@ -184,11 +224,24 @@ command = Command(
             "pipeline",
             "Stages with bars between them. After a stage's name come its words in order (pool 2) "
             "and its options (--kind mean); quotes work as in a shell.",
-            metavar="PIPELINE",
+            metavar="[PIPELINE]",
+            required=False,
             shell_complete=completions.pipeline,
         ),
         *options.inputs(),
         *options.outputs(),
+        options.Grouped(
+            ["--saved", "saved_name"],
+            metavar="NAME",
+            shell_complete=completions.saved_pipelines,
+            help="Run the pipeline that is saved under NAME ('featcli pipelines' lists them); "
+            "all arguments are inputs then.",
+        ),
+        options.Grouped(
+            ["--save"],
+            metavar="NAME",
+            help="Save the pipeline under NAME; without an INPUT nothing is run.",
+        ),
         options.Grouped(
             ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."
         ),

@@ -1,0 +1,85 @@
+"""Pipelines under a name, each a line of text in the user's configuration folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from featcli.errors import OutputExists, UsageError, as_write_error
+from featcli.pipeline import Pipeline
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+=-]{0,59}")
+_SUFFIX = ".pipeline"
+_LONGEST = 1 << 20  # bytes; no pipeline comes near
+
+
+def folder() -> Path:
+    """Return where this platform keeps what users set; it need not be there."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        named = Path(os.environ.get("XDG_CONFIG_HOME") or "")
+        base = named if named.is_absolute() else home / ".config"
+    return base / "featcli" / "pipelines"
+
+
+def path_of(name: str) -> Path:
+    """Return the file of a name; raises UsageError for what can be none."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"the name of a pipeline has letters, digits, _ + = - and at most 60 of them, "
+            f"not {name[:80]!r}"
+        )
+    return folder() / f"{name}{_SUFFIX}"
+
+
+def names() -> list[str]:
+    """Return the names of all saved pipelines, sorted."""
+    found = (path.name.removesuffix(_SUFFIX) for path in folder().glob(f"*{_SUFFIX}"))
+    return sorted(name for name in found if _NAME.fullmatch(name))
+
+
+def load(name: str) -> str:
+    """Return the text of a saved pipeline; raises UsageError where there is none."""
+    path = path_of(name)
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_LONGEST).decode("utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        from featcli.stage import nearest
+
+        hint = nearest(name, names()) or " (see 'featcli pipelines')"
+        raise UsageError(f"no pipeline is saved as {name!r}{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise UsageError(f"{path}: {reason}") from error
+
+
+def check(name: str, text: str, overwrite: bool) -> None:
+    """Refuse a name under which another pipeline is saved."""
+    if os.path.lexists(path_of(name)) and not overwrite and load(name) != _line(text):
+        raise OutputExists(f"{name!r} is saved already: {load(name)}; --overwrite replaces it")
+
+
+def _line(text: str) -> str:
+    """Return a pipeline's text in one line."""
+    return text.strip() if len(text.splitlines()) == 1 else str(Pipeline(text))
+
+
+def save(name: str, text: str) -> Path:
+    """Write a pipeline under a name and return its file."""
+    from featcli.io import reports
+
+    path = path_of(name)
+    with as_write_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    reports.write({path: f"{_line(text)}\n".encode()})
+    return path
+
+
+__all__ = ["check", "folder", "load", "names", "path_of", "save"]
