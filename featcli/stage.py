@@ -359,13 +359,11 @@ def get(name: str) -> Stage:
 
 def _from_plugin(name: str) -> bool:
     """Import a stage that another package brings; False where none does."""
-    entry = plugins.entry(plugins.STAGES, name)
-    if entry is None:
-        return False
-    function = plugins.imported(entry)
-    if name not in REGISTRY or REGISTRY[name].function is not function:
-        raise plugins.refusal(entry, f"that is no function under @stage called {name!r}")
-    return True
+    if entry := plugins.entry(plugins.STAGES, name):
+        function = plugins.imported(entry)
+        if name not in REGISTRY or REGISTRY[name].function is not function:
+            raise plugins.refusal(entry, f"that is no function under @stage called {name!r}")
+    return entry is not None
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
