@@ -23,6 +23,7 @@ from featcli._index import STAGES
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
+from featcli.errors import UsageError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -48,7 +49,7 @@ def _state(group: str, entry: EntryPoint) -> str:
     return "used"
 
 
-def _plugins(as_json: bool) -> None:
+def _plugins(names: tuple[str, ...], as_json: bool) -> None:
     rows = [
         {
             "kind": group.removeprefix("featcli.").removesuffix("s"),
@@ -58,7 +59,11 @@ def _plugins(as_json: bool) -> None:
         }
         for group in plugins.GROUPS
         for entry in plugins.found(group)
+        if not names or entry.name in names
     ]
+    missing = set(names) - {row["name"] for row in rows}
+    if missing:
+        raise UsageError(f"no plugin brings {', '.join(sorted(missing))}")
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -73,6 +78,12 @@ command = Command(
     "plugins",
     __doc__,
     [
+        options.Described(
+            "names",
+            "What they are called. Without any, the list of all.",
+            nargs=-1,
+            metavar="[NAME]...",
+        ),
         options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
         options.debug(),
     ],
