@@ -69,7 +69,7 @@ def table(record: dict[str, Any]) -> str:
         "sha256": record["sha256"],
     }
     head = ("layer", "kind", "shape", "parameters", "multiply-adds", "memory")
-    lines = [f"{record['name']}: {record['title'] or 'without a title'}"]
+    lines = [printable(f"{record['name']}: {record['title'] or 'without a title'}")]
     lines += [line for name, fact in facts.items() for line in _wrapped(name, str(fact))]
     return "\n".join([*lines, "", *_aligned([head, *map(_cells, record["layers"])])])
 
