@@ -26,6 +26,7 @@ SUFFIXES = (".toml", ".json", ".csv", ".txt", ".npy")
 EXAMPLE = "write rows like '-1 0 1; -1 0 1; -1 0 1'"
 KEYS = ("values", "divisor", "title", "shows", "citation", "see_also")
 _LARGEST_FILE = dict.fromkeys(SUFFIXES, 4 << 20) | {".toml": 1 << 20}  # tomllib is slow
+_MOST_KEYS = 2 * LARGEST + 1000  # in TOML, where each costs tomllib much
 _LONGEST_ROW = 40 * LARGEST
 _BRACKETED = re.compile(r"\s*\[\s*(\[.*\])\s*\]\s*", re.DOTALL)
 _ROW = re.compile(r"\s*\[([^\[\]]*)\]\s*")
@@ -127,6 +128,8 @@ def _decoded(data: bytes) -> str:
 def _parsed(text: str, language: str) -> Any:
     if language == "TOML" and _DEEP_KEY.search(text):
         raise ValueError("has a key of more pieces than any kernel's")
+    if language == "TOML" and text.count("=") + text.count("\n[") > _MOST_KEYS:
+        raise ValueError("has more keys than any kernel")
     try:
         return tomllib.loads(text) if language == "TOML" else json.loads(text)
     except RecursionError:

@@ -9,6 +9,7 @@ import io
 import struct
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from conftest import environment
+from PIL import Image
 
 MIB = 1 << 20
 REFUSED = 300  # MiB that a refusal may take
@@ -179,6 +181,7 @@ def test_weights_of_gigabytes_are_refused(measured):
     [
         ("k.toml", ".".join("a" * 20_000) + "=1", "a key of more pieces"),
         ("k.toml", "[[a]]\n" * 600_000, "larger than 1.05 MB"),
+        ("k.toml", "values=[[1]]\n" + "a.b.c={}\n" * 90_000, "more keys than any kernel"),
         ("k.json", "[" * 4_000_000, "nested too deeply"),
         ("k.json", "[" + "9" * 4_000_000 + "]", "too many digits"),
         ("k.csv", "1 " * 2_000_000, "a row of 3999999 letters"),
@@ -367,3 +370,31 @@ def test_workers_share_the_budget_and_a_large_picture_has_all_of_it_alone(measur
     assert found.code == 1
     (line,) = [line for line in found.lines if "--max-memory" in line]
     assert "p1.png: takes about" in line
+
+
+def test_a_list_in_utf_16_is_one_line(measured):
+    Path("list.txt").write_bytes("photo.jpg\n".encode("utf-16"))
+    assert_refused(measured("gray", "--from-file", "list.txt", "-o", "out/"), 1, "UTF-16")
+
+
+def test_a_noisy_webp_with_transparency_stays_within_the_budget(measured):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (2700, 2700, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save("a.webp", lossless=True, method=0, quality=0)
+    found = measured("info", "a.webp", "--max-memory", "300MB")
+    assert found.code == 0
+    assert found.peak <= 300
+
+
+def test_a_rehearsal_refuses_the_entries_of_a_tar_that_a_run_refuses(measured):
+    picture = io.BytesIO()
+    Image.new("L", (4, 4)).save(picture, "PNG")
+    with tarfile.open("x.tar", "w") as archive:
+        for name in ("good.png", "../evil.png", "a/../../b.png"):
+            entry = tarfile.TarInfo(name)
+            entry.size = picture.tell()
+            archive.addfile(entry, io.BytesIO(picture.getvalue()))
+    rehearsed = measured("abs", "x.tar", "-o", "out/", "--dry-run")
+    assert "1 to do, 0 there already, 2 refused" in rehearsed.lines[-1]
+    assert "evil" not in rehearsed.out
+    assert "1 done, 0 skipped, 2 failed" in measured("abs", "x.tar", "-o", "out/").lines[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -100,6 +100,8 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
     while block := read_some(stream, 1 << 16):
         rest += block
         separator = separator or (b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b"")
+        if not is_begun and rest[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+            raise FeatError("the list of files is in UTF-16: save it as UTF-8")
         if not is_begun and len(rest) >= len(BOM_UTF8):
             rest, is_begun = rest.removeprefix(BOM_UTF8), True
         if separator and rest == separator * len(rest):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from featcli.batch.items import Item
+from featcli.batch.items import Item, LoadedItem
 from featcli.batch.memory import Target
 from featcli.batch.process import Outcome, Task
 from featcli.batch.running import Planner
@@ -62,6 +62,9 @@ class Rehearsal(NamedTuple):
 
     def _status(self, item: Item, planned: Task | Outcome) -> str:
         """Say what would become of an input; empty for one that is passed over."""
+        if isinstance(item, LoadedItem) and item.sample.error:
+            say_here(item.sample.error)
+            return "refused"
         if isinstance(planned, Outcome):
             if planned.error:
                 say_here(str(planned.error))

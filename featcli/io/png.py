@@ -26,6 +26,7 @@ from featcli.io.unpacking import unpacked_rows
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 20
 _LARGEST_METADATA = 1 << 24
+_MOST_CHUNKS = 200_000  # with the smallest that programs write, of a picture of a gigabyte
 # Samples of a pixel and the allowed depths by the colour type.
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -67,9 +68,14 @@ class Chunks:
         self.default, self.frames, self.promised = _Frame(), [], 0  # type: ignore[var-annotated]
         self._header: _Header | None = None
         stream.seek(len(_SIGNATURE))
-        name = b""
+        name, count = b"", 0
         while name != b"IEND":
             name, span = _checked(stream)
+            count += 1
+            if count == 1 and name != b"IHDR":
+                raise ReadError("broken PNG: it does not begin with its header")
+            if count > _MOST_CHUNKS:
+                raise ReadError(f"PNG of more than {_MOST_CHUNKS:,} chunks is not read")
             self._take(stream, name, span)
         if not self.default.spans:
             raise ReadError("broken PNG: it has no pixels")
@@ -106,6 +112,8 @@ class Chunks:
             raise ReadError("broken PNG: a frame of its animation makes no sense")
         frame = _Frame(struct.unpack(">IIIIIHHBB", data))
         if not self.default.spans:  # the picture is the first frame of the animation
+            if frame.fields[1:5] != (self.header.cols, self.header.rows, 0, 0):
+                raise ReadError("broken PNG: the first frame of its animation is not all of it")
             self.default.fields = frame.fields
             frame.spans = self.default.spans
         self.frames.append(frame)

@@ -69,7 +69,9 @@ class Job:
         if text and text not in self.notes:
             self.notes.append(text)
 
-    def reserve(self, rows: int, cols: int, bands: int = 1, itemsize: int = 1) -> None:
+    def reserve(
+        self, rows: int, cols: int, bands: int = 1, itemsize: int = 1, decoder: int = 0
+    ) -> None:
         """Ask, before decoding, for room for a picture of this size; raises ReadError.
 
         All frames of a file are held at once, so the bound is for their sum.
@@ -80,13 +82,15 @@ class Job:
             What the decoder will return.
         itemsize : int
             Bytes of a value.
+        decoder : int
+            Bytes that the decoder holds of each pixel, besides what every decoder does.
         """
         self._pixels += rows * cols
         check_pixels(self._pixels // max(cols, 1), cols, self.options.max_pixels)
         self._room.take(
             (rows, cols, bands),
             np.dtype(f"u{itemsize}"),
-            self._decoding(rows * cols, bands, itemsize),
+            self._decoding(rows * cols, bands, itemsize) + rows * cols * decoder,
         )
 
     def _decoding(self, pixels: int, bands: int, itemsize: int) -> int:

@@ -37,27 +37,59 @@ def unpacked_rows(packed: BinaryIO, rows: int, width: int, step: int) -> Bytes |
     """
     if not pixels.can_unfilter():
         return None
-    result = np.empty((rows, width), np.uint8)
-    above, top, rest = np.zeros(width, np.uint8), 0, b""
+    library: Any = (fast("zlib-ng") if rows * width >= _LARGE else None) or zlib
+    lines = _Lines(rows, width, step)
     try:
-        for data in _unpacked(packed, rows * (width + 1)):
-            data = rest + data
-            count = len(data) // (width + 1)
-            lines = np.frombuffer(data, np.uint8, count * (width + 1)).reshape(count, -1)
-            part = result[top : top + count]
-            if not pixels.unfilter(lines, above, step, part):
-                return None
-            if count:
-                above, top = part[-1], top + count
-            rest = data[lines.size :]
-    except zlib.error:
+        for data in _unpacked(library, packed, rows * (width + 1)):
+            lines.add(data)
+    except (zlib.error, library.error, _UnknownFilter):
         return None
-    return result if top == rows else None
+    return lines.result if lines.top == rows else None
 
 
-def _unpacked(packed: BinaryIO, size: int) -> Iterator[bytes]:
+class _UnknownFilter(Exception):
+    """A row has a filter that there is not."""
+
+
+class _Lines:
+    """Rows that come in pieces of any size; some at a time are gathered, and their filter undone.
+
+    Attributes
+    ----------
+    result : ndarray of uint8, (rows, width)
+    top : int
+        How many rows are done.
+    """
+
+    def __init__(self, rows: int, width: int, step: int) -> None:
+        self.result = np.empty((rows, width), np.uint8)
+        self.top, self._step = 0, step
+        height = min(rows, max(1, _BLOCK // (width + 1)))
+        self._lines = np.empty((height, width + 1), np.uint8)
+        self._bytes, self._filled = self._lines.data.cast("B"), 0
+        self._above = np.zeros(width, np.uint8)
+
+    def add(self, data: bytes) -> None:
+        """Take what comes next."""
+        piece = memoryview(data)
+        while piece and self.top < len(self.result):
+            count = min(len(self._lines), len(self.result) - self.top)
+            wanted = count * self._lines.shape[1]
+            taken = piece[: wanted - self._filled]
+            self._bytes[self._filled : self._filled + len(taken)] = taken
+            self._filled, piece = self._filled + len(taken), piece[len(taken) :]
+            if self._filled == wanted:
+                self._undo(count)
+
+    def _undo(self, count: int) -> None:
+        part = self.result[self.top : self.top + count]
+        if not pixels.unfilter(self._lines[:count], self._above, self._step, part):
+            raise _UnknownFilter
+        self._above, self.top, self._filled = part[-1], self.top + count, 0
+
+
+def _unpacked(library: Any, packed: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield no more than `size` bytes, in pieces of bounded size."""
-    library: Any = (fast("zlib-ng") if size >= _LARGE else None) or zlib
     unpack = library.decompressobj()
     while size > 0 and not unpack.eof and (block := packed.read(_BLOCK)):
         while block and size > 0:

@@ -65,7 +65,7 @@ def _frames(image: Any, job: Job) -> Iterator[Array]:
     if count > 1 and not job.wants_all:
         job.note(SEVERAL)
     for number in range(count if job.wants_all else 1):
-        job.reserve(image.height, image.width, 4)
+        job.reserve(image.height, image.width, 4, decoder=8)
         if number:
             image.seek(number)
         yield np.asarray(image.convert("RGB") if image.mode == "RGBX" else image)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 import featcli
 from featcli.engine import library, pixels
+from featcli.errors import ReadError
 from featcli.view import mapping
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason="there is no compiled kernel")
@@ -96,3 +99,54 @@ def test_a_png_is_unpacked_as_by_pillow(mode, size, tmp_path):
     found = read()
     np.testing.assert_array_equal(found.reshape(data.shape), data)
     np.testing.assert_array_equal(found, without_kernel(read))
+
+
+def png_of(data, packed):
+    """A PNG whose pixels are packed as given."""
+    rows, cols = data.shape[:2]
+    head = struct.pack(">IIBBBBB", cols, rows, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), *((b"IDAT", one) for one in packed), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def stored_in_blocks(raw, before):
+    """A zlib stream of stored blocks, behind many that hold nothing."""
+    yield b"\x78\x01" + b"\0\0\0\xff\xff" * before
+    for start in range(0, len(raw), 60_000):
+        part = raw[start : start + 60_000]
+        is_last = start + 60_000 >= len(raw)
+        yield struct.pack("<BHH", is_last, len(part), len(part) ^ 0xFFFF) + part
+    yield struct.pack(">I", zlib.adler32(raw))
+
+
+@pytest.mark.parametrize("shape", [(3, 100_000), (2, 400_000), (700, 1500), (90, 900)])
+@pytest.mark.parametrize("kind", ["noise", "poster", "empty blocks"])
+def test_rows_of_any_length_are_gathered_from_pieces_of_any_size(shape, kind, tmp_path):
+    rng = np.random.default_rng(2)
+    data = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
+    if kind == "poster":
+        data[:] = data[:1, :1] // 64 * 64
+        data[:: max(1, shape[0] // 5), ::700] = 9
+    raw = b"".join(b"\0" + row.tobytes() for row in data)
+    packed = stored_in_blocks(raw, 60_000) if kind == "empty blocks" else [zlib.compress(raw, 9)]
+    (tmp_path / "a.png").write_bytes(png_of(data, packed))
+    np.testing.assert_array_equal(featcli.read(tmp_path / "a.png").data, data)
+
+
+def test_a_stream_that_ends_within_a_row_is_refused(tmp_path):
+    data = np.zeros((5, 200_000, 3), np.uint8)
+    packed = [zlib.compress(bytes(4 * 600_001 + 77))]
+    (tmp_path / "a.png").write_bytes(png_of(data, packed))
+    with pytest.raises(ReadError, match="truncated"):
+        featcli.read(tmp_path / "a.png")
+
+
+def test_a_png_of_too_many_chunks_is_refused_soon(tmp_path):
+    data = np.zeros((4, 4, 3), np.uint8)
+    packed = [b""] * 250_000 + [zlib.compress(bytes(4 * 13))]
+    (tmp_path / "a.png").write_bytes(png_of(data, packed))
+    with pytest.raises(ReadError, match="chunks"):
+        featcli.read(tmp_path / "a.png")

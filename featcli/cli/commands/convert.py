@@ -27,6 +27,7 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
+from featcli.cli.messages import emit
 from featcli.cli.searching import check_free, overwrite_option, write
 from featcli.errors import FeatError, UsageError
 from featcli.io import tables
@@ -55,7 +56,7 @@ def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrit
     write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
     if sidecar:
         write(str(sidecar), overwrite, lambda stream: tables.write_sidecar(stream, rows, kind))
-    click.echo(output)
+    emit(output)
 
 
 def _added(found: VectorTable, pca: int | None, l2: bool) -> dict[str, list[Reduction]]:

@@ -194,7 +194,7 @@ def _report(
                 name = printable(str(one.file or one.key))
                 click.echo(f"  {'keep' if one is group.kept else 'drop'}  {name}  {said}".rstrip())
     if output and not (as_json or shown):
-        click.echo(output)
+        emit(output)
 
 
 def _say(groups: list[Group], missing: int, count: int) -> None:

@@ -20,11 +20,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from featcli.cli import completions, learning, options
 from featcli.cli.command import Command
-from featcli.cli.messages import printable, say
+from featcli.cli.messages import emit, printable, say
 from featcli.cli.modelling import Asked, opened
 from featcli.errors import UsageError
 from featcli.io.atomic import Transaction, deferred_signals
@@ -48,7 +46,7 @@ def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> Non
         transaction.commit(lambda: check_free([target], overwrite))
     if not quiet:
         say(f"{printable(found.name)}: {len(content):,} bytes of ONNX", command="export")
-    click.echo(output)
+    emit(output)
 
 
 command = Command(

@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.messages import printable, say
+from featcli.cli.messages import emit, printable, say
 from featcli.cli.piped import standard_input
 from featcli.cli.searching import (
     Searched,
@@ -140,7 +140,7 @@ def _neighbors(
         return
     savers = {".html": _save_page, ".parquet": _save_atlas if every else _save_table}
     savers.get(kind, _save_table)(output, overwrite, found, searched, metric)
-    click.echo(output)
+    emit(output)
 
 
 def _every(searched: Searched) -> Asked:
