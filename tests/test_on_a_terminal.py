@@ -94,7 +94,7 @@ def test_a_grey_becomes_a_near_grey(level):
     found = limited(np.full((2, 2), level, np.uint8), colours, dither=True)
     greys = np.unique(colours[(colours == colours[:, :1]).all(axis=1)])
     nearest = np.abs(greys.astype(int) - level).min()
-    assert abs(int(found[0, 0, 0]) - level) <= nearest + 4  # Pillow looks for near, not nearest
+    assert abs(int(found[0, 0, 0]) - level) <= nearest + 6  # Pillow looks for near, not nearest
     assert (found == found[0, 0, 0]).all()
 
 

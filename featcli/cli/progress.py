@@ -81,6 +81,12 @@ class Progress:
         else:
             self._draw(done, self._text(done, failed, rate))
 
+    @property
+    def total(self) -> int | None:
+        """How many inputs there are; None until they have been counted, which asking begins."""
+        self._begin_to_count()
+        return self._total
+
     def _begin_to_count(self) -> None:
         if self._count:
             threading.Thread(target=self._find_total, args=(self._count,), daemon=True).start()

@@ -19,6 +19,7 @@ from featcli.batch.process import Outcome
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.progress import Progress
 from featcli.cli.settings import Settings
+from featcli.cli.space import FreeSpace
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Source
 from featcli.io import records
@@ -71,6 +72,8 @@ class Report:
         self._tell = tell
         self._target, self._notes = target, notes
         self._counts: Counter[str] = Counter()
+        is_large = settings.output.kind is Kind.FOLDER and count is not None
+        self._space = FreeSpace(settings.output.path) if is_large else None
         self._only_usage = True
         self._drawn: list[str] = []
         self._pictures = 0
@@ -101,9 +104,18 @@ class Report:
         self._only_usage &= not outcome.error or isinstance(outcome.error, UsageError)
         with self._progress.aside():
             self._say_notes(outcome)
+            self._say_space(outcome)
             for written in outcome.written:
                 self._announce(outcome.source, written)
         self._progress.update(sum(self._counts.values()), self._counts["failed"])
+
+    def _say_space(self, outcome: Outcome) -> None:
+        """Say once if the results of the images that are left will not fit on the disk."""
+        if self._space and not self._how.quiet and outcome.written:
+            total = self._progress.total
+            left = None if total is None else total - sum(self._counts.values())
+            if warning := self._space.after(outcome.written, left):
+                say_here(warning)
 
     def _say_notes(self, outcome: Outcome) -> None:
         name = outcome.source.file or outcome.source.key
