@@ -180,7 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_refused(400, "the address is wrong"))
             return None
         opens = self.command == "GET" and parts.path == "/"
-        refusal = self.server.access.refusal(dict(self.headers), token, opens)
+        # Names of headers are the same in any case.
+        headers = {name.title(): value for name, value in self.headers.items()}
+        refusal = self.server.access.refusal(headers, token, opens)
         if refusal:
             self._send(_refused(403, refusal))
             return None

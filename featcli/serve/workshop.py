@@ -304,13 +304,15 @@ def summary(frame: Frame) -> dict[str, Any]:
     data = frame.data
     finite = data if data.dtype.kind != "f" or bool(np.isfinite(data).all()) else _finite(data)
     has = finite.size > 0
+    with np.errstate(over="ignore"):
+        mean = float(finite.mean(dtype=np.float64)) if has else math.nan
     return {
         "part": frame.part,
         "shape": list(data.shape),
         "dtype": data.dtype.name,
         "min": finite.min().item() if has else None,
         "max": finite.max().item() if has else None,
-        "mean": float(finite.mean(dtype=np.float64)) if has else None,
+        "mean": mean if math.isfinite(mean) else None,
         "odd": data.size - finite.size,
         "labels": [_plain(one) for one in frame.labels[:64]],
     }

@@ -189,3 +189,9 @@ function short(x) {
   if (x === null) return "0";
   return Number.isFinite(x) ? String(Number(x.toPrecision(5))) : String(x);
 }
+
+/** Write a number for a small cell: three digits, but never a whole number that is not the value. */
+function cellNumber(x) {
+  if (Math.abs(x) >= 10000) return x.toExponential(1);
+  return Math.abs(x) >= 1000 ? String(Math.round(x)) : String(Number(x.toPrecision(3)));
+}

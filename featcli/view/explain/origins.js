@@ -62,12 +62,12 @@ function originFigures(names) {
   return figures;
 }
 
-/** What stands in a cell that is large enough: three digits. */
+/** What stands in a cell that is large enough. */
 function cellText(input, place) {
   if (!input.values) return null;
   return (row, col) => {
     const x = valueAt(input, place, row, col);
-    return x === undefined ? "" : String(Number(x.toPrecision(3)));
+    return x === undefined ? "" : cellNumber(x);
   };
 }
 

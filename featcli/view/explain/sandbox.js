@@ -143,7 +143,7 @@ function drawBench() {
     return;
   }
   const window = { rows: found.windows.rows[row], cols: found.windows.cols[col] };
-  const text = (plane, cols) => (r, c) => String(Number(plane[r * cols + c].toPrecision(3)));
+  const text = (plane, cols) => (r, c) => cellNumber(plane[r * cols + c]);
   drawPicture($("bench-before"), painted(map.values, map.rows, map.cols, grey),
     { rows: map.rows, cols: map.cols, marks: window, label: text(map.values, map.cols) });
   drawPicture($("bench-after"), painted(found.values, found.rows, found.cols, scaleOf(found.values)),
