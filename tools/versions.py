@@ -14,7 +14,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis"]
+TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff"]
+TOOLS += ["pyarrow", "pyvips[binary]", "selenium"]  # without NumPy among what they require
 
 
 def wanted(which: str) -> list[str]:

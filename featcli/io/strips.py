@@ -229,6 +229,8 @@ def _by_pillow(stream: BinaryIO, tags: Directory, page: Page) -> Array | None:
     if image is None:
         return None
     with image:
+        if page.photometric == YCBCR and any("RGBX" in str(tile) for tile in image.tile):
+            return None  # before its version 13 Pillow takes these pixels for RGB
         image.load()
         if image.mode not in ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
             return None

@@ -37,8 +37,8 @@ class Tile(NamedTuple):
 class Tiling(NamedTuple):
     """Tiles of one size, a stride apart.
 
-    The last one of a row or a column is moved back to end at the edge: every pixel is in a tile,
-    and every tile is whole.
+    The last one of a row or a column is moved back to end at the edge, so that every tile is whole;
+    every pixel is in a tile, unless the stride is larger than the tile.
     """
 
     size: tuple[int, int]

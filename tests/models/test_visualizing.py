@@ -62,6 +62,18 @@ def test_gradients_of_pictures_equal_differences_of_numbers(model, layer):
     assert gradients[at] == pytest.approx((sums[1] - sums[0]) / (2 * step), rel=0.05, abs=0.02)
 
 
+@pytest.mark.parametrize("name", ["model", "digits"])
+def test_gradients_of_several_pictures_are_those_of_each(name, request):
+    part = Part(request.getfixturevalue(name), "pool2" if name == "digits" else "late")
+    rng = np.random.default_rng(5)
+    pictures = rng.standard_normal((7, *part.input)).astype(np.float32)
+    values, together = part.gradients(pictures, ones_at(0))
+    for number, picture in enumerate(pictures):
+        value, alone = part.gradients(picture[np.newaxis], ones_at(0))
+        np.testing.assert_array_equal(together[number], alone[0])
+        np.testing.assert_array_equal(values[..., number], value[..., 0])
+
+
 def test_a_part_gives_what_the_network_gives_before_its_activation(model):
     x = np.random.default_rng(1).standard_normal((12, 10, 3)).astype(np.float32)
     values, _ = Part(model, "late").gradients(x[np.newaxis], ones_at(0))

@@ -99,7 +99,7 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
         raise UsageError(f"--layer: {error}") from error
     if not settings.printing.quiet:
         say_raw(found, "features")
-    if shaped.heat:
+    if shaped.heat and not settings.batch.dry_run:
         from featcli.cli.heating import draw_heat
 
         draw_heat(shaped.heat, shaped.heat_of, found, pipeline, settings)

@@ -5,9 +5,9 @@ nothing, the pixels go uphill along their gradients, moved and scaled a little a
 that what comes of it is no noise. Filters that look at the picture itself are drawn as their
 weights. Equal seeds give equal pictures.
 
-With --image it shows what of a picture speaks for a class: the pixels, by gradient times input,
-averaged over pictures with noise (SmoothGrad), and the places of the layer (Grad-CAM). With
---filter, the same for a filter of the layer and its map.
+With --image it shows what of a picture decides about a class, for or against: pixels, by
+gradient times input, averaged over pictures with noise (SmoothGrad), and the places of the layer
+that speak for it (Grad-CAM). With --filter, the same for a filter of the layer and its map.
 
 MODEL is one that ships with featcli, or the file of one that 'featcli train' has written. 'featcli
 info MODEL' lists its layers.

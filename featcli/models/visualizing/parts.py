@@ -130,7 +130,8 @@ def forward_and_back(chain: Chain, pictures: Array, slope: Slope) -> tuple[Array
     laid = np.ascontiguousarray(pictures.transpose(1, 3, 2, 0), dtype=np.float32)
     values = chain.forward(laid).copy()
     back = chain.input_grad(slope(values))
-    return values, np.ascontiguousarray(back.transpose(3, 0, 2, 1))
+    # A copy in any case: of one picture of one channel it would be the chain's own buffer.
+    return values, back.transpose(3, 0, 2, 1).copy()
 
 
 def until(network: Network, layer: str) -> tuple[Node, ...]:
