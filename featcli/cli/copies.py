@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -127,19 +127,20 @@ class Images:
 
     Attributes
     ----------
+    files : sequence of Path or None
     missing : int
         How many could not be read.
     """
 
     def __init__(self, files: Sequence[Path | None], wants_sharpness: bool) -> None:
-        self._files, self._wants_sharpness = files, wants_sharpness
+        self.files, self._wants_sharpness = files, wants_sharpness
         self._seen: dict[int, _Seen | None] = {}
         self.missing = 0
 
     def of(self, row: int) -> _Seen | None:
         """Return what is known of an image; None where it cannot be read."""
         if row not in self._seen:
-            self._seen[row] = self._look(self._files[row])
+            self._seen[row] = self._look(self.files[row])
             self.missing += self._seen[row] is None
         return self._seen[row]
 
@@ -179,23 +180,15 @@ def sharpness(data: Array) -> float:
     return float(np.var(around - 4 * inside))
 
 
-def groups_of(
-    near: Comparison,
-    score: Callable[[Array, int], Array],
-    keys: Sequence[str],
-    images: Images,
-    files: Sequence[Path | None],
-    keep: Keep,
-) -> list[Group]:
+def groups_of(near: Comparison, compared: Compared, images: Images, keep: Keep) -> list[Group]:
     """Find the groups of images that a chain of near pairs connects, in the order of the table.
 
     Parameters
     ----------
     near : Comparison
         Which pairs are near.
-    score : callable
-        `score(rows, kept)` says how like some rows are to the one that is kept.
-    keys, images, files
+    compared : Compared
+    images : Images
         Of the rows.
     keep : str
         Which one is kept; between equals the first.
@@ -203,29 +196,19 @@ def groups_of(
     label = connected(near)
     order = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
-    found = []
-    for rows in np.split(order, starts[1:]):
-        if len(rows) > 1:
-            found.append(_group(rows, score, keys, images, files, keep))
-    return found
+    groups = np.split(order, starts[1:])
+    return [_group(rows, compared, images, keep) for rows in groups if len(rows) > 1]
 
 
-def _group(
-    rows: Array,
-    score: Callable[[Array, int], Array],
-    keys: Sequence[str],
-    images: Images,
-    files: Sequence[Path | None],
-    keep: Keep,
-) -> Group:
-    kept = _chosen(rows.tolist(), images, keep)
-    scores = dict(zip(rows.tolist(), score(rows, kept).tolist(), strict=True))
+def _group(rows: Array, compared: Compared, images: Images, keep: Keep) -> Group:
+    kept, keys = _chosen(rows.tolist(), images, keep), compared.searched.table.keys
+    scores = dict(zip(rows.tolist(), compared.score(rows, kept).tolist(), strict=True))
     known = images.of(kept)
 
     def member(row: int) -> Member:
         seen = images.of(row)
-        is_exact = bool(known and seen and seen.digest == known.digest)
-        return Member(row, keys[row], files[row], scores[row], is_exact and row != kept)
+        is_exact = row != kept and bool(known and seen and seen.digest == known.digest)
+        return Member(row, keys[row], images.files[row], scores[row], is_exact)
 
     rest = [row for row in rows.tolist() if row != kept]
     return Group((member(kept), *map(member, rest)))

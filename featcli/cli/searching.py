@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -18,7 +18,7 @@ from featcli.cli.looking import say_notes
 from featcli.cli.messages import say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
-from featcli.io.atomic import Transaction, deferred_signals
+from featcli.io.atomic import Save, check_free, write_files
 from featcli.io.vectortables import VectorTable, open_table
 from featcli.pipeline import Pipeline
 from featcli.search.metrics import ROWS, slices
@@ -141,19 +141,9 @@ def full_path(file: str | Path) -> str:
     return os.path.abspath(file)  # noqa: PTH100 (resolve() asks the disk for every part)
 
 
-def check_free(output: str, overwrite: bool) -> None:
-    """Raise an error if a file is there already and must not be replaced."""
-    from featcli.training.reports import check_free as check
-
-    check([Path(output)], overwrite)
-
-
-def write(output: str, overwrite: bool, save: Any) -> None:
-    """Write one file whole or not at all; `save(stream)` fills it."""
-    with deferred_signals(), Transaction() as files:
-        stream: BinaryIO = files.open(Path(output))
-        save(stream)
-        files.commit(lambda: check_free(output, overwrite))
+def write(output: str, overwrite: bool, save: Save) -> None:
+    """Write what a command names, whole or not at all."""
+    write_files({Path(output): save}, lambda: check_free([Path(output)], overwrite))
 
 
 def bad_rows(vectors: Array) -> list[int]:

@@ -49,7 +49,9 @@ def _positions(along: Axis, first: int, results: int) -> npt.NDArray[np.intp]:
 
 def _padded(x: Array, rows: npt.NDArray[np.intp], cols: npt.NDArray[np.intp], border: str) -> Array:
     """Copy the pixels at rows x cols, the border's where they lie outside."""
-    block = x[border_index(rows, x.shape[0], border)]
+    is_inside = rows[0] >= 0 and rows[-1] < x.shape[0]
+    index = slice(rows[0], rows[-1] + 1) if is_inside else border_index(rows, x.shape[0], border)
+    block = x[index]
     first, last = (int(np.searchsorted(cols, edge)) for edge in (0, x.shape[1]))
     result = np.empty((len(rows), len(cols), x.shape[2]), x.dtype)
     inside = slice(cols[first], cols[first] + last - first) if last > first else slice(0, 0)
@@ -71,21 +73,22 @@ def _direct(
     factored = task.factors if task.way.name == "scipy separable" else None
     # (correlate1d would see what lies under a tap of zero.)
     lines = [dilate(part[None], dilation)[0] for part in factored or ()]
-    spread = dilate(taps, dilation)[:, :, None]
+    kernels = [lines[0][:, None], lines[1][None]] if lines else [dilate(taps, dilation)]
+    is_flat = x.shape[2] == 1  # of a third axis of one, SciPy makes a loop for each value
+    kernels = kernels if is_flat else [kernel[:, :, None] for kernel in kernels]
     cols = _positions(task.cols, 0, task.cols.results)
-    kind = np.float64 if exponent else np.float32
+    types: list[Any] = (
+        [np.float64, np.float32] if lines else [np.float64 if exponent else np.float32]
+    )
 
     def work(strip: Strip) -> None:
         rows = _positions(task.rows, strip[0], strip[1] - strip[0])
-        block = _padded(x, rows, cols, border)
+        result = _padded(x, rows, cols, border)
+        result = result[:, :, 0] if is_flat else result
         with np.errstate(all="ignore"):
-            if lines:
-                column, row = lines[0][:, None, None], lines[1][None, :, None]
-                down = ndimage.correlate(block, column, np.float64, "constant")
-                result = ndimage.correlate(down, row, np.float32, "constant")
-            else:
-                result = ndimage.correlate(block, spread, kind, "constant")
-            part = _inside(result, task)
+            for kernel, kind in zip(kernels, types, strict=True):
+                result = ndimage.correlate(result, kernel, kind, "constant")
+            part = _inside(result, task).reshape(out[strip[0] : strip[1]].shape)
             out[strip[0] : strip[1]] = np.ldexp(part, exponent) if exponent else part
 
     return work, max(STRIP // len(cols) // x.shape[2], 2 * task.rows.extent, 1)

@@ -8,14 +8,17 @@ import os
 import signal
 import stat
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
-from featcli.errors import OutputExists, WriteError, as_write_error, write_error
+from featcli.errors import OutputExists, UsageError, WriteError, as_write_error, write_error
 from featcli.io.locks import folder_lock
 from featcli.io.private import PrivateFolder, is_free
+
+Save = Callable[[BinaryIO], object]
+Check = Callable[[], Collection[Path] | None]
 
 _LARGE = 1 << 20
 # What os.link says where a drive has no second names for a file.
@@ -28,13 +31,13 @@ class _Sync:
     Its error is raised where it is finished.
     """
 
-    def __init__(self, stream: BinaryIO, write: Callable[[BinaryIO], object] | None = None) -> None:
+    def __init__(self, stream: BinaryIO, write: Save | None = None) -> None:
         self._error: Exception | None = None
         self.written = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(stream, write))
         self._thread.start()
 
-    def _run(self, stream: BinaryIO, write: Callable[[BinaryIO], object] | None) -> None:
+    def _run(self, stream: BinaryIO, write: Save | None) -> None:
         try:
             if write:
                 write(stream)
@@ -149,9 +152,7 @@ class Transaction:
             name: {"size": one.st_size, "mtime_ns": one.st_mtime_ns} for name, one in found.items()
         }
 
-    def write_beside(
-        self, stream: BinaryIO, size: int, write: Callable[[BinaryIO], object]
-    ) -> None:
+    def write_beside(self, stream: BinaryIO, size: int, write: Save) -> None:
         """Write a file and, if it is large, do so while others are made; see `wait_written`."""
         if size < _LARGE:
             write(stream)
@@ -165,7 +166,7 @@ class Transaction:
 
     def commit(
         self,
-        check: Callable[[], Collection[Path] | None] | None = None,
+        check: Check | None = None,
         done: Callable[[], object] | None = None,
     ) -> None:
         """Flush everything to the disk, then move every file to its final name.
@@ -241,6 +242,32 @@ class Transaction:
                 room.remove_if_empty()
         if isinstance(error, OSError) and last is not None:
             raise write_error(last, error) from error
+
+
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise UsageError for what is there already, or can never be replaced by a file."""
+    for path in paths:
+        if os.path.lexists(path) and not path.is_file():
+            raise UsageError(f"{path} is not a regular file: choose another output")
+        if os.path.lexists(path) and not overwrite:
+            raise OutputExists(f"{path} exists already: --overwrite replaces it")
+
+
+def write_files(files: Mapping[Path, Save], check: Check | None = None) -> None:
+    """Write some files, all of them or none.
+
+    Parameters
+    ----------
+    files : mapping of Path to callable
+        `save(stream)` writes one; Ctrl-C while it does leaves nothing behind.
+    check : callable, optional
+        See `Transaction.commit`.
+    """
+    with Transaction() as transaction:
+        for path, save in files.items():
+            save(transaction.open(path))
+        with deferred_signals():
+            transaction.commit(check)
 
 
 def _present(path: Path) -> os.stat_result | None:

@@ -41,7 +41,7 @@ class OutputSpec(NamedTuple):
     Attributes
     ----------
     kind : Kind
-        A .npy or .npz is a file or an archive until `as_table` says otherwise.
+        A .npy or .npz is a file or an archive here; `Request.kind` says where it is a table.
     path : Path
         The folder, the file, or the pattern of the shards.
     format : str
@@ -97,15 +97,6 @@ class OutputSpec(NamedTuple):
     def suffix(self) -> str:
         """The path's, in small letters."""
         return self.path.suffix.lower()
-
-    @property
-    def is_in_files(self) -> bool:
-        """Whether each result has files of its own."""
-        return self.kind in (Kind.HERE, Kind.FOLDER, Kind.FILE)
-
-    def as_table(self) -> Self:
-        """Return the same as one table of all results."""
-        return self._replace(kind=Kind.TABLE)
 
 
 def _kind_of(output: str | None) -> Kind:

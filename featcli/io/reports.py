@@ -8,11 +8,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from featcli.errors import OutputExists, UsageError
-from featcli.io.atomic import Transaction
+from featcli.io.atomic import write_files
 from featcli.io.drawn import RECIPE, digest, record_in
 
 if TYPE_CHECKING:
@@ -79,10 +80,11 @@ def check(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -
 
 def write(files: Mapping[Path, bytes]) -> None:
     """Write all files, or none of them."""
-    with Transaction() as transaction:
-        for path, content in files.items():
-            transaction.open(path).write(content)
-        transaction.commit()
+    write_files({path: partial(_put, content=content) for path, content in files.items()})
+
+
+def _put(stream: BinaryIO, content: bytes) -> None:
+    stream.write(content)
 
 
 __all__ = ["as_page", "as_png", "check", "is_own", "sealed", "write"]

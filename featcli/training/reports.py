@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-from featcli.errors import OutputExists, UsageError
 from featcli.io.atomic import Transaction, deferred_signals
 from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
@@ -26,15 +25,6 @@ Array = npt.NDArray[Any]
 HISTORY, CURVES, FILTERS, FILM = "history.jsonl", "curves.png", "filters.png", "film.png"
 CONFUSION = ("confusion.csv", "confusion.png")
 NAMES = (HISTORY, CURVES, FILTERS, FILM, *CONFUSION)
-
-
-def check_free(paths: list[Path], overwrite: bool) -> None:
-    """Raise UsageError, before any work, for what is there already or can never be replaced."""
-    for path in paths:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path} is not a regular file: choose another output")
-        if path.exists() and not overwrite:
-            raise OutputExists(f"{path} exists already: --overwrite replaces it")
 
 
 def is_of(path: Path, history: Sequence[Epoch]) -> bool:

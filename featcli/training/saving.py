@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.errors import UsageError
-from featcli.io.atomic import Transaction
+from featcli.io.atomic import check_free, write_files
 from featcli.models import files
 from featcli.models.network import Network, check_fits
 from featcli.models.network import preprocessing as parsed
-from featcli.training.reports import check_free
 
 
 def save_model(
@@ -97,9 +96,8 @@ def save_model(
         "citation": citation,
     }
     arrays = {one: _stored(array) for one, array in weights.items()}
-    with Transaction() as transaction:
-        files.save(transaction.open(target), record, arrays)
-        transaction.commit(lambda: check_free([target], overwrite))
+    saves = {target: lambda stream: files.save(stream, record, arrays)}
+    write_files(saves, lambda: check_free([target], overwrite))
     return target
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ import click
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit
-from featcli.cli.searching import check_free, overwrite_option, write
+from featcli.cli.searching import overwrite_option
 from featcli.errors import FeatError, UsageError
 from featcli.io import tables
+from featcli.io.atomic import Save, check_free, write_files
 from featcli.io.columns import Columns, describe
 from featcli.io.vectortables import VectorTable, open_table
 from featcli.search.metrics import ROWS, slices
@@ -48,14 +50,14 @@ def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrit
     found = open_table(Path(table))
     if target.suffix.lower() == ".npy" and len(found.vectors) > 1:
         raise UsageError(f"-o {output} holds one matrix: give .npz for several vectors")
-    sidecar = tables.sidecar_of(target)
-    for one in filter(None, (target, sidecar)):
-        check_free(str(one), overwrite)
+    sidecar, kind = tables.sidecar_of(target), target.suffix.lower()
+    again = partial(check_free, [target, *([sidecar] if sidecar else [])], overwrite)
+    again()
     rows = _rows(found, target, _added(found, pca, l2))
-    kind = target.suffix.lower()
-    write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
+    saves: dict[Path, Save] = {target: lambda stream: tables.write_table(kind, stream, rows)}
     if sidecar:
-        write(str(sidecar), overwrite, lambda stream: tables.write_sidecar(stream, rows, kind))
+        saves[sidecar] = lambda stream: tables.write_sidecar(stream, rows, kind)
+    write_files(saves, again)
     emit(output)
 
 

@@ -45,7 +45,6 @@ from featcli.cli.copies_shown import as_json_object, note, save
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.searching import (
     Searched,
-    check_free,
     column_option,
     full_path,
     json_option,
@@ -53,6 +52,7 @@ from featcli.cli.searching import (
     say_bad,
 )
 from featcli.errors import UsageError
+from featcli.io.atomic import check_free
 from featcli.io.vectortables import is_table
 
 _PIPELINES = {"features": "features", "dhash": "dhash", "phash": "phash"}
@@ -85,7 +85,7 @@ def _duplicates(
         known = compared.searched.table
         files = [_shown(known.file_of(row)) for row in range(len(known))]
         images = Images(files, keep == "sharpest")
-        groups = groups_of(near, compared.score, known.keys, images, files, keep)
+        groups = groups_of(near, compared, images, keep)
         if output:
             save(output, overwrite, groups, compared)
         _report(groups, compared, output, as_json, shown, null)
@@ -115,7 +115,7 @@ def _check(
     if null and not shown:
         raise UsageError("-0 goes with --print: it ends paths")
     if output:
-        check_free(output, overwrite)
+        check_free([Path(output)], overwrite)
 
 
 def _table_of(

@@ -35,6 +35,7 @@ from featcli.cli.messages import printable, say
 from featcli.cli.modelling import Asked, opened
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
+from featcli.io.atomic import check_free
 from featcli.io.options import ReadOptions
 from featcli.io.sinks import check_folder
 from featcli.models.learning.scoring import Scores
@@ -59,7 +60,7 @@ def _evaluate(
     folder = Path(report) if report else None
     if folder:
         check_folder(folder, "--report")
-        reports.check_free([folder / name for name in reports.CONFUSION], overwrite)
+        check_free([folder / name for name in reports.CONFUSION], overwrite)
     source = open_source(data, "test", ReadOptions(as_bytes=True))
     scores, skipped = evaluate(found, source, strict)
     notes = () if quiet else source.notes

@@ -18,6 +18,7 @@ The same answers from onnxruntime:
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from featcli.cli import completions, learning, options
@@ -25,25 +26,23 @@ from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.modelling import Asked, opened
 from featcli.errors import UsageError
-from featcli.io.atomic import Transaction, deferred_signals
+from featcli.io.atomic import check_free, write_files
 
 
 def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> None:
     from featcli.models.exporting import to_onnx
-    from featcli.training.reports import check_free
 
     if not output or Path(output).suffix != ".onnx":
         raise UsageError("-o: names the file to write, which ends in .onnx")
     target = Path(output)
-    check_free([target], overwrite)
+    again = partial(check_free, [target], overwrite)
+    again()
     found = opened(Asked(model), option="MODEL")
     try:
         content = to_onnx(found)
     except ValueError as error:
         raise UsageError(f"{model}: {error}") from error
-    with deferred_signals(), Transaction() as transaction:
-        transaction.open(target).write(content)
-        transaction.commit(lambda: check_free([target], overwrite))
+    write_files({target: lambda stream: stream.write(content)}, again)
     if not quiet:
         say(f"{printable(found.name)}: {len(content):,} bytes of ONNX", command="export")
     emit(output)

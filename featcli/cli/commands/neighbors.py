@@ -42,7 +42,6 @@ from featcli.cli.messages import emit, printable, say
 from featcli.cli.piped import standard_input
 from featcli.cli.searching import (
     Searched,
-    check_free,
     column_option,
     full_path,
     images,
@@ -54,6 +53,7 @@ from featcli.cli.searching import (
 )
 from featcli.errors import UsageError
 from featcli.io import tables
+from featcli.io.atomic import check_free
 from featcli.io.columns import Columns, describe, spelled
 from featcli.search.metrics import Metric, Table
 from featcli.search.neighbors import neighbors
@@ -124,7 +124,7 @@ def _neighbors(
         raise UsageError(f"-o {output}: give {', '.join(_KINDS)}")
     if output:
         tables.check_kind(kind)
-        check_free(output, overwrite)
+        check_free([Path(output)], overwrite)
     searched = Searched.open(table, column)
     asked = _every(searched) if every else _asked(query, searched, model, layer)
     if kind == ".html" and len(asked.names) > _MOST_ROWS:

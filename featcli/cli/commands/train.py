@@ -68,6 +68,7 @@ from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
 from featcli.errors import UsageError, WriteError
+from featcli.io.atomic import check_free
 from featcli.io.locks import alone
 from featcli.io.sinks import check_folder
 from featcli.models.learning import checkpoint
@@ -290,11 +291,11 @@ def _check_free(
     _check_distinct(paths, [settings.data, settings.base])
     _check_no_data(paths, settings)
     resumed = going_on.history if going_on else None
-    reports.check_free(own, settings.overwrite or going_on is not None)
+    check_free(own, settings.overwrite or going_on is not None)
     for some, record in ((told, report and report / reports.HISTORY), ([history], history)):
         if record:
             is_ours = resumed is not None and reports.is_of(record, resumed)
-            reports.check_free([one for one in some if one], settings.overwrite or is_ours)
+            check_free([one for one in some if one], settings.overwrite or is_ours)
 
 
 def _is_data(path: Path, folder: Path) -> bool:
