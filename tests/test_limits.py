@@ -398,3 +398,15 @@ def test_a_rehearsal_refuses_the_entries_of_a_tar_that_a_run_refuses(measured):
     assert "1 to do, 0 there already, 2 refused" in rehearsed.lines[-1]
     assert "evil" not in rehearsed.out
     assert "1 done, 0 skipped, 2 failed" in measured("abs", "x.tar", "-o", "out/").lines[-1]
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_a_manifest_that_is_one_line_of_gigabytes_costs_nothing(measured, more):
+    Image.new("L", (4, 4)).save("a.png")
+    Image.new("L", (4, 4)).save("b.png")
+    Path("out").mkdir()
+    sparse("out/manifest.jsonl", 3 << 30)
+    found = measured("abs", "a.png", "b.png", "-o", "out/", *more)
+    assert found.peak < REFUSED, found
+    assert found.code in (0, 2)
+    assert measured("info", "out").peak < REFUSED

@@ -112,8 +112,6 @@ class Chunks:
             raise ReadError("broken PNG: a frame of its animation makes no sense")
         frame = _Frame(struct.unpack(">IIIIIHHBB", data))
         if not self.default.spans:  # the picture is the first frame of the animation
-            if frame.fields[1:5] != (self.header.cols, self.header.rows, 0, 0):
-                raise ReadError("broken PNG: the first frame of its animation is not all of it")
             self.default.fields = frame.fields
             frame.spans = self.default.spans
         self.frames.append(frame)
@@ -187,6 +185,9 @@ def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     if several and job.wants_all:
         if len(frames) != chunks.promised:
             raise ReadError(f"truncated PNG: {len(frames)} of {chunks.promised} frames are there")
+        whole = (header.cols, header.rows, 0, 0)
+        if not is_hidden and frames[0].fields[1:5] != whole:
+            raise ReadError("broken PNG: the first frame of its animation is not all of it")
         patches = (_patch(stream, chunks, frame, job) for frame in frames)
         is_opaque = not is_hidden and _is_opaque(chunks)
         for data in composed((header.rows, header.cols), patches, header.top):
