@@ -46,7 +46,7 @@ def apng(frames, default=None):
 
 
 def seen(frames):
-    """Draw the frames one after the other, value by value (APNG specification, dispose and blend)."""
+    """Draw the frames one after another, value by value (APNG specification: dispose, blend)."""
     canvas = np.zeros((SIZE, SIZE, 4))
     for colour, top, left, rows, cols, dispose, blend in frames:
         before = canvas.copy()
