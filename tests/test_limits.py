@@ -1,7 +1,4 @@
-"""Small files that ask for much: each is refused, or done within the budget, by a real process.
-
-A process measures the command that it starts: its peak of memory, and how long it is let run.
-"""
+"""Small files that ask for much: each is refused, or done within the budget, by a real process."""
 
 from __future__ import annotations
 
@@ -13,31 +10,15 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from conftest import environment
+from measuring import Measured, measure
 from PIL import Image
 
 MIB = 1 << 20
 REFUSED = 300  # MiB that a refusal may take
-_MEASURE = """
-import json, resource, subprocess, sys
-done = subprocess.run(sys.argv[2:], capture_output=True, timeout=float(sys.argv[1]))
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-lines = done.stderr.decode("utf-8", "replace").splitlines()
-print(json.dumps([done.returncode, peak, lines, done.stdout.decode("utf-8", "replace")]))
-"""
-
-
-class Measured(NamedTuple):
-    """What became of a command; `peak` is in MiB."""
-
-    code: int
-    peak: int
-    lines: list[str]
-    out: str
 
 
 Measure = Callable[..., Measured]
@@ -46,22 +27,8 @@ Measure = Callable[..., Measured]
 @pytest.fixture
 def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Run featcli in an empty folder and say what it took."""
-    import json
-
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Measured:
-        command = [sys.executable, "-m", "featcli", *arguments]
-        done = subprocess.run(
-            [sys.executable, "-c", _MEASURE, "100", *command],
-            capture_output=True,
-            env=environment(),
-            timeout=120,
-            check=True,
-        )
-        return Measured(*json.loads(done.stdout))
-
-    return run
+    return measure
 
 
 def assert_refused(found: Measured, code: int, words: str) -> None:
