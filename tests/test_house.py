@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "budget": {"errors"},
     "cores": set(),
+    "system": set(),
     "npy": {"numpy", "errors", "budget"},
     "frame": {"numpy"},
     "trace": {"numpy", "frame"},
@@ -38,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "extras": {"errors"},
     "models": {
         *("numpy", "errors", "extras", "npy", "frame", "trace", "kernels", "stage", "engine"),
-        *("ops", "pipeline", "cores", "budget"),
+        *("ops", "pipeline", "cores", "budget", "system"),
     },
     "view": {"numpy", "PIL", "cores", "engine", "extras", "frame", "trace", "kernels"},
     "io": {
@@ -53,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
         "engine",
         "view",
     }
-    | {"extras"},
+    | {"extras", "system"},
     "search": {"numpy", "scipy", "cores"},
     "datasets": {"numpy", "errors", "budget", "npy", "io"},
     "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}

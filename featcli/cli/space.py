@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from featcli import budget
+from featcli import budget, system
 from featcli.io.sinks import Written
 
 _ENOUGH = 20  # results that tell how large the others will be
@@ -44,18 +43,10 @@ class FreeSpace:
         if self._images < _ENOUGH or left is None:
             return ""
         self._is_decided = True
-        needed, free = self._bytes * left // self._images, _free(self._folder)
+        needed, free = self._bytes * left // self._images, system.free_space(self._folder)
         if free is None or needed <= free:
             return ""
         return (
             f"the results of the {left:,} images that are left take about {budget.shown(needed)}, "
             f"and {budget.shown(free)} are free in {self._folder}"
         )
-
-
-def _free(folder: Path) -> int | None:
-    try:
-        found = os.statvfs(folder)
-    except (OSError, AttributeError):
-        return None
-    return found.f_bavail * found.f_frsize

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
+from featcli import system
 from featcli.errors import OutputExists, UsageError, WriteError, as_write_error, write_error
 from featcli.io.locks import folder_lock
-from featcli.io.private import PrivateFolder, is_free
+from featcli.io.private import PrivateFolder
 
 Save = Callable[[BinaryIO], object]
 Check = Callable[[], Collection[Path] | None]
@@ -23,6 +24,7 @@ Check = Callable[[], Collection[Path] | None]
 _LARGE = 1 << 20
 # What os.link says where a drive has no second names for a file.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_LINKS.add(errno.EINVAL)  # on Windows
 
 
 class _Sync:
@@ -126,7 +128,7 @@ class Transaction:
             temporary = room.temporary()
             self._begun = temporary  # a signal may come before the file is among the others
             stream = temporary.open("xb+")
-            is_free(stream.fileno())  # held: it is being written
+            system.try_lock(stream.fileno())  # held: it is being written
             if before and stat.S_ISREG(before.st_mode):
                 os.chmod(stream.fileno(), before.st_mode & 0o777)  # noqa: PTH101
         self._files.append(_File(stream, temporary, path, before))

@@ -1,7 +1,6 @@
 """Locks that end with their process, however that ends, and waits that end, too.
 
-Where there are no such locks (Windows, some network drives) every run takes itself for the only
-one.
+Where there are no such locks (some network drives) every run takes itself for the only one.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+from featcli import system
 from featcli.errors import InUse, as_write_error
-from featcli.io.private import PrivateFolder, is_free
+from featcli.io.private import PrivateFolder
 
 PATIENCE, LIMIT = 1.0, 10.0  # seconds until a wait is told of, and until it ends
 _STEP = 0.02
@@ -72,7 +72,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         return
     try:
         waiting = Waiting(folder, lambda: _named(holder_of(descriptor)))
-        while not is_free(descriptor):
+        while not system.try_lock(descriptor):
             waiting.step()
         yield
     finally:
@@ -115,7 +115,7 @@ class ExclusiveLock:
             descriptor = self._room.open(self._name, os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:
             return  # the folder was taken away meanwhile: once more
-        if not is_free(descriptor):
+        if not system.try_lock(descriptor):
             self.holder = holder_of(descriptor)
             os.close(descriptor)
             by = f" (process {self.holder})" if self.holder else ""

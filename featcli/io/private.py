@@ -13,11 +13,11 @@ import re
 import stat
 from pathlib import Path
 
+from featcli import system
 from featcli.errors import OutputExists
 
 NAME = ".featcli"
 _PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
-_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
 
 
 class PrivateFolder:
@@ -74,7 +74,7 @@ class PrivateFolder:
     def open(self, name: str, flags: int) -> int:
         """Open a plain file in it; raises OSError, OutputExists."""
         path = self.file(name)
-        return os.open(path, flags | _SAFELY | getattr(os, "O_CLOEXEC", 0), 0o666)
+        return os.open(path, flags | system.PLAIN, 0o666)
 
     def temporary(self) -> Path:
         """Name a new file that is not finished; the number tells whose it is."""
@@ -90,13 +90,15 @@ class PrivateFolder:
                 if not found:
                     continue
                 number = int(found[1])
-                if entry.is_dir(follow_symlinks=False) and not _is_alive(number):
+                if entry.is_dir(follow_symlinks=False) and not system.is_running(number):
                     import shutil  # it brings compressors with it
 
                     shutil.rmtree(entry.path, ignore_errors=True)
                 if not entry.is_file(follow_symlinks=False):
                     continue
-                is_left = process is None and not (_is_alive(number) or self._is_held(entry.name))
+                is_left = process is None and not (
+                    system.is_running(number) or self._is_held(entry.name)
+                )
                 if number == process or is_left:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)  # noqa: PTH108
@@ -108,37 +110,9 @@ class PrivateFolder:
         except (OSError, OutputExists):
             return True
         try:
-            return not is_free(descriptor)
+            return not system.try_lock(descriptor)
         finally:
             os.close(descriptor)
 
 
-def is_free(descriptor: int, shared: bool = False) -> bool:
-    """Take the lock of an open file if nobody has it to himself; say whether that went well.
-
-    One that is shared keeps only those away who want it for themselves.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a drive without locks
-    return True
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-__all__ = ["NAME", "PrivateFolder", "is_free"]
+__all__ = ["NAME", "PrivateFolder"]

@@ -22,9 +22,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from featcli import system
 from featcli.errors import FeatError, InUse, OutputExists, write_error
 from featcli.io.locks import Waiting, is_local
-from featcli.io.private import PrivateFolder, is_free
+from featcli.io.private import PrivateFolder
 from featcli.io.records import is_same_version
 from featcli.io.rows import Row
 
@@ -270,9 +271,9 @@ class Store:
 
     def _enter_folder(self) -> None:
         """Keep others from taking the log away while this process uses it."""
-        self._presence = os.open(self.room.path, os.O_RDONLY)
+        self._presence = system.open_folder(self.room.path)
         waiting = Waiting(self.path, lambda: "another featcli")
-        while not is_free(self._presence, shared=True):
+        while not system.try_lock(self._presence, shared=True):
             waiting.step()
 
     def _create(self) -> None:
@@ -281,8 +282,8 @@ class Store:
             return
         self.room.make()
         temporary = self.room.temporary()
-        held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        is_free(held)  # held: nobody takes it for left behind
+        held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.PLAIN, 0o666)
+        system.try_lock(held)  # held: nobody takes it for left behind
         try:
             with self._explained(), contextlib.closing(sqlite3.connect(temporary)) as fresh:
                 for text in (*_SCHEMA, f"PRAGMA user_version = {_VERSION}"):
@@ -352,10 +353,8 @@ class Store:
         return FeatError(f"{self.path} is damaged ({error}): --overwrite begins anew")
 
     def _is_full(self) -> bool:
-        try:
-            return os.statvfs(self.room.path).f_bavail * 512 < 1 << 16
-        except (OSError, AttributeError):
-            return False
+        free = system.free_space(self.room.path)
+        return free is not None and free < 1 << 16
 
     def forget(self) -> None:
         """Begin anew, whatever the file is."""
@@ -384,11 +383,11 @@ class Store:
                 writer.execute("COMMIT")
         self._since = None
         with contextlib.suppress(*_REFUSALS):
-            if is_free(self._presence):  # nobody else is at it
+            if system.try_lock(self._presence):  # nobody else is at it
                 writer.execute("PRAGMA journal_mode = DELETE")
         with contextlib.suppress(*_REFUSALS):
             writer.close()
-        os.close(self._presence)
+        system.close_folder(self._presence, self.room.path)
 
 
 _OPEN: dict[tuple[Path, str], Store] = {}  # one connection a process, however often it is named

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from featcli import system
 from featcli.errors import UsageError
 from featcli.extras import extra
 from featcli.models import sidecar
@@ -234,7 +235,7 @@ def _check_size(path: Path, size: int, ends: Mapping[str, int]) -> None:
 
 def _bytes(part: _Part) -> bytes:
     """Read the numbers of a tensor, of a file that is no link."""
-    number = os.open(part.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    number = os.open(part.path, os.O_RDONLY | system.PLAIN)
     with os.fdopen(number, "rb") as stream:
         stream.seek(part.offset)
         found = stream.read(part.length)
