@@ -92,7 +92,7 @@ def _build(folder: Path, library: Path, target: str) -> str:
     ]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300, errors="replace"
+            command, capture_output=True, text=True, timeout=900, errors="replace"
         )
         if done.returncode:
             return f"{command[0]} failed: " + " ".join(done.stderr.split())[:300]

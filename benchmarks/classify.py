@@ -1,6 +1,6 @@
 """Compare `featcli classify` with onnxruntime and PyTorch: one network, one machine, one run.
 
-    pip install 'featcli[bench-models]'
+    pip install 'featcli[oracles]'
     python benchmarks/classify.py > benchmarks/results/classify.md
 
 All engines get the weights of the model that ships with featcli, and one thread (two workers

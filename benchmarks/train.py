@@ -1,6 +1,6 @@
 """Compare `featcli train` with PyTorch: one network, one batch size, one optimizer, one run.
 
-    pip install 'featcli[bench-models]'
+    pip install 'featcli[oracles]'
     python benchmarks/train.py > benchmarks/results/train.md
 
 Both may use two threads. Epochs are timed in turns, so that what else the machine does meets both

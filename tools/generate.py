@@ -1,7 +1,8 @@
 """Write what derives from the declarations; `--check` only says what has drifted.
 
 Written are the index that lets `featcli --help` start without NumPy, the type stub of the package,
-the list of stages in the README, the reference in `docs/`, and the man pages in `docs/man/`.
+the list of stages in the README, the reference in `docs/`, the man pages in `docs/man/`, and what
+publishing needs (`tools/publishing.py`).
 """
 
 from __future__ import annotations
@@ -154,6 +155,8 @@ def ruff(source: str, name: str) -> str:
 
 
 def wanted() -> dict[Path, str]:
+    import publishing
+
     readme = ROOT / "README.md"
     return {
         INDEX: ruff(index(), "featcli/_index.py"),
@@ -161,6 +164,7 @@ def wanted() -> dict[Path, str]:
         ROOT / "docs" / "reference.md": reference(),
         readme: replace_section(readme.read_text("utf-8"), "stages", stages_list()),
         **pages(),
+        **publishing.files(),
     }
 
 

@@ -1,0 +1,171 @@
+"""What publishing needs says the same in every place."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import publishing  # noqa: E402
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
+KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def classified() -> list[str]:
+    found = [
+        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", one)
+        for one in PROJECT["classifiers"]
+    ]
+    return [one[1] for one in found if one]
+
+
+def test_the_classifiers_begin_with_the_lowest_python_that_is_allowed():
+    assert f">={classified()[0]}" == PROJECT["requires-python"]
+
+
+@pytest.mark.parametrize("name", ["tests", "wheels"])
+def test_workflows_try_every_python_that_the_classifiers_name(name):
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text("utf-8"))[
+        "jobs"
+    ]
+    found = [one["strategy"]["matrix"]["python"] for one in jobs.values() if "strategy" in one]
+    assert found == [classified()]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml"],
+    ids=lambda path: path.name,
+)
+def test_what_other_services_read_is_sound(path):
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    found = yaml.safe_load(path.read_text("utf-8"))
+    for job in found.get("jobs", {}).values():
+        assert "uses" in job or job["steps"]
+        used = job.get("needs", [])
+        assert set([used] if isinstance(used, str) else used) <= set(found["jobs"])
+
+
+def test_scripts_that_workflows_run_are_there():
+    for path in ROOT.glob(".github/workflows/*.yml"):
+        for script in re.findall(r"(?:tools/|\.ci/)[\w./-]+", path.read_text("utf-8")):
+            assert (ROOT / script).exists(), f"{path.name}: {script}"
+
+
+def test_the_changelog_has_versions_in_order_with_dates_and_kinds_of_change():
+    versions = re.findall(r"^## \[([\d.]+)\] - (\d{4}-\d\d-\d\d)$", CHANGELOG, re.M)
+    assert publishing.version() in [number for number, _ in versions]
+    numbers = [tuple(map(int, number.split("."))) for number, _ in versions]
+    assert numbers == sorted(numbers, reverse=True)
+    dates = [date for _, date in versions]
+    assert dates == sorted(dates, reverse=True)
+    others = set(re.findall(r"^## (?!\[[\d.]+\] - )(.*)$", CHANGELOG, re.M))
+    assert others <= {"[Unreleased]"}
+    assert set(re.findall(r"^### (.*)$", CHANGELOG, re.M)) <= KINDS
+
+
+def test_the_notes_of_a_version_are_its_section_alone(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["publishing.py", "--notes"])
+    assert publishing.main() == 0
+    notes = capsys.readouterr().out
+    assert notes.startswith("### ")
+    assert "\n## " not in notes
+
+
+def test_a_tag_that_is_not_the_version_publishes_nothing():
+    assert any("the tag is v9.9.9" in one for one in publishing.problems("v9.9.9"))
+
+
+def test_nothing_is_published_while_the_address_names_nobody(monkeypatch):
+    tag = f"v{publishing.version()}"
+    monkeypatch.setattr(publishing, "repository", lambda: "https://github.com/OWNER/featcli")
+    assert any("does not name an owner" in one for one in publishing.problems(tag))
+    monkeypatch.setattr(publishing, "repository", lambda: "https://github.com/somebody/featcli")
+    assert publishing.problems(tag) == []
+
+
+def test_the_address_of_the_repository_stands_in_one_place():
+    written = {path.relative_to(ROOT).as_posix() for path in publishing.files()} | {
+        "pyproject.toml"
+    }
+    listed = subprocess.run(
+        ["git", "grep", "-l", "github.com/OWNER"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listed.returncode > 1:
+        pytest.skip("not a clone")
+    assert set(listed.stdout.split()) <= written | {"tests/test_publishing.py"}
+
+
+def test_the_recipe_requires_what_the_package_requires():
+    jinja2 = pytest.importorskip("jinja2", reason="Jinja is not installed")
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    text = jinja2.Template(publishing.recipe()).render(
+        compiler=lambda name: f"{name}-compiler", PYTHON="python"
+    )
+    found = yaml.safe_load(text)
+    required = [one.replace(" ", "") for one in found["requirements"]["run"][1:]]
+    assert required == PROJECT["dependencies"]
+    assert str(found["package"]["version"]) == publishing.version()
+    assert found["build"]["entry_points"] == [f"featcli = {PROJECT['scripts']['featcli']}"]
+
+
+def test_every_step_of_ci_stands_in_the_table_of_what_runs_when():
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = [row.split("|")[1:-1] for row in re.findall(r"^\|.*\|$", table, re.M)]
+    for column, script in ((2, "run"), (3, "release")):
+        steps = re.findall(r"^step '(.*)'$", (ROOT / ".ci" / script).read_text("utf-8"), re.M)
+        listed = [
+            row[0].strip()
+            for row in rows
+            if len(row) == 4 and row[column].strip() in ("yes", "a part")
+        ]
+        assert listed == steps, script
+
+
+def test_the_image_copies_what_building_needs():
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    kept = {line[1:] for line in ignored if line.startswith("!")}
+    for name in kept:
+        assert (ROOT / name).exists(), name
+    included = {
+        "featcli",
+        "kernels",
+        "docs/man",
+        "hatch_build.py",
+        "pyproject.toml",
+        PROJECT["readme"],
+    }
+    assert included | {"LICENSE", "NOTICE", "LICENSES"} == kept
+
+
+@pytest.mark.slow
+def test_tests_and_what_they_need_are_in_the_source_archive(tmp_path):
+    pytest.importorskip("build", reason="build is not installed")
+    pytest.importorskip("hatchling", reason="needs hatchling")
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--sdist",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=250)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    left_out = {name for name in listed.stdout.splitlines() if name not in names}
+    assert left_out <= {".gitignore", ".dockerignore", ".pre-commit-config.yaml"}, left_out
