@@ -4,3 +4,5 @@
 #undef BLOCK
 #undef CONVERT
 #undef KNOWN
+#undef SIDE
+#undef SPAN

@@ -3,6 +3,7 @@
 #include "correlate.h"
 #include "layers.h"
 #include "pixels.h"
+#include "resample.h"
 #include "clear.h"
 #define REAL double
 #include "correlate.h"

@@ -65,6 +65,16 @@ typedef struct {
 enum { NONE, SUB, UP, AVERAGE, PAETH };
 #define SHARED 16 /* rows that have one filter */
 
+/* One axis of a picture at another size: each result is a sum of `count` values from `first` on, times
+ * weights in units of 2^-FRACTION, of which there are `taps` for each. */
+typedef struct {
+    const int64_t *first, *count;
+    const uint32_t *weights;
+    int64_t taps, results;
+} Axis;
+#define FRACTION 22
+#define HALF (1u << (FRACTION - 1))
+
 /* The position that stands in for one outside 0..size-1; -1 for a constant of zero. */
 static int64_t outside(int64_t at, int64_t size, int border)
 {
@@ -175,6 +185,19 @@ PUBLIC void featcli_losses(const float *x, int64_t count, double low, double hig
     CHOOSE(losses_float)(x, count, low, high, is_abs, found);
 }
 
+/* See resample.h. */
+PUBLIC int featcli_resample_rows(const uint8_t *data, int64_t cols, int64_t channels, int64_t first,
+                                 int64_t count, const Axis *axis, uint8_t *out)
+{
+    return CHOOSE(resample_rows_float)(data, cols, channels, first, count, axis, out);
+}
+
+PUBLIC void featcli_resample_columns(const uint8_t *data, int64_t width, int64_t before, const Axis *axis,
+                                     uint8_t *out)
+{
+    CHOOSE(resample_columns_float)(data, width, before, axis, out);
+}
+
 #ifndef FINGERPRINT
 #define FINGERPRINT 0
 #endif
@@ -195,6 +218,21 @@ static int check_rest(void)
     Depthwise job = {values, &weight, &bias, result, 3, 1, 1, 1, 3, {-4, 6}};
     featcli_depthwise(&job, 1);
     return memcmp(found, levels, sizeof levels) || result[0] != -4 || result[1] != -2 || result[2] != 0;
+}
+
+/* Halve a known picture both ways; 0 if the numbers are right. */
+static int check_resampled(void)
+{
+    static const uint8_t source[] = {0, 10, 20, 50, 100, 30, 40, 250}, rows[] = {5, 35, 65, 145},
+                         columns[] = {50, 20, 30, 150};
+    static const int64_t first[] = {0, 2}, count[] = {2, 2};
+    static const uint32_t weights[] = {1u << 21, 1u << 21, 1u << 21, 1u << 21};
+    Axis axis = {first, count, weights, 2, 2}, one = {first, count, weights, 2, 1};
+    uint8_t found[4];
+    if (featcli_resample_rows(source, 4, 1, 0, 2, &axis, found) || memcmp(found, rows, 4))
+        return 1;
+    featcli_resample_columns(source, 4, 0, &one, found);
+    return memcmp(found, columns, 4);
 }
 
 /* Correlate a known picture with a known kernel, in every form; 0 if the numbers are right. */
@@ -218,5 +256,5 @@ PUBLIC int featcli_check(void)
         if (featcli_correlate(&job, 0, 4) || memcmp(result, expected, sizeof result))
             return 1;
     }
-    return check_rest();
+    return check_rest() || check_resampled();
 }

@@ -80,6 +80,15 @@ class Finish(ctypes.Structure):
     )
 
 
+class Axis(ctypes.Structure):
+    """See `kernel.c`."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("first", "count", "weights")),
+        *((name, ctypes.c_int64) for name in ("taps", "results")),
+    )
+
+
 # The arguments of each function: addresses, whole numbers, float64 numbers, truth values.
 _TYPES: dict[str, Any] = {
     "p": ctypes.c_void_p,
@@ -95,6 +104,8 @@ _ARGUMENTS = {
     "unfilter": "pnnnpp",
     "levels": "pndddbp",
     "losses": "pnddbp",
+    "resample_rows": "pnnnnpp",
+    "resample_columns": "pnnpp",
 }
 
 

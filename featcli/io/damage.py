@@ -15,7 +15,7 @@ import re
 from typing import Any, NamedTuple
 
 _SOS, _DRI, _EOI = 0xDA, 0xDD, 0xD9
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_MARKER = re.compile(rb"\xff\xff*([\x01-\xcf\xd8-\xfe])")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 # Bytes held back from the decoder, which looks at most 8 ahead.
 _TAIL = 12

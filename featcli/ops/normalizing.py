@@ -11,6 +11,8 @@ from featcli.ops._maps import Array, as_numbers
 from featcli.stage import Converter, number, stage
 from featcli.windows import each
 
+_LEVELS = 256  # of a byte
+
 
 def parse_numbers(text: str) -> tuple[float, ...]:
     """Read one number, or several separated by commas."""
@@ -75,7 +77,19 @@ def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
     if not scale.all():
         raise ValueError("std must not be zero")
     with np.errstate(over="ignore"):
+        if array.dtype == np.uint8 and array.size > 4 * _LEVELS:
+            return _looked_up(array, shift, scale)
         return ((array - shift) / scale).astype(np.float32)
+
+
+def _looked_up(array: Array, shift: Array, scale: Array) -> Array:
+    """Compute what becomes of each of 256 levels once, and look up what becomes of a pixel."""
+    levels = np.arange(_LEVELS)[:, np.newaxis]
+    table = ((levels - shift) / scale).astype(np.float32)
+    if table.shape[1] == 1:
+        return np.take(table[:, 0], array)
+    planes = [np.take(table[:, i], array[..., i]) for i in range(table.shape[1])]
+    return np.stack(planes, axis=-1)
 
 
 def _per_channel(name: str, values: object, channels: int) -> Array:

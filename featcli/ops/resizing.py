@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from featcli.engine.resampling import resampled
 from featcli.ops._maps import Array, as_maps
 from featcli.stage import Converter, at_least, one_of, positive, stage, whole_number
 from featcli.windows import Window
@@ -108,7 +109,8 @@ def resize(
 
     See Also
     --------
-    PIL.Image.Image.resize : The reference, channel by channel.
+    PIL.Image.Image.resize : The reference, channel by channel; of uint8 first along the rows, to
+        bytes, and then along the columns.
 
     Examples
     --------
@@ -127,8 +129,12 @@ def resize(
     rows, cols = _resized(maps.shape[0], maps.shape[1], size)
     if max(rows, cols) >= 2**31 or rows * cols >= 2**31:
         raise ValueError(f"{rows}x{cols} is more than Pillow resizes to: 2**31 pixels")
-    if maps.dtype == np.uint8 and maps.shape[2] == 3:  # the same numbers, in one go
-        return _resize_plane(maps, rows, cols, filter)
+    if maps.dtype == np.uint8:
+        found = resampled(maps, rows, cols, filter)
+        if found is not None:
+            return restore(found)
+        if maps.shape[2] == 3:  # the same numbers, in one go
+            return _resize_plane(maps, rows, cols, filter)
     planes = [_resize_plane(maps[:, :, i], rows, cols, filter) for i in range(maps.shape[2])]
     return restore(np.stack(planes, axis=2))
 
@@ -153,6 +159,9 @@ def _resize_plane(plane: Array, rows: int, cols: int, filter: str) -> Array:
     if plane.dtype.kind == "f" and np.isinf(plain).sum() > np.isinf(plane).sum():
         raise ValueError("holds values beyond the range of float32, in which it is resized")
     image = Image.fromarray(np.ascontiguousarray(plain))
+    if plane.dtype == np.uint8 and filter != "nearest":
+        # Bytes are rounded after each pass, and versions of Pillow differ in which is the first.
+        image = image.resize((cols, image.height), method)
     result = np.asarray(image.resize((cols, rows), method))
     if plane.dtype not in (np.uint16, np.bool_):
         return result

@@ -1,0 +1,138 @@
+"""Pictures of bytes at another size, by the compiled kernel: the numbers of Pillow, bit for bit.
+
+Each row is resampled along itself and rounded to bytes, then each column. A new value is the sum of
+the values that its filter covers, weighted in whole numbers of 2**-22. Source: Pillow's documentation,
+"Concepts: Filters"; R. Keys, "Cubic convolution interpolation for digital image processing" (1981).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli.engine import library
+
+Numbers = npt.NDArray[Any]
+Pixels = npt.NDArray[np.uint8]
+_ONE = 1 << 22
+_CUBIC = -0.5  # Keys' a
+
+
+def _box(x: Numbers) -> Numbers:
+    return np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0)
+
+
+def _bilinear(x: Numbers) -> Numbers:
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def _bicubic(x: Numbers) -> Numbers:
+    a, x = _CUBIC, np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+# Their half widths. The others have sines, which not every library rounds alike.
+_FILTERS: dict[str, tuple[Callable[[Numbers], Numbers], float]] = {
+    "box": (_box, 0.5),
+    "bilinear": (_bilinear, 1.0),
+    "bicubic": (_bicubic, 2.0),
+}
+
+
+class Axis(NamedTuple):
+    """One axis of a picture at another size.
+
+    Attributes
+    ----------
+    first, count : ndarray of int64, (results,)
+        The first value that a result is made of, and of how many it is.
+    weights : ndarray of int32, (results, taps)
+        In units of 2**-22.
+    """
+
+    first: Numbers
+    count: Numbers
+    weights: Numbers
+
+    @property
+    def for_c(self) -> library.Axis:
+        """The same for the compiled kernel; valid as long as this is."""
+        arrays = (self.first, self.count, self.weights)
+        results, taps = self.weights.shape
+        return library.Axis(*(array.ctypes.data for array in arrays), taps, results)
+
+
+@lru_cache(maxsize=16)
+def axis(size: int, results: int, filter: str) -> Axis:
+    """Return what each of `results` values is made of, along an axis of `size`."""
+    function, half = _FILTERS[filter]
+    scale = size / results
+    wide = max(scale, 1.0)
+    reach = half * wide
+    centre = (np.arange(results) + 0.5) * scale
+    first = np.maximum((centre - reach + 0.5).astype(np.int64), 0)
+    count = np.minimum((centre + reach + 0.5).astype(np.int64), size) - first
+    place = np.arange(2 * math.ceil(reach) + 1)
+    weights = function((place + first[:, None] - centre[:, None] + 0.5) * (1 / wide))
+    weights[place >= count[:, None]] = 0
+    total = np.cumsum(weights, axis=1)[:, -1:]  # one after the other, as Pillow adds them
+    weights = np.divide(weights, total, out=weights, where=total != 0) * _ONE
+    return Axis(first, count, np.trunc(weights + np.copysign(0.5, weights)).astype(np.int32))
+
+
+def resampled(maps: Pixels, rows: int, cols: int, filter: str) -> Pixels | None:
+    """Return maps of bytes at another size; None where the compiled kernel cannot do it.
+
+    Parameters
+    ----------
+    maps : ndarray of uint8, (rows, cols, channels)
+    rows, cols : int
+    filter : str
+
+    Returns
+    -------
+    ndarray of uint8, (rows, cols, channels), or None
+    """
+    compiled = library.load()
+    if compiled is None or filter not in _FILTERS:
+        return None
+    if maps.shape[1] != cols:
+        down = axis(maps.shape[0], rows, filter) if maps.shape[0] != rows else None
+        first = int(down.first[0]) if down else 0
+        last = int(down.first[-1] + down.count[-1]) if down else rows
+        between = _along(compiled, maps, first, last, cols, filter)
+        return between if down is None else _down(compiled, between, first, down)
+    if maps.shape[0] == rows:
+        return maps.copy()
+    return _down(compiled, np.ascontiguousarray(maps), 0, axis(maps.shape[0], rows, filter))
+
+
+def _along(compiled: Any, maps: Pixels, first: int, last: int, cols: int, filter: str) -> Pixels:
+    """Resample the rows that are needed along themselves."""
+    maps, across = np.ascontiguousarray(maps), axis(maps.shape[1], cols, filter)
+    out = np.empty((last - first, cols, maps.shape[2]), np.uint8)
+    sizes = (*maps.shape[1:], first, last - first)
+    ends = (ctypes.byref(across.for_c), out.ctypes.data)
+    if compiled.featcli_resample_rows(maps.ctypes.data, *sizes, *ends):
+        raise MemoryError("no memory for the rows of the compiled kernel")
+    return out
+
+
+def _down(compiled: Any, maps: Pixels, before: int, axis: Axis) -> Pixels:
+    """Resample every column along itself; the first row of `maps` is row `before` of all."""
+    out = np.empty((len(axis.first), *maps.shape[1:]), np.uint8)
+    width = maps.shape[1] * maps.shape[2]
+    ends = (ctypes.byref(axis.for_c), out.ctypes.data)
+    compiled.featcli_resample_columns(maps.ctypes.data, width, before, *ends)
+    return out
+
+
+__all__ = ["Axis", "axis", "resampled"]
