@@ -123,6 +123,11 @@ class Pipeline:
         """Leave out who watches: another process has its own."""
         return self.__dict__ | {"watch": None}
 
+    def for_workers(self) -> list[Any]:
+        """Return what each worker has to `take()` first; see `stage`, of `once`."""
+        hooks = [(stages.get(step.stage).once, dict(step.params)) for step in self.steps]
+        return [made for once, params in hooks if once and (made := once(**params))]
+
     def hand_over(self) -> Any:
         """Return what was kept of an input for whoever writes its results; nothing here."""
         return None

@@ -169,6 +169,7 @@ class Stage:
     work: float | Callable[..., int] = WORK
     row_length: Callable[..., int] | None = None
     rows: Rows | None = None
+    once: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -283,6 +284,7 @@ def stage(
     work: float | Callable[..., int] = WORK,
     row_length: Callable[..., int] | None = None,
     rows: Rows | None = None,
+    once: Callable[..., Any] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a stage and return it unchanged.
 
@@ -329,6 +331,9 @@ def stage(
         is made of (`windows.each`: the one in its place), so that a picture larger than memory can
         be computed in strips, and to the same bytes; it raises ValueError that says why not where
         parameters forbid it. Without it, the stage needs the whole picture.
+    once : callable, optional
+        `once(**params)` returns what takes long to make and is the same in every process that runs
+        the stage: an object that can be pickled, whose method `take()` is called there; or None.
     """
 
     def register(function: Function) -> Function:
@@ -339,7 +344,7 @@ def stage(
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
             function, takes, gives, labels, form, dtype, explain, decode_size, pixel_range,
-            resolve_params, learned, shape, work, row_length, rows,
+            resolve_params, learned, shape, work, row_length, rows, once,
         )  # fmt: skip
         return function
 

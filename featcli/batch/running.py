@@ -176,6 +176,7 @@ def _pooled(
         writes=mine is not None,
         share=cores.allowed() // jobs,
         watch=job.pipeline.watch is not None,
+        made=job.pipeline.for_workers(),
     )
 
     heard = arrived if mine else _nothing

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any, BinaryIO, NoReturn
 
@@ -35,13 +36,18 @@ class Start:
         How many processors there are for each worker.
     watch : bool
         Whether to say of each step what it did.
+    made : sequence, optional
+        What the worker has to `take()`; see `Pipeline.for_workers`.
     """
 
-    def __init__(self, job: Job, writes: bool, share: int, watch: bool) -> None:
+    def __init__(
+        self, job: Job, writes: bool, share: int, watch: bool, made: Sequence[Any] = ()
+    ) -> None:
         self.job = job
         self.writes = writes
         self.share = share
         self.watch = watch
+        self.made = made
 
 
 class Stop:
@@ -109,6 +115,8 @@ def _work(inbox: SimpleQueue[Any], answers: BinaryIO) -> None:
     if start is None:
         return
     cores.take_share(start.share)
+    for made in start.made:
+        made.take()
     channel.send(answers, READY)
     while (task := inbox.get()) is not None:
         channel.send(answers, _answer(task, start))

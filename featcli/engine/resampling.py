@@ -1,8 +1,9 @@
 """Pictures of bytes at another size, by the compiled kernel: the numbers of Pillow, bit for bit.
 
 Each row is resampled along itself and rounded to bytes, then each column. A new value is the sum of
-the values that its filter covers, weighted in whole numbers of 2**-22. Source: Pillow's documentation,
-"Concepts: Filters"; R. Keys, "Cubic convolution interpolation for digital image processing" (1981).
+the values that its filter covers, weighted in whole numbers of 2**-22. Source: Pillow's
+documentation, "Concepts: Filters"; R. Keys, "Cubic convolution interpolation for digital image
+processing" (1981).
 """
 
 from __future__ import annotations
@@ -52,22 +53,22 @@ class Axis(NamedTuple):
 
     Attributes
     ----------
-    first, count : ndarray of int64, (results,)
+    first, taps : ndarray of int64, (results,)
         The first value that a result is made of, and of how many it is.
-    weights : ndarray of int32, (results, taps)
+    weights : ndarray of int32, (results, most taps)
         In units of 2**-22.
     """
 
     first: Numbers
-    count: Numbers
+    taps: Numbers
     weights: Numbers
 
     @property
     def for_c(self) -> library.Axis:
         """The same for the compiled kernel; valid as long as this is."""
-        arrays = (self.first, self.count, self.weights)
-        results, taps = self.weights.shape
-        return library.Axis(*(array.ctypes.data for array in arrays), taps, results)
+        arrays = (self.first, self.taps, self.weights)
+        results, most = self.weights.shape
+        return library.Axis(*(array.ctypes.data for array in arrays), most, results)
 
 
 @lru_cache(maxsize=16)
@@ -107,7 +108,7 @@ def resampled(maps: Pixels, rows: int, cols: int, filter: str) -> Pixels | None:
     if maps.shape[1] != cols:
         down = axis(maps.shape[0], rows, filter) if maps.shape[0] != rows else None
         first = int(down.first[0]) if down else 0
-        last = int(down.first[-1] + down.count[-1]) if down else rows
+        last = int(down.first[-1] + down.taps[-1]) if down else rows
         between = _along(compiled, maps, first, last, cols, filter)
         return between if down is None else _down(compiled, between, first, down)
     if maps.shape[0] == rows:

@@ -72,6 +72,11 @@ def graph_of(model: Model) -> Any:
     return made
 
 
+def tensor_of(name: str) -> str:
+    """Return what the graph calls what a layer gives."""
+    return f"{name}_layer" if name == INPUT else name
+
+
 def _batch(shape: Shape) -> list[str | int]:
     """Return the sizes of a batch, whose number of images is left open, channels first."""
     return ["batch", *((shape[2], *shape[:2]) if len(shape) == 3 else shape)]
@@ -109,10 +114,7 @@ class _Writer:
         last = self.nodes[-1]
         if found not in last.output or found == INPUT:
             raise ValueError(f"{one.name}: its form in ONNX does not end in a node")
-        last.name = last.output[0] = self.names[one.name] = self._free(one.name)
-
-    def _free(self, name: str) -> str:
-        return f"{name}_layer" if name == INPUT else name
+        last.name = last.output[0] = self.names[one.name] = tensor_of(one.name)
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add a node; return the name of what it gives."""
@@ -135,4 +137,4 @@ class _Writer:
         return whole if count == 1 else f"{whole}{count}"
 
 
-__all__ = ["METADATA", "graph_of", "to_onnx"]
+__all__ = ["INPUT", "METADATA", "graph_of", "tensor_of", "to_onnx"]

@@ -70,6 +70,11 @@ class Extraction(Pipeline):
             given.pop("model"), self._layers, given, self._after, self._as_maps, self.tiling
         )  # fmt: skip
 
+    def for_workers(self) -> list[Any]:
+        """See `Pipeline.for_workers`."""
+        made = self._model.for_workers(self._layers)
+        return [made] if made else []
+
     def _check_maps(self) -> None:
         for row in self._model.layers:
             if row.name in self._layers and len(row.shape) == 1:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from featcli.models.files import identity, load
+from featcli.models.files import Array, Description, identity, load
 from featcli.models.labels import labels_reference
 from featcli.models.model import Model
 from featcli.models.network import sizes
@@ -119,6 +119,12 @@ def _states(path: Path) -> tuple[tuple[int, int], ...]:
     return tuple((one.st_mtime_ns, one.st_size) for one in found)
 
 
+@lru_cache(maxsize=2)
+def _own(path: str, _states: tuple[tuple[int, int], ...]) -> tuple[Description, dict[str, Array]]:
+    """Read a file once, whatever is said of it."""
+    return load(path)
+
+
 @lru_cache(maxsize=4)
 def _loaded(
     path: str,
@@ -136,7 +142,7 @@ def _loaded(
         runner.check_device()
         reference = f"{name}#{onnx_file.identity(Path(path))[:16]}"
         return Model(description, {}, reference, runner, given)
-    description, weights = load(path)
+    description, weights = _own(path, _states)
     if shape not in ((), description.network.input):
         raise ValueError(
             f"the model {name} takes {sizes(description.network.input)}, not {sizes(shape)}: only "

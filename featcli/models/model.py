@@ -246,6 +246,11 @@ class Model:
             raise ValueError(f"the model {self.name} does not say how its layers are computed")
         return self.runner.every(np.asarray(x))
 
+    def for_workers(self, names: Sequence[str]) -> Any:
+        """Return what other processes need not make again to give these layers, or None."""
+        handed = getattr(self.runner, "handed", None)
+        return handed(names) if handed else None
+
     def check_layer(self, name: str) -> None:
         """Raise ValueError, naming the nearest, unless a layer is called so."""
         self.description.network.node_of(name)

@@ -82,6 +82,16 @@ def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, model: str, **given: 
     return pixels + _NETWORK + (before.memory(seen, np.dtype(np.uint8)) if before else 0)
 
 
+def _probabilities_once(*, model: str, **given: str) -> Any:
+    found = model_of(model, **given)
+    return found.for_workers([found.last])
+
+
+def _layer_once(*, model: str, layer: str, **given: str) -> Any:
+    found = model_of(model, **given)
+    return found.for_workers([layer or found.embedding])
+
+
 def _known(model: str, **others: str) -> dict[str, str]:
     """Say which model a name means today."""
     return {"model": load_model(model, **others).reference, **others}
@@ -97,6 +107,7 @@ def _known(model: str, **others: str) -> dict[str, str]:
     resolve_params=_known,
     shape=_shape,
     work=_work,
+    once=_probabilities_once,
 )
 def classify(
     x: npt.ArrayLike,
@@ -162,6 +173,7 @@ def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
     resolve_params=_seen,
     shape=_shape,
     work=_work,
+    once=_layer_once,
 )
 def features(
     x: npt.ArrayLike,
@@ -214,6 +226,7 @@ def _layer_shape(_shape: tuple[int, ...], *, model: str, layer: str, **given: st
     resolve_params=_seen,
     shape=_layer_shape,
     work=_work,
+    once=_layer_once,
 )
 def feature_maps(
     x: npt.ArrayLike,

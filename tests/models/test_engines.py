@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from conftest import assert_refused
 from onnx_tools import FLOAT, kernels, onnx, runtime, write
 
 import featcli as api
+from featcli.models import exporting, loading
 from featcli.models.sessions import Sessions
 
 ENGINE = ("--engine", "onnxruntime")
@@ -148,3 +150,25 @@ def test_wrong_metadata_are_one_line(text, workspace, inline):
     onnx.helper.set_model_props(model, {"featcli": about})
     onnx.save(model, "m.onnx")
     assert inline("info", "m.onnx").returncode == 0
+
+
+def test_what_the_parent_exported_is_what_workers_run(monkeypatch):
+    model = api.load_model(engine="onnxruntime")
+    handed = pickle.loads(pickle.dumps(model.for_workers(["pool", model.last])))
+    handed.take()
+    loading._loaded.cache_clear()
+    monkeypatch.setattr(exporting, "graph_of", lambda _: pytest.fail("it was exported again"))
+    again = api.load_model(engine="onnxruntime")
+    x = model.prepare(kernels(300, 400, 3) * 0 + 99)
+    found = again.outputs(x, ["pool", again.last])
+    for name, values in model.outputs(x, ["pool", model.last]).items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize("text", ["classify", "features", "features --layer block3 | l2"])
+def test_every_stage_of_a_model_hands_its_export_to_workers(text):
+    name, *rest = text.split(" | ")
+    pipeline = api.Pipeline(" | ".join([f"{name} --engine onnxruntime", *rest]))
+    (handed,) = pipeline.for_workers()
+    assert len(handed.content) > 1_000_000
+    assert api.Pipeline(text).for_workers() == []
