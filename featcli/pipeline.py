@@ -110,13 +110,7 @@ class Pipeline:
         return hook(**dict(self.steps[0].params)) if hook else 0
 
     def memory(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Estimate the most bytes that a run holds besides its input: results, and what they take.
-
-        Parameters
-        ----------
-        shape, dtype
-            Of the array that goes in.
-        """
+        """Estimate the most bytes that a run on such an array holds besides it; see `memory`."""
         return memory(self.steps, shape, dtype)
 
     def __getstate__(self) -> dict[str, Any]:

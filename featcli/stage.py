@@ -297,43 +297,38 @@ def stage(
         `labels(labels, **params)` names the result's channels; without it they stay.
     tag : str or callable, optional
         The name in file names, with fields for parameters: `"{kind}{size}"`; or `tag(**params)`
-        that returns one. Parameters that it leaves out are added where they differ from their
-        default.
+        that returns one. Others are added where they differ from their default.
     dtype : str or callable
-        `"float32"`, `"same"` as the input, `"float"` (floats stay, integers become float32) or
-        `dtype(input_dtype, **params)`.
+        `"float32"`, `"same"`, `"float"` (floats stay, the rest float32), `dtype(input, **params)`.
     explain : callable, optional
         `explain(x, **params)` says how the result will be computed.
     decode_size : callable, optional
-        `decode_size(rows, cols, **params)` gives the rows and columns, and the filter, to which a
-        stage that begins with resizing brings a picture, so that a larger one may be decoded at a
-        part of its size; None where it does not.
+        `decode_size(rows, cols, **params)` gives rows, columns and filter of what a stage resizes
+        a picture to first, so that a larger one may be decoded at a part of its size; or None.
     pixel_range : callable, optional
-        `pixel_range(**params)` says up to which value the stage takes pixels, whatever the depth
-        of the file is; 0 as they are.
+        `pixel_range(**params)` says up to which value the stage takes pixels; 0 as they are.
     resolve_params : callable, optional
-        `resolve_params(**params)` returns what they are in a history: what one of them leaves open
-        and another decides. Raises ValueError for what cannot be.
+        `resolve_params(**params)` returns what a history has: also what one of them leaves open.
+        Raises ValueError for what cannot be.
     learned : bool
         A layer of a network, whose numbers come from its model: part of the pipeline grammar
         inside a model, no command. Its function takes the shape that reaches it.
     shape : callable, optional
-        `shape(input_shape, **params)` gives the shape of the result; without it it is the input's,
-        or that of all its values in one row for a stage that gives a vector.
+        `shape(input_shape, **params)` gives the result's; else the input's, for vectors in a row.
     work : float or callable
         How many bytes computing takes besides input and result: for each value of the larger of
         the two, or `work(input_shape, input_dtype, **params)` in all.
     row_length : callable, optional
         `row_length(input_shape, **params)` says how many values of the vector are a row of the maps
-        that came in, for a stage that keeps all of them in their order.
+        that came in, for a stage that keeps all in their order.
     rows : callable, optional
         `rows(input_shape, input_dtype, **params)` says which rows of its input a row of the result
         is made of (`windows.each`: the one in its place), so that a picture larger than memory can
-        be computed in strips, and to the same bytes; it raises ValueError that says why not where
-        parameters forbid it. Without it, the stage needs the whole picture.
+        be computed in strips; raises ValueError that says why not where parameters forbid it.
+        Without it, the stage needs the whole picture.
     once : callable, optional
-        `once(**params)` returns what takes long to make and is the same in every process that runs
-        the stage: an object that can be pickled, whose method `take()` is called there; or None.
+        `once(**params)` returns what is made once for all processes that run the stage: an object
+        that can be pickled, whose method `take()` is called in each; or None.
     """
 
     def register(function: Function) -> Function:
