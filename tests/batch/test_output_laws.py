@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
-import subprocess
-import sys
 import tarfile
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from batch_tools import leftovers, save_images
-from conftest import environment
+from stopping import Tries
 
 from featcli.batch import targets
 from featcli.io.outputs import Kind
@@ -196,85 +195,37 @@ def test_a_dry_run_touches_nothing_and_says_what_a_run_does(example, place, inli
 
 # A run that is killed, or meets a full disk, at each of its steps
 
-STOPPER = """
-import errno, io, os, pathlib, signal, sys
-left, how = int(sys.argv[1]), sys.argv[2]
-def stop():
-    if how == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-def counted(function):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0 or (left < 0 and how == "full"):
-            stop()
-        return function(*args, **kwargs)
-    return call
-if how == "killed":
-    for name in ("link", "unlink", "fsync", "mkdir", "rename", "replace", "rmdir"):
-        setattr(os, name, counted(getattr(os, name)))
-    for name in ("hardlink_to", "unlink", "replace", "mkdir", "rmdir"):
-        setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-    from featcli.io import store
-    store.Store._execute = counted(store.Store._execute)
-else:
-    class Full(io.FileIO):
-        write = counted(io.FileIO.write)
-    plain = pathlib.Path.open
-    def opened(path, mode="r", *args, **kwargs):
-        if "x" not in mode:
-            return plain(path, mode, *args, **kwargs)
-        return io.BufferedRandom(Full(path, mode.replace("b", "")))
-    pathlib.Path.open = opened
-    for name in ("fsync", "link", "mkdir"):
-        setattr(os, name, counted(getattr(os, name)))
-from featcli.cli.main import main
-sys.argv = ["featcli", *sys.argv[3:]]
-main()
-"""
-MOST = 400  # steps: more would be a run that never ends
+MOST = 600  # steps: more would be a run that never ends
 
 
-def stopped(example, place, step, how):
-    """Run until this step; say whether there is such a step, and what was said."""
-    done = subprocess.run(
-        [sys.executable, "-c", STOPPER, str(step), how, *example.words],
-        cwd=place,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stderr
+@pytest.fixture
+def tries(tmp_path):
+    with Tries(tmp_path) as found:
+        yield found
 
 
-def completed(example, place, wanted, inline, monkeypatch):
+def completed(example, place, wanted, tries):
     """The same command again makes it whole, with nothing twice and nothing left over."""
-    monkeypatch.chdir(place)
-    is_refused = not example.is_known_again and results(place) == wanted  # whole, with its name
-    done = inline(*example.words)
-    assert done.returncode == (2 if is_refused else 0), done.stderr
+    done = tries(place, *example.words)
+    assert done.code == 0, done.stderr
     assert results(place) == wanted
-    if not is_refused:
-        assert leftovers(place) == []
+    assert leftovers(place) == []
     before = seen(place)
-    inline(*example.words)
+    assert tries(place, *example.words).code == 0
     assert seen(place) == before
 
 
-def check_steps(example, how, steps, tmp_path, inline, monkeypatch):
+def check_steps(example, how, steps, tmp_path, tries):
+    """Return the first step that there is not."""
     save_images(tmp_path / "in", IMAGES)
     clean = tmp_path / "clean"
     clean.mkdir()
-    monkeypatch.chdir(clean)
-    assert inline(*example.words).returncode == 0
+    assert tries(clean, *example.words).code == 0
     wanted = results(clean)
     for step in steps:
         place = tmp_path / f"step{step}"
         place.mkdir()
-        code, said = stopped(example, place, step, how)
+        code, said = tries(place, *example.words, step=step, how=how)
         if code == 0:
             return step
         whole = results(place)
@@ -285,25 +236,21 @@ def check_steps(example, how, steps, tmp_path, inline, monkeypatch):
             assert code == 1, said
             assert "Traceback" not in said
             assert "No space left" in said
-        completed(example, place, wanted, inline, monkeypatch)
+        completed(example, place, wanted, tries)
+        shutil.rmtree(place)
     return 0
 
 
 @every
 @pytest.mark.parametrize("how", ["killed", "full"])
-def test_a_run_that_is_stopped_is_completed_by_the_next(
-    example, how, tmp_path, inline, monkeypatch
-):
-    chosen = random.Random(f"{example.output} {how}").sample(range(1, 12), 2)
-    check_steps(example, how, chosen, tmp_path, inline, monkeypatch)
+def test_a_run_that_is_stopped_is_completed_by_the_next(example, how, tmp_path, tries):
+    chosen = random.Random(f"{example.output} {how}").sample(range(1, 30), 4)
+    check_steps(example, how, sorted(chosen), tmp_path, tries)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @every
 @pytest.mark.parametrize("how", ["killed", "full"])
-def test_a_run_that_is_stopped_at_any_step_is_completed_by_the_next(
-    example, how, tmp_path, inline, monkeypatch
-):
-    steps = range(1, MOST)
-    assert check_steps(example, how, steps, tmp_path, inline, monkeypatch) > 3
+def test_a_run_that_is_stopped_at_any_step_is_completed_by_the_next(example, how, tmp_path, tries):
+    assert check_steps(example, how, range(1, MOST), tmp_path, tries) > 3
