@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from featcli.batch.items import Item
@@ -18,7 +18,7 @@ class Target:
     ----------
     sink : Sink
     keeps : bool
-        Whether it remembers inputs.
+        Whether it remembers several inputs.
     """
 
     keeps = False
@@ -42,6 +42,10 @@ class Target:
     def rehearse(self) -> None:
         """Do only that: nothing will be written."""
         self.check()
+
+    def survey(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Look through all inputs before any work, where that decides what becomes of each."""
+        return items
 
     def foresee(self, keys: list[str]) -> None:
         """Hear of inputs that will be looked up next, in this order."""

@@ -17,7 +17,7 @@ from featcli.batch.prior import PriorResult
 from featcli.batch.process import Outcome
 from featcli.batch.stored import Memory, StoredTarget
 from featcli.io import records
-from featcli.io.patterns import Pattern
+from featcli.io.patterns import OneFile, Pattern
 from featcli.io.rows import BEGUN, DONE, Row, pack_state, unpack_state
 from featcli.io.shards import ShardSink
 from featcli.io.sinks import Written
@@ -28,20 +28,27 @@ class ShardsTarget(StoredTarget):
 
     Parameters
     ----------
-    pattern : Pattern
-    size : int
-        Bytes after which a shard is complete.
+    pattern : Pattern or OneFile
+    size : int, optional
+        Bytes after which a shard is complete; None where there is only one.
     memory : Memory
     checksum : bool
         Tell changes by the content.
+    sidecar : bool
+        Whether an .npz has one.
     """
 
-    sink: ShardSink
-
-    def __init__(self, pattern: Pattern, size: int, memory: Memory, checksum: bool) -> None:
+    def __init__(
+        self,
+        pattern: Pattern | OneFile,
+        size: int | None,
+        memory: Memory,
+        checksum: bool,
+        sidecar: bool = False,
+    ) -> None:
         self._pattern, self._checksum = pattern, checksum
-        sink = ShardSink(pattern, size, memory.store.room, self)
-        super().__init__(sink, memory._replace(recipe=memory.recipe._replace(tags="")))
+        self._shards = ShardSink(pattern, size, memory.store.room, self, sidecar)
+        super().__init__(self._shards, memory)
         self._shard, self._last = -1, list[int]()  # the last shard so far, the inputs in it
         self._is_going_on = True
         self._counts: Counter[int] = Counter()
@@ -50,25 +57,29 @@ class ShardsTarget(StoredTarget):
     def check(self) -> None:
         """Refuse shards that are not featcli's own, and see which are whole."""
         super().check()
-        present = self._check_own(map(self._pattern.path, self._present()))
-        whole = {number for number in map(self._number, present) if self._is_whole_file(number)}
+        numbers = self._present()
+        self._check_own(path for number in numbers for path in self._paths(number))
+        whole = [number for number in numbers if self._is_whole_file(number)]
         sizes = {int(part): size for part, size in self.store.sizes().items() if part.isdecimal()}
         self._counts = Counter({number: sizes.get(number, 0) for number in whole})
 
-    def _number(self, path: Path) -> int:
-        number = self._pattern.number(path.name)
-        assert number is not None
-        return number
+    def _paths(self, number: int) -> list[Path]:
+        """Return the files of a shard."""
+        return [self._pattern.path(number)]
 
     def _is_whole_file(self, number: int) -> bool:
         """Say whether a shard is as the rows speak of it, and finish one that was cut short."""
-        path = self._pattern.path(number)
-        *before, last = self.store.about(f"file:{path.name}").split("\n")
-        if pack_state(records.state_of(path)) != last:
-            return False
-        if before and not self.store.touches_nothing:
-            self._appeared(number, {path.name: unpack_state(last)})
-        return not before or not self.store.touches_nothing
+        states = {}
+        is_settled = True
+        for path in self._paths(number):
+            *before, last = self.store.about(f"file:{path.name}").split("\n")
+            if not path.is_file() or pack_state(records.state_of(path)) != last:
+                return False
+            states[path.name] = unpack_state(last)
+            is_settled = is_settled and not before
+        if not is_settled and not self.store.touches_nothing:
+            self._appeared(number, states)
+        return is_settled or not self.store.touches_nothing
 
     def _present(self) -> list[int]:
         folder = self._pattern.folder
@@ -114,17 +125,17 @@ class ShardsTarget(StoredTarget):
         self._is_changed = True
         self.store.change("DELETE FROM results WHERE status = 'begun'")
         if self._is_whole:
-            self.sink.start(self._shard + 1, 0)
+            self._shards.start(self._shard + 1, 0)
             return
         kept = [self.store.find(number) for number in self._last]
-        self.sink.start(self._shard, len(self._last))
+        self._shards.start(self._shard, len(self._last))
         for row in filter(None, kept):
             self.store.put_soon(row._replace(status=BEGUN))
 
     def intend(self, number: int, states: dict[str, Any]) -> list[Path]:
         """Note that a shard is about to appear; return it if it may be replaced."""
         self.store.commit()
-        own = self._check_own([self._pattern.path(number)])
+        own = self._check_own(self._paths(number))
         self._intend(states)
         return own
 
@@ -152,7 +163,7 @@ class ShardsTarget(StoredTarget):
         if outcome.status == "done":
             row = outcome.prior.new_row(BEGUN, outcome.state, {})
             seconds = round(outcome.seconds, 4)
-            place, part = self.sink.place, str(self.sink.number)
+            place, part = self._shards.place, str(self._shards.number)
             self.store.put_soon(row._replace(place=place, part=part, seconds=seconds))
         else:
             super().record(outcome)
@@ -162,8 +173,8 @@ class ShardsTarget(StoredTarget):
         """Complete the last shard, and take away those that nothing is left for."""
         if self._is_going_on and not self._is_whole:
             self.begin()  # the last inputs are gone
-        self.sink.finish()
-        end = self._shard + 1 if self._is_going_on else self.sink.number
+        self._shards.finish()
+        end = self._shard + 1 if self._is_going_on else self._shards.number
         for number in self._present():
             path = self._pattern.path(number)
             if number >= end and self._is_own(path):

@@ -62,10 +62,9 @@ class StoredTarget(Target):
     memory : Memory
     """
 
-    keeps = True
-
     def __init__(self, sink: Sink, memory: Memory) -> None:
         super().__init__(sink)
+        self.keeps = memory.manifest is not None
         self.memory, self.store, self.recipe = memory, memory.store, memory.recipe
         self._lock = ExclusiveLock(self.store.room, memory.lock, memory.target)
         self._order = array("q")

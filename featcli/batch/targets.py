@@ -171,6 +171,20 @@ def _shards(request: Request) -> Target:
     return ShardsTarget(Pattern(request.spec.path), size, memory, request.checksum)
 
 
+def _archive(request: Request) -> Target:
+    from featcli.batch.archiving import ArchiveTarget
+
+    writing = request.spec.writing
+    recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), request.spec.suffix)
+    memory = _memory_beside(request, recipe._replace(tags=""))
+    target = ArchiveTarget(memory, writing, request.checksum, request.announces)
+    if request.announces:
+        from featcli.io.announcing import Announcing
+
+        target.sink = Announcing(target.sink)
+    return target
+
+
 def _memory_beside(request: Request, recipe: Recipe) -> Any:
     """Return the memory of one file, or of one series of them, which is called as they are."""
     path = request.spec.path
@@ -200,7 +214,7 @@ def _check_retry(request: Request, target: Target) -> None:
     """Refuse --retry-failed where no earlier run is remembered."""
     from featcli.batch.stored import StoredTarget
 
-    if not isinstance(target, StoredTarget) or request.kind is Kind.SHARDS:
+    if not isinstance(target, StoredTarget) or request.kind in (Kind.SHARDS, Kind.ARCHIVE):
         raise UsageError(
             "--retry-failed needs the memory of several inputs in a folder or a table (-o)"
         )
@@ -212,7 +226,7 @@ _OPENERS: dict[Kind, Callable[[Request], Target]] = {
     Kind.HERE: _plain,
     Kind.FOLDER: _folder,
     Kind.FILE: _plain,
-    Kind.ARCHIVE: _plain,
+    Kind.ARCHIVE: _archive,
     Kind.TABLE: _table,
     Kind.SHARDS: _shards,
     Kind.STREAM: _plain,

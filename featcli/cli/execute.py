@@ -99,7 +99,7 @@ def execute(
             return
         with deferred_signals():  # what is begun must also be known to be taken away again
             stack.enter_context(target)
-        items = check(items)
+        items = target.survey(check(items))
         printing, checksum = settings.printing, settings.batch.checksum
         job = Job(pipeline, target.sink, reading, checksum, verbose=printing.verbose)
         counting = _counting(named, way, settings.sources)

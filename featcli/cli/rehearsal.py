@@ -49,7 +49,7 @@ class Rehearsal(NamedTuple):
         batch = self.settings.batch
         self.target.rehearse()
         plan = Planner(batch.checksum, batch.retry_failed, self.target.past)
-        for item in check(items):
+        for item in self.target.survey(check(items)):
             planned = plan(item)
             status = self._status(item, planned)
             if status:

@@ -58,13 +58,7 @@ class ArchiveFile(Sink):
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`: parts of one image share its key, two images do not."""
-        files: dict[str, str] = {}
-        parts: set[tuple[str, str]] = set()
-        for heading in headings:
-            key, file = heading.source.key, heading.source.file
-            if files.setdefault(key, file) != file or (key, heading.part) in parts:
-                raise UsageError(f"two inputs would be called {key}: rename one, or use a folder")
-            parts.add((key, heading.part))
+        check_names(headings)
 
     def _take(self, name: str) -> None:
         if hash(name) in self._names:
@@ -78,11 +72,21 @@ class ArchiveFile(Sink):
         """Return the states that the files will have, when all of it is written."""
         return self._files.states()
 
-    def _commit(self, check: Check | None, done: Done | None) -> list[Written]:
+    def finish(self) -> list[Written]:
+        """See `Sink.finish`."""
+        return self.finish_with()
+
+    def finish_with(self, check: Check | None = None, done: Done | None = None) -> list[Written]:
+        """Do so with what `Transaction.commit` is to call."""
+        self._close()
         if not self._path or self._is_empty:  # where every input failed there is nothing to keep
             return []
         self._files.commit(check, done)
         return [Written(str(self._path), "written", (str(self._path),))]
+
+    def _close(self) -> None:
+        """Write what comes last."""
+        raise NotImplementedError
 
 
 class TarSink(ArchiveFile):
@@ -135,15 +139,9 @@ class TarSink(ArchiveFile):
         key = harmless(sample.source.key)
         self._writer.write(Sample(Source(key, sample.source.file), error=sample.error))
 
-    def finish(self) -> list[Written]:
-        """See `Sink.finish`."""
-        return self.finish_with()
-
-    def finish_with(self, check: Check | None = None, done: Done | None = None) -> list[Written]:
-        """Do so with what `Transaction.commit` is to call."""
+    def _close(self) -> None:
         self._release()
         self._writer.close()
-        return self._commit(check, done)
 
     def _release(self) -> None:
         if self._held:
@@ -158,8 +156,10 @@ class TarSink(ArchiveFile):
 class NpzSink(ArchiveFile):
     """An .npz of all arrays, named by key and part, with a sidecar that knows each of them."""
 
-    def __init__(self, path: Path, options: WriteOptions) -> None:
-        super().__init__(path, options)
+    def __init__(
+        self, path: Path, options: WriteOptions, room: PrivateFolder | None = None
+    ) -> None:
+        super().__init__(path, options, room)
         self._to = path
         self._arrays: dict[str, Any] = {}
 
@@ -178,21 +178,39 @@ class NpzSink(ArchiveFile):
             self._arrays[name] = _described(frame)
         return []
 
-    def finish(self) -> list[Written]:
-        """See `Sink.finish`."""
+    def _close(self) -> None:
         self._archive.close()
         if self._beside:
             record = {"featcli": __version__, "arrays": self._arrays}
             self._beside.write(records.dumps(record, indent=1))
-        return self._commit(None, None)
 
     def __exit__(self, *reason: Any) -> None:
         self._archive.abandon()
         super().__exit__(*reason)
 
 
+def open_archive(
+    path: Path, options: WriteOptions, room: PrivateFolder | None = None
+) -> TarSink | NpzSink:
+    """Return the sink of one .tar or .npz, by its suffix."""
+    if path.suffix.lower() == ".npz":
+        return NpzSink(path, options, room)
+    return TarSink(path, options, room=room)
+
+
+def check_names(headings: Sequence[Heading]) -> None:
+    """Refuse two images of one key; parts of one image share its key. Raises UsageError."""
+    files: dict[str, str] = {}
+    parts: set[tuple[str, str]] = set()
+    for heading in headings:
+        key, file = heading.source.key, heading.source.file
+        if files.setdefault(key, file) != file or (key, heading.part) in parts:
+            raise UsageError(f"two inputs would be called {key}: rename one, or use a folder")
+        parts.add((key, heading.part))
+
+
 def _described(frame: Frame) -> dict[str, Any]:
     return {"source": records.describe_source(frame.source)} | records.describe(frame)
 
 
-__all__ = ["NpzSink", "TarSink"]
+__all__ = ["NpzSink", "TarSink", "check_names", "open_archive"]

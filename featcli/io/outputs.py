@@ -189,9 +189,9 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
     if kind not in FILES:
         raise _unknown(path)
     if kind in (".tar", ".npz"):
-        from featcli.io.archives import NpzSink, TarSink
+        from featcli.io.archives import open_archive
 
-        return TarSink(path, options) if kind == ".tar" else NpzSink(path, options)
+        return open_archive(path, options)
     if kind == ".zarr":
         from featcli.io.zarring import ZarrSink
 

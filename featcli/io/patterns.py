@@ -19,6 +19,21 @@ def is_pattern(output: str) -> bool:
     return True
 
 
+class OneFile:
+    """A series of one file, whose number is 0."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder, self._path = path.parent, path
+
+    def path(self, number: int) -> Path:
+        """Return the file."""
+        return self._path
+
+    def number(self, name: str) -> int | None:
+        """Return 0 for the file's name; None for any other."""
+        return 0 if name == self._path.name else None
+
+
 class Pattern:
     """The names of shards, such as `maps-%05d.tar`.
 
@@ -32,8 +47,6 @@ class Pattern:
         self.folder = path.parent
         self._before, digits, self._after = _FIELD.split(path.name)
         self._digits = int(digits or 1)
-        stem = self._before.rstrip("-_. ") or "shards"
-        self.manifest = self.folder / f"{stem}.manifest.jsonl"
 
     @staticmethod
     def check(output: str) -> None:

@@ -1,4 +1,4 @@
-"""Many results as several tar files, each of about one size: `maps-00000.tar`, `maps-00001.tar`.
+"""Many results in one archive, or in several of about one size: `maps-00000.tar`, `maps-00001.tar`.
 
 A shard appears under its name when it is complete; the next one begins where it has grown to its
 size, between two images.
@@ -6,16 +6,18 @@ size, between two images.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from featcli.errors import FeatError
+from featcli.errors import FeatError, UsageError
 from featcli.frame import Sample
-from featcli.io.archives import TarSink
+from featcli.io.archives import NpzSink, TarSink, check_names, open_archive
+from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
-from featcli.io.patterns import Pattern
+from featcli.io.patterns import OneFile, Pattern
 from featcli.io.private import PrivateFolder
 from featcli.io.sinks import (
     NO_PRIOR,
@@ -47,12 +49,14 @@ class ShardSink(Sink):
 
     Parameters
     ----------
-    pattern : Pattern
-    size : int
-        Bytes after which a shard is complete.
+    pattern : Pattern or OneFile
+    size : int, optional
+        Bytes after which a shard is complete; None where there is only one.
     room : PrivateFolder
         Where unfinished shards are.
     follower : Follower
+    sidecar : bool
+        Whether an .npz has one.
 
     Attributes
     ----------
@@ -61,11 +65,17 @@ class ShardSink(Sink):
     """
 
     def __init__(
-        self, pattern: Pattern, size: int, room: PrivateFolder, follower: Follower
+        self,
+        pattern: Pattern | OneFile,
+        size: int | None,
+        room: PrivateFolder,
+        follower: Follower,
+        sidecar: bool = False,
     ) -> None:
         self._pattern, self._size, self._room = pattern, size, room
         self._follower = follower
-        self._current: TarSink | None = None
+        self._options = WriteOptions(overwrite=True, sidecar=sidecar)
+        self._current: TarSink | NpzSink | None = None
         self._is_begun = False
         self.number = 0
         self.place = -1
@@ -74,16 +84,32 @@ class ShardSink(Sink):
         """See `Sink.check`."""
         check_folder(self._pattern.folder)
 
+    def protect(self, path: Path) -> None:
+        """See `Sink.protect`."""
+        folder, name = os.path.split(os.path.realpath(path))
+        if (
+            folder == os.path.realpath(self._pattern.folder)
+            and self._pattern.number(name) is not None
+        ):
+            raise UsageError(f"{path} is an input, too: choose another output")
+
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
+        """See `Sink.preflight`."""
+        check_names(headings)
+
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         if not self._is_begun:
             self._follower.begin()
         current = self._current
-        if current and current.last == sample.source:
-            name = sample.source.file or sample.source.key
-            raise FeatError(f"{name}: parts of one image that come one by one fit into no shards")
-        if current and current.size >= self._size:
-            self._complete()
+        if self._size and isinstance(current, TarSink):
+            if current.last == sample.source:
+                name = sample.source.file or sample.source.key
+                raise FeatError(
+                    f"{name}: parts of one image that come one by one fit into no shards"
+                )
+            if current.size >= self._size:
+                self._complete()
         self._put(sample)
         return []
 
@@ -100,8 +126,7 @@ class ShardSink(Sink):
     def _put(self, sample: Sample) -> None:
         if self._current is None:
             path = self._pattern.path(self.number)
-            tar = TarSink(path, WriteOptions(overwrite=True), room=self._room)
-            self._current = tar.__enter__()
+            self._current = open_archive(path, self._options, self._room).__enter__()
         self._current.write(sample, {})
         self.place += 1
 
