@@ -55,14 +55,27 @@ def test_a_vector_is_written_too(picture, inline):
 
 def test_what_is_there_is_kept_unless_it_may_be_overwritten(picture, inline):
     assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0
+    zarr.open_array("o.zarr", mode="r+")[0, 0, 0] = 9
     before = {name: Path("o.zarr", name).read_bytes() for name in files_in(Path("o.zarr"))}
     done = inline("convolve", "c.png", "-k", "vertical", "-o", "o.zarr")
     assert (done.returncode, "--overwrite replaces it" in done.stderr) == (2, True)
     assert before == {name: Path("o.zarr", name).read_bytes() for name in before}
+    assert inline("relu", "c.png", "-o", "o.zarr").returncode == 2
     done = inline("convolve", "c.png", "-k", "vertical", "-o", "o.zarr", "--overwrite")
     assert done.returncode == 0
     assert zarr.open_array("o.zarr", mode="r").dtype == np.float32
     assert sorted(path.name for path in Path().iterdir()) == ["c.png", "o.zarr"]
+
+
+def test_what_featcli_wrote_is_known_again_and_made_anew_after_a_change(
+    picture, inline
+):
+    assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0
+    before = Path("o.zarr").stat().st_ino
+    assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0
+    assert Path("o.zarr").stat().st_ino == before
+    assert inline("convolve", "c.png", "-k", "vertical", "-o", "o.zarr").returncode == 0
+    assert zarr.open_array("o.zarr", mode="r").shape == (201, 157, 1 * 3)
 
 
 def test_a_folder_that_is_no_zarr_is_never_replaced(picture, inline):

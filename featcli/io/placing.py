@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -133,7 +132,9 @@ class FilesSink(Sink):
         wanted = 3 - places.count(None)
         if self._options.overwrite or len(present) < wanted:
             return None
-        if not self._is_same(record, heading, state):
+        if not records.is_made_from(record, heading.history, heading.source, state):
+            return None
+        if record.get("picture") != records.as_json(self._options.picture):
             return None
         if places.sidecar and not all(_has_state(p, record, "outputs") for p in places.data):
             return None
@@ -176,15 +177,6 @@ class FilesSink(Sink):
         if name in self._taken:
             raise UsageError(_two_inputs(path))
         self._taken.add(name)
-
-    def _is_same(self, record: dict[str, Any], heading: Heading, state: State) -> bool:
-        return (
-            record.get("history") == _as_json([step.to_json() for step in heading.history])
-            and record.get("source") == records.describe_source(heading.source)
-            and records.is_same_input(record.get("input"), state)
-            and record.get("picture") == _as_json(self._options.picture)
-            and records.is_same_version(record.get("featcli"))
-        )
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
@@ -302,8 +294,3 @@ def _has_state(path: Path, record: dict[str, Any], which: str) -> bool:
     states = record.get(which)
     known = states.get(path.name) if isinstance(states, dict) else None
     return known is not None and path.is_file() and bool(known == records.state_of(path))
-
-
-def _as_json(value: Any) -> Any:
-    """Tuples become the lists that JSON gives back."""
-    return json.loads(json.dumps(value))

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,23 @@ def is_same_input(known: Any, now: Mapping[str, Any]) -> bool:
     if "sha256" in now:
         return bool(known.get("sha256") == now["sha256"])
     return {name: value for name, value in known.items() if name != "sha256"} == dict(now)
+
+
+def is_made_from(
+    record: Mapping[str, Any], history: Iterable[Step], source: Source, state: Mapping[str, Any]
+) -> bool:
+    """Say whether a record speaks of a result of this input as it is now, by these steps."""
+    return (
+        record.get("history") == as_json([step.to_json() for step in history])
+        and record.get("source") == describe_source(source)
+        and is_same_input(record.get("input"), state)
+        and is_same_version(record.get("featcli"))
+    )
+
+
+def as_json(value: Any) -> Any:
+    """Return what JSON makes of a value: tuples become lists."""
+    return json.loads(json.dumps(value))
 
 
 def is_same_or_gone(known: str, now: str) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featcli.errors import OutputExists, UsageError, as_write_error
+from featcli import budget
+from featcli.errors import FeatError, OutputExists, UsageError, as_write_error
 from featcli.extras import extra
 from featcli.frame import Array, Frame, LargeFrame, Sample
+from featcli.io import records
 from featcli.io.drawing import record_of
 from featcli.io.naming import Heading
 from featcli.io.private import PrivateFolder
@@ -39,10 +41,41 @@ class ZarrSink(Sink):
         check_folder(self._path.parent)
         if not os.path.lexists(self._path):
             return
-        if not self._options.overwrite:
-            raise OutputExists(f"{self._path} exists already: --overwrite replaces it")
-        if self._path.is_symlink() or not (self._path / _NAME).is_file():
-            raise OutputExists(f"{self._path} is no .zarr: choose another output")
+        is_array = self._path.is_file() or (self._path / _NAME).is_file()
+        if self._path.is_symlink() or not is_array:
+            raise OutputExists(
+                f"{self._path} exists already and is no .zarr: choose another output"
+            )
+        if not self._options.overwrite and not self._own_record():
+            raise OutputExists(
+                f"{self._path} exists already and is not featcli's own, unmodified: "
+                "--overwrite replaces it"
+            )
+
+    def _own_record(self) -> dict[str, Any]:
+        """Return what is known of the array that is there; nothing if somebody has changed it.
+
+        Its description is written last, so that a chunk that is younger is another's.
+        """
+        try:
+            about = records.loads(budget.read_file(self._path / _NAME))
+            record = about["attributes"]["featcli"]
+            is_own = records.is_sealed(record) and record["chunks"] == _chunks(self._path)
+            written = (self._path / _NAME).stat().st_mtime_ns
+            changed = max((one.st_mtime_ns for one in _files(self._path)), default=0)
+        except (FeatError, OSError, KeyError, TypeError, AttributeError):
+            return {}
+        return record if is_own and changed <= written else {}
+
+    def existing_results(
+        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
+    ) -> list[Written] | None:
+        """See `Sink.existing_results`."""
+        record = self._own_record() if not self._options.overwrite else {}
+        same = (records.is_made_from(record, h.history, h.source, state) for h in headings)
+        if not record or not all(same):
+            return None
+        return [Written(str(self._path), "unchanged", (str(self._path),), record)]
 
     def paths(self, heading: Heading) -> list[Path]:
         """See `Sink.paths`."""
@@ -50,6 +83,11 @@ class ZarrSink(Sink):
 
     def check_large(self, frame: LargeFrame) -> None:
         """See `Sink.check_large`: maps of any shape."""
+
+    def remove_partial(self, process: int | None = None) -> None:
+        """See `Sink.remove_partial`."""
+        self._room.remove_partial(process)
+        self._room.remove_if_empty()
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
@@ -60,7 +98,6 @@ class ZarrSink(Sink):
         """See `Sink.write`."""
         (frame,) = sample.frames
         record = record_of(frame) | {"input": dict(state)}
-        self._room.remove_partial()
         begun = self._room.temporary()
         try:
             with as_write_error(self._path):
@@ -85,7 +122,10 @@ class ZarrSink(Sink):
         except OSError:
             former.rename(self._path)
             raise
-        shutil.rmtree(former, ignore_errors=True)
+        if former.is_dir():
+            shutil.rmtree(former, ignore_errors=True)
+        else:
+            former.unlink()
 
 
 def _fill(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
@@ -94,13 +134,7 @@ def _fill(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
     shape = frame.data.shape
     most = (_ROWS, _COLS, *shape[2:]) if len(shape) > 1 else (_ROWS * _COLS,)
     chunks = tuple(map(min, shape, most))
-    array = zarr.create_array(
-        store=str(folder),
-        shape=shape,
-        chunks=chunks,
-        dtype=frame.data.dtype,
-        attributes={"featcli": record},
-    )
+    array = zarr.create_array(store=str(folder), shape=shape, chunks=chunks, dtype=frame.data.dtype)
     blocks: Iterable[Array] = [frame.data]
     if isinstance(frame, LargeFrame):
         blocks = _blocks(computed_ahead(frame.strips()), chunks[0])
@@ -108,6 +142,21 @@ def _fill(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
     for block in blocks:
         array[begin : begin + len(block)] = block
         begin += len(block)
+    record = records.sealed(record | {"chunks": _chunks(folder)})
+    array.update_attributes({"featcli": record})
+
+
+def _files(folder: Path) -> Iterator[os.stat_result]:
+    """Yield what the system says of each file but the description of the array."""
+    for path in folder.rglob("*"):
+        if path.name != _NAME and path.is_file():
+            yield path.stat()
+
+
+def _chunks(folder: Path) -> dict[str, int]:
+    """Return the number of chunks, and their bytes."""
+    sizes = [one.st_size for one in _files(folder)]
+    return {"count": len(sizes), "size": sum(sizes)}
 
 
 def _blocks(strips: Iterable[Array], height: int) -> Iterator[Array]:

@@ -21,6 +21,7 @@ from featcli.batch import targets
 from featcli.io.outputs import Kind
 
 IMAGES = 5
+SUFFIXES = (".npy", ".npz", ".png", ".csv", ".jsonl", ".parquet", ".tar")
 NAMELESS = {Kind.STREAM, Kind.NOTHING}  # nothing of theirs has a name that could be taken
 
 
@@ -49,12 +50,14 @@ ALL = [
     Example(Kind.FOLDER, "out", ("--no-sidecar",), "out/0003.8x8.abs.png"),
     Example(Kind.FILE, "one.npy", file="one.npy"),
     Example(Kind.FILE, "one.png", file="one.png"),
+    Example(Kind.FILE, "one.zarr", file="one.zarr"),
     Example(Kind.ARCHIVE, "all.tar", file="all.tar"),
     Example(Kind.ARCHIVE, "all.npz", file="all.npz"),
     Example(Kind.TABLE, "t.csv", file="t.csv"),
     Example(Kind.TABLE, "t.jsonl", file="t.jsonl"),
     Example(Kind.TABLE, "t.npy", file="t.npy"),
     Example(Kind.TABLE, "t.npz", file="t.npz"),
+    Example(Kind.TABLE, "t.parquet", file="t.parquet"),
     Example(Kind.SHARDS, "x-%d.tar", ("--shard-size", "5KB"), "x-1.tar"),
 ]
 every = pytest.mark.parametrize(
@@ -87,7 +90,8 @@ def results(folder):
     return {
         str(path.relative_to(folder)): _content(path)
         for path in sorted(folder.rglob("*"))
-        if path.suffix in (".npy", ".npz", ".png", ".csv", ".jsonl", ".tar")
+        if (path.suffix in SUFFIXES or ".zarr/" in str(path))
+        and path.is_file()
         and not path.name.endswith("manifest.jsonl")
     }
 
@@ -171,6 +175,7 @@ def test_a_dry_run_touches_nothing_and_says_what_a_run_does(example, place, inli
     assert inline(*example.words).returncode == 0
     if example.kind in (Kind.HERE, Kind.FOLDER, Kind.FILE):
         found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+        found = {name.partition("/")[0] if ".zarr/" in name else name for name in found}
         own = {name for name in found if ".featcli" not in name and "manifest" not in name}
         assert named == own
     elif example.kind is not Kind.SHARDS:
