@@ -67,9 +67,7 @@ def test_what_is_there_is_kept_unless_it_may_be_overwritten(picture, inline):
     assert sorted(path.name for path in Path().iterdir()) == ["c.png", "o.zarr"]
 
 
-def test_what_featcli_wrote_is_known_again_and_made_anew_after_a_change(
-    picture, inline
-):
+def test_what_featcli_wrote_is_known_again_and_made_anew_after_a_change(picture, inline):
     assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0
     before = Path("o.zarr").stat().st_ino
     assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0

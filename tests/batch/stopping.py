@@ -1,4 +1,4 @@
-"""A process that ends, or meets a full disk, at a chosen one of the steps by which it writes.
+"""A process that ends, meets a full disk or a foreign file, at a chosen step of its writing.
 
 One process imports featcli and then makes a child of itself for each try: a try takes some ten
 milliseconds, so that each step of a whole run can be tried.
@@ -18,10 +18,16 @@ SERVER = """
 import errno, importlib, io, json, os, pathlib, signal, sys
 
 class Counter:
-    def __init__(self, step, how):
-        self.left, self.how = step, how
+    def __init__(self, step, how, name):
+        self.left, self.how, self.name = step, how, name
     def reached(self):
         self.left -= 1
+        if self.how == "taken" and self.left == 0 and os.path.isdir(os.path.dirname(self.name)):
+            try:
+                with open(self.name, "x") as foreign:
+                    foreign.write("precious")
+            except FileExistsError:
+                pass
         if self.how == "killed" and self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "full" and self.left <= 0:
@@ -35,7 +41,7 @@ class Counter:
         for name in names:
             setattr(where, name, self.before(getattr(where, name)))
 
-def kill_at(counter):
+def at_each_step(counter):
     names = ("link", "unlink", "fsync", "mkdir", "rename", "replace", "rmdir")
     counter.hook(os, *names)
     # Its methods have kept the functions of os that there were when it was imported.
@@ -57,12 +63,19 @@ def fill_at(counter):
     counter.hook(os, "fsync", "link", "mkdir")
     counter.hook(pathlib.Path, "hardlink_to", "mkdir")
 
+def limit(counter):
+    import resource
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (counter.left, counter.left))
+
+WAYS = {"killed": at_each_step, "taken": at_each_step, "full": fill_at, "limited": limit}
+
 def run(task):
     os.chdir(task["folder"])
     os.dup2(os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     os.dup2(os.open(task["err"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     if task["how"]:
-        {"killed": kill_at, "full": fill_at}[task["how"]](Counter(task["step"], task["how"]))
+        WAYS[task["how"]](Counter(task["step"], task["how"], task["name"]))
     from featcli.cli.main import main
     main(task["words"])
 
@@ -130,9 +143,24 @@ class Tries:
         )
         return self
 
-    def __call__(self, folder: Path, *words: str, step: int = 0, how: str = "") -> Ended:
-        """Run `featcli WORDS` in a folder, killed or with a full disk from this step on."""
-        task = {"folder": str(folder), "words": words, "step": step, "how": how}
+    def __call__(
+        self, folder: Path, *words: str, step: int = 0, how: str = "", name: Path | str = ""
+    ) -> Ended:
+        """Run `featcli WORDS` in a folder, undisturbed or not.
+
+        Parameters
+        ----------
+        folder : Path
+        *words : str
+        step : int
+            When it happens.
+        how : str
+            `"killed"`, or `"full"`: the disk is, from then on; or `"taken"`: somebody else makes a
+            file; or `"limited"`: no file may be larger than `step` bytes.
+        name : Path
+            Of that file.
+        """
+        task = {"folder": str(folder), "words": words, "step": step, "how": how, "name": str(name)}
         task |= {"out": str(self._out), "err": str(self._err)}
         assert self._server.stdin and self._server.stdout
         self._server.stdin.write(json.dumps(task) + "\n")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from batch_tools import leftovers, save_images
+from batch_tools import leftovers, rows_of, save_images
 from stopping import Tries
 
 from featcli.batch import targets
@@ -143,7 +143,7 @@ def test_a_file_of_somebody_else_is_refused_and_kept_until_overwritten(example, 
     assert path.lstat().st_ino == before.st_ino
     assert leftovers(place) == []
     assert inline(*example.words, "--overwrite").returncode == 0
-    assert path.read_bytes() != b"precious"
+    assert path.is_dir() or path.read_bytes() != b"precious"
 
 
 @every
@@ -197,53 +197,176 @@ def tries(tmp_path):
         yield found
 
 
-def completed(example, place, wanted, tries):
+def completed(words, place, wanted, tries):
     """The same command again makes it whole, with nothing twice and nothing left over."""
-    done = tries(place, *example.words)
+    done = tries(place, *words)
     assert done.code == 0, done.stderr
     assert results(place) == wanted
     assert leftovers(place) == []
+    assert all(line["status"] == "done" for line in manifest_lines(place))
     before = seen(place)
-    assert tries(place, *example.words).code == 0
+    assert tries(place, *(word for word in words if word != "--overwrite")).code == 0
     assert seen(place) == before
 
 
-def check_steps(example, how, steps, tmp_path, tries):
+def manifest_lines(place):
+    return [row for path in place.rglob("*manifest.jsonl") for row in rows_of(path)]
+
+
+def begin(example, before, place, images, tries):
+    """Return the words of a command in a folder in which an earlier run was, or none."""
+    save_images(images, IMAGES)
+    place.mkdir()
+    if before == "nothing":
+        return example.words
+    assert tries(place, *example.words).code == 0
+    if before == "all of it":
+        return [*example.words, "--overwrite"]
+    save_images(images, IMAGES, seed=1)
+    return example.words
+
+
+def check_steps(example, how, before, steps, tmp_path, tries):
     """Return the first step that there is not."""
-    save_images(tmp_path / "in", IMAGES)
-    clean = tmp_path / "clean"
-    clean.mkdir()
-    assert tries(clean, *example.words).code == 0
+    clean, images = tmp_path / "clean", tmp_path / "in"
+    words = begin(example, before, clean, images, tries)
+    assert tries(clean, *words).code == 0
     wanted = results(clean)
     for step in steps:
         place = tmp_path / f"step{step}"
-        place.mkdir()
-        code, said = tries(place, *example.words, step=step, how=how)
+        words = begin(example, before, place, images, tries)
+        old = results(place)
+        code, said = tries(place, *words, step=step, how=how)
         if code == 0:
             return step
-        whole = results(place)
-        assert all(wanted[name] == content for name, content in whole.items()), step
+        for name, content in results(place).items():
+            assert content in (wanted.get(name), old.get(name)), (step, name)
         if how == "killed":
             assert code == -signal.SIGKILL, said
         else:
             assert code == 1, said
             assert "Traceback" not in said
             assert "No space left" in said
-        completed(example, place, wanted, tries)
+        completed(words, place, wanted, tries)
         shutil.rmtree(place)
     return 0
+
+
+BEFORE = ["nothing", "of other images", "all of it"]
 
 
 @every
 @pytest.mark.parametrize("how", ["killed", "full"])
 def test_a_run_that_is_stopped_is_completed_by_the_next(example, how, tmp_path, tries):
-    chosen = random.Random(f"{example.output} {how}").sample(range(1, 30), 4)
-    check_steps(example, how, sorted(chosen), tmp_path, tries)
+    chance = random.Random(f"{example.output} {how}")
+    steps = sorted(chance.sample(range(1, 30), 3))
+    check_steps(example, how, chance.choice(BEFORE), steps, tmp_path, tries)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @every
+@pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("how", ["killed", "full"])
-def test_a_run_that_is_stopped_at_any_step_is_completed_by_the_next(example, how, tmp_path, tries):
-    assert check_steps(example, how, range(1, MOST), tmp_path, tries) > 3
+def test_a_run_that_is_stopped_at_any_step_is_completed_by_the_next(
+    example, how, before, tmp_path, tries
+):
+    assert check_steps(example, how, before, range(1, MOST), tmp_path, tries) > 3
+
+
+@every
+def test_no_file_may_be_larger_than_so_many_bytes(example, tmp_path, tries):
+    """Every write may fail, also those of the memory."""
+    clean, images = tmp_path / "clean", tmp_path / "in"
+    words = begin(example, "nothing", clean, images, tries)
+    assert tries(clean, *words).code == 0
+    wanted, size = results(clean), 400  # what is said takes some bytes itself
+    while True:
+        place = tmp_path / f"size{size}"
+        place.mkdir()
+        code, said = tries(place, *words, step=size, how="limited")
+        if code == 0:
+            break
+        assert (code, "Traceback" in said) == (1, False), said
+        assert "cannot write" in said
+        assert all(wanted[name] == content for name, content in results(place).items())
+        completed(words, place, wanted, tries)
+        size = size * 3 + 500
+    assert results(place) == wanted
+
+
+def check_taken(example, step, place, tries):
+    """Somebody makes a file of a result's name while a run goes on; return whether he could."""
+    place.mkdir()
+    path = place / example.file
+    path.parent.mkdir(exist_ok=True)
+    done = tries(place, *example.words, step=step, how="taken", name=path)
+    is_there = path.is_file() and path.read_bytes() == b"precious"
+    if done.code == 0:
+        assert not is_there
+        return False
+    assert is_there, step
+    assert "Traceback" not in done.stderr
+    assert example.file in done.stderr, done.stderr
+    assert leftovers(place) == []
+    again = tries(place, *example.words)
+    assert again.code == 2, again.stderr
+    assert path.read_bytes() == b"precious"
+    path.unlink()
+    assert tries(place, *example.words).code == 0
+    return True
+
+
+def check_all_taken(example, steps, tmp_path, tries):
+    save_images(tmp_path / "in", IMAGES)
+    return [check_taken(example, step, tmp_path / f"{step}", tries) for step in steps]
+
+
+@every
+def test_a_file_that_appears_while_a_run_goes_on_is_kept(example, tmp_path, tries):
+    steps = random.Random(example.output).sample(range(1, 25), 4)
+    check_all_taken(example, steps, tmp_path, tries)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@every
+def test_a_file_that_appears_at_any_step_is_kept(example, tmp_path, tries):
+    assert any(check_all_taken(example, range(1, 100), tmp_path, tries))
+
+
+@every
+@pytest.mark.parametrize("folder", ["-two\nlines \udcff a'b\"c", "é" * 120])
+def test_odd_names_of_folders_work(example, folder, tmp_path, tries):
+    save_images(tmp_path / "in", IMAGES)
+    place = tmp_path / folder
+    place.mkdir()
+    words = [word.replace("../in", str(tmp_path / "in")) for word in example.words]
+    for number, word in enumerate(words):
+        if word == "-o":
+            words[number + 1] = f"./{folder}/{words[number + 1]}"
+    where = place if example.kind is Kind.HERE else tmp_path
+    done = tries(where, *words)
+    assert done.code == 0, done.stderr
+    wanted = results(place)
+    assert wanted
+    before = seen(place)
+    assert tries(where, *words).code == 0
+    assert seen(place) == before
+
+
+@pytest.mark.parametrize(
+    "example", [one for one in ALL if one.output], ids=lambda one: f"{one.kind.name}-{one.output}"
+)
+@pytest.mark.parametrize("folder", ["file.txt", "a" * 300, "file.txt/below", "loop"])
+def test_a_name_that_can_be_none_is_refused_in_one_line(example, folder, place, inline):
+    (place / "file.txt").write_text("mine")
+    (place / "loop").symlink_to("loop")
+    words = list(example.words)
+    words[words.index("-o") + 1] = f"{folder}/{example.output}"
+    done = inline(*words)
+    assert done.returncode in (1, 2)
+    assert len(done.stderr.splitlines()) <= 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in place.iterdir()) == ["file.txt", "loop"]
+    assert (place / "file.txt").read_text() == "mine"
