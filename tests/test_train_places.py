@@ -90,6 +90,9 @@ def test_the_second_training_on_an_output_touches_nothing(desk, inline, running,
 def test_who_is_killed_is_no_longer_in_the_way(desk, inline, running):
     running.kill()
     running.wait()
+    left = desk / "new" / ".featcli" / f"{running.pid}-0123abcd.part"
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("what it was writing")
     words = ("bars.npz", "-o", "new/m.npz", *QUICK, "--epochs", 1)
     assert inline("train", *words, "--overwrite").returncode == 0
     assert list(listing(desk / "new")) == ["m.npz"]

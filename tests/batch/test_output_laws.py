@@ -6,6 +6,7 @@ A kind that is new in the registry fails the first test until it has an example.
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -213,16 +214,23 @@ def manifest_lines(place):
     return [row for path in place.rglob("*manifest.jsonl") for row in rows_of(path)]
 
 
+def save(images, seed=0):
+    """Images with a time of change of their own, which is in the record of a result."""
+    save_images(images, IMAGES, seed=seed)
+    for path in images.iterdir():
+        os.utime(path, (1_000_000_000 + seed,) * 2)
+
+
 def begin(example, before, place, images, tries):
     """Return the words of a command in a folder in which an earlier run was, or none."""
-    save_images(images, IMAGES)
+    save(images)
     place.mkdir()
     if before == "nothing":
         return example.words
     assert tries(place, *example.words).code == 0
     if before == "all of it":
         return [*example.words, "--overwrite"]
-    save_images(images, IMAGES, seed=1)
+    save(images, seed=1)
     return example.words
 
 
