@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featcli import system
 from featcli.cli import space
 
 
@@ -24,7 +25,7 @@ def lines_about_space(done):
 
 
 def test_what_will_not_fit_is_said_once(images, inline, monkeypatch):
-    monkeypatch.setattr(space, "_free", lambda _: 1000)
+    monkeypatch.setattr(system, "free_space", lambda _: 1000)
     (line,) = lines_about_space(inline("relu", images, "-o", "out/", "-j", "1"))
     assert "images that are left take about" in line
     assert "1 kB are free in out" in line
@@ -32,18 +33,18 @@ def test_what_will_not_fit_is_said_once(images, inline, monkeypatch):
 
 @pytest.mark.parametrize("free", [10**12, None])
 def test_nothing_is_said_where_there_is_room_or_it_is_not_known(free, images, inline, monkeypatch):
-    monkeypatch.setattr(space, "_free", lambda _: free)
+    monkeypatch.setattr(system, "free_space", lambda _: free)
     assert lines_about_space(inline("relu", images, "-o", "out/", "-j", "1")) == []
 
 
 def test_what_is_there_already_takes_no_room(images, inline, monkeypatch):
     inline("relu", images, "-o", "out/", "-j", "1")
-    monkeypatch.setattr(space, "_free", lambda _: 0)
+    monkeypatch.setattr(system, "free_space", lambda _: 0)
     assert lines_about_space(inline("relu", images, "-o", "out/", "-j", "1")) == []
 
 
 def test_the_estimate_is_the_mean_of_the_first_results(monkeypatch):
-    monkeypatch.setattr(space, "_free", lambda _: 9_999)
+    monkeypatch.setattr(system, "free_space", lambda _: 9_999)
     room = space.FreeSpace(Path("out"))
     written = space.Written("a", "written", states={"a.npy": {"size": 60}, "a.json": {"size": 40}})
     said = [room.after([written], left) for left in (None, *range(120, 80, -1))]
