@@ -70,7 +70,41 @@ def rule_of_node(node: Known) -> Rule:
         found = Activate(_functions()[node.kind])
     if found is None and len(node.inputs) == 1 and _is_moved(x, result):
         found = _moved(x, result)
+    if found is not None and not _fits(found, node.inputs, result):
+        found = None
     return found or Opaque(f"Computed by onnxruntime: the operator {node.kind} of ONNX.")
+
+
+def _fits(rule: Rule, inputs: Sequence[Array], result: Array) -> bool:
+    """Say whether a rule can be that of this result.
+
+    A graph may have its axes in any order, and nothing says which of them is what: tokens of a
+    transformer look like rows, or like a batch.
+    """
+    x = inputs[0]
+    if isinstance(rule, Dense):
+        shapes = (x.shape, result.shape) == (rule.weight.shape[:1], rule.weight.shape[1:])
+        return shapes and _is_near(x @ rule.weight + rule.bias, result)
+    if isinstance(rule, Affine):
+        is_wide = len(rule.scale) in (1, x.shape[-1]) and x.shape == result.shape
+        return is_wide and _is_near((x - rule.mean) / rule.spread * rule.scale + rule.shift, result)
+    if isinstance(rule, Sum):
+        return result.shape == _seen(rule.filters[0].windows, len(rule.filters))
+    if isinstance(rule, Pool):
+        return result.shape == _seen(rule.windows, x.shape[2])
+    if isinstance(rule, Softmax):
+        shares = np.exp(x - x.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return x.shape == result.shape and _is_near(shares, result)
+    return x.shape == result.shape if isinstance(rule, Activate) else True
+
+
+def _seen(windows: Windows, channels: int) -> tuple[int, ...]:
+    return len(windows.rows), len(windows.cols), channels
+
+
+def _is_near(found: Array, result: Array) -> bool:
+    return np.allclose(found, result, 1e-3, 1e-3 * float(np.abs(result).max(initial=0)))
 
 
 def _functions() -> dict[str, Function]:

@@ -210,3 +210,41 @@ def test_a_model_of_open_size_and_a_detector_are_explained_too(x):
     trace = traced("m.onnx", x)
     assert trace.layers[-1].data.shape == (15, 12, 4)
     assert trace.scores == ()
+
+
+@pytest.mark.parametrize("tokens", [[4, 1, -1], [1, 4, -1], [2, 2, 1, -1]])
+def test_tokens_in_any_order_of_axes_get_a_page_and_no_wrong_rule(workspace, inline, tokens):
+    nodes = [
+        ("Reshape", ["x", "tokens"], "t", {}),
+        ("MatMul", ["t", "w"], "m", {}),
+        ("Add", ["m", "b"], "a", {}),
+        ("Mul", ["a", "s"], "sc", {}),
+        ("Relu", ["sc"], "r", {}),
+        (
+            "Transpose",
+            ["r"],
+            "tr",
+            {"perm": [*range(len(tokens) - 2), len(tokens) - 1, len(tokens) - 2]},
+        ),
+        ("MatMul", ["r", "tr"], "q", {}),
+        ("Softmax", ["q"], "at", {"axis": -1}),
+        ("MatMul", ["at", "r"], "v", {}),
+        ("Reshape", ["v", "flat"], "f", {}),
+        ("MatMul", ["f", "d"], "y", {}),
+    ]
+    numbers = {
+        "tokens": np.array(tokens),
+        "flat": np.array([1, -1]),
+        "w": kernels(48, 6),
+        "b": kernels(6),
+        "s": kernels(6),
+        "d": kernels(24, 3),
+    }
+    write("m.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 3]}, numbers)
+    x = np.abs(kernels(8, 8, 3))
+    check_rules(traced("m.onnx", x), {"n9", "n10"})
+    np.save("x.npy", x * 255)
+    given = ("--model", "m.onnx", "--preprocessing", "normalize 0 255", "-o", "page.html")
+    done = inline("explain", "x.npy", *given)
+    assert done.returncode == 0, done.stderr
+    assert "Computed by onnxruntime: the operator MatMul" in (workspace / "page.html").read_text()

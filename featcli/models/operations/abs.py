@@ -13,7 +13,11 @@ from featcli.trace import Function
 
 @stage_layer("abs", is_activation=True)
 class Abs(Activation):
-    """|x|, of maps or vectors."""
+    """|x|, of maps or vectors.
+
+    Source: Jarrett, Kavukcuoglu, Ranzato and LeCun, What is the best multi-stage architecture for
+    object recognition?, 2009, which rectifies so.
+    """
 
     kind = "abs"
     onnx = "Abs"

@@ -20,6 +20,7 @@ from featcli.models.operations.base import (
     Weights,
 )
 from featcli.models.operations.registry import ActivationName, followed, layer
+from featcli.ops import networks
 from featcli.stage import Positive
 from featcli.trace import Dense as DenseRule
 from featcli.trace import Rule
@@ -53,7 +54,7 @@ class Dense(Operation):
     def ready(self, weights: Weights) -> Run:
         """See `featcli.ops.dense`."""
         weight, bias = weights["weight"], weights.get("bias")
-        return (lambda x: x @ weight) if bias is None else (lambda x: x @ weight + bias)
+        return lambda x: networks.dense(x, weight, bias)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
         """All images at once, as one matrix product."""

@@ -34,7 +34,8 @@ class Flatten(Operation):
     ----------
     before : (rows, cols, channels)
     order : {"chw", "hwc"}
-        chw as PyTorch flattens, hwc as TensorFlow.
+        chw as PyTorch flattens, hwc as TensorFlow. Source: torch.nn.Flatten and
+        tf.keras.layers.Flatten, of which each keeps the order that its maps have in memory.
     """
 
     kind = "flatten"

@@ -12,7 +12,11 @@ from featcli.trace import Function
 
 @stage_layer("sigmoid", is_activation=True)
 class Sigmoid(Activation):
-    """1 / (1 + exp(-x)), of maps or vectors."""
+    """1 / (1 + exp(-x)), of maps or vectors.
+
+    Source: Rumelhart, Hinton and Williams, Learning representations by back-propagating errors,
+    1986.
+    """
 
     kind = "sigmoid"
     onnx = "Sigmoid"

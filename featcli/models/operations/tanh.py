@@ -11,7 +11,11 @@ from featcli.trace import Function
 
 @stage_layer("tanh", is_activation=True)
 class Tanh(Activation):
-    """The hyperbolic tangent, of maps or vectors."""
+    """The hyperbolic tangent, of maps or vectors.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document
+    recognition, 1998.
+    """
 
     kind = "tanh"
     onnx = "Tanh"
