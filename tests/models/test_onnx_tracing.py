@@ -242,7 +242,7 @@ def test_tokens_in_any_order_of_axes_get_a_page_and_no_wrong_rule(workspace, inl
     }
     write("m.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 3]}, numbers)
     x = np.abs(kernels(8, 8, 3))
-    check_rules(traced("m.onnx", x), {"n9", "n10"})
+    check_rules(traced("m.onnx", x), {"n10"})
     np.save("x.npy", x * 255)
     given = ("--model", "m.onnx", "--preprocessing", "normalize 0 255", "-o", "page.html")
     done = inline("explain", "x.npy", *given)
