@@ -324,6 +324,7 @@ def test_a_forgotten_name_of_an_output_is_not_the_next_option(name, workspace, i
         assert_refused(done, 2, "'-o'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["info", "show", "explain -o page.html", "relu", "classify"])
 def test_a_closed_standard_input_is_no_input(command, workspace, shell):
     assert shell(f"featcli {command} photo.jpg <&-").returncode == 0

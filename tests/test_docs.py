@@ -57,6 +57,7 @@ def test_every_command_is_in_the_reference_with_an_example():
         assert f"featcli {name}" in text or any(name in line for line in runs), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", list(examples()))
 def test_an_example_of_the_help_runs(line, desk, shell):
     from featcli import Pipeline
@@ -91,6 +92,7 @@ def ends_when_it_is_told_to(line: str) -> None:
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/lesson.md"])
 def test_a_page_shows_what_its_commands_print(page):
     pytest.importorskip("pandas")

@@ -55,6 +55,7 @@ def packed(**arrays: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.slow
 def test_arrays_that_unpack_to_gigabytes_are_refused(measured):
     rows = 40_000
     about = {"descr": "|u1", "fortran_order": False, "shape": (rows, rows)}
@@ -69,6 +70,7 @@ def test_arrays_that_unpack_to_gigabytes_are_refused(measured):
     assert_refused(measured("relu", "bomb.npz", "-o", "x.npz"), 1, "its arrays take 1.61 GB")
 
 
+@pytest.mark.slow
 def test_many_small_arrays_are_refused_by_what_they_are_written_to(measured):
     member = io.BytesIO()
     np.save(member, np.zeros((1, 1), np.uint8))

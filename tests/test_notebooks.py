@@ -74,6 +74,7 @@ def test_the_notebook_is_that_of_the_lesson():
     assert all(f"pictures/lesson-{number}.png" in lesson for number in range(1, 9))
 
 
+@pytest.mark.slow
 def test_the_notebook_of_the_lesson_runs():
     """By nbclient, as Jupyter runs it; every step shows a picture or says a result."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

@@ -160,6 +160,7 @@ def peak_memory(folder: Path) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(workspace: Path) -> None:
     pytest.importorskip("resource")
     image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)

@@ -311,6 +311,7 @@ def test_a_sparse_entry_is_not_unrolled(tmp_path):
     assert "no plain file" in found.error
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_samples():
     class Endless(io.RawIOBase):
         """2,000 samples, made while they are read."""

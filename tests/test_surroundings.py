@@ -21,6 +21,7 @@ from batch_tools import save_images
 FEATCLI = [sys.executable, "-m", "featcli"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("stderr", ["/dev/full", "&-", " >(:)"])
@@ -34,6 +35,7 @@ def test_messages_that_cannot_be_written_end_no_work(
     assert len(list((workspace / "o").glob("*.npy"))) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["PYTHONOPTIMIZE=2", "PYTHONWARNINGS=error"])
 def test_a_variable_of_python_changes_nothing(
     variable: str, workspace: Path, shell: Runner

@@ -94,6 +94,7 @@ def test_a_traced_step_is_told(decay, desk, inline):
     assert ("a weight decay of 0.3" in step[6]) == bool(decay)
 
 
+@pytest.mark.slow
 def test_a_head_on_the_shipped_network_learns_photos_from_few(desk, inline):
     random = np.random.default_rng(0)
     for name in ("cat", "coffee"):

@@ -138,6 +138,7 @@ EDITS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "words"), EDITS, ids=[words for _, words in EDITS])
 def test_an_edited_checkpoint_is_refused_by_the_name_of_its_entry(paused, change, words):
     is_seal = words.startswith("sha256")

@@ -28,6 +28,7 @@ def train(*words):
     return ("train", "bars.npz", "-q", "--batch-size", "16", *map(str, words))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "kept"), [("500k", 0), ("800k", 0), ("1100k", 1), ("1150k", 1)])
 def test_a_full_disk_is_one_line_and_keeps_the_last_epoch(desk, featcli, disk, size, kept):
     small = disk(size)
@@ -45,6 +46,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_last_epoch(desk, featcli, disk, s
     assert (small / "m.npz").read_bytes() == (desk / "m.npz").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--report", "--history"])
 def test_a_full_disk_for_what_is_told_is_one_line(desk, featcli, disk, option):
     place = disk("8k") / "told"
@@ -169,6 +171,7 @@ pathlib.Path.open = slow
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_reading_of_images(desk, number, code):
     place = save_folder(desk / "photos", count=300)

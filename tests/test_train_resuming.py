@@ -31,6 +31,7 @@ def start(*arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_leaves_a_model_and_resume_gives_the_same_bytes(desk, featcli, number, code):
     given = ("bars.npz", *QUICK, "--epochs", 60, "--augment", "rotate=5,scale=0.1")

@@ -6,6 +6,7 @@ import pytest
 from trust import bombs, generated, read_in_process
 
 
+@pytest.mark.slow
 def test_a_round_of_whole_cut_and_damaged_files_breaks_no_promise(tmp_path):
     for corpus, paths, compare in generated(tmp_path, seed=2, per_kind=1):
         for path in paths[::6]:

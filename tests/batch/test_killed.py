@@ -59,7 +59,9 @@ def test_a_signal_ends_the_run_and_all_its_workers(name, images, workspace, star
 
 
 @LINUX
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 6))]
+)
 def test_sigkill_at_any_moment_is_made_good_by_the_next_run(
     seed, images, workspace, started, inline
 ):
@@ -82,6 +84,7 @@ def test_sigkill_at_any_moment_is_made_good_by_the_next_run(
     assert again.stderr == f"featcli relu: 0 done, {COUNT} skipped, 0 failed\n"
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("output", ["t.csv", "t.npz", "t-%d.tar"])
 @pytest.mark.parametrize("seed", range(2))

@@ -170,6 +170,7 @@ def test_what_a_version_without_a_store_left_is_refused_in_one_line(output, imag
     assert summary(inline("flatten", "in", "-o", output)) == "0 done, 6 skipped, 0 failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar"])
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 1 << 14), data=st.binary(min_size=1, max_size=64))

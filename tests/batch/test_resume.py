@@ -23,6 +23,7 @@ def images(workspace):
     return workspace / "in"
 
 
+@pytest.mark.slow
 def test_a_thousand_images_of_which_fifty_are_broken(workspace, inline):
     save_images(workspace / "in", 1000)
     for number in range(0, 1000, 20):

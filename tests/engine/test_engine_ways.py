@@ -130,6 +130,7 @@ def test_a_kernel_may_be_larger_than_the_picture(shape, border):
             assert cases.largest_error(found, expected) <= cases.tolerance(x, kernel), way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
 @pytest.mark.parametrize("side", [3, 7, 9, 33])
 def test_a_large_picture_is_cut_without_a_seam(side, dtype):

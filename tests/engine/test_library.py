@@ -110,6 +110,7 @@ def sources(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_build_gives_a_library_with_the_fingerprint_of_its_sources(hook, sources, place):
     if not hook._compiler():
         pytest.skip("no C compiler")
@@ -117,6 +118,7 @@ def test_a_build_gives_a_library_with_the_fingerprint_of_its_sources(hook, sourc
     assert library.load() is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -156,6 +158,7 @@ def test_the_fingerprint_changes_with_every_source(sources, monkeypatch):
     assert library._fingerprint() == zlib.crc32(whole)
 
 
+@pytest.mark.slow
 @needs_kernel
 def test_ctrl_c_ends_a_long_convolution():
     code = (

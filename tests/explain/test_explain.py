@@ -143,6 +143,7 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(workspace, inline, 
     assert listing(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_page_over_the_limit_says_which_option_helps(workspace, inline):
     given = ("explain", "photo.jpg", "--max-size", "1")
     before = listing(workspace)

@@ -18,6 +18,7 @@ PLACE = "return ['row', 'col'].map((name) => Number(document.getElementById(name
 # --- Several pictures
 
 
+@pytest.mark.slow
 def test_pictures_stand_side_by_side_at_every_layer(browser, tmp_path):
     frames = [picture(20, 16), picture(20, 16)]
     frames[1] = frames[1].replace(data=frames[1].data[::-1].copy())

@@ -230,6 +230,7 @@ def test_pointing_at_the_input_moves_the_window(browser, small):
     assert browser.script("return document.getElementById('row').value") == "9"
 
 
+@pytest.mark.slow
 def test_play_ends_after_few_steps_on_a_map_of_any_size(browser, tmp_path, small):
     tall = trace_pipeline(Pipeline("relu"), picture(300, 200))
     for subject in (small["article"], saved(tmp_path / "tall.html", tall)):
