@@ -11,8 +11,11 @@ from featcli.datasets import idx
 from featcli.datasets.arrays import Arrays
 from featcli.datasets.folders import Folder
 from featcli.datasets.items import DataError, Source
+from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
 from featcli.io.options import ReadOptions
+from featcli.io.tables import sidecar_of
+from featcli.io.vectortables import is_table
 
 Part = Literal["train", "test"]
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "digits.npz"
@@ -27,7 +30,7 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
     ----------
     name : str
         `digits`, the path of a folder with a subfolder a class, of idx images or a folder with
-        idx files, or of an .npz file.
+        idx files, of an .npz file, or of a table of vectors with labels.
     part : {"train", "test"}
         Of data that has both: of `digits` and of a folder of idx files.
     options : ReadOptions, optional
@@ -46,7 +49,7 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
     if not name or not path.exists():
         raise UsageError(
             f"no data {name!r}: give a folder with a subfolder a class, idx images, an .npz with "
-            f"x and y, or {DIGITS}"
+            f"x and y, a table of vectors with labels, or {DIGITS}"
         )
     if path.is_dir():
         return _folder(path, part, options or ReadOptions(as_bytes=True))
@@ -54,9 +57,14 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
         raise DataError(f"{name}: is no file, but a pipe, a device or the like: not opened")
     if idx.is_idx(path):
         return idx.Idx(idx.pair_of(path))
+    if is_table(path):
+        return Vectors.open(path)
     if path.suffix == ".npz":
         return Arrays(path)
-    raise DataError(f"{name}: neither a folder, nor idx images (...-images-idx3-ubyte), nor .npz")
+    raise DataError(
+        f"{name}: neither a folder, nor idx images (...-images-idx3-ubyte), nor .npz, nor a table "
+        "of vectors"
+    )
 
 
 def files_of(name: str) -> Iterator[Path]:
@@ -71,6 +79,8 @@ def files_of(name: str) -> Iterator[Path]:
         yield from idx.pair_of(path)
     else:
         yield path
+        beside = sidecar_of(path)
+        yield from [beside] if beside else []
 
 
 def _folder(path: Path, part: Part, options: ReadOptions) -> Source:

@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from featcli.datasets.gathering import Dataset, gather
 from featcli.datasets.items import DataError, Source
+from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
 from featcli.models.learning.batches import BLOCK, block_of
 from featcli.models.learning.chain import Chain
 from featcli.models.learning.scoring import Scores, score
 from featcli.models.model import Model
+from featcli.models.network import Node
+from featcli.training.tables import entering
 
 Array = npt.NDArray[Any]
 
@@ -54,8 +57,14 @@ def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores
         scaled = image * np.float32(top / source.top) if image.dtype.kind == "f" else image
         return model.prepare(scaled)
 
-    data = gather(source, fit, strict=strict, gaps=True)
-    guessed = np.concatenate([_classes(one) for one in _results(model, data)])
+    if isinstance(source, Vectors):
+        found = entering(source, model)[0]
+        data = gather(found.source, found.laid_out, strict=strict, gaps=True)
+        results = _in_blocks(found.rest, model, data)
+    else:
+        data = gather(source, fit, strict=strict, gaps=True)
+        results = _results(model, data)
+    guessed = np.concatenate([_classes(one) for one in results])
     return score(names, numbers[data.classes], guessed), data.skipped
 
 
@@ -101,7 +110,15 @@ def _results(model: Model, data: Dataset) -> Iterator[Array]:
         with ThreadPoolExecutor() as pool:
             yield from (one.reshape(-1, 1) for one in pool.map(model.run, data.pixels))
         return
-    chain = Chain(nodes, model.weights)
+    yield from _in_blocks(nodes, model, data)
+
+
+def _in_blocks(nodes: Sequence[Node], model: Model, data: Dataset) -> Iterator[Array]:
+    """Yield what a network's last layers give, (classes, images), block by block."""
+    if not nodes:
+        yield data.pixels.T
+        return
+    size, chain = block_of(nodes), Chain(nodes, model.weights)
     for begin in range(0, len(data), size):
         images = data.pixels[begin : begin + size]
         order = (1, 3, 2, 0) if images.ndim == 4 else (1, 0)

@@ -11,6 +11,7 @@ import numpy as np
 from featcli.datasets.gathering import Fit, gather
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.opening import open_source
+from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError, WriteError
 from featcli.io.atomic import Transaction, deferred_signals
 from featcli.io.options import ReadOptions
@@ -33,6 +34,7 @@ from featcli.models.operations.base import Array
 from featcli.training import memory, trunks
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
+from featcli.training.tables import before_head
 
 Told = Callable[[Epoch], None]
 _IMBALANCE = 5  # times as many images of one class as of another
@@ -84,7 +86,7 @@ class Session:
                 trunks.of_model(options.base)
         source = open_source(options.data, "train", ReadOptions(as_bytes=True))
         with self._blaming(found):
-            self.preparation, fit = self._prepared(source)
+            source, self.preparation, fit = self._prepared(source)
             # Before all images are read, which may take long.
             self.network = self._network(source, fit)
         self.dataset = gather(source, fit, strict=options.strict, folder=_near(self.output))
@@ -250,7 +252,7 @@ class Session:
         parts += [f"on the kernels {self.options.kernels}"] if self.options.kernels else []
         return ", ".join(parts)
 
-    def _prepared(self, source: Source) -> tuple[Preparation, Fit]:
+    def _prepared(self, source: Source) -> tuple[Source, Preparation, Fit]:
         """Decide what an image becomes, and what comes before the network."""
         if len(source.names) < 2:
             raise DataError(
@@ -259,11 +261,19 @@ class Session:
             )
         if self.options.base:
             self._trunk = trunks.of_model(self.options.base)
-            return self._trunk.preparation, self._trunk.fit(source.top)
+            fit = self._trunk.fit(source.top)
+            if isinstance(source, Vectors):
+                source, fit = before_head(source, self._trunk)
+            return source, self._trunk.preparation, fit
+        if isinstance(source, Vectors):
+            raise UsageError(
+                f"{self.options.data}: is a table of vectors, on which only a head can learn: give "
+                "--from MODEL --head-only, with the model that made them"
+            )
         if self.options.kernels:
             self._trunk, fit = trunks.of_kernels(source, self.options)
-            return self._trunk.preparation, fit
-        return preparation(source, self.options)
+            return source, self._trunk.preparation, fit
+        return source, *preparation(source, self.options)
 
     def _network(self, source: Source, fit: Fit) -> Network:
         arch = self.options.recipe.arch

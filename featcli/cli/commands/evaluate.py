@@ -1,8 +1,12 @@
 """Measure how often a model is right: accuracy, precision and recall of each class.
 
 DATA is what 'featcli train' takes; of digits, and of a folder with idx files, the test part is
-used, which was not trained on. Each image is prepared as by 'featcli classify'. The confusion
-matrix says what was taken for what; it is printed for up to 20 classes, and always with --json.
+used, which was not trained on. Each image is prepared as by 'featcli classify'. In a table of
+'featcli features' with labels, most of that is done: only the layers after the one that gave the
+vectors are run, and the result is that of the images. Vectors of another model are refused.
+
+The confusion matrix says what was taken for what; it is printed for up to 20 classes, and always
+with --json.
 
 An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
 --strict refuses the data. Exit codes: 0 all done; 1 images were left out, though all others were

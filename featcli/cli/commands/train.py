@@ -23,6 +23,9 @@ and 143 (SIGTERM) it was stopped.
 With few images of your own, let the network that ships see for you and learn the last layer
 alone: --from imagenet --head-only. With --kernels, fixed filters see for it.
 
+For a head, DATA may also be a table that 'featcli features FOLDER --label-from folder' made with
+the same model: the images are not looked at again, and the head is the same.
+
 Examples
 --------
 A network that reads digits, and the same with small changes of every image:
@@ -45,6 +48,11 @@ What a single step does, told in numbers:
 Photos of your own, on what the shipped network knows of pictures:
 
     featcli train animals -o animals.npz --from imagenet --head-only --epochs 5
+
+The same from a table, without looking at the photos again:
+
+    featcli features animals -o f.npz --label-from folder
+    featcli train f.npz -o animals.npz --from imagenet --head-only --epochs 5
 
 A classifier on the answers of fixed kernels:
 

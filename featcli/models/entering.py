@@ -1,0 +1,137 @@
+"""Where the vectors that one of its layers gave enter a network, so that the rest can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featcli import pipeline
+from featcli import stage as stages
+from featcli.errors import FeatError
+from featcli.frame import Step
+from featcli.models.loading import load_model
+from featcli.models.model import Model
+from featcli.models.network import Node, names_of
+from featcli.models.references import parted
+from featcli.models.running import prepared
+from featcli.stage import Stage
+
+Array = npt.NDArray[Any]
+
+
+def entrance(text: str, model: Model) -> int:
+    """Find the layer of a model that gives what a pipeline gave.
+
+    It does if the pipeline is a `features` of this model, or of another one that is the same up
+    to that layer: preparation, layers and numbers.
+
+    Parameters
+    ----------
+    text : str
+        The pipeline that made the vectors.
+    model : Model
+
+    Returns
+    -------
+    int
+        The number of the layer, from 0.
+
+    Raises
+    ------
+    ValueError
+        No layer of the model gives them; the message says why.
+    """
+    step = _features(text)
+    given = {name: str(value) for name, value in step.params}
+    name, layer = given.pop("model"), given.pop("layer")
+    is_same = parted(name)[1] == parted(model.reference)[1] and not given["preprocessing"]
+    maker = model if is_same else _loaded(name, given)
+    layer = layer or maker.embedding
+    number = _number(maker, layer)
+    if not is_same:
+        _check_equal(maker, model, number)
+    return number
+
+
+def _features(text: str) -> Step:
+    """Read a pipeline of one step without looking for its model, which may be elsewhere now."""
+    steps = pipeline.parse(text, _unresolved)
+    if [step.stage for step in steps] != ["features"]:
+        raise ValueError("they are not what a layer gave: only 'features' without --l2 is")
+    return steps[0]
+
+
+def _unresolved(name: str) -> Stage:
+    return replace(stages.get(name), resolve_params=None)
+
+
+def _loaded(name: str, given: dict[str, str]) -> Model:
+    try:
+        return load_model(name, **given)
+    except (ValueError, FeatError, OSError) as error:
+        raise ValueError(f"the model {name} made them, and cannot be compared: {error}") from error
+
+
+def _number(maker: Model, layer: str) -> int:
+    """Return the number of a layer; raises ValueError for a part of one."""
+    nodes = maker.description.network.nodes
+    node = maker.description.network.node_of(layer)
+    if layer not in (node.name, node.last):
+        raise ValueError(f"{layer} lies within the layer {node.name}: make them with that one")
+    number = nodes.index(node)
+    known = {name for one in nodes[:number] for name in names_of(one)} | {""}
+    if any(known & {*one.inputs} for later in nodes[number + 1 :] for one in later.operations):
+        raise ValueError(f"what follows {layer} needs layers before it, too")
+    return number
+
+
+def _check_equal(maker: Model, model: Model, number: int) -> None:
+    """Raise ValueError unless two models give the same up to a layer."""
+    if _preparation(maker) != _preparation(model):
+        raise ValueError(f"the model {model.name} prepares images otherwise")
+    first, second = (one.description.network.nodes[: number + 1] for one in (maker, model))
+    is_equal = [node.text for node in first] == [node.text for node in second] and all(
+        np.array_equal(mine, theirs)
+        for mine, theirs in zip(_numbers(maker, first), _numbers(model, second), strict=True)
+    )
+    if not is_equal:
+        layer = first[-1].name
+        raise ValueError(f"the model {model.name} has other layers or numbers up to {layer}")
+
+
+def _preparation(model: Model) -> list[Any]:
+    about = model.description
+    return [str(about.preprocessing or ""), about.channels, about.range, about.network.input]
+
+
+def _numbers(model: Model, nodes: Sequence[Node]) -> list[Array]:
+    return [
+        array
+        for node in nodes
+        for one in node.operations
+        for array in one.weights(model.weights).values()
+    ]
+
+
+def laid_out(vector: Array, node: Node) -> Array:
+    """Turn the vector of a layer into what the layer gave: float32, maps where it gives maps."""
+    values = np.asarray(vector, np.float32)
+    if len(node.shape) == 1:
+        return values
+    rows, cols, channels = node.shape
+    return np.ascontiguousarray(np.moveaxis(values.reshape(channels, rows, cols), 0, 2))
+
+
+def carried_on(values: Array, nodes: Sequence[Node]) -> Array:
+    """Return what layers without numbers, such as flatten, make of the result before them."""
+    for node in nodes:
+        for one in node.operations:
+            values = prepared(one, {})(values)
+    return values
+
+
+__all__ = ["carried_on", "entrance", "laid_out"]

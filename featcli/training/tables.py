@@ -1,0 +1,128 @@
+"""Vectors of a table in place of images: which of them a model takes, and behind which layer."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from featcli.datasets.gathering import Fit
+from featcli.datasets.vectors import Vectors
+from featcli.errors import UsageError
+from featcli.models.entering import carried_on, entrance, laid_out
+from featcli.models.model import Model
+from featcli.models.network import Node
+from featcli.models.references import parted
+from featcli.training.trunks import Trunk
+
+Array = npt.NDArray[Any]
+
+
+class Entering(NamedTuple):
+    """Vectors, and the layer of a model that gives them.
+
+    Attributes
+    ----------
+    source : Vectors
+    node : Node
+    rest : tuple of Node
+        The layers after it.
+    """
+
+    source: Vectors
+    node: Node
+    rest: tuple[Node, ...]
+
+    def laid_out(self, vector: Array) -> Array:
+        """Turn a vector into what the layer gives."""
+        return laid_out(vector, self.node)
+
+
+def entering(source: Vectors, model: Model) -> list[Entering]:
+    """Find the columns of a table that layers of a model give, the last layer first.
+
+    Raises
+    ------
+    UsageError
+        There is none: another model or layer made the vectors, or what did is not said.
+    """
+    nodes = model.description.network.nodes
+    places, reasons = {}, []
+    for column in source.table.vectors:
+        try:
+            places[column] = _place(source, column, model)
+        except (ValueError, UsageError) as error:
+            reasons.append(str(error))
+    if not places:
+        raise UsageError(f"{source.table.path}: {reasons[0]}")
+    return [
+        Entering(source.of(column), nodes[number], nodes[number + 1 :])
+        for column, number in sorted(places.items(), key=lambda one: -one[1])
+    ]
+
+
+def _place(source: Vectors, column: str, model: Model) -> int:
+    table = source.table
+    text = table.pipeline(column)
+    if not model.weights:
+        raise ValueError(f"vectors go into models of featcli's own only, not into {model.name}")
+    if not text:
+        raise ValueError(
+            "does not say how its vectors were made, so that it is not known whether they fit "
+            f"the model {model.name}: make it by 'featcli features'"
+        )
+    then = table.about.get("then")
+    if "part" in table.texts:
+        raise ValueError("has a row for each tile of an image, and a model takes whole images")
+    if isinstance(then, dict) and then.get(column):
+        raise ValueError("its vectors were changed after they were made, by --pca or --l2")
+    try:
+        number = entrance(text, model)
+    except ValueError as error:
+        raise ValueError(f'was made by "{text}": {error}') from error
+    node, width = model.description.network.nodes[number], table.vectors[column].shape[1]
+    if math.prod(node.shape) != width:
+        raise ValueError(f"has vectors of {width} values, which {node.name} does not give")
+    return number
+
+
+def before_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
+    """Take the vectors that the layers before a head give.
+
+    Returns
+    -------
+    source : Vectors
+    fit : callable
+        From a vector of the table to what the head takes.
+
+    Raises
+    ------
+    UsageError
+        They are those of another model or layer.
+    """
+    found = entering(source, trunk.model)
+    for one in found:
+        between = _between(one, trunk.until)
+        if between is not None:
+            return one.source, partial(_carried_on, one, between)
+    layer, name = trunk.model.embedding, parted(trunk.model.reference)[0]
+    raise UsageError(
+        f"{source.table.path}: holds the values of the layer {found[0].node.name}, and a head "
+        f"takes those of {layer}: make it by 'featcli features --model {name} --layer {layer}'"
+    )
+
+
+def _between(found: Entering, until: str) -> tuple[Node, ...] | None:
+    """Return the layers from the vectors to one of a name; None where they compute something."""
+    if found.node.name == until:
+        return ()
+    names = [node.name for node in found.rest]
+    between = found.rest[: names.index(until) + 1] if until in names else ()
+    keeps = all(one.operation.keeps_values for node in between for one in node.operations)
+    return between if between and keeps else None
+
+
+def _carried_on(found: Entering, between: tuple[Node, ...], vector: Array) -> Array:
+    return carried_on(found.laid_out(vector), between)
