@@ -46,9 +46,8 @@ class NearVectors:
     def pairs(self, part: slice, others: slice) -> Pairs:
         """See `Comparison.pairs`; what float32 cannot decide is decided in float64."""
         table = self._table
-        values = table.block(part)
-        out = np.empty((len(values), others.stop - others.start), np.float32)
-        scores = table.scores(part, table, others, values, out)
+        out = np.empty((part.stop - part.start, others.stop - others.start), np.float32)
+        scores = table.scores(part, table, others, out)
         limit = self._threshold if table.metric == "cosine" else -(self._threshold**2)
         error = table.error(part, table)
         a, b = np.divmod(np.flatnonzero(scores >= limit - error), scores.shape[1])

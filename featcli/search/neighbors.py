@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from featcli.search.metrics import ROWS, Table, exact, slices
 Array = npt.NDArray[Any]
 
 QUERIES = 2048  # in one block
+_KEPT = 1 << 27  # bytes of candidates, about, that are kept at once
 _EXACT = 128  # pairs scored in float64 at once: a block that stays in the processor's cache
 _TIES = 1000  # candidates kept beyond the n best, where many score nearly the same
 
@@ -68,69 +70,131 @@ def neighbors(
     wide, known = queries.vectors.shape[1], table.vectors.shape[1]
     if wide != known:
         raise ValueError(f"a query has {wide} values, a row of the table {known}")
-    left_out = np.full(len(queries), -1) if own is None else own
+    search = _Search(queries, table, count, own)
+    size = max(QUERIES, _KEPT // (_Best.BYTES * count) // QUERIES * QUERIES)
+    with ThreadPoolExecutor(cores.usable()) as pool:
+        for some in slices(len(queries), size):
+            parts = [slice(one.start + some.start, one.stop + some.start)
+                     for one in slices(some.stop - some.start, QUERIES)]  # fmt: skip
+            search.begin(parts)
+            for _ in pool.map(search.compare, search.blocks(parts)):
+                pass
+            yield from zip(parts, pool.map(search.ranked, parts), strict=True)
 
-    def work(part: slice) -> Neighbors:
-        return _nearest(queries, part, table, count, left_out[part])
 
-    threads = cores.usable()
-    # At least one block for each thread, so that few queries keep all processors busy, too.
-    size = min(QUERIES, max(1, -(-len(queries) // threads)))
-    parts = list(slices(len(queries), size))
-    with ThreadPoolExecutor(threads) as pool:
-        yield from zip(parts, pool.map(work, parts), strict=True)
+class _Block(NamedTuple):
+    """Queries and rows of the table that are compared at once.
+
+    Attributes
+    ----------
+    queries, rows : slice
+    are_both : bool
+        The rows are queries, too, which the same scores serve.
+    """
+
+    queries: slice
+    rows: slice
+    are_both: bool = False
 
 
-def _nearest(queries: Table, part: slice, table: Table, count: int, own: Array) -> Neighbors:
-    """Find the nearest rows of one block of queries."""
-    values = queries.block(part)
-    best = _Candidates(len(values), count, queries.error(part, table))
-    buffer = np.empty(len(values) * min(ROWS, len(table)), np.float32)
-    for rows in slices(len(table), ROWS):
-        out = buffer[: len(values) * (rows.stop - rows.start)].reshape(len(values), -1)
-        scores = queries.scores(part, table, rows, values, out)
+class _Search:
+    """What the threads of a search share; see `neighbors`."""
+
+    def __init__(self, queries: Table, table: Table, count: int, own: Array | None) -> None:
+        self._queries, self._table, self._count = queries, table, count
+        everyone = np.arange(len(queries))
+        self._is_symmetric = queries is table and (own is None or np.array_equal(own, everyone))
+        self._own = np.full(len(queries), -1) if own is None else own
+        self._best: dict[int, _Best] = {}
+        self._rooms = threading.local()
+
+    def begin(self, parts: Sequence[slice]) -> None:
+        """Forget the queries before, and keep room for the candidates of these."""
+        errors = (self._queries.error(part, self._table) for part in parts)
+        self._best = {
+            part.start: _Best(self._count, error) for part, error in zip(parts, errors, strict=True)
+        }
+
+    def blocks(self, parts: Sequence[slice]) -> Iterator[_Block]:
+        """Yield what is to be compared; one after the other are of other queries.
+
+        Where all rows are queries, each pair of them is scored once, for both.
+        """
+        if self._is_symmetric and parts[0].start == 0 and parts[-1].stop == len(self._queries):
+            for apart in range(len(parts)):  # first near the diagonal, where a folder's images are
+                for first in range(len(parts) - apart):
+                    yield _Block(parts[first], parts[first + apart], apart > 0)
+            return
+        for rows in slices(len(self._table), ROWS):
+            yield from (_Block(part, rows) for part in parts)
+
+    def compare(self, block: _Block) -> None:
+        """Score a block, and keep what may be among the best of its queries."""
+        part, rows = block.queries, block.rows
+        out = self._room(part.stop - part.start, rows.stop - rows.start)
+        scores = self._queries.scores(part, self._table, rows, out)
+        own = self._own[part]
         inside = np.flatnonzero((own >= rows.start) & (own < rows.stop))
         scores[inside, own[inside] - rows.start] = -np.inf
-        best.add(scores, rows.start)
-    return _ranked(queries.vectors[part], table, best, count)
+        self._best[part.start].add(scores, rows.start)
+        if block.are_both:
+            self._best[rows.start].add(scores.T, part.start)
+
+    def _room(self, rows: int, cols: int) -> Array:
+        """Return an array for scores, the same one again in each thread."""
+        found = getattr(self._rooms, "scores", None)
+        if found is None or found.size < rows * cols:
+            found = self._rooms.scores = np.empty(rows * cols, np.float32)
+        return found[: rows * cols].reshape(rows, cols)
+
+    def ranked(self, part: slice) -> Neighbors:
+        """Return the best of a block of queries, and forget its candidates."""
+        best = self._best.pop(part.start)
+        return _ranked(self._queries.vectors[part], self._table, best, self._count)
 
 
-class _Candidates:
-    """For every query all rows that may be among its n best, given how wrong a score may be.
+class _Best:
+    """For some queries all rows that may be among their n best, given how wrong a score may be.
 
     Parameters
     ----------
-    queries, count : int
+    count : int
     error : ndarray of float32, (queries, 1)
         By how much the scores of each query may be wrong.
     """
 
-    def __init__(self, queries: int, count: int, error: Array) -> None:
+    BYTES = 72  # for each of the n best, about: there are up to six candidates of 12 bytes
+
+    def __init__(self, count: int, error: Array) -> None:
         self._count, self._error = count, error
-        self._floor = np.full((queries, 1), np.finfo(np.float32).min)
+        self._floor = np.full_like(error, np.finfo(np.float32).min)
         self._kept: list[tuple[Array, Array, Array]] = []
-        self._is_first = True
-        self._size = self._limit = 0
+        self._most = 4 * count * len(error)
+        self._size, self._limit = 0, self._most
+        self._lock = threading.Lock()
 
     def add(self, scores: Array, first: int) -> None:
-        """Take the scores of a block of the table, which begins at row `first`."""
-        if self._is_first and scores.shape[1] >= self._count:
-            self._raise_floor(np.partition(scores, -self._count, axis=1)[:, -self._count, None])
-            self._is_first = False
-        at = np.flatnonzero(scores >= self._floor)
-        query, row = np.divmod(at, scores.shape[1])
-        self._kept.append((query, row + first, scores.ravel()[at]))
-        self._size += len(at)
-        if self._size > self._limit:
-            self.prune()
+        """Take the scores, (queries, rows), of a block of the table that begins at row `first`."""
+        near = scores >= self._floor
+        if scores.shape[1] >= self._count and np.count_nonzero(near) > self._most:
+            nth = np.partition(scores, -self._count, axis=1)[:, -self._count, None]
+            with self._lock:
+                self._raise_floor(nth)
+            near = scores >= self._floor
+        query, row = _places(near)
+        with self._lock:
+            self._kept.append((query, row + np.int32(first), scores[query, row]))
+            self._size += len(query)
+            if self._size > self._limit:
+                self._prune()
 
     def _raise_floor(self, nth: Array) -> None:
         """Drop what is surely worse than the n-th best score so far."""
         self._floor = np.maximum(self._floor, nth - 2 * self._error)
 
-    def prune(self) -> None:
+    def _prune(self) -> None:
         """Drop what cannot be among the n best of all rows so far."""
-        query, row, score = self.sorted()
+        query, row, score = self._sorted()
         position = _positions(query)
         at = position == self._count - 1
         nth = np.full_like(self._floor, -np.inf)
@@ -139,13 +203,28 @@ class _Candidates:
         stays = (score >= self._floor[query, 0]) & (position < self._count + _TIES)
         self._kept = [(query[stays], row[stays], score[stays])]
         self._size = int(stays.sum())
-        self._limit = 2 * self._size + 4 * self._count * len(self._floor)
+        self._limit = self._size + self._most
 
-    def sorted(self) -> tuple[Array, Array, Array]:
+    def _sorted(self) -> tuple[Array, Array, Array]:
         """Return query, row and score of all candidates: by query, best first, then by row."""
         query, row, score = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
         order = np.lexsort((row, -score, query))
         return query[order], row[order], score[order]
+
+    def finished(self) -> tuple[Array, Array]:
+        """Return query and row of all that may be among the n best."""
+        self._prune()
+        query, row, _ = self._kept[0]
+        return query, row
+
+
+def _places(near: Array) -> tuple[Array, Array]:
+    """Return rows and columns of what is True, as int32; quick for a transposed array, too."""
+    if near.flags.c_contiguous:
+        first, second = np.divmod(np.flatnonzero(near), near.shape[1])
+    else:
+        second, first = np.divmod(np.flatnonzero(near.T), near.shape[0])
+    return first.astype(np.int32), second.astype(np.int32)
 
 
 def _positions(query: Array) -> Array:
@@ -153,10 +232,9 @@ def _positions(query: Array) -> Array:
     return np.arange(len(query)) - np.searchsorted(query, query, side="left")
 
 
-def _ranked(queries: Array, table: Table, best: _Candidates, count: int) -> Neighbors:
+def _ranked(queries: Array, table: Table, best: _Best, count: int) -> Neighbors:
     """Score the candidates again in float64 and keep the n best of each query."""
-    best.prune()
-    query, row, _ = best.sorted()
+    query, row = best.finished()
     score = np.empty(len(query))
     for part in slices(len(query), _EXACT):
         score[part] = exact(queries[query[part]], table.vectors[row[part]], table.metric)
