@@ -1,6 +1,7 @@
 """Folders: how well several workers share them, what the runner itself costs, and its memory.
 
     python benchmarks/batch.py [--photos 2000] [--rounds 3] > benchmarks/results/batch.md
+    python benchmarks/batch.py --only again --again 100000
 
 Photos of half a megapixel and of twelve are made from the samples; tiny images show what is not the
 stage's own time. `-j 1` and `-j 2` run in turn, and their results are compared.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -182,6 +184,50 @@ def memory(folder: Path, given: argparse.Namespace) -> Iterator[str]:
     yield f"The second run of the {given.many}: {once(again)[0]:.1f} s, nothing done."
 
 
+def charged(command: list[str]) -> tuple[float, float, str]:
+    """Run a command; return its processor time, its peak memory in MB, and what it said."""
+    said = subprocess.PIPE
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=said, env=environment(), text=True
+    )
+    assert process.stderr
+    text = process.stderr.read()
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0  # what it ended with is in what it said
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
+
+
+def again(folder: Path, given: argparse.Namespace) -> Iterator[str]:
+    """Run over many small files a second time, with nothing to do and with a little."""
+    count, out = given.again, folder / "out"
+    apart(save_tiny, folder / "in", count)
+    command = featcli("gray", folder / "in", "-o", out, "-j", "1")
+    first = charged(command)
+    assert f"{count} done, 0 skipped, 0 failed" in first[2], first[2]
+    found = [charged(command) for _ in range(given.rounds)]
+    assert all(f"0 done, {count} skipped, 0 failed" in text for *_, text in found), found
+    seconds, peak = median(one[0] for one in found), max(one[1] for one in found)
+    deleted, edited = sorted(out.glob("*.npy"))[3], sorted(out.glob("*.npy"))[count // 2]
+    deleted.unlink()
+    edited.write_bytes(edited.read_bytes() + b"edited")
+    *_, text = charged(command)
+    assert f"1 done, {count - 2} skipped, 1 failed" in text, text
+    assert deleted.exists()
+    assert edited.name in text
+    assert edited.read_bytes().endswith(b"edited")
+    yield f"{count} small files a second time, with nothing to do:"
+    yield ""
+    yield "| | processor time | an image | peak memory | to reach |"
+    yield "|---|---|---|---|---|"
+    yield f"| first | {first[0]:.1f} s | {first[0] / count * 1000:.2f} ms | {first[1]:.0f} MB | |"
+    yield (
+        f"| again | {seconds:.2f} s | {seconds / count * 1000:.3f} ms | {peak:.0f} MB "
+        "| 0.03 ms, 60 MB |"
+    )
+    yield ""
+    yield "Then one result deleted and one edited: one done again, one refused, the rest skipped."
+
+
 def start(folder: Path, given: argparse.Namespace) -> Iterator[str]:
     """Measure when the first result of a large tree is there."""
     apart(save_tree, folder / "tree", given.folders, 1000)
@@ -206,9 +252,12 @@ def main() -> None:
     parser.add_argument("--tiny", type=int, default=2000)
     parser.add_argument("--many", type=int, default=50_000)
     parser.add_argument("--folders", type=int, default=1000)
+    parser.add_argument("--again", type=int, default=20_000, help="files of a second run")
     parser.add_argument("--rounds", type=int, default=3)
+    parts = {part.__name__: part for part in (share, share_large, cost, memory, again, start)}
+    parser.add_argument("--only", choices=parts, help="measure this alone")
     given = parser.parse_args()
-    for part in (share, share_large, cost, memory, start):
+    for part in [parts[given.only]] if given.only else parts.values():
         with tempfile.TemporaryDirectory() as name:
             print("\n" + "\n".join(part(Path(name), given)), flush=True)
 
