@@ -178,10 +178,11 @@ class StoredTarget(Target):
         """Write the row of an input, if there is anything new to say of it."""
         if outcome.status == "failed":
             self._record_failure(outcome)
-        elif outcome.status == "unchanged" and not outcome.is_recorded:
-            self._record_unchanged(outcome)
-        elif outcome.status == "done":
+        elif any(one.status == "written" for one in outcome.written):
             self._is_changed = True  # the row was written with the files
+        elif outcome.status in ("done", "unchanged") and not outcome.is_recorded:
+            # Also what a worker has named that died before it could say so.
+            self._record_unchanged(outcome)
 
     def _record_failure(self, outcome: Outcome) -> None:
         prior, row = outcome.prior, outcome.prior.row

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_tools import arrays_in, children_of, is_alive, leftovers, rows_of, save_images, wait_for
+from batch_tools import (
+    arrays_in,
+    children_of,
+    is_alive,
+    leftovers,
+    rows_of,
+    save_images,
+    summary,
+    wait_for,
+)
 from conftest import assert_refused, environment, run_process
 from PIL import Image
 
@@ -76,6 +85,29 @@ def test_a_table_survives_a_worker_that_dies(workspace, featcli, hurt):
     assert done.returncode == 1
     assert len(Path("t.csv").read_text().splitlines()) == 11
     assert [row["key"] for row in rows_of("t.csv.manifest.jsonl") if row["error"]] == ["crash"]
+
+
+_AFTER_NAMING = """
+import os, pathlib, signal
+plain = pathlib.Path.hardlink_to
+def linked(self, target):
+    plain(self, target)
+    if self.name.startswith("once") and self.suffix == ".png" and not os.path.exists("killed"):
+        open("killed", "x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+pathlib.Path.hardlink_to = linked
+"""
+
+
+def test_what_a_worker_named_before_it_died_is_done_by_this_run(workspace, featcli):
+    save_images(workspace / "in", 8)
+    (workspace / "in" / "0003.png").rename(workspace / "in" / "once.png")
+    (workspace / "ends").mkdir()
+    (workspace / "ends" / "sitecustomize.py").write_text(_AFTER_NAMING)
+    done = featcli("relu", "in", "-o", "out", "-j", "2", env={"PYTHONPATH": "ends"})
+    assert Path("killed").exists()
+    assert (done.returncode, summary(done)) == (0, "8 done, 0 skipped, 0 failed"), done.stderr
+    assert [row["status"] for row in rows_of("out/manifest.jsonl")] == ["done"] * 8
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
