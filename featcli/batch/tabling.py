@@ -95,8 +95,10 @@ class TableTarget(StoredTarget):
     def finish(self) -> list[Written]:
         """Write the table, if it is not there as it should be."""
         numbers = list(dict.fromkeys(self._order))
-        is_there = all(path.exists() for path in self._files)
-        if is_there and not self._is_changed and self._stored_order() == numbers:
+        is_current = all(path.exists() for path in self._files) and not self._is_changed
+        # A run that was killed may have renewed rows, and not the table.
+        is_current = is_current and not self.store.about("unwritten")
+        if is_current and self._stored_order() == numbers:
             return [Written(str(self.path), "unchanged")]
         self.store.commit()
         self.store.keep_only(numbers)
@@ -121,13 +123,18 @@ class TableTarget(StoredTarget):
             tables.write_table(self._kind, files.open(self.path), rows)
             for path in self._files[1:]:
                 tables.write_sidecar(files.open(path), rows, self._kind)
-            files.commit(partial(self._appear, files), lambda: self._settle(self._states))
+            files.commit(partial(self._appear, files), self._appeared)
 
     def _appear(self, files: Transaction) -> list[Path]:
         own = self._check_own(self._files)
         self._states = files.states()
         self._intend(self._states)
         return own
+
+    def _appeared(self) -> None:
+        with self.store.together():
+            self._settle(self._states)
+            self.store.note("unwritten", "")
 
     def _read(self, text: str | bytes) -> Any:
         try:

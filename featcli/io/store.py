@@ -220,8 +220,9 @@ class Store:
 
     def _write(self, text: str, values: Sequence[object]) -> None:
         if not self._is_stale:
-            self._is_stale = True  # said before anything is: what people read is behind
-            self.note("stale", "yes")
+            self._is_stale = True  # said before anything is: what is made of the rows is behind
+            self.note("stale", "yes")  # for the manifest
+            self.note("unwritten", "yes")  # for a table
         self._execute(text, values)
 
     def _execute(self, text: str, values: Sequence[object] = ()) -> None:

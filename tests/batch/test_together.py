@@ -15,6 +15,7 @@ from conftest import assert_refused
 from PIL import Image
 
 from featcli.frame import Frame, Sample, Source
+from featcli.io import tables
 from featcli.io.tables import RowSink, vectors
 
 FLAT = "pool 2 | flatten"
@@ -81,6 +82,24 @@ def test_a_parquet_table_that_was_cut_short_is_completed(images, workspace, inli
     (images / "0004.png").write_bytes(good)
     assert inline(*command, "t.parquet").stderr.endswith("3 done, 4 skipped, 0 failed\n")
     assert Path("t.parquet").read_bytes() == Path("clean.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["another image", "one less"])
+def test_a_table_that_could_not_be_renewed_is_renewed_by_the_next_run(
+    change, images, workspace, inline, monkeypatch
+):
+    command = ["run", "resize 4x4 | flatten", "in", "-o", "t.csv", "-q"]
+    assert inline(*command).returncode == 0
+    if change == "one less":
+        next(Path("in").glob("*.png")).unlink()
+    else:
+        save_images(workspace / "in", 3, seed=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "write_table", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        assert inline(*command).returncode == 1
+    assert inline(*command).returncode == 0
+    assert inline(*command[:-2], "clean.csv", "-q").returncode == 0
+    assert Path("t.csv").read_bytes() == Path("clean.csv").read_bytes()
 
 
 def test_classes_in_a_parquet_table_are_columns(images, workspace, inline):
