@@ -278,12 +278,12 @@ def _without_digest(state: State) -> str:
     return pack_state(state)
 
 
-def from_root(file: str) -> bytes:
-    """Return the path of a file from the root, links as they are."""
+def from_root(file: str, here: str) -> bytes:
+    """Return the path of a file from the root, links as they are; `here` is the current folder."""
     folder, slash, name = file.rpartition("/")
     if name in ("", ".", ".."):
-        return os.fsencode(os.path.abspath(file))  # noqa: PTH100
-    return os.fsencode(_folder_from_root(folder + slash, os.getcwd()) + name)  # noqa: PTH109
+        return os.fsencode(os.path.abspath(os.path.join(here, file)))  # noqa: PTH100, PTH118
+    return os.fsencode(_folder_from_root(folder + slash, here) + name)
 
 
 @lru_cache(maxsize=64)

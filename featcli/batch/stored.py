@@ -18,8 +18,8 @@ from featcli.batch.process import Outcome
 from featcli.errors import FeatError, InUse, OutputExists, UsageError, WriteError
 from featcli.io import records
 from featcli.io.atomic import deferred_signals
-from featcli.io.former import is_of_before
 from featcli.io.locks import ExclusiveLock, is_of_this_job
+from featcli.io.private import is_of_before
 from featcli.io.rows import DONE, FAILED, Row, pack_state, pack_states, unpack_states
 from featcli.io.sinks import Sink
 from featcli.io.store import Store
@@ -70,7 +70,8 @@ class StoredTarget(Target):
         self._order = array("q")
         self._foreseen: deque[list[str]] = deque()
         self._ahead: dict[str, Row] = {}
-        self._is_changed = self._is_moved = self._is_noted = False
+        self._here = os.getcwd()  # noqa: PTH109
+        self._is_changed = self._is_moved = False
         self._notes: list[str] = []
 
     def __enter__(self) -> Self:
@@ -140,8 +141,8 @@ class StoredTarget(Target):
         """See `Target.look`."""
         source, key, takes = item.source, item.key, not self.memory.overwrite
         row = self._row(key, source.file if again else "")
-        is_held, path = self._holds(row), from_root(source.file)
-        prior = PriorResult(row, source, key, 0, self.store, self.recipe, takes, path, is_held)
+        held, path, place = self._holds(row), from_root(source.file, self._here), row.place
+        prior = PriorResult(row, source, key, place, self.store, self.recipe, takes, path, held)
         if takes and row.path != path:
             prior.check_input()
         return prior
@@ -169,8 +170,8 @@ class StoredTarget(Target):
         """See `Target.past`."""
         prior, place = self.look(item, again), len(self._order)
         self._order.append(prior.row.number)
-        if prior.row.place == place:
-            return prior if place == 0 else prior._replace(place=place)
+        if prior.place == place:
+            return prior
         self._is_moved = True
         return prior._replace(place=place)
 
@@ -210,9 +211,6 @@ class StoredTarget(Target):
 
     def end(self) -> None:
         """See `Target.end`: the manifest, if there is anything new to say."""
-        if self._is_noted:
-            return
-        self._is_noted = True
         if self._is_moved and self._is_changed:
             self.store.arrange(self._order)
         path = self.memory.manifest

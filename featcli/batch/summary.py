@@ -11,8 +11,7 @@ from typing import Any
 
 from featcli.batch import manifest
 from featcli.errors import FeatError
-from featcli.io.former import FOLDER, MANIFEST
-from featcli.io.private import PrivateFolder
+from featcli.io.private import FOLDER, MANIFEST, PrivateFolder
 from featcli.io.rows import Row
 from featcli.io.store import Store
 

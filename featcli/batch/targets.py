@@ -10,9 +10,9 @@ from featcli.batch.memory import Target
 from featcli.batch.prior import Recipe
 from featcli.errors import UsageError
 from featcli.frame import Sample
-from featcli.io.former import FOLDER, MANIFEST
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import MATRICES, TABLES, Kind, OutputSpec, folder_sink, open_sink
+from featcli.io.private import FOLDER, MANIFEST
 from featcli.io.sinks import WriteOptions
 from featcli.pipeline import Pipeline
 

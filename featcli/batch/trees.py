@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
-from featcli.io.former import FOLDER, MANIFEST, is_of_before, remembered_in
 from featcli.io.naming import key_of
 from featcli.io.patterns import Pattern, is_pattern
+from featcli.io.private import FOLDER, MANIFEST, is_of_before, remembered_in
 
 _PLAIN, _FULL, _HASHED = range(3)
 _SHOWN = 8  # suffixes of what is left out

@@ -17,6 +17,9 @@ from featcli import system
 from featcli.errors import OutputExists
 
 NAME = ".featcli"
+FOLDER = "results"  # the name under which a folder's own memory lies in it
+MANIFEST = "manifest.jsonl"
+_OF_BEFORE = b'{"id": "'  # with what a manifest began when there was no other memory
 _PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
 
 
@@ -115,4 +118,22 @@ class PrivateFolder:
             os.close(descriptor)
 
 
-__all__ = ["NAME", "PrivateFolder"]
+def remembered_in(folder: Path) -> list[str]:
+    """Return what a folder has a memory of: files and patterns by name, or `FOLDER` for itself."""
+    path = os.path.join(folder, NAME)  # noqa: PTH118
+    try:
+        names = [] if os.path.islink(path) else os.listdir(path)  # noqa: PTH114, PTH208
+    except OSError:
+        return []
+    return [name.removesuffix(".db") for name in names if name.endswith(".db")]
+
+
+def is_of_before(path: Path) -> bool:
+    """Say whether a manifest is one of a version that had no other memory."""
+    try:
+        if path.is_symlink() or not path.is_file():  # to open a pipe could wait for ever
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(_OF_BEFORE)) == _OF_BEFORE
+    except OSError:
+        return False

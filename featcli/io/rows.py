@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-State = Mapping[str, Any]
+from featcli.io.sinks import State
+
 BEGUN, DONE, FAILED = "begun", "done", "failed"
 
 
