@@ -102,8 +102,18 @@ class Prior(Protocol):
         """Note that all of them are there."""
 
 
-class NoPrior(Prior):
+class NoPrior:
     """Nothing is remembered."""
+
+    def own_states(self) -> Mapping[str, Sequence[State]]:
+        """See `Prior.own_states`."""
+        return {}
+
+    def intend(self, state: State, outputs: Mapping[str, State]) -> None:
+        """See `Prior.intend`."""
+
+    def done(self) -> None:
+        """See `Prior.done`."""
 
 
 NO_PRIOR = NoPrior()
