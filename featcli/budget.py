@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -65,6 +66,16 @@ def shown(size: int) -> str:
 def default() -> int:
     """Return the budget that holds where none is given: 1 GB, or half of a smaller container."""
     return min([DEFAULT, *(limit // 2 for limit in _container_limits())])
+
+
+def installed() -> int:
+    """Return the memory that there is, of the machine or of a smaller container; 0 if unknown."""
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    machine = 0
+    if hasattr(os, "sysconf"):
+        with contextlib.suppress(OSError, ValueError):
+            machine = math.prod(os.sysconf(name) for name in names)
+    return min([one for one in (machine, *_container_limits()) if one > 0], default=0)
 
 
 def check(needed: int, limit: int) -> None:

@@ -322,7 +322,8 @@ def _size(graph: Graph, given: Any = None) -> Shape:
     whole = graph.sizes[graph.input]
     if len(whole) not in (2, 4):
         raise ValueError(
-            f"its input is of {sizes(whole)}: a batch of images has four sizes, one of vectors two"
+            f"its input is of {sizes(whole) or 'no size'}: a batch of images has four sizes, one "
+            "of vectors two"
         )
     shape = list(graph.shape(graph.input))
     found = shape if given is None else given

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,8 +46,22 @@ def sound() -> Iterator[None]:
     except (UsageError, ValueError):
         raise
     except Exception as error:  # each has its own, with nothing above it
-        reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else "broken"
-        raise ValueError(f"no sound ONNX model: {reason}") from error
+        raise ValueError(_reason(str(error).strip())) from error
+
+
+def _reason(text: str) -> str:
+    """Say in a line what onnx or onnxruntime does not like."""
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Fatal error: )?", "", text)
+    ran = re.search(
+        r"while running (\w+) node\. Name:'(.*?)' Status Message: (.*)", text, re.DOTALL
+    )
+    if ran and "Available memory" in ran[3]:
+        return f"its {ran[1]} {ran[2]!r} takes more memory than half of what there is"
+    if ran:
+        why = re.sub(r"^\S*onnxruntime\S*/(.*?\) )?", "", ran[3].splitlines()[0] if ran[3] else "")
+        return f"onnxruntime cannot run its {ran[1]} {ran[2]!r}: {why[:150]}"
+    first = text.splitlines()[0] if text else "broken"
+    return f"no sound ONNX model: {first[:150]}"
 
 
 def read(path: Path, axes: int = 4) -> Any:

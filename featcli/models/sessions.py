@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featcli import budget
 from featcli.errors import UsageError
 from featcli.extras import extra
 from featcli.models.exporting import INPUT, tensor_of
@@ -94,6 +95,8 @@ class Sessions:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL
+        if _bounded():
+            options.add_session_config_entry("session.use_env_allocators", "1")
         wanted = [_PROVIDERS[self._device]] if self._device in _PROVIDERS else []
         if wanted:
             runtime.set_default_logger_severity(_FATAL)
@@ -109,6 +112,21 @@ class Sessions:
                 "needs of CUDA, or leave --device out"
             )
         return session
+
+
+@cache
+def _bounded() -> bool:
+    """Let all sessions share at most half of the memory; False where that cannot be known.
+
+    The sizes that a graph computes as it runs cannot be known before: without a bound, one of a few
+    bytes could take all that the machine has.
+    """
+    runtime = extra("onnxruntime", "onnx")
+    if most := budget.installed() // 2:
+        kinds = runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+        arena = runtime.OrtArenaCfg(most, -1, -1, -1)
+        runtime.create_and_register_allocator(runtime.OrtMemoryInfo("Cpu", *kinds), arena)
+    return bool(most)
 
 
 class Handed(NamedTuple):

@@ -241,3 +241,45 @@ def test_scales_and_bounds_are_not_learned(workspace):
     ]
     write("s.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 2, 1, 1]}, weights)
     assert [row.parameters for row in api.load_model("s.onnx").layers][:4] == [54, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (10**12, "its ConstantOfShape 'n4' takes more memory than half of what there is"),
+        (-5, "onnxruntime cannot run its ConstantOfShape 'n4': "),
+    ],
+)
+def test_sizes_that_are_computed_as_a_graph_runs_are_bounded(times, words, workspace, inline):
+    nodes = [
+        ("ReduceMax", ["x"], "r", {"keepdims": 0}),
+        ("Cast", ["r"], "c", {"to": onnx.TensorProto.INT64}),
+        ("Mul", ["c", "times"], "t", {}),
+        ("Reshape", ["t", "one"], "s", {}),
+        ("ConstantOfShape", ["s"], "z", {}),
+        ("ReduceMean", ["z"], "m", {"keepdims": 0}),
+        ("ReduceMean", ["x"], "p", {"axes": [2, 3], "keepdims": 0}),
+        ("Add", ["p", "m"], "y", {}),
+    ]
+    numbers = {"times": np.array(times), "one": np.array([1])}
+    write("m.onnx", nodes, (FLOAT, [1, 3, 8, 8]), {"y": [1, 3]}, numbers)
+    given = ("--model", "m.onnx", "--preprocessing", "resize 8x8")
+    assert_refused(inline("classify", "photo.jpg", *given), 1, words)
+
+
+def test_an_operator_that_onnxruntime_does_not_have_is_named(workspace, inline):
+    node = onnx.helper.make_node("Mine", ["x"], ["y"], domain="com.mine")
+    ends = [onnx.helper.make_tensor_value_info("x", FLOAT, [1, 3, 8, 8]),
+            onnx.helper.make_tensor_value_info("y", FLOAT, [1, 3])]  # fmt: skip
+    sets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.mine", 1)]
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=sets, ir_version=8), "m.onnx")
+    given = ("--model", "m.onnx", "--preprocessing", "resize 8x8")
+    done = inline("classify", "photo.jpg", *given)
+    assert_refused(done, 1, "no sound ONNX model: com.mine:Mine(-1) is not a registered")
+
+
+def test_an_input_of_no_size_is_refused(workspace, inline):
+    write("m.onnx", [("Relu", ["x"], "y", {})], (FLOAT, []), {"y": []})
+    done = inline("classify", "photo.jpg", "--model", "m.onnx")
+    assert_refused(done, 1, "its input is of no size: a batch of images has four sizes")
