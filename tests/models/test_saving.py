@@ -12,6 +12,7 @@ import pytest
 
 import featcli as api
 from featcli.errors import OutputExists
+from featcli.models import sidecar
 from featcli.models.files import ModelError
 
 # The architecture of CNN Explainer: Wang et al., IEEE TVCG, 2021.
@@ -166,6 +167,8 @@ def test_the_page_on_the_format_is_true(inline, workspace):
         assert f"`{name.rpartition('.')[2]}`" in page
     for name in operations_with_numbers():
         assert f"| `{name}` |" in page, name
+    for name in sidecar.KNOWN:
+        assert f"`{name}`" in page, name
 
 
 def operations_with_numbers():
