@@ -75,8 +75,8 @@ def load_model(
     one_of(Device, device=device)
     if device != "cpu" and engine == "auto" and not is_onnx(path):
         raise ValueError(
-            f"{device} needs engine onnxruntime: featcli's own engine, which runs the model {name}, "
-            "computes on the CPU alone"
+            f"{device} needs engine onnxruntime: featcli's own engine, which runs the model "
+            f"{name}, computes on the CPU alone"
         )
     shape = parse_shape(input_shape)
     model = _loaded(str(path), name, _states(path), shape, engine, device)
