@@ -14,6 +14,7 @@ from conftest import assert_refused, environment, listing, run_process
 from patterns import ARCH, QUICK, save_folder, save_idx, save_npz
 
 import featcli as api
+from featcli.io import locks
 
 WIDE = "flatten | dense 200 | relu | dense 3 | softmax"  # a checkpoint of 350 kB, a model of 120
 
@@ -78,9 +79,41 @@ def running(desk):
     process.wait()
 
 
+def suspend(process, folder):
+    """Stop a process, as Ctrl-Z does, at a moment in which it does not hold the folder."""
+    fcntl = pytest.importorskip("fcntl")
+    while True:
+        os.kill(process.pid, signal.SIGSTOP)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.kill(process.pid, signal.SIGCONT)
+            time.sleep(0.01)
+        else:
+            return
+        finally:
+            os.close(descriptor)
+
+
+def test_a_training_in_a_folder_that_is_held_says_so_and_ends(desk, inline, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    monkeypatch.setattr(locks, "LIMIT", 0.5)
+    (desk / "new").mkdir()
+    descriptor = os.open(desk / "new", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    done = inline("train", "bars.npz", "-o", "new/m.npz", *QUICK, "--epochs", 1, "-q")
+    os.close(descriptor)
+    assert done.returncode == 1
+    assert f"waiting for new, which is held by process {os.getpid()}" in done.stderr
+    assert "was not let go within" in done.stderr
+    assert not (desk / "new" / "m.npz").exists()
+
+
 @pytest.mark.parametrize("more", [[], ["--overwrite"], ["--resume"]])
 def test_the_second_training_on_an_output_touches_nothing(desk, inline, running, more):
-    os.kill(running.pid, signal.SIGSTOP)
+    suspend(running, desk / "new")
     before = listing(desk)
     done = inline("train", "many.npz", "-o", "new/m.npz", *more)
     assert_refused(done, 1, "is writing new/m.npz")
@@ -249,7 +282,7 @@ def leave_checkpoint(desk, *words):
 
 
 def test_the_checkpoint_of_one_training_is_no_output_of_another(desk, inline, running):
-    os.kill(running.pid, signal.SIGSTOP)
+    suspend(running, desk / "new")
     done = inline("train", "bars.npz", "-o", "new/m.checkpoint.npz", *QUICK)
     assert_refused(done, 1, "is writing new/m.checkpoint.npz")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -34,11 +35,11 @@ def record_of(row: Row, recipe: tuple[str, str, str], outputs: bytes) -> dict[st
     }
 
 
-def _recipe(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return {"pipeline": text}  # a damaged store says what it can
+def _recipe(text: str) -> dict[str, Any]:
+    found: Any = None
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+    return found if isinstance(found, dict) else {"pipeline": text}  # a damaged one, as it is
 
 
 def records_of(store: Store, outputs: Callable[[Row], bytes]) -> Iterator[dict[str, Any]]:

@@ -127,32 +127,23 @@ class PriorResult(NamedTuple):
         """Which the outputs in the row are relative to."""
         return self.store.room.folder if self.store else Path()
 
-    @property
-    def is_another(self) -> bool:
-        """Whether the row speaks of another input that is still there, and of its results."""
-        row = self.row
-        has_results = row.outputs or row.replaces or self.is_held
-        return bool(has_results) and not self._is_of_input
-
     def check_input(self) -> None:
-        """Raise OutputExists if the row speaks of another input."""
-        if self.is_another:
+        """Raise OutputExists if the row speaks of another input, and of its results."""
+        row = self.row
+        if (row.outputs or row.replaces or self.is_held) and not self._is_of_input(row):
             raise OutputExists(
-                f"{self.folder}: {self.key} was made from {os.fsdecode(self.row.file)}, not from "
+                f"{self.folder}: {self.key} was made from {os.fsdecode(row.file)}, not from "
                 f"{self.source.file}: choose another output, or --overwrite replaces it"
             )
 
-    @property
-    def _is_of_input(self) -> bool:
-        """Whether the row speaks of this input: of its key, and of no other file.
+    def _is_of_input(self, row: Row) -> bool:
+        """Say whether a row speaks of this input: of its key, and of no other file.
 
         One that is no longer where it was has been moved.
         """
-        return self.row is not NO_ROW and self._is_from_here(self.row)
-
-    def _is_from_here(self, row: Row) -> bool:
-        return row.path == self.path or records.is_same_or_gone(
-            os.fsdecode(row.path), self.source.file
+        return row is not NO_ROW and (
+            row.path == self.path
+            or records.is_same_or_gone(os.fsdecode(row.path), self.source.file)
         )
 
     def says(self, state: State) -> bool:
@@ -197,7 +188,7 @@ class PriorResult(NamedTuple):
             known = unpack_state(row.input) | ({"sha256": row.sha256} if row.sha256 else {})
             if not records.is_same_input(known, state):
                 return False
-        return self._is_of_input
+        return self._is_of_input(row)
 
     def failed_before(self, state_of: Callable[[], State]) -> str:
         """Return the error that is still to be expected; empty if it is worth a try."""
@@ -226,7 +217,7 @@ class PriorResult(NamedTuple):
         """Return the files that featcli wrote, each with the states in which they are its own."""
         row = self._now()
         known: dict[str, list[State]] = {}
-        if row is NO_ROW or not self._is_from_here(row):
+        if not self._is_of_input(row):
             return known
         for packed in (row.outputs, row.replaces):
             for name, state in unpack_states(packed).items():

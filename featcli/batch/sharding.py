@@ -18,7 +18,7 @@ from featcli.batch.process import Outcome
 from featcli.batch.stored import Memory, StoredTarget
 from featcli.io import records
 from featcli.io.patterns import OneFile, Pattern
-from featcli.io.rows import BEGUN, DONE, Row, pack_state, unpack_state
+from featcli.io.rows import BEGUN, DONE, Row, pack_state, pack_states, unpack_state
 from featcli.io.shards import ShardSink
 from featcli.io.sinks import Written
 
@@ -72,7 +72,7 @@ class ShardsTarget(StoredTarget):
         states = {}
         is_settled = True
         for path in self._paths(number):
-            *before, last = self.store.about(f"file:{path.name}").split("\n")
+            *before, last = self._known(path.name)
             if not path.is_file() or pack_state(records.state_of(path)) != last:
                 return False
             states[path.name] = unpack_state(last)
@@ -194,8 +194,7 @@ class ShardsTarget(StoredTarget):
         if row.status != DONE or not row.part:
             return b""
         name = self._pattern.path(int(row.part)).name
-        state = self.store.about(f"file:{name}").split("\n")[-1]
-        return f"{state}\n".encode() + name.encode()
+        return pack_states({name: unpack_state(self._known(name)[-1])})
 
 
 __all__ = ["ShardsTarget"]

@@ -258,15 +258,18 @@ class StoredTarget(Target):
         return [path for path in present if self._is_own(path)]
 
     def _is_own(self, path: Path) -> bool:
-        known = self.store.about(f"file:{path.name}").split("\n")
-        return path.is_file() and pack_state(records.state_of(path)) in known
+        return path.is_file() and pack_state(records.state_of(path)) in self._known(path.name)
+
+    def _known(self, name: str) -> list[str]:
+        """Return the states in which a file is featcli's own: the last one is that to be."""
+        return self.store.about(f"file:{name}").split("\n")
 
     def _intend(self, states: dict[str, Any]) -> None:
         """Note which files are about to appear; those before are featcli's own till then."""
         with self.store.together():
             for name, state in states.items():
-                known = self.store.about(f"file:{name}").split("\n")[:1]
-                self.store.note(f"file:{name}", "\n".join([*known, pack_state(state)]))
+                known = [*self._known(name)[:1], pack_state(state)]
+                self.store.note(f"file:{name}", "\n".join(known))
 
     def _settle(self, states: dict[str, Any]) -> None:
         for name, state in states.items():

@@ -55,7 +55,7 @@ def summarise(folder: Path, records: Iterator[dict[str, Any]]) -> Iterator[str]:
     failures = []
     for record in records:
         statuses[record["status"]] += 1
-        recipes[record["recipe"]["pipeline"]] += 1
+        recipes[str(record["recipe"].get("pipeline", ""))] += 1
         if record["status"] == "failed":
             failures.append(f"  {record['file']}: {record['error']}")
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))

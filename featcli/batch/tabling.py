@@ -18,7 +18,7 @@ from featcli.errors import FeatError
 from featcli.io import tables
 from featcli.io.atomic import Transaction
 from featcli.io.columns import Columns, unpack
-from featcli.io.rows import DONE, Row, pack_states, unpack_states
+from featcli.io.rows import DONE, Row, pack_states, unpack_state
 from featcli.io.sinks import Sink, WriteOptions, Written
 
 
@@ -156,13 +156,8 @@ class TableTarget(StoredTarget):
         if row.status != DONE:
             return b""
         if not self._states:
-            known = {path.name: self.store.about(f"file:{path.name}") for path in self._files}
-            packed = b"\0".join(
-                state.split("\n")[-1].encode() + b"\n" + name.encode()
-                for name, state in known.items()
-                if state
-            )
-            self._states = unpack_states(packed)
+            known = {path.name: self._known(path.name)[-1] for path in self._files}
+            self._states = {name: unpack_state(one) for name, one in known.items() if one}
         return pack_states(self._states)
 
 
