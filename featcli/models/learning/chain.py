@@ -34,6 +34,8 @@ class Chain:
         All of the network's numbers; what is trained is changed in place, by others.
     dtype : dtype
         In which everything is computed.
+    revives : bool
+        See `Trained`.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class Chain:
         nodes: Sequence[Node],
         weights: Mapping[str, Array],
         dtype: npt.DTypeLike = np.float32,
+        revives: bool = False,
     ) -> None:
         self._steps: list[_Step] = []
         places: dict[str, int] = {}
@@ -53,6 +56,8 @@ class Chain:
             inputs = tuple(places.get(name, _INPUT) for name in one.inputs)
             self._steps += _steps_of(one, inputs, len(self._steps), weights, dtype)
             places[one.name] = len(self._steps) - 1
+        for step in self._steps:
+            step.trained.revives = revives
         self._places = places
         self._is_learning = False
         self._overwrite_where_possible()

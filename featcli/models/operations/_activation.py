@@ -85,4 +85,21 @@ class _Trained(Trained):
 
     def input_grad(self, dy: Array) -> Array:
         """Multiply by the slope."""
-        return self._operation.gradient(dy, self._x, self._y)
+        if not self.revives or self._operation.limits is None:
+            return self._operation.gradient(dy, self._x, self._y)
+        return self._revived(dy, self._operation.limits)
+
+    def _revived(self, dy: Array, limits: tuple[float, float]) -> Array:
+        """Do so, but let through what leads back between the limits where else all would be zero.
+
+        Source: Lucid's gradient of ReLU for feature visualization, Olah et al., Distill, 2017.
+        """
+        given = self.buffers.get("given", dy.shape)
+        given[...] = dy
+        dx = self._operation.gradient(dy, self._x, self._y)
+        dead = ~dx.any(axis=tuple(range(dx.ndim - 1)))
+        if dead.any():
+            low, high = limits
+            leads_back = ((self._y <= low) & (given > 0)) | ((self._y >= high) & (given < 0))
+            dx[..., dead] = (given * leads_back)[..., dead]
+        return dx

@@ -186,13 +186,16 @@ class Trained:
         The gradients need what `forward` gave, so that nobody may write into it.
     in_place : bool
         Nobody else needs what goes in: the result may take its place.
+    revives : bool
+        Where an activation such as ReLU lets nothing of an image's gradient back, because it has
+        cut off every value that counts, let that through which leads out of there.
     """
 
     keeps_output = False
 
     def __init__(self, buffers: Buffers) -> None:
         self.buffers = buffers
-        self.in_place = False
+        self.in_place = self.revives = False
 
     def forward(self, x: Array, draws: Array | None) -> Array:
         """Return what the operation gives for a batch; one array for each input.

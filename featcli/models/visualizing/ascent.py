@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from featcli.models.visualizing.parts import Part, black_and_white, forward_and_
 STEPS = 96
 _RATE = 0.04
 _LARGE, _USUAL = 64, 128  # pixels: a network of larger pictures is asked about smaller ones
-_BLOCK = 4  # pictures that go through the network together
+_LEAK = 0.01  # how much a place counts that does not get through the activation
 _FAST, _SLOW, _TINY = 0.9, 0.999, 1e-8  # of Adam
 
 Watch = Callable[[int, int], None]
+Found = TypeVar("Found")
 
 
 class _Priors(NamedTuple):
@@ -50,7 +51,8 @@ class Wanted(NamedTuple):
     ----------
     pictures : ndarray of uint8, (filters, rows, cols, channels)
     values : ndarray, (filters,)
-        What each filter answers to its picture, before its activation: the mean over its map.
+        What each filter answers to its picture: the mean over its map, after the activation if
+        that cuts off what is negative. 0: the filter is dead, nothing gets through.
     """
 
     pictures: Array
@@ -72,12 +74,12 @@ def part_of(model: Model, layer: str, size: int | None = None) -> Part:
     ValueError
         See `Part`.
     """
-    own = Part(model, layer)
+    own = Part(model, layer, revives=True)
     rows, cols, _ = own.input
     if size is not None:
         share = size / min(rows, cols)
         wanted = (max(1, round(rows * share)), max(1, round(cols * share)))
-        return own if wanted == (rows, cols) else Part(model, layer, wanted)
+        return own if wanted == (rows, cols) else Part(model, layer, wanted, revives=True)
     if min(rows, cols) <= _LARGE:
         return own
     try:
@@ -87,108 +89,135 @@ def part_of(model: Model, layer: str, size: int | None = None) -> Part:
 
 
 class Ascent:
-    """Goes uphill for several filters of a layer at once.
+    """Goes uphill for several filters of a layer, each by itself.
 
     Parameters
     ----------
     part : Part
     filters : sequence of int
     seed : int
-        A filter's picture does not depend on the other filters.
+        A filter's picture depends on it, and not on the other filters.
     """
 
     def __init__(self, part: Part, filters: Sequence[int], seed: int = 0) -> None:
-        self._part, self._filters = part, np.asarray(filters, np.intp)
-        rows, cols, channels = part.input
-        shortest = min(rows, cols)
-        self._priors = _OF_PHOTOS if shortest > _LARGE else _OF_DRAWINGS
-        self._around = max(1, round(shortest * self._priors.around))
-        self._held = (rows + 2 * self._around, cols + 2 * self._around)
-        self._black, self._white = black_and_white(part.model)
-        ground = -self._black / np.where(self._white == self._black, 1, self._white - self._black)
-        self._canvas = Canvas((*self._held, channels), ground, self._priors.fall)
-        starts = [np.random.default_rng([seed, int(one)]) for one in self._filters]
-        self._coefficients = np.stack([self._canvas.start(one) for one in starts])
-        self._random = np.random.default_rng(seed)
+        self._part = part
+        ground = _Ground(part)
+        self._climbs = [_Climb(part, ground, number, seed) for number in filters]
 
     def run(self, steps: int = STEPS, watch: Watch | None = None) -> Wanted:
         """Take some steps, and return the pictures."""
-        fast, slow = (np.zeros_like(self._coefficients) for _ in range(2))
         for step in range(1, steps + 1):
-            gradient = self._gradient()
-            fast += (1 - _FAST) * (gradient - fast)
-            slow += (1 - _SLOW) * (gradient * gradient - slow)
-            spread = np.sqrt(slow / (1 - _SLOW**step)) + _TINY
-            self._coefficients += (_RATE / (1 - _FAST**step)) * fast / spread
-            self._canvas.bound(self._coefficients)
+            self._each(_Climb.step)
             if watch:
                 watch(step, steps)
-        return self._wanted()
+        found = self._each(_Climb.wanted)
+        return Wanted(*(np.stack(one) for one in zip(*found, strict=True)))
 
-    def _gradient(self) -> Array:
-        """Return the gradient of the coefficients, for the pictures moved and scaled at random."""
-        pictures = self._canvas.pictures(self._coefficients)
-        zoom = self._priors.zoom
-        scale = float(np.exp(self._random.uniform(-zoom, zoom)))
-        shifts = self._random.uniform(-self._around, self._around, 2)
+    def _each(self, what: Callable[[_Climb, Chain], Found]) -> list[Found]:
+        """Do it for every filter, on all processors."""
+        climbs = self._climbs
+        return self._part.lanes(lambda chain, job: what(climbs[job], chain), len(climbs))
+
+
+class _Ground:
+    """What all pictures of a part have in common: their size, colours and priors."""
+
+    def __init__(self, part: Part) -> None:
+        rows, cols, channels = part.input
+        shortest = min(rows, cols)
+        self.priors = _OF_PHOTOS if shortest > _LARGE else _OF_DRAWINGS
+        self.around = max(1, round(shortest * self.priors.around))
+        self.held = (rows + 2 * self.around, cols + 2 * self.around)
+        black, white = black_and_white(part.model)
+        ground = -black / np.where(white == black, 1, white - black)
+        self.canvas = Canvas((*self.held, channels), ground, self.priors.fall)
+        self.black, self.contrast = (
+            one.astype(np.float32).reshape(-1, 1, 1) for one in (black, white - black)
+        )
+
+
+class _Climb:
+    """One filter's picture on its way."""
+
+    def __init__(self, part: Part, ground: _Ground, number: int, seed: int) -> None:
+        self._part, self._ground = part, ground
+        self._asked = _Asked(number, part.is_end, part.is_rectified)
+        self._random = np.random.default_rng([seed, number])
+        self._coefficients = ground.canvas.start(self._random)[np.newaxis]
+        self._fast, self._slow = (np.zeros_like(self._coefficients) for _ in range(2))
+        self._steps = 0
+
+    def step(self, chain: Chain) -> None:
+        """Go one step of Adam."""
+        self._steps += 1
+        gradient = self._gradient(chain)
+        self._fast += (1 - _FAST) * (gradient - self._fast)
+        self._slow += (1 - _SLOW) * (gradient * gradient - self._slow)
+        spread = np.sqrt(self._slow / (1 - _SLOW**self._steps)) + _TINY
+        self._coefficients += (_RATE / (1 - _FAST**self._steps)) * self._fast / spread
+        self._ground.canvas.bound(self._coefficients)
+
+    def _gradient(self, chain: Chain) -> Array:
+        """Return the gradient of the coefficients, for the picture moved and scaled at random."""
+        ground, random = self._ground, self._random
+        pictures = ground.canvas.pictures(self._coefficients)
+        scale = float(np.exp(random.uniform(-ground.priors.zoom, ground.priors.zoom)))
+        shifts = random.uniform(-ground.around, ground.around, 2)
         down, right = (
             sampling(size, held, scale, shift)
-            for size, held, shift in zip(self._part.input, self._held, shifts, strict=False)
+            for size, held, shift in zip(self._part.input, ground.held, shifts, strict=False)
         )
-        _, found = self._answers(down @ pictures @ right.T)
-        return self._canvas.back(down.T @ found @ right, pictures)
+        _, found = self._answer(chain, down @ pictures @ np.ascontiguousarray(right.T))
+        back = np.ascontiguousarray(down.T) @ found @ right
+        return ground.canvas.back(back, pictures)
 
-    def _wanted(self) -> Wanted:
+    def wanted(self, chain: Chain) -> tuple[Array, float]:
+        """Return the picture, and what the filter answers to it."""
         rows, cols, _ = self._part.input
-        inside = slice(self._around, self._around + rows), slice(self._around, self._around + cols)
-        pictures = self._canvas.pictures(self._coefficients)[:, :, *inside]
-        values, _ = self._answers(pictures)
-        shown = np.rint(pictures.transpose(0, 2, 3, 1) * 255).astype(np.uint8)
-        return Wanted(shown, values)
+        around = self._ground.around
+        inside = slice(around, around + rows), slice(around, around + cols)
+        picture = self._ground.canvas.pictures(self._coefficients)[:, :, *inside]
+        value, _ = self._answer(chain, picture)
+        return np.rint(picture[0].transpose(1, 2, 0) * 255).astype(np.uint8), value
 
-    def _answers(self, pictures: Array) -> tuple[Array, Array]:
-        """Return each filter's answer to its picture, and the picture's gradient."""
-        contrast = (self._white - self._black).astype(np.float32).reshape(-1, 1, 1)
-        black = self._black.astype(np.float32).reshape(-1, 1, 1)
-        inputs = (black + contrast * pictures).transpose(0, 2, 3, 1)
-
-        def run(chain: Chain, job: int) -> tuple[Array, Array]:
-            some = slice(job * _BLOCK, (job + 1) * _BLOCK)
-            asked = _Asked(self._filters[some], self._part.is_end)
-            values, gradients = forward_and_back(chain, inputs[some], asked.slope)
-            return asked.of(values), gradients
-
-        found = self._part.lanes(run, -(-len(pictures) // _BLOCK))
-        gradients = np.concatenate([two for _, two in found]).transpose(0, 3, 1, 2)
-        return np.concatenate([one for one, _ in found]), gradients * contrast
+    def _answer(self, chain: Chain, pictures: Array) -> tuple[float, Array]:
+        """Return the filter's answer to a picture (1, channels, rows, cols), and its gradient."""
+        inputs = self._ground.black + self._ground.contrast * pictures
+        values, gradients = forward_and_back(chain, inputs.transpose(0, 2, 3, 1), self._asked.slope)
+        laid = np.ascontiguousarray(gradients.transpose(0, 3, 1, 2))  # products of views are slow
+        return self._asked.of(values), laid * self._ground.contrast
 
 
 class _Asked:
-    """One filter for each image: the mean of its map, or its value.
+    """What is asked of a filter: the mean of its map, or its value.
+
+    Where an activation follows that cuts off what is negative, only the places count that get
+    through it: else a filter with many places to lose would want an empty picture. The others
+    count a little, so that there is a way to the first such place.
 
     At the end of a network the other classes' mean is taken off, so that what all of them like is
     of no use.
     """
 
-    def __init__(self, filters: Array, is_end: bool) -> None:
-        self._filters, self._is_end = filters, is_end
+    def __init__(self, number: int, is_end: bool, is_rectified: bool) -> None:
+        self._number, self._is_end, self._is_rectified = number, is_end, is_rectified
 
-    def of(self, values: Array) -> Array:
-        """Return the filters' answers, from (rows, channels, cols, images) or (n, images)."""
-        images = np.arange(values.shape[-1])
-        if values.ndim == 4:
-            return values[:, self._filters, :, images].mean(axis=(1, 2))
-        return values[self._filters, images].copy()
+    def of(self, values: Array) -> float:
+        """Return the filter's answer, from (rows, channels, cols, 1) or (n, 1)."""
+        own = values[:, self._number] if values.ndim == 4 else values[self._number]
+        return float((np.maximum(own, 0) if self._is_rectified else own).mean())
 
     def slope(self, values: Array) -> Array:
         """Return the gradient of what is asked for."""
-        images, slope = np.arange(values.shape[-1]), np.zeros_like(values)
+        slope = np.zeros_like(values)
         if values.ndim == 4:
-            slope[:, self._filters, :, images] = 1 / (values.shape[0] * values.shape[2])
+            own = values[:, self._number]
+            share = np.where(own > 0, 1.0, _LEAK) if self._is_rectified else 1.0
+            slope[:, self._number] = share / own.size
             return slope
         if self._is_end:
             slope -= 1 / len(values)
-        slope[self._filters, images] += 1
+        slope[self._number] += 1
         return slope
 
 

@@ -53,7 +53,8 @@ class Canvas:
     def pictures(self, coefficients: Array) -> Array:
         """Return pictures (images, channels, rows, cols) of 0..1."""
         logits = self._logits(coefficients) + self._ground
-        return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+        # einsum leaves the order in memory open; products of views would be slow.
+        return np.ascontiguousarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
 
     def back(self, gradients: Array, pictures: Array) -> Array:
         """Return the gradients of the coefficients from those of the pictures."""

@@ -32,6 +32,8 @@ class Part:
         The name of a layer, or of an operation in it.
     size : (int, int), optional
         Rows and columns of the pictures; the model's own unless given.
+    revives : bool
+        A gradient that ends in ReLUs that are all off goes on to what would switch them on.
 
     Attributes
     ----------
@@ -41,6 +43,8 @@ class Part:
         Of the operations.
     is_end : bool
         The layer gives the network's result.
+    is_rectified : bool
+        Whatever takes the layer's values, gets them without the negative ones.
 
     Raises
     ------
@@ -48,7 +52,13 @@ class Part:
         No such layer, one that has no gradient, or one that cannot take pictures of this size.
     """
 
-    def __init__(self, model: Model, layer: str, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        layer: str,
+        size: tuple[int, int] | None = None,
+        revives: bool = False,
+    ) -> None:
         network = model.description.network
         if not network.nodes:
             raise ValueError(
@@ -68,8 +78,10 @@ class Part:
         self.shape = nodes[-1].operations[-1].operation.shape
         self.names = tuple(one.name for node in nodes for one in node.operations)
         self.is_end = nodes[-1].last in _ends(found)
+        self.is_rectified = _is_rectified(found, nodes[-1].last)
         self._check_weights(network, nodes)
         self._chains: list[Chain] = []
+        self._revives = revives
 
     def _check_weights(self, network: Network, nodes: Sequence[Node]) -> None:
         for node in nodes:
@@ -84,7 +96,8 @@ class Part:
         """Return `run(chain, job)` for every job, on all processors; chains are used again."""
         count = min(_LANES, jobs, cores.usable())
         self._chains += [
-            Chain(self.nodes, self.model.weights) for _ in range(count - len(self._chains))
+            Chain(self.nodes, self.model.weights, revives=self._revives)
+            for _ in range(count - len(self._chains))
         ]
 
         def lane(number: int) -> list[Found]:
@@ -178,6 +191,15 @@ def _ends(network: Network) -> tuple[str, ...]:
     """Return the names of the layers that give the result, before and after its activation."""
     nodes = bare(network.nodes)
     return (network.last, nodes[-1].last) if nodes else (network.last,)
+
+
+def _is_rectified(network: Network, name: str) -> bool:
+    """Say whether an activation that cuts off negative values takes an operation's result."""
+    one = next(one for one in network.operations if one.name == name)
+    if one.activation:
+        return one.activation.rectifies
+    takers = [other.operation for other in network.operations if name in other.inputs]
+    return bool(takers) and all(other.rectifies for other in takers)
 
 
 def _resized(network: Network, size: tuple[int, int]) -> Network:
