@@ -220,8 +220,10 @@ def test_a_heat_is_drawn_over_the_photo(workspace, inline):
         (
             ["--tile", "28", "--heat", "h.png", "--heat-of", "zzz"],
             2,
-            "there is no 'zzz'",
+            "a tile has no value 'zzz': give a number of 0 to 9",
         ),
+        (["--tile", "28", "--heat", "h.png", "--heat-of", "-1"], 2, "no value '-1'"),
+        (["--layer", "conv3", "--maps", "-o", "x.csv"], 2, "leave out --maps, or name a folder"),
         (["--tile", "50", "--heat", "h.png"], 1, "a tile of 50x50 is larger"),
     ],
 )
@@ -229,6 +231,13 @@ def test_what_cannot_be_is_refused_in_a_line(desk, inline, given, code, words):
     base = ("features", "photos/a.png", "--model", "digits", "--layer", "scores")
     assert_refused(inline(*base, *given), code, words)
     assert not (desk / "h.png").exists()
+
+
+def test_a_stride_that_leaves_pixels_out_says_so(desk, inline):
+    given = ("features", "photos/a.png", "--model", "digits", "--tile", 28)
+    note = "--stride 30x30 is larger than --tile 28x28: the pixels between the tiles are in none"
+    assert note in inline(*given, "--stride", 30, "-o", "t.csv").stderr
+    assert "larger" not in inline(*given, "--stride", 28, "-o", "u.csv").stderr
 
 
 def test_one_small_image_among_many_fails_alone(desk, inline):

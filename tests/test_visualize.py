@@ -88,7 +88,8 @@ def test_what_is_there_is_replaced_only_if_it_is_a_sheet_of_ours(workspace, inli
         (["digits", "--layer", "conv", "--filter", "99"], "the layer has 16, 0 to 15"),
         (["digits", "--layer", "conv2", "--filter", "0-32"], "the layer has 32, 0 to 31"),
         (["digits", "--layer", "conv2", "--filter", "5-3"], "the smaller number comes first"),
-        (["digits", "--layer", "conv2", "--filter", "x"], "give a number"),
+        (["digits", "--layer", "conv2", "--filter", "x"], "give a number of 0 to 31"),
+        (["digits", "--layer", "conv2", "--filter", "-1"], "give a number of 0 to 31"),
         (["imagenet", "--layer", "logits", "--filter", "zebr"], "did you mean zebra?"),
         (["zero-one", "--layer", "hidden"], "takes 9 values, not a picture"),
         (["digits", "--layer", "scores", "--size", "40"], "pictures of 28x28 only"),
@@ -113,3 +114,37 @@ def test_a_model_of_another_maker_has_no_gradients(workspace, inline):
     pytest.importorskip("onnxruntime")
     assert inline("export", "digits", "-o", "d.onnx", "-q").returncode == 0
     assert_refused(inline("visualize", "d.onnx", "--layer", "conv"), 2, "gives no gradients")
+
+
+def test_no_tile_is_blank_behind_a_layer_that_cuts_off(workspace, inline, tmp_path):
+    for layer in ("flatten", "pool2", "conv2"):
+        done = inline("visualize", "digits", "--layer", layer, "--filter", "0-3", "-o", "s.png")
+        assert done.returncode == 0, done.stderr
+        tiles = pixels("s.png")[100:212, 20:]
+        for number in range(4):
+            assert tiles[:, number * 126 : number * 126 + 112].std() > 40, (layer, number)
+
+
+def save_dead(path):
+    """A network whose filters let nothing through, and whose only class is spoken against."""
+    network = api.Network("conv 2 3 | relu | conv 2 1 | relu | flatten | dense 2", (8, 8, 1))
+    weights = {name: np.full(shape, -1.0) for name, shape in network.weights.items()}
+    api.save_model(path, network, weights)
+
+
+def test_a_filter_that_nothing_wakes_is_called_dead(workspace, inline):
+    save_dead("dead.npz")
+    done = inline("visualize", "dead.npz", "--layer", "conv2", "--steps", 3, "-o", "s.png")
+    assert done.returncode == 0
+    assert "no picture was found that filter 0, 1 answers" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_empty_map_of_places_says_so(workspace, inline):
+    save_dead("dead.npz")
+    Image.new("L", (8, 8), 200).save("grey.png")
+    given = ("visualize", "dead.npz", "--layer", "relu2", "--image", "grey.png")
+    done = inline(*given, "--class", "0", "-o", "s.png")
+    assert (done.returncode, done.stdout) == (0, "s.png\n")
+    assert "nothing at relu2 speaks for 0: its places are empty" in done.stderr
+    assert "answers nowhere" in inline(*given, "--filter", 1, "-o", "t.png").stderr

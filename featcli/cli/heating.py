@@ -97,7 +97,7 @@ def _values(of: str | None, vectors: Array, model: Model) -> tuple[Array, str]:
         number = int(of)
         return vectors[:, number].astype(np.float64), names[number] if names else f"value {of}"
     near = nearest(of, names) or f": give a number of 0 to {count - 1}"
-    raise UsageError(f"--heat-of: there is no {of!r}{near}")
+    raise UsageError(f"--heat-of: a tile has no value {of!r}{near}")
 
 
 def _photo(frame: Frame, model: Model) -> Array:

@@ -50,6 +50,17 @@ class Tiling(NamedTuple):
         pair = _pair(size)
         return cls(pair, pair if stride is None else _pair(stride))
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of it."""
+        if all(step <= size for step, size in zip(self.stride, self.size, strict=True)):
+            return []
+        step, size = ("x".join(map(str, pair)) for pair in (self.stride, self.size))
+        return [
+            f"--stride {step} is larger than --tile {size}: the pixels between the tiles are in "
+            "none of them"
+        ]
+
     def tiles(self, rows: int, cols: int) -> list[Tile]:
         """Return the tiles of a picture, row by row; raises ValueError if none fits."""
         if self.size[0] > rows or self.size[1] > cols:

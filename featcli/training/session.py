@@ -193,7 +193,8 @@ class Session:
         early = training.epoch < recipe.epochs
         if not early and recipe.keep == "last":
             return ""
-        why = f"no better for {recipe.patience} epochs: stopped after {training.epoch}; "
+        epochs = f"{recipe.patience} epoch{'s' * (recipe.patience > 1)}"
+        why = f"no better for {epochs}: stopped after {training.epoch}; "
         return f"{why if early else ''}{self.kept()}"
 
     def _save(self, with_model: bool = True) -> None:
@@ -242,8 +243,8 @@ class Session:
         recipe = self.options.recipe
         parts = [
             f"featcli train {Path(self.options.data).name}: {self.training.epoch} of "
-            f"{recipe.epochs} epochs, batches of {recipe.batch_size}, {recipe.optimizer} with a "
-            f"rate of {recipe.lr:g} ({recipe.schedule}), seed {recipe.seed}"
+            f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}, batches of "
+            f"{recipe.batch_size}, {recipe.optimizer} with a rate of {recipe.lr:g} ({recipe.schedule}), seed {recipe.seed}"
         ]
         parts += [f"the best kept, epoch {self.training.kept}"] if recipe.keep == "best" else []
         parts += ["every class counting the same"] if recipe.balance else []

@@ -11,7 +11,10 @@ folder takes a file for each image.
 
 --tile cuts every picture into tiles, each of which goes through the model as a picture of its own
 would. They begin every --stride pixels; the last one of a row or a column is moved back to end at
-the edge, so that every pixel is in a tile and every tile is whole. A table has a row for each tile,
+the edge, so that every tile is whole and, unless the stride is larger than a tile, every pixel is
+in one. Mind what the model does with a picture first ('featcli info MODEL', preprocessing): imagenet
+keeps the middle 7/8 of a tile, so that --stride of at most 7/8 of --tile lets it see every pixel but
+those at the edge of the picture. A table has a row for each tile,
 with part (r0c112), row, col, height and width; elsewhere a tile is a part of its image's results.
 The tiles of an image are committed together.
 
@@ -46,6 +49,7 @@ from featcli.batch.targets import Table
 from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
+from featcli.cli.messages import say
 from featcli.cli.modelling import (
     Asked,
     input_options,
@@ -63,6 +67,8 @@ from featcli.models.extraction import Extraction
 from featcli.models.tiling import Tiling
 from featcli.ops.resizing import parse_size
 
+_ROWS = (".csv", ".jsonl", ".parquet")  # which hold nothing but vectors
+
 
 class _Shaped(NamedTuple):
     """What is given of each image: vectors or maps, of the whole or of tiles, and a picture."""
@@ -79,6 +85,10 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
     shaped = collect(_Shaped, given)
     asked, settings = collect(Asked, given), Settings.take(given)
     _check(shaped)
+    if shaped.maps and settings.output.kind is Kind.TABLE and settings.output.path.suffix in _ROWS:
+        raise UsageError(
+            f"-o {settings.output.path}: a table holds vectors: leave out --maps, or name a folder"
+        )
     found = opened(asked)
     layers = layer or (found.embedding,)
     for name in layers:
@@ -99,6 +109,8 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
         raise UsageError(f"--layer: {error}") from error
     if not settings.printing.quiet:
         say_raw(found, "features")
+        for note in pipeline.tiling.notes if pipeline.tiling else ():
+            say(note, command="features")
     if shaped.heat and not settings.batch.dry_run:
         from featcli.cli.heating import draw_heat
 

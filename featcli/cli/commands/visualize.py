@@ -5,9 +5,10 @@ nothing, the pixels go uphill along their gradients, moved and scaled a little a
 that what comes of it is no noise. Filters that look at the picture itself are drawn as their
 weights. Equal seeds give equal pictures.
 
-With --image it shows what of a picture decides about a class, for or against: pixels, by
-gradient times input, averaged over pictures with noise (SmoothGrad), and the places of the layer
-that speak for it (Grad-CAM). With --filter, the same for a filter of the layer and its map.
+With --image it shows what of a picture decides about a class: pixels, by gradient times input,
+averaged over pictures with noise (SmoothGrad), bright where they count much, for the class or
+against it; and the places of the layer that speak for it (Grad-CAM). With --filter, the same for a
+filter of the layer and its map.
 
 MODEL is one that ships with featcli, or the file of one that 'featcli train' has written. 'featcli
 info MODEL' lists its layers.
@@ -159,14 +160,29 @@ def _of_filters(model: Model, settings: _Settings) -> Picture:
             steps, lambda step, _: progress.update(step, 0)
         )
     tiles = [
-        sheets.Tile(labels[number] if labels else str(number), picture)
-        for number, picture in zip(filters, wanted.pictures, strict=True)
+        sheets.Tile(
+            (labels[number] if labels else str(number)) + (" (dead)" * (not value)), picture
+        )
+        for number, picture, value in zip(filters, *wanted, strict=True)
     ]
+    _say_dead([one for one, value in zip(filters, wanted.values, strict=True) if not value],
+              settings)  # fmt: skip
     about = (
         f"the pictures that {len(filters)} of its {part.shape[-1]} values answer most, found in "
         f"{steps} steps"
     )
     return sheets.draw(f"{model.name}: what {settings.layer} wants to see", about, tiles)
+
+
+def _say_dead(numbers: Sequence[int], settings: _Settings) -> None:
+    """Name the filters whose tiles are no answer."""
+    if numbers and not settings.quiet:
+        those = ", ".join(map(str, numbers))
+        say(
+            f"{settings.layer}: no picture was found that filter {those} answers: ReLU leaves "
+            "nothing of it (dead); another --seed or more --steps may find one",
+            command="visualize",
+        )
 
 
 def _progress(steps: int, settings: _Settings) -> Any:
@@ -222,7 +238,8 @@ def _numbers(text: str, count: int, names: Sequence[str]) -> range:
         return range(names.index(text), names.index(text) + 1)
     first, dash, last = text.partition("-")
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
-        near = nearest(text, names) or ": give a number, such as 3, or several, such as 0-15"
+        asked = f"give a number of 0 to {count - 1}, or several, such as 0-{min(count - 1, 7)}"
+        near = nearest(text, names) or f": {asked}"
         raise UsageError(f"--filter {text!r}{near}")
     found = range(int(first), int(last if dash else first) + 1)
     if not found:
@@ -254,15 +271,23 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
         count = Part(model, settings.layer).shape[-1]
         for number in _filters(model, settings, count, False):
             places = attributing.of_filter(model, x, settings.layer, number, settings.seed)
+            _say_nowhere(places, f"filter {number} of {settings.layer} answers nowhere", settings)
             tiles += _row(pixels, places, f"filter {number}", f"map {number} of {settings.layer}")
         title = f"where filters of {settings.layer} answer"
     else:
         number, name = _class(model, settings, x)
         places = attributing.of_class(model, x, settings.layer, number, settings.seed)
+        _say_nowhere(places, f"nothing at {settings.layer} speaks for {name}", settings)
         tiles += _row(pixels, places, name, f"Grad-CAM at {settings.layer}")
         title = f"where {name} is seen"
-    about = "what the network gets; the pixels by gradient times input (SmoothGrad); the places"
+    about = "what the network gets; pixels that count, for or against (SmoothGrad); the places"
     return sheets.draw(f"{model.name}: {title}", about, tiles, across=3)
+
+
+def _say_nowhere(places: Any, what: str, settings: _Settings) -> None:
+    """Say of a map of places that is empty why that is."""
+    if not places.heat.any() and not settings.quiet:
+        say(f"{settings.image}: {what}: its places are empty", command="visualize")
 
 
 def _row(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
