@@ -244,7 +244,8 @@ class Session:
         parts = [
             f"featcli train {Path(self.options.data).name}: {self.training.epoch} of "
             f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}, batches of "
-            f"{recipe.batch_size}, {recipe.optimizer} with a rate of {recipe.lr:g} ({recipe.schedule}), seed {recipe.seed}"
+            f"{recipe.batch_size}, {recipe.optimizer} with a rate of {recipe.lr:g} "
+            f"({recipe.schedule}), seed {recipe.seed}"
         ]
         parts += [f"the best kept, epoch {self.training.kept}"] if recipe.keep == "best" else []
         parts += ["every class counting the same"] if recipe.balance else []
