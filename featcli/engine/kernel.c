@@ -223,16 +223,25 @@ static int check_rest(void)
 /* Halve a known picture both ways; 0 if the numbers are right. */
 static int check_resampled(void)
 {
-    static const uint8_t source[] = {0, 10, 20, 50, 100, 30, 40, 250}, rows[] = {5, 35, 65, 145},
-                         columns[] = {50, 20, 30, 150};
-    static const int64_t first[] = {0, 2}, count[] = {2, 2};
-    static const uint32_t weights[] = {1u << 21, 1u << 21, 1u << 21, 1u << 21};
-    Axis axis = {first, count, weights, 2, 2}, one = {first, count, weights, 2, 1};
-    uint8_t found[4];
-    if (featcli_resample_rows(source, 4, 1, 0, 2, &axis, found) || memcmp(found, rows, 4))
+    enum { COLS = 18, ROWS = 10 };
+    static const uint32_t weights[] = {HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF,
+                                       HALF, HALF, HALF, HALF, HALF, HALF, HALF, HALF};
+    static const int64_t first[] = {0, 2, 4, 6, 8, 10, 12, 14, 16}, count[] = {2, 2, 2, 2, 2, 2, 2, 2, 2};
+    Axis along = {first, count, weights, 2, COLS / 2}, down = {first, count, weights, 2, ROWS / 2};
+    uint8_t source[ROWS * COLS], rows[ROWS * COLS / 2], found[ROWS * COLS / 4];
+    for (int i = 0; i < ROWS * COLS; i++)
+        source[i] = (uint8_t)(i * i * 7);
+    if (featcli_resample_rows(source, COLS, 1, 0, ROWS, &along, rows))
         return 1;
-    featcli_resample_columns(source, 4, 0, &one, found);
-    return memcmp(found, columns, 4);
+    featcli_resample_columns(rows, COLS / 2, 0, &down, found);
+    int wrong = 0;
+    for (int i = 0; i < ROWS * COLS / 2; i++)
+        wrong |= rows[i] != (source[2 * i] + source[2 * i + 1] + 1) / 2;
+    for (int i = 0; i < ROWS * COLS / 4; i++) {
+        const uint8_t *above = rows + i / (COLS / 2) * COLS + i % (COLS / 2);
+        wrong |= found[i] != (above[0] + above[COLS / 2] + 1) / 2;
+    }
+    return wrong;
 }
 
 /* Correlate a known picture with a known kernel, in every form; 0 if the numbers are right. */
