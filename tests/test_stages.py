@@ -310,3 +310,14 @@ def test_a_stage_says_what_to_do_with_a_frame_or_the_name_of_a_file():
         featcli.Pipeline("relu")("photo.jpg")
     with pytest.raises(TypeError, match="takes the path first"):
         featcli.write(frame, "photo.npy")
+
+
+@pytest.mark.parametrize("numbers", [(127, 128), (0, 1e-300), ((1, 2, 3.5), (4, -5, 6.25))])
+def test_bytes_are_normalized_to_what_their_levels_become(numbers):
+    x = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    with np.errstate(over="ignore"):
+        wanted = ((x - np.array(numbers[0])) / np.array(numbers[1], np.float64)).astype(np.float32)
+    np.testing.assert_array_equal(featcli.normalize(x, *numbers), wanted)
+    np.testing.assert_array_equal(featcli.normalize(x[:3, :3], *numbers), wanted[:3, :3])
+    flat = featcli.normalize(x[:, :, 0].ravel(), 127, 128)
+    np.testing.assert_array_equal(flat, (x[:, :, 0].ravel() - 127.0) / 128)
