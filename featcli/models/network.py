@@ -23,6 +23,7 @@ from featcli.models.operations.registry import EARLIER, Earlier
 from featcli.stage import Converter, Param, Stage
 
 # Nothing that reads a file or makes a picture larger than it was may stand in a model.
+_MOST_LAYERS = 2000
 IN_PREPROCESSING = frozenset({"abs", "crop", "flatten", "gray", "normalize", "pool", "resize"})
 LARGEST = 1 << 24  # numbers in what flows between two layers
 _PHOTO = (384, 512)  # as good a size as any
@@ -155,6 +156,8 @@ class Network:
     def __init__(self, text: str, shape: Shape) -> None:
         self.text = text
         self.input = shape
+        if (count := text.count("|") + 1) > _MOST_LAYERS:
+            raise ValueError(f"it has {count} layers, {_MOST_LAYERS} at most")
         try:
             steps = pipeline.parse(text, find)
             pipeline.check(steps, find)

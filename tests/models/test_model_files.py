@@ -291,3 +291,10 @@ def test_numbers_of_16_bits_that_are_not_finite_are_refused(bad, tmp_path):
     path = write(tmp_path / "m.npz", RECORD, halves)
     with pytest.raises(api.FeatError, match=r"b\.bias holds numbers that are not finite"):
         api.load_model(path)
+
+
+def test_a_text_of_very_many_layers_is_refused_at_once(workspace):
+    network = api.Network("relu | " * 1990 + "flatten | dense 2 | softmax", (2, 2, 1))
+    assert len(network.names) == 1993
+    with pytest.raises(ValueError, match="it has 100001 layers, 2000 at most"):
+        api.Network("relu | " * 100_000 + "flatten", (2, 2, 1))
