@@ -76,6 +76,14 @@ def test_what_featcli_wrote_is_known_again_and_made_anew_after_a_change(picture,
     assert zarr.open_array("o.zarr", mode="r").shape == (201, 157, 1 * 3)
 
 
+def test_another_picture_does_not_replace_it(picture, inline):
+    Path("d.png").write_bytes(Path("c.png").read_bytes())
+    assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0
+    done = inline("relu", "d.png", "-o", "o.zarr")
+    assert (done.returncode, "was made from c.png, not from d.png" in done.stderr) == (2, True)
+    assert inline("relu", "d.png", "-o", "o.zarr", "--overwrite").returncode == 0
+
+
 def test_a_folder_that_is_no_zarr_is_never_replaced(picture, inline):
     Path("o.zarr").mkdir()
     Path("o.zarr", "mine.txt").write_text("mine")

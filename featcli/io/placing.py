@@ -168,7 +168,7 @@ class FilesSink(Sink):
                     "--overwrite replaces it"
                 )
         if len(remembered) < len(present):
-            _refuse_another_source(places.main, record, heading)
+            records.check_source(record, heading.source, places.main)
         return present, record
 
     def _take(self, path: Path) -> None:
@@ -242,18 +242,6 @@ class FilesSink(Sink):
             write = partial(npy.write, array=frame.data)
             files.write_beside(array, frame.data.nbytes, write)
         return save_picture(frame, picture, self._options, record) if picture else ()
-
-
-def _refuse_another_source(path: Path, record: dict[str, Any], heading: Heading) -> None:
-    """A changed input may replace its result; another picture of the same name may not."""
-    source = record.get("source")
-    known = source.get("file") if isinstance(source, dict) else None
-    file = heading.source.file
-    if isinstance(known, str) and not records.is_same_or_gone(known, file):
-        raise OutputExists(
-            f"{path} was made from {known}, not from {file}: "
-            "choose another output, or --overwrite replaces it"
-        )
 
 
 def _is_known(path: Path, known: Mapping[str, Sequence[State]]) -> bool:

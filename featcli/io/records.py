@@ -12,7 +12,7 @@ from typing import Any
 
 from featcli import budget
 from featcli._version import __version__
-from featcli.errors import ReadError
+from featcli.errors import OutputExists, ReadError
 from featcli.frame import Array, Frame, Sample, Source, Step
 
 _DEEPEST = 32
@@ -213,6 +213,20 @@ def is_made_from(
         and is_same_input(record.get("input"), state)
         and is_same_version(record.get("featcli"))
     )
+
+
+def check_source(record: Mapping[str, Any], source: Source, path: Path) -> None:
+    """Refuse to replace the result of another picture, which a record speaks of.
+
+    A changed input may replace its own. Raises OutputExists.
+    """
+    about = record.get("source")
+    known = about.get("file") if isinstance(about, dict) else None
+    if isinstance(known, str) and not is_same_or_gone(known, source.file):
+        raise OutputExists(
+            f"{path} was made from {known}, not from {source.file}: "
+            "choose another output, or --overwrite replaces it"
+        )
 
 
 def as_json(value: Any) -> Any:

@@ -72,6 +72,8 @@ class ZarrSink(Sink):
     ) -> list[Written] | None:
         """See `Sink.existing_results`."""
         record = self._own_record() if not self._options.overwrite else {}
+        for heading in headings:
+            records.check_source(record, heading.source, self._path)
         same = (records.is_made_from(record, h.history, h.source, state) for h in headings)
         if not record or not all(same):
             return None
