@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featcli.cli.copies import Compared, Group
+from featcli.cli.messages import say
 from featcli.cli.searching import write
 from featcli.io import tables
 from featcli.io.columns import Columns, describe, spelled
@@ -71,11 +72,13 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
             yield Row(f"Group {number}: {len(tiles)} images", tuple(tiles))
 
     count = sum(len(group.others) for group in groups)
-    lead = (
-        f"{len(groups)} groups by {compared.method}; {count} images could go. Nothing was deleted."
-    )
+    found = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+    could_go = "1 image" if count == 1 else f"{count} images"
+    lead = f"{found} by {compared.method}; {could_go} could go. Nothing was deleted."
     pieces = page("Images that are there twice", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
+    if pictures.missing:
+        say(pictures.said(), command="duplicates")
 
 
 def note(score: float, is_exact: bool, compared: Compared) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,10 @@ from featcli.cli.looking import say_notes
 from featcli.cli.messages import say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
+from featcli.frame import Frame
 from featcli.io.atomic import Save, check_free, write_files
 from featcli.io.vectortables import VectorTable, open_table
+from featcli.models.tiling import Tiling
 from featcli.pipeline import Pipeline
 from featcli.search.metrics import ROWS, slices
 from featcli.search.reduction import Reduction, reductions
@@ -83,6 +86,22 @@ class Searched(NamedTuple):
         known = stated if isinstance(stated, dict) else {}
         return Reading(**{name: known[name] for name in _CHOSEN if name in known})
 
+    def tiles(self) -> Callable[[Frame], Iterator[Frame]]:
+        """Return what cuts an image as those of the table were cut; one too small stays whole."""
+        size, stride = (_pair(self.table.about.get(name)) for name in ("tile", "stride"))
+        if not (size and stride):
+            return lambda frame: iter((frame,))
+        tiling = Tiling(size, stride)
+
+        def cut(frame: Frame) -> Iterator[Frame]:
+            if any(n < m for n, m in zip(frame.data.shape, tiling.size, strict=False)):
+                yield frame
+                return
+            for tile in tiling.tiles(*frame.data.shape[:2]):
+                yield frame.replace(data=tile.of(frame.data), part=tile.name)
+
+        return cut
+
     def reductions(self) -> list[Reduction]:
         """Return what was done to the vectors afterwards."""
         try:
@@ -91,11 +110,20 @@ class Searched(NamedTuple):
             raise FeatError(f"{self.table.path}: {error}") from error
 
 
+def _pair(value: Any) -> tuple[int, int] | None:
+    """Return two numbers of at least 1, as a table states them; None for all else."""
+    match value:
+        case [int(first), int(second)] if min(first, second) >= 1:
+            return first, second
+    return None
+
+
 class Image(NamedTuple):
-    """An image that was read, and its vector."""
+    """An image that was read, or a tile of it, and its vector."""
 
     key: str
     file: str
+    part: str
     vector: Array
 
 
@@ -111,14 +139,14 @@ def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iter
 
     reading = reading_for(searched.reading(), pipeline)
     found, way = inputs.resolve(names), inputs.Way(reading)
-    after = searched.reductions()
+    after, tiles = searched.reductions(), searched.tiles()
     size = searched.vectors.shape[1]
     for item in inputs.expand(found, way):
         sample = item.load(reading)
         say_notes(sample, "neighbors")
         if sample.error:
             raise FeatError(sample.error)
-        for frame in sample.frames:
+        for frame in itertools.chain.from_iterable(map(tiles, sample.frames)):
             vector = pipeline(frame).data.reshape(1, -1)
             for reduce in after:
                 vector = reduce(vector)
@@ -127,7 +155,7 @@ def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iter
                     f"{item.name} gives {vector.shape[1]} values, and the rows of "
                     f"{searched.table.path} have {size}"
                 )
-            yield Image(frame.source.key, frame.source.file, vector[0])
+            yield Image(frame.source.key, frame.source.file, frame.part, vector[0])
 
 
 def row_name(table: VectorTable, row: int) -> str:

@@ -51,3 +51,8 @@ class Thumbnails:
         found = thumbnail(path)
         self.missing += found is None
         return found
+
+    def said(self) -> str:
+        """Say how many images were not to be found."""
+        were = "image was" if self.missing == 1 else "images were"
+        return f"{self.missing} {were} not found: the page has placeholders"

@@ -92,7 +92,7 @@ def test_a_page_shows_thumbnails_and_counts_what_is_gone(table, inline):
     Path("in/coffee.jpg").unlink()
     done = inline("neighbors", "cat", "--in", table, "-o", "n.html")
     assert done.returncode == 0
-    assert "1 images were not found" in done.stderr
+    assert "1 image was not found" in done.stderr
     page = Path("n.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 4
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -137,3 +137,48 @@ def test_what_cannot_be_looked_for_is_refused(table, inline):
     assert_refused(inline("neighbors", "cat", "--in", "in/cat.jpg"), 1, "a table is one of")
     Path("in/broken.jpg").write_bytes(b"\xff\xd8\xff")
     assert_refused(inline("neighbors", "in/broken.jpg", "--in", table), 1, "broken")
+
+
+@pytest.fixture
+def tiled(workspace, inline):
+    """A table of the tiles of two photos."""
+    Path("in").mkdir()
+    for name in ("cat", "rocket"):
+        shutil.copy(SAMPLES / f"{name}.jpg", "in")
+    given = ("--tile", "150x200", "--stride", "150x200")
+    assert inline("features", "in", *given, "-o", "tiles.npz").returncode == 0
+    return np.load("tiles.npz")
+
+
+def found_by_query(done):
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for line in done.stdout.splitlines():
+        row = json.loads(line)
+        found.setdefault(row["query"], []).append((row["key"], row["part"]))
+    return found
+
+
+def test_an_image_asks_for_each_of_its_tiles_and_so_does_its_key(tiled, inline):
+    parts = [part for key, part in zip(tiled["keys"], tiled["parts"], strict=True) if key == "cat"]
+    assert len(parts) == 6
+    command = ("--in", "tiles.npz", "-n", 3, "--json")
+    by_key = found_by_query(inline("neighbors", "cat", *command))
+    assert list(by_key) == [f"cat {part}" for part in parts]
+    by_image = found_by_query(inline("neighbors", "in/cat.jpg", *command))
+    assert {name.replace("in/cat.jpg", "cat"): one for name, one in by_image.items()} == by_key
+    for query, near in by_key.items():
+        assert tuple(query.split()) not in near
+    itself = found_by_query(inline("neighbors", "in/cat.jpg", *command, "--with-self"))
+    assert [near[0] for near in itself.values()] == [("cat", part) for part in parts]
+
+
+def test_one_tile_is_asked_for_by_its_place_and_a_smaller_image_as_a_whole(tiled, inline):
+    command = ("--in", "tiles.npz", "-n", 2, "--json")
+    assert list(found_by_query(inline("neighbors", "cat r0c200", *command))) == ["cat r0c200"]
+    assert list(found_by_query(inline("neighbors", "small.png", *command))) == ["small.png"]
+    assert_refused(inline("neighbors", "cat r1c1", *command), 2, "no key of tiles.npz")
+
+
+def test_duplicates_are_whole_images(tiled, inline):
+    assert_refused(inline("duplicates", "tiles.npz"), 2, "has a row for each tile")

@@ -162,6 +162,11 @@ def _compared(
     made: str, method: Method | None, threshold: float | None, column: str | None
 ) -> Compared:
     searched = Searched.open(made, column)
+    if "part" in searched.table.texts:
+        raise UsageError(
+            f"{made}: has a row for each tile, and whole images are compared: make a table without "
+            "--tile"
+        )
     stated = searched.table.pipeline(searched.column).split(" ")[0]
     chosen: Method = method or (stated if stated in ("dhash", "phash") else "features")  # type: ignore[assignment]
     limit = _THRESHOLDS[chosen] if threshold is None else threshold

@@ -6,6 +6,9 @@ comes before a key. The search is exact: every row of the table is compared. Row
 near stand in the order of the table; rows with NaN or infinity are left out and counted.
 
 The query's own row is left out, too: that of the key, or of the same file (--with-self keeps it).
+In a table of tiles (features --tile) an image asks for the neighbors of each of its tiles, and so
+does its key; 'KEY r0c112' asks for one tile. An image smaller than a tile is taken as a whole.
+
 --all takes every row as a query; as .parquet it has the column 'neighbors' that Embedding Atlas
 reads: row numbers and distances.
 
@@ -55,6 +58,7 @@ from featcli.errors import UsageError
 from featcli.io import tables
 from featcli.io.atomic import check_free
 from featcli.io.columns import Columns, describe, spelled
+from featcli.io.vectortables import VectorTable
 from featcli.search.metrics import Metric, Table
 from featcli.search.neighbors import neighbors
 
@@ -152,9 +156,8 @@ def _every(searched: Searched) -> Asked:
 def _asked(query: Sequence[str], searched: Searched, model: str | None, layer: str | None) -> Asked:
     """Look up keys, and compute the vectors of images."""
     table, pipeline = searched.table, None
-    rows = {key: row for row, key in reversed(list(enumerate(table.keys)))}
-    rows |= {row_name(table, row): row for row in range(len(table)) if "part" in table.texts}
-    places: dict[str, int] | None = None
+    rows = _rows_by_name(table)
+    places: dict[tuple[str, str], int] | None = None
     asked = Asked([], [], np.empty((0, 0)), np.empty(0))
     vectors, own = [], []
     for word in _words(query):
@@ -162,20 +165,30 @@ def _asked(query: Sequence[str], searched: Searched, model: str | None, layer: s
             pipeline = pipeline or searched.pipeline(model, layer)
             places = _places(searched) if places is None else places
             for image in images([word], searched, pipeline):
-                asked.names.append(image.file or image.key)
+                asked.names.append(" ".join(filter(None, (image.file or image.key, image.part))))
                 asked.files.append(Path(image.file) if image.file else None)
                 vectors.append(image.vector)
-                own.append(places.get(full_path(image.file), -1))
-        elif (row := rows.get(word, -1)) >= 0:
-            asked.names.append(word)
-            asked.files.append(table.file_of(row))
-            vectors.append(np.asarray(searched.vectors[row]))
-            own.append(row)
+                own.append(places.get((full_path(image.file), image.part), -1))
+        elif word in rows:
+            for row in rows[word]:
+                asked.names.append(row_name(table, row))
+                asked.files.append(table.file_of(row))
+                vectors.append(np.asarray(searched.vectors[row]))
+                own.append(row)
         else:
             raise UsageError(f"{word!r} is no file, and no key of {table.path}")
     if not vectors:
         raise UsageError("nothing to look for: standard input is empty")
     return asked._replace(vectors=np.stack(vectors), own=np.array(own))
+
+
+def _rows_by_name(table: VectorTable) -> dict[str, list[int]]:
+    """Return the rows of each key, of an image in tiles all; of `KEY PART` that one."""
+    found: dict[str, list[int]] = {}
+    for row, key in enumerate(table.keys):
+        for name in dict.fromkeys((key, row_name(table, row))):
+            found.setdefault(name, []).append(row)
+    return found
 
 
 def _words(query: Sequence[str]) -> Iterator[str]:
@@ -191,11 +204,12 @@ def _words(query: Sequence[str]) -> Iterator[str]:
         yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip())
 
 
-def _places(searched: Searched) -> dict[str, int]:
-    """Return the row of each file, by its full path."""
+def _places(searched: Searched) -> dict[tuple[str, str], int]:
+    """Return the row of each file, by its full path and its tile."""
     table = searched.table
     files = [table.file_of(row) for row in range(len(table))]
-    return {full_path(file): row for row, file in enumerate(files) if file}
+    parts = table.texts.get("part") or [""] * len(files)
+    return {(full_path(file), parts[row]): row for row, file in enumerate(files) if file}
 
 
 def _search(asked: Asked, known: Table, count: int, with_self: bool) -> Found:
@@ -321,8 +335,7 @@ def _save_page(
     pieces = page(f"Neighbors of {queries}", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
-        say(f"{pictures.missing} images were not found: the page has placeholders",
-            command="neighbors")  # fmt: skip
+        say(pictures.said(), command="neighbors")
 
 
 command = Command(
