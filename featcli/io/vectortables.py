@@ -19,6 +19,7 @@ import numpy.typing as npt
 from featcli import npy
 from featcli.errors import FeatError, ReadError
 from featcli.io.columns import unspelled
+from featcli.io.mapped import Mapped, changed
 from featcli.io.rowtables import (
     Content,
     Matrix,
@@ -46,7 +47,7 @@ class VectorTable(NamedTuple):
         One for each row; numbers where the table has none.
     texts : mapping of str to sequence of str
         `file` and `label`, if the table has them.
-    vectors : mapping of str to ndarray, each (rows, values)
+    vectors : mapping of str to ndarray or Mapped, each (rows, values)
         By the name of the column; usually one, `features`.
     about : mapping
         How the table was made; empty where it does not say.
@@ -117,7 +118,10 @@ def open_table(path: Path) -> VectorTable:
     if read is None:
         raise FeatError(f"{path}: a table is one of {', '.join(_KINDS)}")
     try:
+        before = _state(path)
         found = read(path, _types(_sidecar(path).get(METADATA)))
+        if _state(path) != before:
+            raise changed(path)
     except ReadError as error:
         raise FeatError(f"{path}: {error}") from error
     except OSError as error:
@@ -129,6 +133,11 @@ def open_table(path: Path) -> VectorTable:
     )
     _check(table)
     return table
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _types(about: Any) -> dict[str, np.dtype[Any]]:
@@ -182,7 +191,7 @@ def _read_npy(path: Path, _types: Types) -> Content:
     return Content(texts, {VECTOR: vectors}, {}, len(vectors) if vectors.ndim else 0)
 
 
-def _mapped(path: Path, offset: int, size: int) -> Array:
+def _mapped(path: Path, offset: int, size: int) -> Any:
     """Map the array whose .npy of `size` bytes begins somewhere in a file."""
     with path.open("rb") as stream:
         stream.seek(offset)
@@ -192,7 +201,7 @@ def _mapped(path: Path, offset: int, size: int) -> Array:
     if 0 in header.shape:
         return np.zeros(header.shape, header.dtype)
     order: Literal["F", "C"] = "F" if header.fortran else "C"
-    return np.memmap(path, header.dtype, "r", begin, header.shape, order)
+    return Mapped(path, header.dtype, begin, header.shape, order)
 
 
 def _read_npz(path: Path, _types: Types) -> Content:
@@ -226,7 +235,7 @@ def _texts(archive: Any, entry: Any) -> list[str]:
     return [unspelled(str(one)) for one in np.frombuffer(data, f"<U{width}")] if width else []
 
 
-def _member(path: Path, archive: Any, entry: Any) -> Array:
+def _member(path: Path, archive: Any, entry: Any) -> Any:
     """Map an array of an archive where it is stored as it is; else unpack it first."""
     if entry.compress_type == 0:
         with path.open("rb") as stream:
