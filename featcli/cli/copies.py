@@ -164,17 +164,16 @@ class Images:
 
 
 def sharpness(data: Array) -> float:
-    """Return the variance of the Laplacian of the brightness, whatever the size of the picture.
+    """Return the variance of the Laplacian of the brightness, at one size for all pictures.
+
+    So a small copy is less sharp than what it was made from.
 
     Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
     """
     from featcli.ops.resizing import resize
 
-    small = resize(np.asarray(data, np.float32), 256) if min(data.shape[:2]) > 256 else data
-    gray = np.asarray(small, np.float64)
+    gray = np.asarray(resize(np.asarray(data, np.float32), (256, 256)), np.float64)
     gray = gray.mean(axis=2) if gray.ndim == 3 else gray
-    if min(gray.shape) < 3:
-        return 0.0
     inside = gray[1:-1, 1:-1]
     around = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:]
     return float(np.var(around - 4 * inside))

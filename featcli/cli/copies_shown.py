@@ -62,7 +62,7 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
         for number, group in enumerate(groups, 1):
             tiles = [
                 Tile(
-                    one.key,
+                    str(one.file or one.key),
                     "kept" if one is group.kept else note(one.score, one.is_exact, compared),
                     pictures.of(one.file),
                     is_first=one is group.kept,

@@ -69,6 +69,7 @@ def test_the_sharpest_is_kept(workspace, inline):
     with Image.open(SAMPLES / "cat.jpg") as cat:
         cat.save("in/b.png")
         cat.resize((90, 60)).resize(cat.size).save("in/a.png")
+        cat.resize((226, 150)).save("in/aa.png")
     (members,) = groups_in(
         inline("duplicates", "in", "--method", "dhash", "--keep", "sharpest", "--json")
     )
