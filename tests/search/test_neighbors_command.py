@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,43 @@ def test_one_tile_is_asked_for_by_its_place_and_a_smaller_image_as_a_whole(tiled
 
 def test_duplicates_are_whole_images(tiled, inline):
     assert_refused(inline("duplicates", "tiles.npz"), 2, "has a row for each tile")
+
+
+@pytest.mark.parametrize("command", [
+    ["neighbors", "cat", "--in", "t.parquet"],
+    ["duplicates", "t.parquet"],
+    ["convert", "t.npz", "-o", "new.parquet"],
+    ["convert", "t.parquet", "-o", "new.npz"],
+    ["neighbors", "--all", "--in", "t.npz", "-o", "new.parquet"],
+    ["neighbors", "cat", "--in", "t.npz", "-o", "new.parquet"],
+    ["info", "t.parquet"],
+    ["train", "t.parquet", "-o", "m.npz", "--from", "imagenet", "--head-only"],
+    ["evaluate", "imagenet", "t.parquet"],
+])  # fmt: skip
+def test_a_missing_package_is_named_with_its_command(command, table, inline, monkeypatch):
+    Path("t.parquet").write_bytes(b"PAR1")
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert_refused(inline(*command), 2, "pip install 'featcli[parquet]'")
+    assert not Path("new.parquet").exists()
+
+
+def test_one_row_has_no_copy(workspace, inline):
+    np.savez("t.npz", keys=np.array(["a"]), features=np.ones((1, 3), np.float32))
+    done = inline("duplicates", "t.npz", "--check")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "0 groups of 1 image" in done.stderr
+
+
+def test_rows_of_nan_are_named_by_duplicates_and_by_all_neighbors(workspace, inline):
+    rows = np.array([[1, 0], [np.nan, 0], [1, 0.1]], np.float32)
+    np.savez("t.npz", keys=np.array(["a", "b", "c"]), features=rows)
+    done = inline("duplicates", "t.npz", "--json")
+    (group,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["key"] for one in group["members"]] == ["a", "c"]
+    assert "1 row holds NaN or infinity, left out: b" in done.stderr
+    done = inline("neighbors", "--all", "--in", "t.npz", "--json")
+    assert [json.loads(line)["query"] for line in done.stdout.splitlines()] == ["a", "c"]
+    done = inline("neighbors", "b", "--in", "t.npz")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "left out: b" in done.stderr
