@@ -56,7 +56,7 @@ from featcli.io.atomic import check_free
 from featcli.io.vectortables import is_table
 
 _PIPELINES = {"features": "features", "dhash": "dhash", "phash": "phash"}
-_THRESHOLDS = {"features": 0.85, "dhash": 6.0, "phash": 8.0}
+_THRESHOLDS = {"features": 0.85, "dhash": 6.0, "phash": 10.0}
 _KINDS = (".jsonl", ".csv", ".html")
 _FOUND = 3
 
@@ -239,7 +239,7 @@ command = Command(
             metavar="X",
             group="Search",
             help="Near is a cosine of at least X (features), or at most X bits that differ.  "
-            "[default: features 0.85, dhash 6, phash 8]",
+            "[default: features 0.85, dhash 6, phash 10]",
         ),
         options.Grouped(
             ["--keep"],
