@@ -1,6 +1,7 @@
 """Near-duplicates: how many planted ones each method finds, and how many of its pairs are right.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/copies.py [--photos 2000] > benchmarks/results/copies.md
+    export OPENBLAS_NUM_THREADS=1
+    python benchmarks/copies.py [--photos 2000] > benchmarks/results/copies.md
 
 Half of the photos are made: pieces of the samples on a coloured ground, no two alike. A fifth of
 those is then planted again in five ways, which is the other half. Recall is counted for each
