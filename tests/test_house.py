@@ -64,7 +64,7 @@ ROOMS: dict[str, set[str]] = {
         *("models", "pipeline", "stage", "view"),
     },
     "batch": {"numpy", "_version", "errors", "budget", "cores", "frame", "stage", "pipeline", "io"}
-    | {"large"},
+    | {"large", "extras", "engine", "PIL"},
 }
 THIRD_PARTY = {"click", "numpy", "scipy", "PIL", "rich"}
 

@@ -6,21 +6,15 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from featcli.batch.dispatch import Ended
 from featcli.batch.items import FileItem, Item
 
 _FEW, _LITTLE = 32, 2_000_000  # items, bytes: below, a pool costs more time than it saves
 _SOON = 0.05  # seconds in which a batch shows what it is
-
-
-class Ended:
-    """Comes after the last item, with the error that ended them if there was one."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
 
 
 class Feed:
@@ -31,6 +25,8 @@ class Feed:
     items : iterable of Item
     ahead : int
         How many may be under way.
+    inbox : SimpleQueue, optional
+        Where others already put their messages.
 
     Attributes
     ----------
@@ -40,8 +36,10 @@ class Feed:
         Whether the last item has been taken.
     """
 
-    def __init__(self, items: Iterable[Item], ahead: int) -> None:
-        self.inbox: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+    def __init__(
+        self, items: Iterable[Item], ahead: int, inbox: SimpleQueue[tuple[Any, Any]] | None = None
+    ) -> None:
+        self.inbox: SimpleQueue[tuple[Any, Any]] = inbox or SimpleQueue()
         self.is_ended = False
         self._seen: deque[tuple[Any, Any]] = deque()
         self._room = threading.Semaphore(ahead)
@@ -68,8 +66,13 @@ class Feed:
             raise ended.error
 
     def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return the next message, the feed's own or another's; raises queue.Empty."""
-        return self._seen.popleft() if self._seen else self.inbox.get(timeout=timeout)
+        """Return the next message, the feed's own or another's; (None, None) after `timeout`."""
+        if self._seen:
+            return self._seen.popleft()
+        try:
+            return self.inbox.get(timeout=timeout)
+        except Empty:
+            return None, None
 
     def is_worth_workers(self) -> bool:
         """Look at what comes first: are there many, or large ones, or do they keep coming?"""
@@ -84,15 +87,6 @@ class Feed:
 
     def _has_ended(self) -> bool:
         return isinstance(self._seen[-1][1], Ended)
-
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            _, item = self.get()
-            if isinstance(item, Ended):
-                self.end(item)
-                return
-            self.allow_one_more()
-            yield item
 
 
 def _is_much(seen: Iterable[tuple[Any, Any]]) -> bool:

@@ -1,4 +1,4 @@
-"""All inputs of a command: here, one after the other, or by several workers; the same results."""
+"""All inputs of a command: here one after the other, by several processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featcli import cores
+from featcli.batch.dispatch import Dispatcher, Items, Pulled
+from featcli.batch.executor import Executor, Here, Slot
 from featcli.batch.items import FileItem, Item
 from featcli.batch.prior import PriorResult
-from featcli.batch.process import Job, Outcome, Prepared, Task, complete, process
+from featcli.batch.process import Job, Outcome, Prepared, Task, complete_from_elsewhere
 from featcli.errors import FeatError, UsageError
 from featcli.io.rows import FAILED
 from featcli.io.sinks import Sink, State
 
 if TYPE_CHECKING:
-    from featcli.batch.feed import Feed
+    from queue import SimpleQueue
 
 _AHEAD_OF_FILES = 256  # outcomes are small
 _AHEAD_OF_ARRAYS = 4  # for each worker: results wait here to be written
+
+
+def _silent(_text: str) -> None:
+    """Say nothing."""
 
 
 class Choices(NamedTuple):
@@ -35,11 +41,17 @@ class Choices(NamedTuple):
         Seconds after which an input is given up.
     only_failed : bool
         Pass over what the manifest does not know as failed.
+    scheduler : str
+        The address of a cluster's scheduler; empty for this machine.
+    say : callable
+        Told what a person should know of the cluster.
     """
 
     jobs: int | None = None
     timeout: float | None = None
     only_failed: bool = False
+    scheduler: str = ""
+    say: Callable[[str], None] = _silent
 
 
 Know = Callable[[Item, bool], PriorResult]
@@ -64,36 +76,80 @@ def run_all(
     """
     planner = Planner(job.checksum, choices.only_failed, know)
     jobs = choices.jobs or cores.allowed()
-    if jobs == 1 and not choices.timeout:
-        yield from _here(items, job, planner, arrived)
+    if jobs == 1 and not choices.timeout and not choices.scheduler:
+        yield from _outcomes(Pulled(items), Here(job), job, planner, arrived)
         return
     rest = iter(items)
     for item in rest:  # what is there already needs no thread and no worker
         planned = planner(item)
         if isinstance(planned, Task):
             planner.put_back(planned)
-            yield from _shared_out(chain([item], rest), job, jobs, choices, planner, arrived)
+            yield from _shared_out(item, rest, job, jobs, choices, planner, arrived)
             return
         arrived(planned)
         yield planned
 
 
 def _shared_out(
-    items: Iterable[Item],
+    first: Item,
+    rest: Iterator[Item],
     job: Job,
     jobs: int,
     choices: Choices,
     planner: Planner,
     arrived: Arrived,
 ) -> Iterator[Outcome]:
-    """Work on items with several workers, if there is enough to do for them."""
+    """Work on items on a cluster, or by several processes if there is enough to do for them."""
     from featcli.batch.feed import Feed
 
-    feed = Feed(items, _ahead(job, jobs))
-    if choices.jobs or choices.timeout or feed.is_worth_workers():
-        yield from _pooled(feed, job, jobs, choices, planner, arrived)
+    executor: Executor
+    items = chain([first], rest)
+    if choices.scheduler:
+        from featcli.batch.cluster import Cluster
+
+        cluster = Cluster(choices.scheduler, job, choices.say)
+        feed = Feed(items, cluster.ahead(first), cluster.inbox)
+        executor = cluster
     else:
-        yield from _here(feed, job, planner, arrived)
+        feed = Feed(items, _AHEAD_OF_FILES if job.sink.for_worker() else _AHEAD_OF_ARRAYS * jobs)
+        if choices.jobs or choices.timeout or feed.is_worth_workers():
+            executor = _pool(feed.inbox, job, jobs, choices.timeout)
+        else:
+            executor = Here(job)
+    yield from _outcomes(feed, executor, job, planner, arrived)
+
+
+def _pool(inbox: SimpleQueue[Any], job: Job, jobs: int, timeout: float | None) -> Executor:
+    from featcli.batch.pool import Pool
+    from featcli.batch.worker import Start
+
+    mine = job.sink.for_worker()
+    start = Start(
+        job._replace(sink=mine or Sink(), share=jobs),
+        writes=mine is not None,
+        share=cores.allowed() // jobs,
+        watch=job.pipeline.watch is not None,
+        made=job.pipeline.for_workers(),
+    )
+    return Pool(start, inbox, jobs, timeout, job.sink.remove_partial)
+
+
+def _outcomes(
+    feed: Items, executor: Executor, job: Job, planner: Planner, arrived: Arrived
+) -> Iterator[Outcome]:
+    """Have an executor work on items; yield what became of them, in their order."""
+
+    def finish(slot: Slot, answer: Prepared) -> Outcome:
+        job.pipeline.take_over(answer.kept)
+        return complete_from_elsewhere(answer, slot.task.item, job.sink)
+
+    # Files of their own can be written as they come; what comes together needs the inputs' order.
+    in_order = job.sink.for_worker() is None
+    try:
+        dispatcher = Dispatcher(feed, planner, executor, finish, in_order, arrived)
+        yield from dispatcher.outcomes()
+    finally:
+        executor.close()
 
 
 class Planner:
@@ -150,48 +206,3 @@ class Planner:
         is_known, known = number in self._keys, self._keys.setdefault(number, file)
         is_again = is_known and file is not None and known == file
         return is_known and not is_again, is_again
-
-
-def _here(items: Iterable[Item], job: Job, plan: Planner, arrived: Arrived) -> Iterator[Outcome]:
-    for item in items:
-        planned = plan(item)
-        outcome = planned if isinstance(planned, Outcome) else process(planned, job)
-        arrived(outcome)
-        yield outcome
-
-
-def _ahead(job: Job, jobs: int) -> int:
-    return _AHEAD_OF_FILES if job.sink.for_worker() else _AHEAD_OF_ARRAYS * jobs
-
-
-def _pooled(
-    feed: Feed, job: Job, jobs: int, choices: Choices, plan: Planner, arrived: Arrived
-) -> Iterator[Outcome]:
-    from featcli.batch.pool import Pool
-    from featcli.batch.worker import Start
-
-    mine = job.sink.for_worker()
-    start = Start(
-        job._replace(sink=mine or Sink(), share=jobs),
-        writes=mine is not None,
-        share=cores.allowed() // jobs,
-        watch=job.pipeline.watch is not None,
-        made=job.pipeline.for_workers(),
-    )
-
-    heard = arrived if mine else _nothing
-    pool = Pool(start, feed, plan, jobs, choices.timeout, heard, job.sink.remove_partial)
-    try:
-        for answer in pool.answers():
-            if isinstance(answer, Prepared):
-                job.pipeline.take_over(answer.kept)
-                answer = complete(answer, job.sink)
-            if not mine:
-                arrived(answer)
-            yield answer
-    finally:
-        pool.close()
-
-
-def _nothing(_outcome: Outcome) -> None:
-    """Where results are written here, an input is done when they are."""

@@ -7,13 +7,14 @@ process that started it, and then it ends, too.
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from queue import SimpleQueue
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from featcli import cores
 from featcli.batch import channel
@@ -48,6 +49,32 @@ class Start:
         self.share = share
         self.watch = watch
         self.made = made
+
+
+class PackedStart(NamedTuple):
+    """The same for a machine of a cluster: it is unpacked where relative paths mean the same.
+
+    Attributes
+    ----------
+    job : bytes
+        Packed.
+    share : int
+        Among how many processes the memory is divided.
+    watch : bool
+        See `Start`.
+    """
+
+    job: bytes
+    share: int
+    watch: bool
+
+    def unpacked(self) -> Start:
+        """Return it with what the job needs, such as a model; raises FeatError without that."""
+        try:
+            job: Job = channel.unpack(self.job)
+        except (ValueError, OSError, ImportError, FeatError) as error:
+            raise FeatError(f"the worker on {platform.node()}: {error}") from error
+        return Start(job._replace(share=self.share), writes=False, share=1, watch=self.watch)
 
 
 class Stop:
@@ -114,6 +141,12 @@ def _work(inbox: SimpleQueue[Any], answers: BinaryIO) -> None:
     start = inbox.get()
     if start is None:
         return
+    if isinstance(start, PackedStart):
+        try:
+            start = start.unpacked()
+        except FeatError as error:
+            channel.send(answers, Stop(error))
+            return
     cores.take_share(start.share)
     for made in start.made:
         made.take()
@@ -134,7 +167,8 @@ def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
             return outcome._replace(lines=(*outcome.lines, *lines))
         ready = prepare(task, start.job)
         kept = start.job.pipeline.hand_over()
-        return Prepared(ready.outcome._replace(lines=tuple(lines)), ready.frames, kept)
+        outcome = ready.outcome._replace(lines=(*ready.outcome.lines, *lines))
+        return Prepared(outcome, ready.frames, kept)
     except (FeatError, OSError) as error:
         return Stop(error)
 

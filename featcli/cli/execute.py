@@ -67,6 +67,7 @@ def execute(
     if settings.printing.verbose:
         pipeline.watch = partial(_watch, settings.printing.verbose)
     _check_output(settings)
+    _check_scheduler(settings.batch)
     excluded = _excluded(settings.output)
     named = _sources(settings, excluded, stage)
     reading = reading_for(settings.reading, pipeline)
@@ -105,7 +106,7 @@ def execute(
         counting = _counting(named, way, settings.sources)
         is_told = request.kind not in (Kind.TABLE, Kind.SHARDS)
         report = Report(settings, tell if is_told else None, target, counting, excluded.notes)
-        choices = _choices(settings.batch, target.sink, is_single)
+        choices = _choices(settings.batch, target.sink, is_single, report.note)
         outcomes = run_all(items, job, choices, target.past, target.record)
         code = report.all(outcomes)
     leave(code)
@@ -267,10 +268,25 @@ def _is_single(named: Sequence[Named], sources: Sources) -> bool:
     return len(named) == 1 and not sources.from_file and inputs.is_listed_in_full(named)
 
 
-def _choices(batch: Batch, place: Sink, is_single: bool) -> Choices:
+def _check_scheduler(batch: Batch) -> None:
+    """Refuse what a cluster cannot do; the variable FEATCLI_JOBS says nothing of clusters."""
+    if not batch.scheduler:
+        return
+    from featcli.batch.addresses import check_extra
+
+    context = click.get_current_context(silent=True)
+    source = context and context.get_parameter_source("jobs")
+    if batch.jobs and source is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("-j and --scheduler: the cluster has the workers that it has")
+    if batch.timeout:
+        raise UsageError("--timeout and --scheduler: a cluster has no limit of time for an image")
+    check_extra()
+
+
+def _choices(batch: Batch, place: Sink, is_single: bool, say: Callable[[str], None]) -> Choices:
     """Where there is one image, workers would only cost their start."""
     jobs = 1 if is_single or isinstance(place, OnlyOne) else batch.jobs
-    return Choices(jobs, batch.timeout, batch.retry_failed)
+    return Choices(jobs, batch.timeout, batch.retry_failed, batch.scheduler, say)
 
 
 __all__ = ["execute", "read_options", "reading_for"]

@@ -321,6 +321,30 @@ def debug() -> click.Parameter:
     )
 
 
+def scheduler() -> click.Parameter:
+    """Where the work is done, if not by this machine."""
+    return _option(
+        "Batch",
+        "--scheduler",
+        metavar="ADDRESS",
+        callback=_address,
+        help="Work on the Dask cluster at tcp://HOST:PORT or tls://HOST:PORT, or on one of its own "
+        "on this machine: local, or local:N with N workers (with the extra dask).",
+    )
+
+
+def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    """Refuse what is no address of a scheduler."""
+    if value is None:
+        return ""
+    from featcli.batch.addresses import check_address
+
+    try:
+        return check_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def batch() -> list[click.Parameter]:
     """How many inputs at once, and what becomes of those that fail."""
     return [
@@ -349,6 +373,7 @@ def batch() -> list[click.Parameter]:
             metavar="SECONDS",
             help="Give up an image that takes longer; not what waits for a pipe.",
         ),
+        scheduler(),
         _option("Batch", "--fail-fast", is_flag=True, help="Stop at the first image that fails."),
         _option(
             "Batch",

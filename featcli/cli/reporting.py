@@ -99,6 +99,12 @@ class Report:
         self._say_pictures()
         return self._end()
 
+    def note(self, text: str) -> None:
+        """Say what a person should know of the whole run."""
+        if not self._how.quiet:
+            with self._progress.aside():
+                say_here(text)
+
     def _one(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
         self._only_usage &= not outcome.error or isinstance(outcome.error, UsageError)

@@ -71,6 +71,7 @@ class Batch(NamedTuple):
     checksum: bool = False
     dry_run: bool = False
     limit: int | None = None
+    scheduler: str = ""
 
 
 class Settings(NamedTuple):

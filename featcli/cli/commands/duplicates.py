@@ -51,6 +51,7 @@ from featcli.cli.searching import (
     overwrite_option,
     say_bad,
 )
+from featcli.cli.settings import Batch
 from featcli.errors import UsageError
 from featcli.io.atomic import check_free
 from featcli.io.vectortables import is_table
@@ -76,10 +77,13 @@ def _duplicates(
     check: bool,
     quiet: bool,
     jobs: int | None,
+    scheduler: str,
 ) -> None:
     _check(output, overwrite, as_json, shown, null)
     with tempfile.TemporaryDirectory() as folder:
-        made, code = _table_of(inputs, method, table, folder, jobs, quiet)
+        made, code = _table_of(
+            inputs, method, table, folder, Batch(jobs, scheduler=scheduler), quiet
+        )
         compared = _compared(made, method, threshold, column)
         near, bad = compared.near()
         known = compared.searched.table
@@ -123,7 +127,7 @@ def _table_of(
     method: Method | None,
     table: str | None,
     folder: str,
-    jobs: int | None,
+    batch: Batch,
     quiet: bool,
 ) -> tuple[str, int]:
     """Return the table that is named, or that is made of images, and the exit code so far."""
@@ -134,20 +138,18 @@ def _table_of(
             raise UsageError("--table says where vectors of images go; INPUT is a table already")
         return inputs[0], 0
     made = table or str(Path(folder) / "vectors.npz")
-    return made, _compute(inputs, method or "features", made, jobs, quiet or table is None)
+    return made, _compute(inputs, method or "features", made, batch, quiet or table is None)
 
 
-def _compute(
-    inputs: tuple[str, ...], method: Method, made: str, jobs: int | None, quiet: bool
-) -> int:
+def _compute(inputs: tuple[str, ...], method: Method, made: str, batch: Batch, quiet: bool) -> int:
     from featcli.batch.targets import Table as Rows
     from featcli.cli.execute import execute
-    from featcli.cli.settings import Batch, Printing, Reading, Settings, Sources
+    from featcli.cli.settings import Printing, Reading, Settings, Sources
     from featcli.io.outputs import OutputSpec
     from featcli.pipeline import Pipeline
 
     printing = Printing(quiet=quiet, paths=False)
-    output, batch = OutputSpec.parse(made), Batch(jobs=jobs)
+    output = OutputSpec.parse(made)
     settings = Settings(Sources(inputs), Reading(), output, printing, batch)
     try:
         execute(Pipeline(_PIPELINES[method]), settings, table=Rows(always=True))
@@ -280,6 +282,7 @@ command = Command(
             group="Batch",
             help="Work on N images at once.",
         ),
+        options.scheduler(),
         options.quiet(),
         options.debug(),
     ],

@@ -1,0 +1,139 @@
+"""A process of featcli's own that works on one input after the other, seen from who started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+from featcli import cores
+from featcli.batch import channel
+
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from featcli.batch.worker import main; main()"
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let a process start in which Ctrl-C waits until it ignores it; here it only comes later."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Child:
+    """One process; what it says comes as `(child, message)`, and None when it has ended.
+
+    Parameters
+    ----------
+    start : bytes
+        The first message, packed: how to work.
+    inbox : SimpleQueue
+        Gets what it says.
+    folder : str, optional
+        Where relative paths begin, if not here.
+
+    Attributes
+    ----------
+    inbox : SimpleQueue
+    held : object
+        What it works on; None while it waits.
+    began : float
+        When it began.
+    is_ready : bool
+        Whether it has said that it waits for the first input.
+    """
+
+    def __init__(self, start: bytes, inbox: SimpleQueue[Any], folder: str | None = None) -> None:
+        words = [path or str(Path.cwd()) for path in sys.path]
+        environment = {**os.environ, **cores.ENVIRONMENT}
+        with _interrupts_blocked():
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-c", _CODE, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                cwd=folder,
+            )
+        self.inbox = inbox
+        self.held: Any = None
+        self.began = 0.0
+        self.is_ready = False
+        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+        self._send(start)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for an input."""
+        return self.is_ready and self.held is None
+
+    def _listen(self, inbox: SimpleQueue[Any]) -> None:
+        answers: BinaryIO = self.process.stdout  # type: ignore[assignment]
+        try:
+            while True:
+                inbox.put((self, channel.receive(answers)))
+        except (EOFError, OSError, ValueError):
+            inbox.put((self, None))
+
+    def _send(self, data: bytes) -> None:
+        # One that has died is known by its answers' end.
+        with contextlib.suppress(OSError):
+            channel.send_packed(self.process.stdin, data)  # type: ignore[arg-type]
+
+    def give(self, held: Any, task: Any) -> None:
+        """Let it work on a task, and know by `held` what that is."""
+        self.held, self.began = held, time.monotonic()
+        self._send(channel.pack(task))
+
+    def ended(self) -> str:
+        """Wait for the end of one that has died, and say in words how it ended."""
+        code = self.process.wait()
+        self.close()
+        return _reason(code)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+        self.close()
+
+    def ask_to_end(self) -> None:
+        """Let it end; one that is at work leaves nothing half-written."""
+        if self.held is not None or not self.is_ready:
+            self.process.terminate()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()  # type: ignore[union-attr]
+
+    def end(self, deadline: float) -> None:
+        """Wait for it until then, and end it if need be."""
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Close the pipes to one that has ended."""
+        for stream in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError, AttributeError):
+                stream.close()  # type: ignore[union-attr]
+
+
+def _reason(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{name} (out of memory?)" if name == "SIGKILL" else name

@@ -1,0 +1,298 @@
+"""A Dask cluster: chunks of inputs go to its workers, and results come back.
+
+`foreman.py` is what runs there, `travelling.py` what goes to and fro. Only a bounded number of
+chunks is under way; how many inputs a chunk has follows from the time that they take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+from featcli.batch import channel, foreman
+from featcli.batch.alike import here
+from featcli.batch.connecting import connect
+from featcli.batch.executor import Answered, Died, Event, Executor, Slot
+from featcli.batch.items import FileItem, Item
+from featcli.batch.process import Job, Outcome, Prepared, process
+from featcli.batch.travelling import (
+    Contract,
+    Lost,
+    NotSeen,
+    Remembered,
+    Report,
+    SentTask,
+    sent_file,
+)
+from featcli.budget import MemoryExceeded, TooLarge
+from featcli.errors import FeatError
+from featcli.io.sinks import Sink
+
+_LONGEST, _SECONDS = 100, 1.0  # inputs of a chunk, and how long they take
+_FIRST = 8  # inputs of the first chunks, when nothing is known of their time
+_SENT_BYTES = 8_000_000  # of a chunk, where content is sent
+_EACH = 2  # chunks for each thread: one that is worked on, one that waits
+_AHEAD = 20_000  # inputs that are listed and planned before their results are needed
+_AHEAD_OF_ARRAYS = 4  # for each thread: these are in memory
+_LOOK = 0.5  # seconds between looks at the cluster
+_SOON, _LATE = 5.0, 600.0  # seconds without a worker: until a note, until the end
+
+
+class Chunk:
+    """Inputs that are sent together, and the promise of their results."""
+
+    def __init__(self, slots: list[Slot], future: Any) -> None:
+        self.slots, self.future = slots, future
+
+
+class Cluster(Executor):
+    """The workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    scheduler : str
+        `tcp://HOST:PORT`, `tls://HOST:PORT`, or `local[:N]` for one of its own on this machine.
+    job : Job
+    say : callable
+        Told what a person should know.
+
+    Attributes
+    ----------
+    inbox : SimpleQueue
+        Gets `(cluster, (chunk, report or error))`.
+    Raises
+    ------
+    FeatError
+        No scheduler answers, or its workers are not alike.
+    """
+
+    def __init__(self, scheduler: str, job: Job, say: Callable[[str], None]) -> None:
+        self.inbox: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+        self._say, self._address = say, scheduler
+        self._run = uuid.uuid4().hex
+        folder, watch = os.getcwd(), job.pipeline.watch is not None  # noqa: PTH109
+        contract = Contract(channel.pack(job._replace(sink=Sink())), folder, watch, here())
+        self._contract = channel.pack(contract)
+        self._room = job.options.max_memory // 2
+        self._job, self._checksum = job, job.checksum
+        self._line = connect(scheduler, say)
+        self._waiting: deque[Slot] = deque()
+        self._again: deque[Slot] = deque()  # go before the others, which wait for them
+        self._chunks: set[Chunk] = set()
+        self._sizes: dict[Slot, int] = {}
+        self._held = 0  # bytes of results that wait to be used
+        self._pace = _SECONDS / _FIRST  # seconds an input
+        self._typical = 0.0  # bytes of the results of a chunk
+        self._with_bytes: bool | None = None
+        self._threads, self._looked, self._alive = 0, 0.0, time.monotonic()
+        self._has_said: set[str] = set()
+        self._look()
+
+    def ahead(self, item: Item) -> int:
+        """Return how many inputs such as this one may be under way."""
+        return _AHEAD if isinstance(item, FileItem) else _AHEAD_OF_ARRAYS * max(4, self._threads)
+
+    # What the dispatcher asks
+
+    def submit(self, slot: Slot) -> Iterator[Event]:
+        """See `Executor.submit`."""
+        (self._again if slot.is_alone else self._waiting).append(slot)
+        yield from self._assign(is_full=False)
+
+    def patience(self) -> float | None:
+        """See `Executor.patience`."""
+        return 0.05 if self._may_send() and (self._waiting or self._again) else _LOOK
+
+    def events(self, sender: Any, message: Any) -> Iterator[Event]:
+        """See `Executor.events`."""
+        self._look()
+        if message is not None:
+            chunk, found = message
+            self._chunks.discard(chunk)
+            yield from self._told(chunk, found)
+        yield from self._assign(is_full=True)
+
+    def used(self, slot: Slot) -> None:
+        """See `Executor.used`."""
+        self._held -= self._sizes.pop(slot, 0)
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        futures = [chunk.future for chunk in self._chunks]
+        self._chunks.clear()
+        self._line.close(futures, foreman.end, self._run)
+
+    # What is said
+
+    def _told(self, chunk: Chunk, found: Report | BaseException) -> Iterator[Event]:
+        if isinstance(found, BaseException):
+            if not self._line.is_worker_lost(found):
+                raise self._line.explained(found)
+            yield Died(tuple(chunk.slots), "the end of the whole worker")
+            return
+        self._measure(found)
+        for slot, reply in zip(chunk.slots, found.replies, strict=False):
+            if isinstance(reply, Lost):
+                yield Died((slot,), reply.reason)
+            else:
+                yield from self._answered(slot, reply)
+        self._again.extendleft(reversed(chunk.slots[len(found.replies) :]))
+
+    def _measure(self, report: Report) -> None:
+        """Learn how long an input takes, and how large the results of a chunk are."""
+        count = len(report.replies)
+        if count:
+            self._pace += 0.5 * (report.seconds / count - self._pace)
+            size = sum(_size(one) for one in report.replies)
+            self._typical += 0.5 * (size - self._typical)
+
+    def _answered(self, slot: Slot, reply: Prepared) -> Iterator[Event]:
+        outcome = reply.outcome
+        if isinstance(outcome.error, NotSeen):
+            self._send_bytes(outcome.error)
+            self._again.append(slot)
+            return
+        if self._needs_strips(slot, outcome):
+            self._note("a picture that is larger than memory is computed here, in strips of rows")
+            yield Answered(slot, process(slot.task, self._job))
+            return
+        prior = slot.task.prior._replace(began=time.perf_counter() - outcome.seconds)
+        outcome = outcome._replace(prior=prior)
+        if outcome.status == "unchanged":
+            present = prior.existing_results(outcome.state)
+            if not present:
+                slot.task = slot.task._replace(prior=prior._replace(takes=False))
+                self._again.append(slot)
+                return
+            outcome = outcome._replace(written=present)
+        self._sizes[slot] = _size(reply)
+        self._held += self._sizes[slot]
+        yield Answered(slot, reply._replace(outcome=outcome))
+
+    def _needs_strips(self, slot: Slot, outcome: Outcome) -> bool:
+        """Say whether an input is too large for a worker, but may be done by rows where files go.
+
+        Strips are written as they are computed, which no worker does.
+        """
+        error, job = outcome.error, self._job
+        is_too_large = isinstance(error, TooLarge)
+        was_alone = slot.is_alone or not isinstance(error, MemoryExceeded)
+        can = job.pipeline.takes_strips and job.sink.for_worker() is not None
+        return is_too_large and was_alone and can and isinstance(slot.task.item, FileItem)
+
+    def _send_bytes(self, error: FeatError) -> None:
+        """From now on send the content of files."""
+        if not self._with_bytes:
+            self._with_bytes = True
+            self._note(f"the workers do not see the files ({error}): their content is sent")
+
+    def _note(self, text: str) -> None:
+        if text not in self._has_said:
+            self._has_said.add(text)
+            self._say(text)
+
+    # What is sent
+
+    def _may_send(self) -> bool:
+        """Say whether another chunk may go: few are under way, and there is room for results."""
+        if len(self._chunks) >= max(1, _EACH * self._threads):
+            return False
+        expected = self._held + (len(self._chunks) + 1) * self._typical
+        return expected < self._room or not (self._chunks or self._held)
+
+    def _assign(self, is_full: bool) -> Iterator[Event]:
+        """Send what waits; while more inputs come at once, only whole chunks."""
+        while self._again and len(self._chunks) < max(1, 2 * _EACH * self._threads):
+            alone = self._again[0].is_alone
+            yield from self._send(self._again, 1 if alone else self._count)
+        while self._waiting and (is_full or len(self._waiting) >= self._count):
+            if not self._may_send():
+                return
+            yield from self._send(self._waiting, self._count)
+
+    @property
+    def _count(self) -> int:
+        return max(1, min(_LONGEST, round(_SECONDS / max(self._pace, 1e-6))))
+
+    def _send(self, row: deque[Slot], count: int) -> Iterator[Event]:
+        slots: list[Slot] = []
+        tasks: list[SentTask] = []
+        size = 0
+        while row and len(slots) < count and size < _SENT_BYTES:
+            if slots and row[0].is_alone:
+                break
+            slot = row.popleft()
+            try:
+                task = self._sent(slot)
+            except FeatError as error:
+                source, prior = slot.task.item.source, slot.task.prior
+                yield Answered(slot, Outcome(source, "failed", prior, error=error))
+                continue
+            slots.append(slot)
+            tasks.append(task)
+            size += _sent_size(task)
+        if slots:
+            self._go(slots, tasks)
+
+    def _sent(self, slot: Slot) -> SentTask:
+        item, prior = slot.task.item, slot.task.prior
+        digest = prior.row.sha256 if self._checksum and prior.takes else ""
+        is_there = digest and prior.existing_results({"sha256": digest})
+        known = Remembered(digest if is_there else "")
+        if not isinstance(item, FileItem):
+            return SentTask(item, known, slot.is_alone)
+        if self._with_bytes is None:
+            self._with_bytes = not self._line.sees(item.path)
+            if self._with_bytes:
+                self._note(f"the workers do not see {item.path}: the content of files is sent")
+        return SentTask(sent_file(item, self._with_bytes), known, slot.is_alone)
+
+    def _go(self, slots: list[Slot], tasks: list[SentTask]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large arguments, which are meant
+            future = self._line.submit(self._contract, self._run, channel.pack(tasks))
+        chunk = Chunk(slots, future)
+        self._chunks.add(chunk)
+        self._line.when_done(future, lambda found: self.inbox.put((self, (chunk, found))))
+
+    # How the cluster is
+
+    def _look(self) -> None:
+        """See, now and then, whether the scheduler is there, and how many threads work for it."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        self._threads = self._line.threads()
+        if self._threads:
+            self._alive = now
+            return
+        if now - self._alive > _SOON:
+            self._note(f"{self._address} has no workers: waiting for one")
+        if now - self._alive > _LATE:
+            raise FeatError(
+                f"{self._address} has had no worker for {_LATE:g} seconds: "
+                "the same command goes on when there is one"
+            )
+
+
+def _size(reply: Any) -> int:
+    with contextlib.suppress(AttributeError):
+        return sum(frame.data.nbytes for frame in reply.frames)
+    return 0
+
+
+def _sent_size(task: SentTask) -> int:
+    item = task.item
+    data = getattr(item, "data", None)
+    if data is not None:
+        return len(data)
+    sample = getattr(item, "sample", None)
+    return sum(frame.data.nbytes for frame in sample.frames) if sample else 0

@@ -1,0 +1,185 @@
+"""From items to outcomes in their order, whoever works on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from featcli.batch.executor import Answer, Answered, Died, Event, Executor, Slot
+from featcli.batch.items import Item
+from featcli.batch.process import Outcome, Prepared, Task
+from featcli.budget import MemoryExceeded
+from featcli.errors import FeatError
+
+
+class Ended:
+    """Comes after the last item, with the error that ended them if there was one."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class Items(Protocol):
+    """Where items come from, and with them the messages of an executor: see `feed.Feed`."""
+
+    is_ended: bool
+
+    def get(self, timeout: float | None = None) -> tuple[Any, Any]:
+        """Return sender and message, both None after `timeout`; an item's sender is this."""
+
+    def allow_one_more(self) -> None:
+        """Let one item more come."""
+
+    def end(self, ended: Ended) -> None:
+        """Take note of the end; raises the error that ended the items."""
+
+
+class Pulled:
+    """Items that are asked for one after the other, in the thread that works on them."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.is_ended = False
+        self._items = iter(items)
+
+    def get(self, timeout: float | None = None) -> tuple[Any, Any]:
+        """See `Items.get`."""
+        return self, next(self._items, Ended())
+
+    def allow_one_more(self) -> None:
+        """See `Items.allow_one_more`."""
+
+    def end(self, ended: Ended) -> None:
+        """See `Items.end`."""
+        self.is_ended = True
+
+
+class Finish(Protocol):
+    """How results become outcomes: see `Dispatcher`."""
+
+    def __call__(self, slot: Slot, answer: Prepared) -> Outcome:
+        """Write the results of an input."""
+
+
+class Dispatcher:
+    """Has an executor work on the items of a feed.
+
+    Parameters
+    ----------
+    feed : Items
+    plan : callable
+        `plan(item)` gives the task of an item, or its outcome if there is nothing to do.
+    executor : Executor
+    finish : callable
+        `finish(slot, prepared)` writes results that come back, and gives their outcome.
+    in_order : bool
+        Whether they are written in the order of the inputs; else as they come.
+    arrived : callable
+        `arrived(outcome)` is called with each outcome as soon as it is known: in the order of the
+        inputs, or before those of earlier ones.
+    """
+
+    def __init__(
+        self,
+        feed: Items,
+        plan: Callable[[Any], Task | Outcome],
+        executor: Executor,
+        finish: Finish,
+        in_order: bool,
+        arrived: Callable[[Outcome], None],
+    ) -> None:
+        self._feed, self._plan, self._executor = feed, plan, executor
+        self._finish, self._in_order, self._arrived = finish, in_order, arrived
+        self._slots: deque[Slot] = deque()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what became of each input, in their order."""
+        while True:
+            while self._slots and self._slots[0].answer:
+                yield self._first()
+            if self._feed.is_ended and not self._slots:
+                return
+            self._handle_message()
+
+    def _first(self) -> Outcome:
+        """Take the first input out of the row."""
+        slot = self._slots.popleft()
+        self._feed.allow_one_more()
+        assert slot.answer is not None
+        outcome = self._finished(slot, slot.answer)
+        if self._in_order:
+            self._arrived(outcome)
+        self._executor.used(slot)
+        return outcome
+
+    def _finished(self, slot: Slot, answer: Answer) -> Outcome:
+        return self._finish(slot, answer) if isinstance(answer, Prepared) else answer
+
+    def _handle_message(self) -> None:
+        """Wait for an item, or for word of the executor."""
+        sender, message = self._feed.get(self._executor.patience())
+        if sender is self._feed:
+            self._take(message)
+        else:
+            self._hear(self._executor.events(sender, message))
+
+    def _take(self, item: Any) -> None:
+        """Plan one item more."""
+        if isinstance(item, Ended):
+            self._feed.end(item)
+            return
+        planned = self._plan(item)
+        if isinstance(planned, Outcome):
+            self._slots.append(Slot(Task(item)))
+            self._settle(self._slots[-1], planned)
+        else:
+            self._slots.append(Slot(planned))
+            self._hear(self._executor.submit(self._slots[-1]))
+
+    def _hear(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, Answered):
+                self._answer(event.slot, event.answer)
+            elif isinstance(event, Died):
+                for slot in event.slots:
+                    self._suspect(slot, event.reason)
+            else:
+                self._fail(event.slot, event.reason)
+
+    def _answer(self, slot: Slot, answer: Answer) -> None:
+        outcome = answer.outcome if isinstance(answer, Prepared) else answer
+        if isinstance(outcome.error, MemoryExceeded) and not slot.is_alone:
+            self._try_alone(slot)  # with all of the memory it may do
+            return
+        if isinstance(answer, Outcome) and slot.is_suspect and answer.status == "unchanged":
+            # It was not there before: whoever answered, this run has done it.
+            answer = answer._replace(status="done")
+        self._settle(slot, answer)
+
+    def _settle(self, slot: Slot, answer: Answer) -> None:
+        """Keep an answer until those before it are known; what need not wait is written now."""
+        if not self._in_order:
+            answer = self._finished(slot, answer)
+            self._arrived(answer)
+        slot.answer = answer
+
+    def _suspect(self, slot: Slot, reason: str) -> None:
+        """Try an input that a process died of once more; the second time it has failed."""
+        if slot.is_suspect:
+            self._fail(slot, f"the process that worked on it died twice, with {reason}")
+        else:
+            slot.is_suspect = True
+            self._try_alone(slot)
+
+    def _try_alone(self, slot: Slot) -> None:
+        slot.task = slot.task._replace(is_alone=True)
+        self._hear(self._executor.submit(slot))
+
+    def _fail(self, slot: Slot, text: str) -> None:
+        item = slot.task.item
+        error = FeatError(f"{item.name}: {text}")
+        outcome = Outcome(item.source, "failed", slot.task.prior, error=error)
+        with contextlib.suppress(FeatError, OSError):
+            outcome = outcome._replace(state=item.state())
+        self._settle(slot, outcome)
