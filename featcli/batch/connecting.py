@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import platform
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from featcli.batch.addresses import LOCAL
 from featcli.errors import FeatError
 from featcli.extras import extra
 
-_TIMEOUT = 6.0  # seconds for a scheduler to answer
+_TIMEOUT = 5.0  # seconds for a scheduler to answer
 _CLOSING = 3.0  # seconds for workers to end what they do
 
 
@@ -32,15 +33,29 @@ class Line:
         self._dask = extra("distributed", "dask")
         logging.disable(logging.CRITICAL)  # what goes wrong is said here, in one line
         self._address, self._own = address, None
-        try:
-            if address.partition(":")[0] == LOCAL:
-                self._own = self._started(int(address.partition(":")[2] or cores.allowed()))
-            self._client = self._dask.Client(
-                self._own or address, timeout=_TIMEOUT, set_as_default=False
-            )
-        except (OSError, ValueError, TypeError) as error:
-            reason = "no scheduler answers" if isinstance(error, OSError) else str(error)
-            raise FeatError(f"--scheduler {address}: {reason}") from error
+        if address.partition(":")[0] == LOCAL:
+            self._own = self._started(int(address.partition(":")[2] or cores.allowed()))
+        self._client = self._connected(self._own or address)
+
+    def _connected(self, to: Any) -> Any:
+        """Connect; whatever else may listen at that address, in bounded time."""
+        found: list[Any] = []
+
+        def open_client() -> None:
+            try:
+                found.append(self._dask.Client(to, timeout=_TIMEOUT, set_as_default=False))
+            except Exception as error:  # of what is no scheduler at all, anything may come
+                found.append(error)
+
+        thread = threading.Thread(target=open_client, daemon=True)
+        thread.start()
+        thread.join(_TIMEOUT + 1)
+        client = found[0] if found else TimeoutError()
+        if isinstance(client, (ValueError, TypeError)):
+            raise FeatError(f"--scheduler {self._address}: {client}")
+        if isinstance(client, Exception):
+            raise FeatError(f"--scheduler {self._address}: no scheduler of Dask answers there")
+        return client
 
     def _started(self, threads: int) -> Any:
         """Start a scheduler and a worker in this process: others are started for the work."""

@@ -65,8 +65,9 @@ class Processes:
         self.scheduler.wait()
         self.scheduler = self._scheduler()
 
-    def add_worker(self, **env: str) -> subprocess.Popen:
-        words = [self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    def add_worker(self, nanny: bool = False, **env: str) -> subprocess.Popen:
+        words = [self.address, "--nthreads", "1", "--no-dashboard"]
+        words += [] if nanny else ["--no-nanny"]
         self.workers.append(self._start("dask_worker", *words, **env))
         return self.workers[-1]
 
@@ -80,8 +81,13 @@ class Processes:
 
     def close(self) -> None:
         for one in [*self.workers, self.scheduler]:
-            one.kill()
-            one.wait()
+            one.terminate()  # a nanny takes its worker along
+        for one in [*self.workers, self.scheduler]:
+            try:
+                one.wait(10)
+            except subprocess.TimeoutExpired:
+                one.kill()
+                one.wait()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -189,21 +190,50 @@ def test_content_is_sent_where_the_workers_do_not_see_the_files(
     assert arrays_in(workspace / "far") == arrays_in(workspace / "near")
 
 
-def test_a_file_that_a_worker_does_not_find_is_sent(dask, workspace, inline, monkeypatch):
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Workers on which there is nothing at the paths that begin where the command runs."""
     from featcli.batch import cluster as clusters
 
-    usual = clusters.sent_file
+    usual = clusters.Contract
 
-    def hidden(item, with_bytes):
-        sent = usual(item, with_bytes)
-        return sent if with_bytes else sent._replace(file=f"/hidden/{item.file}")
+    def contract(job, folder, watch, versions):
+        return usual(job, "/nowhere", watch, versions)
 
+    monkeypatch.setattr(clusters, "Contract", contract)
+
+
+def test_a_file_that_a_worker_does_not_find_is_sent(elsewhere, dask, workspace, inline):
     save_images(workspace / "in", 12)
-    monkeypatch.setattr(clusters, "sent_file", hidden)
     done = inline("relu", "in", "-o", "out", "--scheduler", dask.address)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the workers do not see the files") == 1
-    assert len(list((workspace / "out").glob("*.npy"))) == 12
+    inline("relu", "in", "-o", "usual", "-j", "1")
+    assert arrays_in(workspace / "out") == arrays_in(workspace / "usual")
+
+
+def test_a_model_that_a_worker_does_not_find_is_one_line(elsewhere, dask, workspace, inline):
+    from featcli.models.loading import SHIPPED
+
+    save_images(workspace / "in", 2)
+    (workspace / "mine.npz").write_bytes((SHIPPED / "digits.npz").read_bytes())
+    words = ["classify", "in", "--model", "mine.npz", "-o", "t.csv", "--scheduler", dask.address]
+    assert_refused(inline(*words), 1, "the worker on", "no model file 'mine.npz'")
+
+
+def test_a_picture_larger_than_memory_is_computed_in_strips_where_the_command_runs(
+    dask, workspace, inline
+):
+    (workspace / "in").mkdir()
+    data = np.random.default_rng(0).integers(0, 256, (4200, 4000, 3), np.uint8)
+    np.save("in/large.npy", data)
+    np.save("in/small.npy", data[:20, :20])
+    words = ["abs", "in", "--max-memory", "120MB"]
+    far = inline(*words, "-o", "far", "--scheduler", dask.address)
+    assert far.returncode == 0, far.stderr
+    assert far.stderr.count("in strips of rows") == 1
+    assert (np.load("far/large.abs.npy") == data).all()
+    assert np.load("far/small.abs.npy").shape == (20, 20, 3)
 
 
 def test_a_cluster_of_ones_own_on_this_machine(workspace, featcli):
@@ -232,6 +262,32 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, workspace, started):
         _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"featcli relu: 80 done, 0 skipped, 0 failed\n")
     assert leftovers(workspace / "out") == []
+
+
+KILLS_ITS_WORKER = """
+import os, pathlib, signal, sys
+plain = pathlib.Path.open
+def hurt(self, *arguments, **named):
+    if self.name.startswith("killer"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(1)
+    return plain(self, *arguments, **named)
+pathlib.Path.open = hurt
+"""
+
+
+def test_an_image_that_kills_whole_workers_is_set_aside_and_its_neighbours_are_done(
+    tmp_path, workspace, featcli
+):
+    save_images(workspace / "in", 40, side=8)
+    (workspace / "in" / "killer.png").write_bytes((workspace / "small.png").read_bytes())
+    env = with_module(tmp_path / "hurt", KILLS_ITS_WORKER)
+    with cluster(tmp_path / "dask", 0) as own:
+        own.add_worker(nanny=True, **env)  # which starts another worker for each that dies
+        own.wait_for_workers(1)
+        done = featcli("relu", "in", "-o", "out", "--scheduler", own.address)
+    assert "in/killer.png: the process that worked on it died twice" in done.stderr
+    assert done.stderr.endswith("40 done, 0 skipped, 1 failed\n")
 
 
 @LINUX
@@ -299,6 +355,13 @@ def test_a_scheduler_that_does_not_answer_is_one_line(workspace, featcli):
     save_images(workspace / "in", 2)
     address = f"tcp://127.0.0.1:{free_port()}"
     assert_refused(featcli("relu", "in", "-o", "out", "--scheduler", address), 1, address)
+
+
+def test_a_port_where_something_else_listens_is_one_line(workspace, featcli):
+    save_images(workspace / "in", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        assert_refused(featcli("relu", "in", "-o", "out", "--scheduler", address), 1, address)
 
 
 @pytest.mark.parametrize(
