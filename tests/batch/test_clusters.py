@@ -1,4 +1,4 @@
-"""What goes wrong on a Dask cluster: workers, schedulers and connections that die, or are others."""
+"""What goes wrong on a Dask cluster: workers, schedulers and connections that die or differ."""
 
 from __future__ import annotations
 
