@@ -41,8 +41,8 @@ class Choices(NamedTuple):
         Seconds after which an input is given up.
     only_failed : bool
         Pass over what the manifest does not know as failed.
-    scheduler : str
-        The address of a cluster's scheduler; empty for this machine.
+    scheduler : str, optional
+        The address of a cluster's scheduler; None for this machine.
     say : callable
         Told what a person should know of the cluster.
     """
@@ -50,7 +50,7 @@ class Choices(NamedTuple):
     jobs: int | None = None
     timeout: float | None = None
     only_failed: bool = False
-    scheduler: str = ""
+    scheduler: str | None = None
     say: Callable[[str], None] = _silent
 
 

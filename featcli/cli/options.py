@@ -333,10 +333,10 @@ def scheduler() -> click.Parameter:
     )
 
 
-def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Refuse what is no address of a scheduler."""
     if value is None:
-        return ""
+        return None
     from featcli.batch.addresses import check_address
 
     try:

@@ -71,7 +71,7 @@ class Batch(NamedTuple):
     checksum: bool = False
     dry_run: bool = False
     limit: int | None = None
-    scheduler: str = ""
+    scheduler: str | None = None
 
 
 class Settings(NamedTuple):

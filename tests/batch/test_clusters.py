@@ -150,6 +150,12 @@ def test_what_a_cluster_cannot_do_is_refused(words, said, workspace, inline):
     assert not (workspace / "out").exists()
 
 
+def test_the_commands_of_a_pipe_have_the_scheduler_only_if_it_was_given(workspace, inline):
+    words = ["run", "relu | pool 2", "gray.png", "--print-shell"]
+    assert "--scheduler" not in inline(*words).stdout
+    assert inline(*words, "--scheduler", "local:2").stdout.endswith(" --scheduler local:2\n")
+
+
 def test_without_the_extra_one_line_says_what_to_install(tmp_path, workspace, featcli):
     env = with_module(tmp_path / "none", "import sys; sys.modules['distributed'] = None")
     done = featcli("relu", "gray.png", "--scheduler", "local", env=env)

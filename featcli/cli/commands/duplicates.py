@@ -77,7 +77,7 @@ def _duplicates(
     check: bool,
     quiet: bool,
     jobs: int | None,
-    scheduler: str,
+    scheduler: str | None,
 ) -> None:
     _check(output, overwrite, as_json, shown, null)
     with tempfile.TemporaryDirectory() as folder:
