@@ -40,6 +40,14 @@ def test_of_a_small_map_every_cell_has_its_frame_and_of_a_large_one_some():
     assert len(film("convolve vertical", picture(600, 800))) == 48
 
 
+def test_a_map_in_colour_is_not_called_by_one_of_its_channels():
+    trace = trace_pipeline(Pipeline("convolve vertical"), Frame(picture(60, 60, 3), tuple("RGB")))
+    labels = [sliding._panel(layer, 1, "auto", (0, 0)).label for layer in trace.layers]
+    assert labels == ["in colour, numbers of G", "in colour, numbers of vertical.G"]
+    single = trace_pipeline(Pipeline("gray"), Frame(picture(60, 60, 3), tuple("RGB"))).layers[1]
+    assert sliding._panel(single, 0, "auto", (0, 0)).label == ""
+
+
 def test_the_map_grows_from_nothing_to_all_of_it():
     found = film("pool 2", picture(64, 64))
     dark = [int((one.pixels == sliding.TRACK).all(axis=2).sum()) for one in found[-48:]]

@@ -20,6 +20,8 @@ _LONGEST = 200_000  # characters of one request's words: a kernel of 100 x 100 n
 @cache
 def known(name: str) -> Stage:
     """Return a stage whose parameters name no files; raises ValueError for another name."""
+    if name in stages.OF_MODELS:
+        raise ValueError(f"{name} takes a model: choose one on this page, under the picture")
     if name not in STAGES:
         raise ValueError(f"no stage {name!r}{nearest(name, STAGES)}")
     return stages.get(name).without_files()

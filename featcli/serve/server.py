@@ -198,7 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         self.close_connection = True
         self.connection.settimeout(self.server.seconds)
-        self.wfile.write(head + reply.body)
+        self.wfile.write(head)
+        self.wfile.write(reply.body)  # apart: pages are not copied for each who asks
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no proper request, without repeating any of it."""

@@ -9,9 +9,10 @@ from featcli.frame import Step
 from featcli.pipeline import Pipeline
 
 
-def command(pipeline: Pipeline, file: str) -> str:
-    """Write `featcli run` with this pipeline."""
-    return shlex.join(["featcli", "run", str(pipeline), *_named(file)])
+def command(pipeline: Pipeline, file: str, view: str = "auto") -> str:
+    """Write `featcli run` with this pipeline, and the view if it is not the usual one."""
+    drawn = [] if view == "auto" else ["--view", view]
+    return shlex.join(["featcli", "run", str(pipeline), *drawn, *_named(file)])
 
 
 def _named(file: str) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from featcli import budget
 from featcli import stage as stages
 from featcli.errors import FeatError, UsageError
-from featcli.frame import Array, Frame, Source, Step
+from featcli.frame import Array, Frame, Sample, Source, Step
 from featcli.io.options import ReadOptions
 from featcli.pipeline import Pipeline, apply, check
 from featcli.serve import texts
@@ -28,11 +28,11 @@ from featcli.serve.shelf import Shelf
 
 MAX_PIXELS = 50_000_000
 _DRAWN = 1_500_000  # values of one picture; of more, every n-th row and column is drawn
-_PAGES = 60_000_000  # bytes of pages of `explain`
 _PAGE = 20_000_000
 _TRACED = 12  # bytes that a value of a page takes while it is made
 _LARGEST_PAGE = 20_000_000  # values; more would not fit into it
-_PNGS = 160_000_000
+_PNGS = 16_000_000  # bytes of PNGs that are kept at least: those of one run are asked for at once
+_DRAWING = 40_000_000  # bytes that drawing a picture and describing it take
 _BEST = 5
 
 
@@ -53,20 +53,21 @@ class Workshop:
     Parameters
     ----------
     max_memory : int
-        Bytes of the whole process. A quarter is for pictures, a quarter for results that are kept;
-        what a step needs is estimated before it runs, as the commands do, and where it is tight,
-        results that are kept make room.
+        Bytes of the whole process. A quarter is for pictures, a fifth for results that are kept,
+        an eighth for their PNGs, a sixteenth for pages of `explain`; what a step needs is estimated
+        before it runs, as the commands do, and where it is tight, results and pages make room.
     models : Models
     """
 
     def __init__(self, max_memory: int, models: Models) -> None:
-        self._room = max(0, max_memory - budget.STARTED) // 4
+        room = max(0, max_memory - budget.STARTED)
+        self._room = room // 4
         self._max_memory, self.models = max_memory, models
         self._pictures: Shelf[Frame] = Shelf(self._room, lambda frame: frame.data.nbytes)
         self._kept: dict[str, Frame] = {}
-        self._results: Shelf[tuple[Frame, ...]] = Shelf(self._room, _size)
-        self._pngs: Shelf[Drawn] = Shelf(_PNGS, lambda one: len(one.png))
-        self._pages: Shelf[bytes] = Shelf(_PAGES, len)
+        self._results: Shelf[tuple[Frame, ...]] = Shelf(room // 5, _size)
+        self._pngs: Shelf[Drawn] = Shelf(max(room // 8, _PNGS), lambda one: len(one.png))
+        self._pages: Shelf[bytes] = Shelf(max(room // 16, _PAGE), len)
         self._computing = threading.Lock()
         self.folder = Path(tempfile.mkdtemp(prefix="featcli-serve-"))
 
@@ -81,13 +82,11 @@ class Workshop:
 
         With `keep` it never has to make room for others.
         """
-        from featcli.io.reading import read_stream
-
         file = _plain(name) or "picture.png"
-        options = ReadOptions(max_pixels=MAX_PIXELS, max_memory=self._max_memory)
+        source = Source(Path(file).stem, file)
         with self._computing:
             try:
-                sample = read_stream(io.BytesIO(data), Source(Path(file).stem, file), options)
+                sample = self._read(data, source)
             except FeatError as error:
                 raise error.named(file) from error
         frame, notes = sample.frames[0], list(sample.notes)
@@ -101,6 +100,23 @@ class Workshop:
         else:
             self._pictures.put(key, frame)
         return {"picture": key, "name": file, "notes": notes, **summary(frame)}
+
+    def _read(self, data: bytes, source: Source) -> Sample:
+        """Read a picture within what memory is left; results that are kept make room for it."""
+        from featcli.io.reading import read_stream
+
+        def left() -> ReadOptions:
+            free = self._max_memory - self._held() - len(data)
+            return ReadOptions(max_pixels=MAX_PIXELS, max_memory=free)
+
+        with suppress(budget.MemoryExceeded):
+            return read_stream(io.BytesIO(data), source, left())
+        self._let_go()
+        try:
+            return read_stream(io.BytesIO(data), source, left())
+        except budget.MemoryExceeded as error:
+            budget.check(error.needed, self._max_memory)
+            raise FeatError("there is no room beside the other pictures") from error
 
     def add_kernel(self, data: bytes, name: str) -> dict[str, Any]:
         """Read a kernel's file; return its text, by value."""
@@ -146,7 +162,7 @@ class Workshop:
             "steps": done,
             "error": error,
             "text": str(pipeline),
-            "command": texts.command(pipeline, file) if done else "",
+            "command": texts.command(pipeline, file, view) if done else "",
             "python": texts.python(pipeline, file),
         }
 
@@ -180,10 +196,20 @@ class Workshop:
 
     def _make_room(self, needed: int) -> None:
         """Let results go where memory is tight; raises MemoryExceeded if it does not suffice."""
-        pictures = self._pictures.held + _size(tuple(self._kept.values()))
-        if pictures + self._results.held + needed + budget.STARTED > self._max_memory:
-            self._results.clear()
-        budget.check(needed, self._max_memory - pictures)
+        needed += _DRAWING if self._max_memory > 8 * _DRAWING else 0
+        if self._held() + needed + budget.STARTED > self._max_memory:
+            self._let_go()
+        budget.check(needed, self._max_memory - self._held())
+
+    def _held(self) -> int:
+        """Count the bytes of all that is kept."""
+        shelves = (self._pictures, self._results, self._pngs, self._pages)
+        return sum(one.held for one in shelves) + _size(tuple(self._kept.values()))
+
+    def _let_go(self) -> None:
+        """Keep no results that can be computed again; PNGs are about to be asked for."""
+        for shelf in (self._results, self._pages):
+            shelf.clear()
 
     def _draw(self, key: str, part: int, frame: Frame, view: str) -> Drawn:
         name = f"{key}/{part}/{view}"

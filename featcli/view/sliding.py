@@ -56,6 +56,7 @@ class _Panel:
     place: tuple[int, int]
     rows: int
     cols: int
+    in_colour: bool = False
 
     def box(self, top: float, left: float, bottom: float, right: float) -> tuple[int, ...]:
         """Return the pixels of some cells: left, top, right and bottom."""
@@ -74,7 +75,7 @@ class _Panel:
     def label(self) -> str:
         """The name of the map, if there are several."""
         name = self.layer.label(self.channel) if self.layer.channels > 1 else ""
-        return clean(name)
+        return clean(f"in colour, numbers of {name}" if self.in_colour else name)
 
 
 def frames(trace: Trace, seconds: float, view: str = "auto") -> Iterator[Frame]:
@@ -149,19 +150,21 @@ def _panel(layer: Layer, channel: int, view: str, place: tuple[int, int]) -> _Pa
     from PIL import Image
 
     plane, mapping = _plane(layer, channel), choose(layer.data, view)
+    in_colour = False
     rows, cols = plane.shape
     if max(rows, cols) <= LONGEST_SIDE or cols == 1:
         image = Image.fromarray(_in_cells(plane, mapping)).convert("RGB")
     else:
         whole = layer.data if layer.channels == 3 and layer.data.ndim == 3 else plane
         picture = draw(whole, view=view)
+        in_colour = picture.info["layout"] == "colour"
         pixels = (
             picture.pixels if picture.info["layout"] in ("map", "colour") else draw(plane).pixels
         )
         image = fitted(pixels, _HIGH, _WIDE).convert("RGB")
     x = place[0] + (_WIDE - image.width) // 2
     y = place[1] + (_HIGH - image.height) // 2
-    return _Panel(layer, channel, mapping, image, (x, y), rows, cols)
+    return _Panel(layer, channel, mapping, image, (x, y), rows, cols, in_colour)
 
 
 def _in_cells(plane: Array, mapping: Mapping) -> Levels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 from explain_subjects import network, picture, saved
@@ -91,13 +93,39 @@ def test_a_changed_number_changes_map_arithmetic_and_command(browser, small):
     np.testing.assert_array_equal(patch * kernel, products)
     assert browser.script(shown) == products.sum()
     command = browser.script("return document.getElementById('bench-command').textContent")
-    assert command == 'featcli convolve photo.jpg -k "-5 0 1; -1 0 1; -1 0 1"'
+    name = browser.script("return given.pictures[0]")
+    assert command == f'featcli convolve {name} -k "-5 0 1; -1 0 1; -1 0 1"'
+    problem = "return document.querySelector('.wrong-number').textContent"
+    assert browser.script(problem) == ""
     browser.script(edit.replace("-5", "much"))
     assert browser.script(
         "return document.querySelector('.kernel input').ariaInvalid ?? "
         "document.querySelector('.kernel input').getAttribute('aria-invalid')"
     ) == "true"  # fmt: skip
+    assert "'much': give a number" in browser.script(problem)
+    other = (
+        "const one = document.querySelector(\"#bench select[aria-label='picture']\");"
+        "one.value = 'stripes'; one.dispatchEvent(new Event('change'));"
+        "return document.getElementById('bench-command').textContent"
+    )
+    assert browser.script(other).startswith("featcli convolve PICTURE -k")
+    browser.script(edit)
+    assert browser.script(problem) == ""
+    quote = "return quoted(arguments[0])"
+    for name in ("a b.png", "it's.png", "-x.png", "$(x).png", "Bär.png"):
+        word = f"./{name}" if name.startswith("-") else name
+        assert shlex.split(browser.script(quote, name)) == [word]
     assert not browser.troubles()
+
+
+def test_the_overview_scrolls_only_sideways(browser, small):
+    browser.open(small[1])
+    browser.wait("return document.querySelectorAll('#flow path').length > 0")
+    for width in (500, 1200):  # lines of a taller layout must not stay in the way
+        browser.size(width)
+        browser.wait("return document.querySelector('.lines').getAttribute('width') > 0")
+        room = "const flow = document.getElementById('flow');"
+        assert browser.script(f"{room} return flow.scrollHeight - flow.clientHeight") <= 0
 
 
 # --- The overview

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from serving import png, served
 
 import featcli
+from featcli import budget
 from featcli.errors import FeatError
 from featcli.pipeline import Pipeline
 from featcli.serve import forms
@@ -132,6 +133,44 @@ def test_command_and_python_give_the_same(client, tmp_path, monkeypatch, steps):
     )
     for path, two in zip(done.stdout.split("\n")[:-1], wanted, strict=True):
         np.testing.assert_array_equal(np.load(path), two.data)
+
+
+def test_the_command_keeps_the_view(client, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.png").write_bytes(png(PHOTO))
+    asked = {"picture": photo, "steps": [["convolve", "--kernel", "vertical"]], "view": "abs"}
+    found = client.json("/api/run", **asked)[1]
+    assert "--view abs" in found["command"]
+    import shlex
+
+    words = shlex.split(found["command"])[1:]
+    subprocess.run([sys.executable, "-m", "featcli", *words], check=True, capture_output=True)
+    drawn = client.ask("GET", f"/map/{found['steps'][0]['key']}/0?view=abs")[2]
+    from PIL import Image
+
+    wanted = np.asarray(Image.open("photo.vertical.png"))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(drawn))), wanted)
+
+
+@pytest.mark.parametrize("name", ["classify", "features"])
+def test_a_stage_that_takes_a_model_says_where_models_are_chosen(client, photo, name):
+    for steps in ([[name]], [[name, "--model", "/etc/passwd"]]):
+        found = client.json("/api/run", picture=photo, steps=steps)[1]
+        assert "choose one on this page" in found["error"]["message"]
+
+
+def test_all_that_is_kept_stays_within_the_bound():
+    """Pictures, results, their PNGs and pages of many uploads, whatever each of them takes."""
+    most = 300_000_000
+    with served(max_memory=most) as client:
+        workshop = client.server.answers._workshop
+        for number in range(14):
+            data = RANDOM.integers(0, 256, (900, 1000 + number, 3), np.uint8)
+            key = client.send("/api/picture", png(data), "p.png")[1]["picture"]
+            assert client.run(key, "convolve --kernel vertical", "relu")["error"] is None
+            steps = [["resize", "200"], ["relu"]]
+            assert client.json("/api/explain", picture=key, steps=steps, model="")[0] == 200
+            assert workshop._held() <= (most - budget.STARTED) * 0.75
 
 
 def test_a_saved_pipeline_is_opened_again(client, photo):

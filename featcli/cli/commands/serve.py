@@ -89,10 +89,12 @@ def _started(
 ) -> Iterator[Server]:
     """Load what the command line names, and listen; leave nothing behind at the end."""
     from featcli.serve.answers import Answers
+    from featcli.serve.freeing import give_back
     from featcli.serve.models import Models
     from featcli.serve.server import Server
     from featcli.serve.workshop import Workshop
 
+    give_back()
     own = _kernels(kernels)
     try:
         workshop = Workshop(max_memory, Models(models))

@@ -33,6 +33,6 @@ function lineOf(number, layer, values, index, drawn) {
   const cell = make("i", { style: { background: `rgb(${red} ${green} ${blue})` } });
   const text = exact(values[index], layer.double);
   const go = () => open(number, 0, Math.floor(index / layer.wrap), index % layer.wrap);
-  return make("li", {}, make("button", { type: "button", onclick: go, "aria-label": `index ${index}: ${text}` },
-    make("b", {}, String(index)), cell, text));
+  return make("li", {}, make("button", { type: "button", onclick: go, title: `index ${index}` },
+    make("b", {}, String(index)), " ", cell, text));
 }

@@ -33,7 +33,8 @@ class KernelEditor {
     this.changed = changed;
     this.table = make("table", { class: "kernel" }, make("caption", {}, "the kernel: every number can be changed"));
     this.sizes = ["rows", "columns"].map((name, axis) => this.size(name, axis));
-    this.node = make("div", { class: "kernel-editor" }, this.table,
+    this.problem = make("p", { class: "wrong-number", role: "alert" });
+    this.node = make("div", { class: "kernel-editor" }, this.table, this.problem,
       make("p", { class: "sizes" }, this.sizes[0], " × ", this.sizes[1], " cells"));
     this.set(rows);
   }
@@ -45,7 +46,15 @@ class KernelEditor {
     const line = (row, i) => make("tr", {}, ...row.map((x, j) => this.cell(x, i, j)));
     this.table.append(make("tbody", {}, ...this.rows.map(line)));
     [this.sizes[0].value, this.sizes[1].value] = [this.rows.length, this.rows[0].length];
+    this.tell();
     this.colour();
+  }
+
+  /** Say which cells are no numbers: the map is still that of the kernel before. */
+  tell() {
+    const wrong = this.table.querySelectorAll("[aria-invalid=true]");
+    this.problem.textContent = wrong.length
+      ? `${[...wrong].map((one) => `'${one.value}'`).join(", ")}: give a number such as -1, 0.5 or 1/9; until then the map is that of the numbers before` : "";
   }
 
   cell(x, i, j) {
@@ -57,6 +66,7 @@ class KernelEditor {
   edit(i, j, input) {
     const value = fraction(input.value);
     input.setAttribute("aria-invalid", String(!Number.isFinite(value)));
+    this.tell();
     if (!Number.isFinite(value)) return;
     this.rows[i][j] = value;
     this.colour();

@@ -88,7 +88,10 @@ function layOut() {
     const box = boxes.get(key);
     return [box[side] - left, box.top + box.height / 2 - top];
   };
-  const [width, height] = [flow.scrollWidth, flow.scrollHeight];
+  // Without the lines themselves, which would hold a place open that is no longer needed.
+  lines.setAttribute("width", 0);
+  lines.setAttribute("height", 0);
+  const [width, height] = [flow.scrollWidth, flow.clientHeight];
   lines.replaceChildren(...allLinks().map(([from, to, share]) => lineFrom(place(from, "right"), place(to, "left"), share, { from, to })));
   lines.setAttribute("width", width);
   lines.setAttribute("height", height);

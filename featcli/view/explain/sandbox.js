@@ -37,7 +37,7 @@ async function ownSubjects() {
 async function sandbox() {
   const subjects = { ...(await ownSubjects()), ...SUBJECTS };
   const names = Object.keys(subjects);
-  const subject = select("picture", names, names[0], (name) => { bench.map = subjects[name](); strongest(); });
+  const subject = select("picture", names, names[0], (name) => { bench.map = subjects[name](); bench.isOwn = !(name in SUBJECTS); strongest(); });
   const editor = new KernelEditor(bench.kernel, (rows) => { bench.kernel = rows; named.value = ""; convolve(); });
   const named = select("kernel", ["", ...Object.keys(given.kernels)], "vertical", (name) => {
     if (!given.kernels[name]) return;
@@ -54,6 +54,7 @@ async function sandbox() {
       label("picture", subject), label("start from", named), ...options)),
     maps, make("div", { id: "bench-sum", "aria-live": "off" }), make("p", { class: "line" }, make("code", { id: "bench-command" })));
   bench.map = subjects[names[0]]();
+  bench.isOwn = !(names[0] in SUBJECTS);
   strongest();
 }
 
@@ -164,10 +165,17 @@ function arithmetic(window) {
     line("sum of the products = ", make("span", { class: "result", id: "bench-cell", "data-value": String(value) }, short(value)))];
 }
 
-/** The same as a command. */
+/** A file's name as a shell takes it. */
+const quoted = (name) => {
+  const word = name.startsWith("-") ? `./${name}` : name;
+  return /^[\w.\/+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+};
+
+/** The same as a command, on the page's own picture or on any. */
 function benchCommand() {
   const usual = { stride: 1, dilation: 1, padding: "same", border: "reflect", flip: false };
   const changed = Object.entries(bench.options).filter(([name, value]) => value !== usual[name]);
   const words = changed.map(([name, value]) => (value === true ? ` --${name}` : ` --${name} ${value}`));
-  return `featcli convolve photo.jpg -k "${kernelText(bench.kernel)}"${words.join("")}`;
+  const file = bench.isOwn ? given.pictures[0] : "PICTURE";
+  return `featcli convolve ${quoted(file)} -k "${kernelText(bench.kernel)}"${words.join("")}`;
 }
