@@ -58,6 +58,14 @@ class Shelf(Generic[Thing]):
                 self._things.move_to_end(name)
             return self._things.get(name)
 
+    def keep_newest(self) -> None:
+        """Let everything go but what was put or asked for last."""
+        with self._lock:
+            while len(self._things) > 1:
+                _, old = self._things.popitem(last=False)
+                self.held -= self._size_of(old)
+                self._dropped(old)
+
     def clear(self) -> None:
         """Let everything go."""
         with self._lock:

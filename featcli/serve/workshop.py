@@ -55,7 +55,8 @@ class Workshop:
     max_memory : int
         Bytes of the whole process. A quarter is for pictures, a fifth for results that are kept,
         an eighth for their PNGs, a sixteenth for pages of `explain`; what a step needs is estimated
-        before it runs, as the commands do, and where it is tight, results and pages make room.
+        before it runs, as the commands do, and where it is tight, results, pages and then other
+        pictures make room.
     models : Models
     """
 
@@ -112,11 +113,14 @@ class Workshop:
         with suppress(budget.MemoryExceeded):
             return read_stream(io.BytesIO(data), source, left())
         self._let_go()
+        with suppress(budget.MemoryExceeded):
+            return read_stream(io.BytesIO(data), source, left())
+        self._pictures.clear()  # those that are still used are sent again
         try:
             return read_stream(io.BytesIO(data), source, left())
         except budget.MemoryExceeded as error:
-            budget.check(error.needed, self._max_memory)
-            raise FeatError("there is no room beside the other pictures") from error
+            budget.check(self._held() + len(data) + error.needed, self._max_memory)
+            raise
 
     def add_kernel(self, data: bytes, name: str) -> dict[str, Any]:
         """Read a kernel's file; return its text, by value."""
@@ -199,7 +203,9 @@ class Workshop:
         needed += _DRAWING if self._max_memory > 8 * _DRAWING else 0
         if self._held() + needed + budget.STARTED > self._max_memory:
             self._let_go()
-        budget.check(needed, self._max_memory - self._held())
+        if self._held() + needed + budget.STARTED > self._max_memory:
+            self._pictures.keep_newest()  # which is the one that is worked on
+        budget.check(self._held() + needed, self._max_memory)
 
     def _held(self) -> int:
         """Count the bytes of all that is kept."""

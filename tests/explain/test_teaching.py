@@ -119,7 +119,7 @@ def test_a_changed_number_changes_map_arithmetic_and_command(browser, small):
 
 
 def test_the_overview_scrolls_only_sideways(browser, small):
-    browser.open(small[1])
+    browser.open(small["article"].path)
     browser.wait("return document.querySelectorAll('#flow path').length > 0")
     for width in (500, 1200):  # lines of a taller layout must not stay in the way
         browser.size(width)

@@ -279,6 +279,22 @@ def test_a_shelf_never_holds_more_than_it_may(things):
             known.setdefault(name, size)
         assert shelf.held <= 100
         assert shelf.get(name) is not None
+    shelf.keep_newest()
+    assert len(shelf) == min(1, len(things))
+    assert shelf.held == sum(thing[1] for name in known if (thing := shelf.get(name)))
+    assert not things or shelf.get(things[-1][0]) is not None
+
+
+def test_older_pictures_make_room_for_what_is_computed():
+    with served(max_memory=300_000_000) as client:
+        pictures = [RANDOM.integers(0, 256, (1600, 1700 + k, 3), np.uint8) for k in range(6)]
+        keys = [client.send("/api/picture", png(one), "p.png")[1]["picture"] for one in pictures]
+        workshop = client.server.answers._workshop
+        workshop._make_room(165_000_000)
+        assert len(workshop._pictures) == 1
+        assert client.run(keys[-1], "relu")["error"] is None
+        with pytest.raises(FeatError, match="--max-memory 300 MB"):
+            workshop._make_room(210_000_000)
 
 
 def test_memory_is_bounded_and_a_forgotten_picture_is_asked_for_again():
