@@ -18,7 +18,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,10 +213,7 @@ class Store:
 
     def _query(self, text: str, values: Sequence[object] = ()) -> Iterator[Any]:
         connection = self._writer or self._reader or self._reading()
-        try:
-            yield from connection.execute(text, values)
-        except _REFUSALS as error:
-            raise self._explanation(error) from error
+        yield from self._patiently(lambda: connection.execute(text, values))
 
     def _write(self, text: str, values: Sequence[object]) -> None:
         if not self._is_stale:
@@ -226,14 +223,18 @@ class Store:
         self._execute(text, values)
 
     def _execute(self, text: str, values: Sequence[object] = ()) -> None:
-        """Do it; where another process is at it, wait for that."""
+        for _ in self._patiently(lambda: self._writing().execute(text, values)):
+            pass
+
+    def _patiently(self, ask: Callable[[], sqlite3.Cursor]) -> Iterator[Any]:
+        """Give the rows of an answer; where another process is at the file, wait for that."""
         waiting: Waiting | None = None
         while True:
             try:
                 with self._explained():
-                    self._writing().execute(text, values)
+                    yield from ask()
                 return
-            except InUse:
+            except InUse:  # which SQLite says before the first row
                 waiting = waiting or Waiting(self.path, lambda: "another featcli")
                 waiting.step()
 

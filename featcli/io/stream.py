@@ -131,17 +131,16 @@ class _StrictInfo(tarfile.TarInfo):
         """A header that makes no sense, or the names before it, would count as the end, too."""
         try:
             return super().fromtarfile(tarfile_)
+        except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError):  # type: ignore[attr-defined]
+            raise ReadError("the tar stream is truncated: its end is missing") from None
         except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
             raise ReadError(f"the tar stream is truncated or broken: {error}") from error
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        if len(buf) < tarfile.BLOCKSIZE:
-            raise ReadError("the tar stream is truncated: its end is missing")
-        entry = super().frombuf(buf, encoding, errors)
-        if entry.type in _TEXT_HEADERS and entry.size > 1 << 20:
+    def _proc_member(self, tarfile_: tarfile.TarFile) -> Self:
+        """What a header is followed by is read here: a long name, or the next header."""
+        if self.type in _TEXT_HEADERS and self.size > 1 << 20:
             raise ReadError("a name in the tar stream is longer than a megabyte")
-        return entry
+        return super()._proc_member(tarfile_)  # type: ignore[misc]
 
 
 def read_tar(
