@@ -3,7 +3,8 @@
     pip install 'featcli[oracles]'
     python benchmarks/train.py > benchmarks/results/train.md
 
-Both may use two threads. Epochs are timed in turns, so that what else the machine does meets both
+Both have the same two processors, and both learn from the same batches first, to show that their
+losses are the same. Epochs are timed in turns, so that what else the machine does meets both
 alike, and the median counts; PyTorch gets its images normalised and in memory, with the channels
 first and last, while featcli reads bytes from its mapped file and normalises them itself. Then
 both learn the digits, and with `--fashion FOLDER` (the idx files of Fashion-MNIST, such as those
@@ -37,7 +38,7 @@ from featcli.datasets.items import as_pixels
 from featcli.datasets.opening import open_source
 from featcli.models.learning.architectures import build, parameters, shapes
 from featcli.models.learning.augmentation import parse_augmentation
-from featcli.models.learning.batches import Scale
+from featcli.models.learning.batches import Batch, Scale
 from featcli.models.learning.chain import Chain
 from featcli.models.learning.shares import scale_of
 from featcli.models.learning.starting import initial
@@ -45,6 +46,7 @@ from featcli.models.learning.training import Recipe, Training
 from featcli.models.operations._losses import cross_entropy
 
 THREADS = 2
+LARGEST = 1e-3  # difference of two losses, as a share: the noise of float32 after some steps
 SPEED = (("lenet", (28, 28, 1)), ("tiny-vgg", (28, 28, 1)), ("tiny-vgg", (64, 64, 3)))
 DIGITS = Recipe(
     "conv 16 5 | relu | pool 2 | conv 32 5 | relu | pool 2 | conv 64 3 --padding 0 | relu | "
@@ -104,6 +106,43 @@ def runners(data: Dataset, recipe: Recipe) -> dict[str, Any]:
         x = tensor(data.pixels, 128, 64, last)
         found[f"torch {last}"] = Peer(network, recipe, x, data.classes, last).run_epoch
     return found
+
+
+def agreement(arch: str, shape: tuple[int, ...], steps: int = 20) -> float:
+    """Take the same steps from the same weights; return how far the losses differ, as a share."""
+    data, recipe = noise(shape, steps * 64), Recipe(arch, val_split=0.0)
+    network = build(arch, shape, 10)
+    weights = initial(network, 0)
+    scale = Scale((128.0,) * shape[2], (64.0,) * shape[2])
+    mine = Training(network, weights, data, scale, recipe)
+    peer = Peer(network, recipe, tensor(data.pixels, 128, 64, False), data.classes, False)
+    peer.begin_with(network, weights)
+    batches = list(np.arange(steps * 64).reshape(steps, 64))
+    found = []
+    for indices in batches:
+        result = mine.batches.gradients(Batch(indices, np.zeros(64, np.uint64)))
+        mine.optimizer.step(result.gradients, recipe.lr)
+        found.append(result.loss / 64)
+    return float(np.abs(np.array(found) / peer.losses(batches) - 1).max())
+
+
+def same_losses() -> str:
+    """Check that both compute the same, before any time counts; raises SystemExit if not."""
+    rows = [("network", "losses of 20 steps differ by")]
+    for arch, shape in SPEED:
+        worst = agreement(arch, shape)
+        if worst > LARGEST:
+            raise SystemExit(f"{arch}: the losses differ by {worst:.2e} of themselves")
+        rows.append((f"{arch}, {'x'.join(map(str, shape))}", f"{worst:.1e}"))
+    return table(rows)
+
+
+def on_processors(count: int) -> None:
+    """Leave this process so many processors; raises SystemExit where there are fewer."""
+    own = sorted(os.sched_getaffinity(0))
+    if len(own) < count:
+        raise SystemExit(f"takes {count} processors, here is {len(own)}")
+    os.sched_setaffinity(0, own[:count])
 
 
 def profile(arch: str, shape: tuple[int, ...], rounds: int = 60) -> str:
@@ -204,9 +243,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6_400)
     parser.add_argument("--fashion", help="the folder of Fashion-MNIST's idx files")
     given = parser.parse_args()
+    on_processors(THREADS)
     torch.set_num_threads(THREADS)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     print(f"torch {torch.__version__}, {THREADS} threads each; batches of 64, Adam.\n")
+    print("From the same weights, on the same batches:\n")
+    print(same_losses())
     print("An epoch on images of noise:\n")
     print(speed(given.rounds, given.images))
     torch.set_num_threads(1)

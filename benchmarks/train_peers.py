@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,13 +91,30 @@ class Peer:
             if augmentation and augmentation != Augmentation():
                 images = warped(images, augmentation, self.random)
             self._set_rate((self.epoch + number / steps) / self.recipe.epochs)
-            self.optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(self.network(images), self.y[part])
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item() * len(part)
+            total += self._step(images, self.y[part]) * len(part)
         self.epoch += 1
         return total / len(order)
+
+    def begin_with(self, network: Network, weights: Mapping[str, np.ndarray]) -> None:
+        """Take the weights of a network of featcli's."""
+        with torch.no_grad():
+            for node, layer in zip(network.nodes, self.network, strict=False):
+                for kind, own in layer.named_parameters():
+                    given = weights[f"{node.name}.{kind}"]
+                    turned = given.transpose(3, 2, 0, 1) if given.ndim == 4 else given.T
+                    own.copy_(torch.from_numpy(turned.copy()))
+
+    def losses(self, batches: list[np.ndarray]) -> list[float]:
+        """Learn from some batches, at the full rate; return the loss of each."""
+        self._set_rate(0.0)
+        return [self._step(self.x[part], self.y[part]) for part in map(torch.from_numpy, batches)]
+
+    def _step(self, images: torch.Tensor, wanted: torch.Tensor) -> float:
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.network(images), wanted)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.item())
 
     def _set_rate(self, done: float) -> None:
         for group in self.optimizer.param_groups:

@@ -311,7 +311,7 @@ def imbalance(names: Sequence[str], classes: Array, is_balanced: bool) -> list[s
         f"{names[least]!r} {counts[least]:,}"
     )
     if is_balanced:
-        return [f"{text}; --balance lets each count the same"]
+        return [f"{text}; by --balance each counts the same"]
     return [
         f"{text}: a network gets far by always guessing the first; --balance lets each count the "
         "same"
