@@ -95,7 +95,8 @@ def test_the_picture_beside_an_array_is_no_input(workspace: Path, inline: Runner
 
 def test_a_tar_in_a_folder_gives_what_it_holds(workspace: Path, inline: Runner) -> None:
     Path("in").mkdir()
-    inline("relu", "gray.png", "one.png", "-o", "in/x.tar")
+    inline("relu", "gray.png", "one.png", "-o", "x.tar")
+    Path("x.tar").rename("in/x.tar")
     assert keys(["in"]) == ["gray", "one"]
     assert keys(["in/x.tar"]) == ["gray", "one"]
 
