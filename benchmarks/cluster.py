@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        for part in (classify, many) if given.photos else (many,):
+        for part in [classify] * bool(given.photos) + [many] * bool(given.small):
             for line in part(Path(name), given):
                 print(line, flush=True)
             print(flush=True)
