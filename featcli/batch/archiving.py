@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from featcli.batch.items import FileItem, Item
+from featcli.batch.items import Item, LoadedItem
 from featcli.batch.prior import PriorResult
 from featcli.batch.sharding import ShardsTarget
 from featcli.batch.stored import Memory
@@ -56,7 +56,8 @@ class ArchiveTarget(ShardsTarget):
             known.append(item)
             prior = self.look(item)._replace(is_final=True)
             if prior.row.number not in seen:
-                self._is_going_on = isinstance(item, FileItem) and self._stays(prior, item)
+                is_stored = not isinstance(item, LoadedItem)
+                self._is_going_on = is_stored and self._stays(prior, item)
             seen.add(prior.row.number)
         self._is_going_on = self._is_going_on and self._is_whole
         self._shard, self._last = -1, []

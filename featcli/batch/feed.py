@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from featcli.batch.dispatch import Ended
-from featcli.batch.items import FileItem, Item
+from featcli.batch.items import FileItem, Item, ObjectItem
 
 _FEW, _LITTLE = 32, 2_000_000  # items, bytes: below, a pool costs more time than it saves
 _SOON = 0.05  # seconds in which a batch shows what it is
@@ -95,6 +95,8 @@ def _is_much(seen: Iterable[tuple[Any, Any]]) -> bool:
 
 
 def _size(item: Item) -> int:
+    if isinstance(item, ObjectItem):
+        return max(item.size, 0)
     if not isinstance(item, FileItem):
         return sum(frame.data.nbytes for frame in item.sample.frames)
     try:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice, takewhile
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli import budget
-from featcli.batch.items import FileItem, Item, LoadedItem
+from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
+from featcli.batch.named import MIXED, Named, resolve
 from featcli.batch.peeking import Prefixed, first_bytes, names
 from featcli.batch.trees import (
     NOTHING,
     Excluded,
     files_below,
     head_of,
-    holds_inputs,
     key_among_siblings,
 )
 from featcli.errors import FeatError, ReadError, UsageError
@@ -28,18 +26,7 @@ from featcli.io.formats import READABLE, SUFFIXES, may_be_empty_tar, sniff
 from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
 from featcli.io.reading import is_vector, read_stream
-
-
-class Named(NamedTuple):
-    """What a person named: a file with its key, a folder with what goes before its keys, or `-`."""
-
-    path: str
-    key: str = ""
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it is a folder, to be read with all below it."""
-        return self.path != "-" and Path(self.path).is_dir()
+from featcli.io.remote.url import is_url
 
 
 class Way(NamedTuple):
@@ -63,88 +50,13 @@ class Way(NamedTuple):
     dotted: bool = False
 
 
-def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named]:
-    """Look, before any work, for what is named.
-
-    Parameters
-    ----------
-    arguments : sequence of str
-        Files, folders, globs, and `-`. What exists under its very name is no glob.
-    exclude : Excluded
-        Where the results go, which is not read.
-
-    Returns
-    -------
-    list of Named
-        A file has its stem for a key, what a glob matches its path below the glob's fixed folder.
-        The keys of a folder are paths below it; where more is named they begin with its name. What
-        is named twice comes once.
-
-    Raises
-    ------
-    UsageError
-        Nothing is there, a folder holds no image, or one is where the results go.
-    """
-    found = _once(match for argument in arguments for match in _matches(argument))
-    for folder in (Path(one.path) for one in found if one.is_folder):
-        if exclude.is_folder(folder):
-            raise UsageError(
-                f"-o {exclude.folder}: the results cannot go into the input folder itself"
-            )
-        if not holds_inputs(folder, exclude):
-            raise UsageError(f"no images in the folder '{folder}' ({READABLE})")
-    return _apart(found) if len(found) > 1 else found
-
-
-def _once(found: Iterable[Named]) -> list[Named]:
-    """Leave out what is named again: the same place under the same key."""
-    return list({(os.path.abspath(one.path), one.key): one for one in found}.values())  # noqa: PTH100
-
-
-def _matches(argument: str) -> list[Named]:
-    if argument == "-" or os.path.lexists(argument):
-        is_file = argument != "-" and not Path(argument).is_dir()
-        return [Named(argument, key_of(Path(argument).name) if is_file else "")]
-    found = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
-    if not found:
-        raise UsageError(f"no file {argument!r}")
-    base = _fixed(argument)
-    return [_matched(Path(one), base) for one in found]
-
-
-def _fixed(pattern: str) -> Path:
-    """Return the folder that is named before a glob's first sign."""
-    pieces = Path(pattern).parts
-    return Path(*takewhile(lambda piece: not glob.has_magic(piece), pieces))
-
-
-def _matched(path: Path, base: Path) -> Named:
-    if path.is_dir():
-        return Named(str(path), f"{path.relative_to(base).as_posix()}/")
-    above = path.parent.relative_to(base).as_posix()
-    last = key_among_siblings(path)
-    return Named(str(path), last if above == "." else f"{above}/{last}")
-
-
-def _apart(found: list[Named]) -> list[Named]:
-    """Put each folder's name before its keys; where two have one name, the whole path."""
-    names = {one.path: Path(one.path).resolve().name for one in found if one.is_folder}
-    counts = Counter(name.casefold() for name in names.values())
-
-    def prefix(one: Named) -> str:
-        if one.path not in names or one.key:
-            return one.key
-        name = names[one.path]
-        return f"{name if counts[name.casefold()] == 1 else Path(one.path).resolve().as_posix()}/"
-
-    return [one._replace(key=prefix(one).lstrip("/")) for one in found]
-
-
 def is_listed_in_full(named: Sequence[Named]) -> bool:
     """Say whether every input is a file of its own, so that all can be checked before any work."""
+    if any(one.remote for one in named):
+        return not any(one.remote is None or one.remote.is_tar or one.is_folder for one in named)
     paths = [Path(one.path) for one in named if one.path != "-"]
     complete = len(paths) == len(named) > 0
-    return complete and all(path.is_file() and not _is_tar(path) for path in paths)
+    return complete and all(path.is_file() and not is_tar(path) for path in paths)
 
 
 def expand(
@@ -170,7 +82,10 @@ def expand(
         Told of the keys of a folder's files before they come, some hundred at a time.
     """
     for one in named:
-        if one.is_folder:
+        if one.remote:
+            for item, opened in one.remote.found(one.key, way.exclude, way.dotted, ahead):
+                yield from _from_object(item, opened, way)
+        elif one.is_folder:
             yield from _from_folder(one, way, ahead)
         elif one.path != "-":
             yield from _repeatable(_from_path(one.path, one.key, way))
@@ -184,6 +99,9 @@ def expand(
 
 def count(named: Sequence[Named], way: Way) -> int:
     """Count the files that `expand` will find."""
+    remote = [one.remote for one in named if one.remote]
+    if remote:
+        return sum(one.count(way.exclude) for one in remote)
     folders = [Path(one.path) for one in named if one.is_folder]
     below = (files_below(folder, "", way.exclude.silent()) for folder in folders)
     return len(named) - len(folders) + sum(1 for _ in chain.from_iterable(below))
@@ -194,11 +112,24 @@ def begins_with_vector(named: Sequence[Named], way: Way) -> bool:
     for one in named:
         if one.path == "-":
             return False
+        if one.remote:
+            found = one.remote.found("", way.exclude.silent(), False, len)
+            return next((_gives_vector(first.item, way) for first in found), False)
         exclude = way.exclude.silent()
         folder = Path(one.path)
         for file, _ in files_below(folder, "", exclude) if one.is_folder else [(one.path, "")]:
             return Path(file).is_file() and is_vector(Path(file))
     return False
+
+
+def _gives_vector(item: ObjectItem, way: Way) -> bool:
+    """Say whether an object is a vector, by reading it."""
+    if not item.file.lower().endswith((".npy", ".npz")):
+        return False
+    try:
+        return any(frame.kind == "vector" for frame in item.load(way.options).frames[:1])
+    except FeatError:
+        return False
 
 
 def _from_folder(one: Named, way: Way, ahead: Callable[[list[str]], object]) -> Iterator[Item]:
@@ -215,6 +146,21 @@ def _from_folder(one: Named, way: Way, ahead: Callable[[list[str]], object]) -> 
                 yield from _from_path(file, key, way)
 
 
+def _from_object(
+    item: ObjectItem, opened: Callable[[], BinaryIO] | None, way: Way
+) -> Iterator[Item]:
+    """Yield an object, or what a tar in a bucket holds."""
+    if opened is None:
+        yield item
+        return
+    try:
+        with opened() as stream:
+            inside = way._replace(keep_folders=False)
+            yield from _from_stream(stream, inside, item.source, item.name)
+    except FeatError as error:
+        yield _failed(item.source, str(error))
+
+
 def _repeatable(items: Iterable[Item]) -> Iterator[Item]:
     """Mark files that are named one by one: they may have a key, or a name, that others have."""
     for item in items:
@@ -225,7 +171,7 @@ def _from_path(file: str, key: str, way: Way) -> Iterator[Item]:
     """Yield a file, or what a tar file holds; a pipe with a name is read as standard input is."""
     path = Path(file)
     is_pipe = path.is_fifo() or path.is_char_device()
-    if not is_pipe and not _is_tar(path):
+    if not is_pipe and not is_tar(path):
         yield FileItem(file, key)
         return
     source = Source(key, file)
@@ -240,7 +186,7 @@ _PLAIN = SUFFIXES - {".tar"}
 _TOGETHER = 256  # files of a folder
 
 
-def _is_tar(path: Path) -> bool:
+def is_tar(path: Path) -> bool:
     """Look into what may be a tar; what is called like a picture or an array is none."""
     suffix = path.suffix.lower()
     head = b"" if suffix in _PLAIN else head_of(path)
@@ -305,8 +251,13 @@ def _one_from(stream: BinaryIO, source: Source, name: str, options: ReadOptions)
 def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
     """Yield the paths of a list as they arrive."""
     empty = True
+    kinds: set[bool] = set()
     for name in names(stream):
         empty = False
+        kinds.add(is_url(name))
+        if is_url(name) or len(kinds) > 1:
+            yield from _from_address(name, way, len(kinds) > 1)
+            continue
         path = Path(name)
         key = _listed_key(name, way.dotted) if way.keep_folders else key_of(path.name)
         if path.is_dir():
@@ -321,6 +272,20 @@ def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
         raise FeatError("the list of files is empty")
 
 
+def _from_address(name: str, way: Way, is_mixed: bool) -> Iterator[Item]:
+    """Yield an object of a list."""
+    from featcli.batch import objects
+
+    known = objects.shown(name) if is_url(name) else name
+    key = objects.key_in_list(name, way.keep_folders) if is_url(name) else key_of(Path(name).name)
+    try:
+        if is_mixed:
+            raise UsageError(f"{known}: {MIXED}")
+        yield from _from_object(*objects.listed(name, key), way)
+    except FeatError as error:
+        yield _failed(Source(key, known), str(error))
+
+
 def _listed_key(name: str, dotted: bool) -> str:
     """Keep the folders of a listed path; one from the root is taken from there, as tar does."""
     if ".." in name.split("/"):
@@ -328,3 +293,15 @@ def _listed_key(name: str, dotted: bool) -> str:
     whole = os.path.normpath(name).lstrip("/")
     folder, slash, _ = whole.rpartition("/")
     return folder + slash + key_among_siblings(Path(name), dotted)
+
+
+__all__ = [
+    "Named",
+    "Way",
+    "begins_with_vector",
+    "count",
+    "expand",
+    "is_listed_in_full",
+    "is_tar",
+    "resolve",
+]

@@ -1,9 +1,9 @@
-"""What is worked on: an image or array on disk, or a sample that came through a stream."""
+"""What is worked on: an image or array on disk or in a bucket, or what came through a stream."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featcli.errors import ReadError
 from featcli.frame import Sample, Source
@@ -11,6 +11,9 @@ from featcli.io import records
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.reading import read_file
+
+if TYPE_CHECKING:
+    from featcli.io.remote.web import Address
 
 
 class FileItem(NamedTuple):
@@ -59,13 +62,87 @@ class FileItem(NamedTuple):
     def heading(self) -> Heading:
         """Guess, without reading it, what its frame will be called."""
         record = records.read_sidecar(self.path) if self.path.suffix == ".npy" else None
+        return _heading_in(record) or Heading(self.source, "", ())
+
+
+def _heading_in(record: dict[str, Any] | None) -> Heading | None:
+    """Return what a sidecar says that its frame is called."""
+    try:
+        return record and Heading(  # type: ignore[return-value]
+            records.to_source(record), record["part"], records.to_steps(record["history"])
+        )
+    except (ValueError, KeyError):
+        return None
+
+
+class ObjectItem(NamedTuple):
+    """An image or array in a bucket, or on the web.
+
+    Attributes
+    ----------
+    file : str
+        Its address, without a password or a signature.
+    key : str
+    size : int
+        As it was listed; -1 where it was named without being looked at.
+    etag : str
+    may_repeat : bool
+        Whether it was named, so that another may have the same key.
+    address : Address, optional
+        Of one on the web, how it is asked for.
+    """
+
+    file: str
+    key: str
+    size: int = -1
+    etag: str = ""
+    may_repeat: bool = False
+    address: Address | None = None
+
+    @property
+    def is_end(self) -> bool:
+        """Whether what should follow is missing."""
+        return False
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.file
+
+    @property
+    def source(self) -> Source:
+        """What is known before it is read."""
+        return Source(self.key, self.file)
+
+    def load(self, options: ReadOptions) -> Sample:
+        """Read it; raises FeatError that names it."""
+        from featcli.io.remote.loading import load
+
         try:
-            frame = record and Heading(
-                records.to_source(record), record["part"], records.to_steps(record["history"])
-            )
-        except (ValueError, KeyError):
-            frame = None
-        return frame or Heading(self.source, "", ())
+            records.safe_key(self.key)
+        except ValueError as error:
+            raise ReadError(f"{self.file}: {error}") from error
+        return load(self.file, self._meta(), self.address, self.source, options)
+
+    def _meta(self) -> Any:
+        from featcli.io.remote.loading import meta_of
+
+        return meta_of(self.file, self.size, self.etag, self.address)
+
+    def state(self, checksum: bool = False) -> dict[str, Any]:
+        """Say what tells whether the input has changed; raises ReadError."""
+        from featcli.io.remote.loading import digest
+
+        meta = self._meta()
+        found: dict[str, Any] = self.address.state() if self.address else meta.state
+        return found | ({"sha256": digest(self.file, meta, self.address)} if checksum else {})
+
+    def heading(self) -> Heading:
+        """Guess, without reading it, what its frame will be called."""
+        from featcli.io.remote.loading import record_beside
+
+        record = record_beside(self.file) if self.file.endswith(".npy") else None
+        return _heading_in(record) or Heading(self.source, "", ())
 
 
 class LoadedItem(NamedTuple):
@@ -113,4 +190,4 @@ class LoadedItem(NamedTuple):
         return Heading(self.source, "", ())
 
 
-Item = FileItem | LoadedItem
+Item = FileItem | ObjectItem | LoadedItem

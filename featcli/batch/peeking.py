@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from featcli.errors import FeatError
 from featcli.io.formats import HEAD, may_be_empty_tar, sniff
+from featcli.io.remote.url import is_url
 
 _LONGEST_NAME = 1 << 16
 
@@ -22,7 +23,8 @@ def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
         head += block
         if sniff(head) or may_be_empty_tar(head):
             return head, False
-        if any(os.path.lexists(os.fsdecode(one)) for one in _first_names(head, not block)):
+        found = map(os.fsdecode, _first_names(head, not block))
+        if any(os.path.lexists(one) or is_url(one) for one in found):
             return head, True
         if not block or len(head) >= 4096 + HEAD:
             return head, False

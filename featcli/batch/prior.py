@@ -16,6 +16,7 @@ from featcli.frame import Source
 from featcli.io import records
 from featcli.io.naming import tag_of
 from featcli.io.options import ReadOptions
+from featcli.io.remote.url import is_url
 from featcli.io.rows import (
     BEGUN,
     DONE,
@@ -169,8 +170,7 @@ class PriorResult(NamedTuple):
         try:
             for one in os.fsdecode(row.outputs).split("\0"):
                 known, _, name = one.partition("\n")
-                found = os.stat(prefix + name)  # noqa: PTH116
-                if known != f"size={found.st_size} mtime_ns={found.st_mtime_ns}":
+                if not self.store.is_as_left(name, known):
                     return None
                 paths.append(prefix + name)
         except (OSError, ValueError):
@@ -270,7 +270,12 @@ def _without_digest(state: State) -> str:
 
 
 def from_root(file: str, here: str) -> bytes:
-    """Return the path of a file from the root, links as they are; `here` is the current folder."""
+    """Return the path of a file from the root, links as they are; an address is one already.
+
+    `here` is the current folder.
+    """
+    if "://" in file and is_url(file):
+        return os.fsencode(file)
     folder, slash, name = file.rpartition("/")
     if name in ("", ".", ".."):
         return os.fsencode(os.path.abspath(os.path.join(here, file)))  # noqa: PTH100, PTH118

@@ -11,7 +11,7 @@ import numpy as np
 
 from featcli import budget
 from featcli import stage as stages
-from featcli.batch.items import FileItem, Item
+from featcli.batch.items import FileItem, Item, ObjectItem
 from featcli.batch.prior import PriorResult
 from featcli.budget import MemoryExceeded, TooLarge
 from featcli.errors import FeatError, ReadError, StageError, Unwritable, UsageError
@@ -100,7 +100,10 @@ class Outcome(NamedTuple):
 
 
 def preflight(
-    items: Iterable[FileItem], pipeline: Pipeline, sink: Sink, look: Callable[[Item], PriorResult]
+    items: Iterable[FileItem | ObjectItem],
+    pipeline: Pipeline,
+    sink: Sink,
+    look: Callable[[Item], PriorResult],
 ) -> None:
     """Check every output's name before any work; raises UsageError.
 
@@ -108,7 +111,10 @@ def preflight(
     """
     items = list(items)
     for item in items:
-        sink.protect(item.path)
+        if isinstance(item, FileItem):
+            sink.protect(item.path)
+        else:
+            sink.protect_object(item.file)
     if not pipeline.splits:
         heads = [item.heading() for item in items]
         wanted = [Heading(h.source, h.part, (*h.history, *pipeline.steps)) for h in heads]

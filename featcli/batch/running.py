@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featcli import cores
 from featcli.batch.dispatch import Dispatcher, Items, Pulled
 from featcli.batch.executor import Executor, Here, Slot
-from featcli.batch.items import FileItem, Item
+from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
 from featcli.batch.prior import PriorResult
 from featcli.batch.process import Job, Outcome, Prepared, Task, complete_from_elsewhere
 from featcli.errors import FeatError, UsageError
@@ -186,7 +186,8 @@ class Planner:
                 with contextlib.suppress(FeatError):
                     state = state_of()
                 return Outcome(item.source, "failed", prior, error=FeatError(known), state=state)
-        is_quick = isinstance(item, FileItem) and not self._checksum
+        is_listed = isinstance(item, FileItem) or (isinstance(item, ObjectItem) and item.size >= 0)
+        is_quick = is_listed and not self._checksum
         found = prior.glance(item.state) if is_quick else None
         if found is None:
             return Task(item, prior)
@@ -201,7 +202,10 @@ class Planner:
         """
         if not item.may_repeat:
             return False, False
-        file = hash(os.path.abspath(item.file)) if isinstance(item, FileItem) else None  # noqa: PTH100
+        file: int | None = None
+        if not isinstance(item, LoadedItem):
+            is_file = isinstance(item, FileItem)
+            file = hash(os.path.abspath(item.file) if is_file else item.file)  # noqa: PTH100
         number = hash(item.key)
         is_known, known = number in self._keys, self._keys.setdefault(number, file)
         is_again = is_known and file is not None and known == file

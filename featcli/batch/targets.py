@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from featcli.batch.memory import Target
 from featcli.batch.prior import Recipe
@@ -13,8 +13,17 @@ from featcli.frame import Sample
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import MATRICES, TABLES, Kind, OutputSpec, folder_sink, open_sink
 from featcli.io.private import FOLDER, MANIFEST
-from featcli.io.sinks import WriteOptions
+from featcli.io.remote.url import Url
+from featcli.io.sinks import Sink, WriteOptions
 from featcli.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from featcli.batch.archiving import ArchiveTarget
+    from featcli.batch.bucket import FolderInBucket
+    from featcli.batch.parting import PartTarget
+    from featcli.batch.sharding import ShardsTarget
+    from featcli.batch.tabling import TableTarget
+    from featcli.io.remote.workspace import Workspace
 
 
 class Table(NamedTuple):
@@ -91,8 +100,10 @@ def open_target(request: Request) -> Target:
 
     Nothing is begun before it is entered, and nothing refused before `check`.
     """
-    kind = request.kind
-    target = _OPENERS[kind](request)
+    if request.spec.url:
+        target = _in_bucket(request, request.spec.url)
+    else:
+        target = _OPENERS[request.kind](request)
     if request.retries:
         _check_retry(request, target)
     return target
@@ -100,30 +111,20 @@ def open_target(request: Request) -> Target:
 
 def _plain(request: Request) -> Target:
     """Open what remembers nothing, or has its sidecar."""
-    sink = open_sink(request.spec, request.stdout)
-    if request.announces:
-        from featcli.io.announcing import Announcing
-
-        sink = Announcing(sink)
-    return Target(sink)
+    return Target(_announced(request, open_sink(request.spec, request.stdout)))
 
 
 def _folder(request: Request) -> Target:
     if request.is_single:
         return _plain(request)
     from featcli.batch.stored import StoredTarget
-    from featcli.io.sinks import Sink
 
     folder, writing = request.spec.path, request.spec.writing
     recipe = request.recipe(writing)
     lock = _lock_of(recipe, request.is_stdin)
     memory = _memory(request, folder, FOLDER, lock, folder, folder / MANIFEST, recipe)
     memory = memory._replace(is_piped=request.is_stdin)
-    sink: Sink = folder_sink(folder, writing, room=memory.store.room)
-    if request.announces:
-        from featcli.io.announcing import Announcing
-
-        sink = Announcing(sink)
+    sink = _announced(request, folder_sink(folder, writing, room=memory.store.room))
     return StoredTarget(sink, memory)
 
 
@@ -138,7 +139,11 @@ def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
     return f"results-{number_of(*words) % (1 << 64):016x}"
 
 
-def _table(request: Request) -> Target:
+def _table(
+    request: Request,
+    opened: type[TableTarget] | None = None,
+    remember: Callable[[Recipe], Any] | None = None,
+) -> TableTarget:
     from featcli.batch.tabling import TableTarget
     from featcli.io.tables import RowSink, vectors
 
@@ -147,41 +152,148 @@ def _table(request: Request) -> Target:
     row = (table.row if kind in TABLES else None) or vectors
     if row is vectors and request.pipeline.gives == "maps":
         raise UsageError(
-            f"-o {path}: a table holds vectors, and the pipeline gives maps: "
+            f"-o {request.spec.shown}: a table holds vectors, and the pipeline gives maps: "
             "put 'flatten' at its end"
         )
     if kind == ".npy" and request.pipeline.has_several_vectors:
-        raise UsageError(f"-o {path} holds one matrix: give .npz for several vectors")
+        raise UsageError(f"-o {request.spec.shown} holds one matrix: give .npz for several vectors")
     writing = request.spec.writing
     about = f"{kind} {table.about if row is not vectors else ''}{' safe' * writing.csv_safe}"
     about += f" {writing.label_from or ''}"
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), about)._replace(tags="")
-    sink = RowSink(row, path, writing.label_from)
+    place = request.spec.url and request.spec.url.parent
+    # What a part's shard holds are no files that could be seen from anywhere.
+    sink = RowSink(row, path, writing.label_from, place or (Path() if remember else None))
     made = request.pipeline.about | {"reading": request.reading.chosen()}
-    return TableTarget(sink, _memory_beside(request, recipe), writing, made)
+    memory = remember(recipe) if remember else _memory_beside(request, recipe)
+    return (opened or TableTarget)(sink, memory, writing, made)
 
 
-def _shards(request: Request) -> Target:
+def _shards(request: Request, opened: type[ShardsTarget] | None = None) -> ShardsTarget:
     from featcli.batch.sharding import ShardsTarget
     from featcli.io.patterns import Pattern
 
     size = request.spec.shard_size
     recipe = request.recipe(WriteOptions(), f"shards of {size}")._replace(tags="")
     memory = _memory_beside(request, recipe)
-    return ShardsTarget(Pattern(request.spec.path), size, memory, request.checksum)
+    pattern = Pattern(request.spec.path)
+    return (opened or ShardsTarget)(pattern, size, memory, request.checksum)
 
 
-def _archive(request: Request) -> Target:
+def open_part(request: Request, name: str, state: dict[str, Any]) -> PartTarget:
+    """Return the part of one shard, in a folder of them.
+
+    Parameters
+    ----------
+    request : Request
+        Of the folder.
+    name : str
+        The shard's, without its suffix.
+    state : mapping
+        What tells whether the shard has changed.
+    """
+    from featcli.batch.parting import PartTarget
+
+    folder, url = request.spec.path, request.spec.url
+    if url is None:
+        return _part(request, folder, name, PartTarget).of(state)
+    from featcli.batch.bucket import PartInBucket
+    from featcli.io.remote.workspace import Workspace
+
+    work = Workspace(url.parent, request.spec.writing.overwrite)
+    with work.explaining():
+        found = _part(request, work.path / url.name, name, PartInBucket)
+        assert isinstance(found, PartInBucket)
+        return found.prepare(work).of(state)
+
+
+def _part(request: Request, folder: Path, name: str, opened: type[PartTarget]) -> PartTarget:
+    """Open a part; its memory and its manifest lie beside the folder."""
+    path = folder / f"{name}.parquet"
+    above, called = folder.parent, f"{folder.name}.parts.{path.name}"
+    spec = request.spec._replace(path=path, url=request.spec.url and request.spec.url.below("-"))
+    moved = request._replace(spec=spec)
+
+    def remember(recipe: Recipe) -> Any:
+        manifest = above / f"{folder.name}.manifest" / f"{name}.jsonl"
+        return _memory(request, above, called, called, path, manifest, recipe)
+
+    return _table(moved, opened, remember)  # type: ignore[return-value]
+
+
+def _in_bucket(request: Request, url: Url) -> Target:
+    """Open what is made in a folder of this machine, and put into a bucket."""
+    from featcli.batch import bucket
+    from featcli.io.remote.workspace import Workspace
+
+    kind, writing = request.kind, request.spec.writing
+    is_folder = kind is Kind.FOLDER
+    work = Workspace(url._replace(is_folder=True) if is_folder else url.parent, writing.overwrite)
+    path = work.path if is_folder else work.path / url.name
+    moved = request._replace(spec=request.spec._replace(path=path))
+    with work.explaining():
+        if is_folder and not request.is_single:
+            return _folder_in_bucket(moved, work).prepare(work)
+        if kind is Kind.TABLE:
+            return _table(moved, bucket.TableInBucket).prepare(work)  # type: ignore[attr-defined]
+        if kind is Kind.SHARDS:
+            return _shards(moved, bucket.ShardsInBucket).prepare(work)  # type: ignore[attr-defined]
+        if kind is Kind.ARCHIVE:
+            return _archive(moved, bucket.ArchiveInBucket).prepare(work)  # type: ignore[attr-defined]
+        return _one_in_bucket(moved, work)
+
+
+def _folder_in_bucket(request: Request, work: Workspace) -> FolderInBucket:
+    from featcli.batch.bucket import FolderInBucket
+    from featcli.io.private import PrivateFolder
+    from featcli.io.remote.listing import Listing
+    from featcli.io.remote.objects import objects_sink
+    from featcli.io.remote.stored import RemoteStore
+
+    writing, room = request.spec.writing, PrivateFolder(work.path)
+    room.make()
+    listing = Listing(room.path / "there.list")
+    recipe = request.recipe(writing)
+    lock = _lock_of(recipe, request.is_stdin)
+    memory = _memory(request, work.path, FOLDER, lock, work.path, work.path / MANIFEST, recipe)
+    store = RemoteStore(room, FOLDER, work.url, listing)
+    memory = memory._replace(store=store, is_piped=request.is_stdin)
+    sink = _announced(request, objects_sink(work.url, writing, room, listing))
+    return FolderInBucket(sink, memory)
+
+
+def _one_in_bucket(request: Request, work: Workspace) -> Target:
+    """Open what is one result, and remembers nothing but its sidecar."""
+    from featcli.batch.bucket import FileInBucket
+    from featcli.io.private import PrivateFolder
+    from featcli.io.remote.objects import objects_sink, one_object
+    from featcli.io.sinks import OnlyOne
+
+    spec, room = request.spec, PrivateFolder(work.path)
+    sink: Sink = objects_sink(work.url, spec.writing, room, None)
+    if spec.kind is Kind.FILE and spec.url:
+        sink = OnlyOne(one_object(spec.url, spec.writing, room), str(spec.url))
+    return FileInBucket(_announced(request, sink), work)
+
+
+def _announced(request: Request, sink: Sink) -> Sink:
+    """Hand numbers on to who is told of them."""
+    if not request.announces:
+        return sink
+    from featcli.io.announcing import Announcing
+
+    return Announcing(sink)
+
+
+def _archive(request: Request, opened: type[ArchiveTarget] | None = None) -> ArchiveTarget:
     from featcli.batch.archiving import ArchiveTarget
 
     writing = request.spec.writing
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), request.spec.suffix)
     memory = _memory_beside(request, recipe._replace(tags=""))
-    target = ArchiveTarget(memory, writing, request.checksum, request.announces)
-    if request.announces:
-        from featcli.io.announcing import Announcing
-
-        target.sink = Announcing(target.sink)
+    found = opened or ArchiveTarget
+    target = found(memory, writing, request.checksum, request.announces)
+    target.sink = _announced(request, target.sink)
     return target
 
 
@@ -219,7 +331,7 @@ def _check_retry(request: Request, target: Target) -> None:
             "--retry-failed needs the memory of several inputs in a folder or a table (-o)"
         )
     if not target.store.exists():
-        raise UsageError(f"--retry-failed: there is no earlier run in {request.spec.path}")
+        raise UsageError(f"--retry-failed: there is no earlier run in {request.spec.shown}")
 
 
 _OPENERS: dict[Kind, Callable[[Request], Target]] = {

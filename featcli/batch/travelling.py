@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from featcli.batch.items import FileItem, LoadedItem
+from featcli.batch.items import FileItem, LoadedItem, ObjectItem
 from featcli.batch.process import Prepared
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Sample, Source
@@ -140,7 +140,7 @@ class Remembered(NamedTuple):
 class SentTask(NamedTuple):
     """A `Task` for another machine."""
 
-    item: SentFile | LoadedItem
+    item: SentFile | ObjectItem | LoadedItem
     prior: Remembered = Remembered()
     is_alone: bool = False
 

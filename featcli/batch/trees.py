@@ -75,13 +75,15 @@ class Excluded:
             self.earlier.add(str(path))
 
     def notes(self) -> Iterator[str]:
-        """Say what a person should know."""
+        """Say what a person should know, once."""
         found = sorted(self.earlier)
         if found:
             others = f" and {len(found) - 1} others" if len(found) > 1 else ""
             yield f"{found[0]}{others}: results of featcli, not read unless named"
         if self.left_out:
             yield f"left out, as no image or array that featcli reads: {_counted(self.left_out)}"
+        self.earlier.clear()
+        self.left_out.clear()
 
 
 def _counted(suffixes: Counter[str]) -> str:
@@ -177,8 +179,8 @@ def contents(folder: Path, dotted: bool = False) -> Contents:
     files, others = _inputs(folder, set(names) - set(earlier) if earlier else names)
     files.sort()
     present = frozenset(names) if others else frozenset()
-    left_out = [name for name in others if not _is_own(name, present)]
-    return Contents(files, _special(files, dotted), _distinct_folders(folders), earlier, left_out)
+    left_out = [name for name in others if not is_own(name, present)]
+    return Contents(files, _special(files, dotted), distinct_folders(folders), earlier, left_out)
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
@@ -209,7 +211,7 @@ def _inputs(folder: Path, names: Collection[str]) -> tuple[list[str], list[str]]
     return found, others
 
 
-def _is_own(name: str, names: Collection[str]) -> bool:
+def is_own(name: str, names: Collection[str]) -> bool:
     """Say whether a file that is no input was written by featcli: what stands beside an array."""
     stem, _, suffix = name.rpartition(".")
     if suffix in ("json", "png"):
@@ -361,7 +363,8 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
-def _distinct_folders(names: Iterable[str]) -> dict[str, str]:
+def distinct_folders(names: Iterable[str]) -> dict[str, str]:
+    """Give each folder of a directory a piece of a key that no other has on any system."""
     listed = list(names)
     counts = Counter(map(_folded, listed))
     return {name: name if counts[_folded(name)] == 1 else _hashed(name) for name in listed}

@@ -18,7 +18,7 @@ import click
 from featcli import budget
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
-from featcli.batch.items import FileItem, Item, LoadedItem
+from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
 from featcli.batch.memory import Target
 from featcli.batch.process import Job, describe_step, preflight
 from featcli.batch.running import Choices, run_all
@@ -87,29 +87,56 @@ def execute(
         settings.batch.checksum,
         settings.batch.retry_failed,
     )
+    if request.kind is Kind.PARTS:
+        from featcli.cli.parts import run_parts
+
+        run = partial(_run, settings, way=way, tell=None)
+        leave(run_parts(named, request, run, settings))
+        return
     target = open_target(request)
-    check = partial(_checked, named, pipeline, way, target)
-    with contextlib.ExitStack() as stack:
-        items: Iterator[Item] = islice(
-            _items(named, way, settings.sources, target, stack), settings.batch.limit
-        )
-        if settings.batch.dry_run:
+    if settings.batch.dry_run:
+        with contextlib.ExitStack() as stack:
+            items = _items(named, way, settings, target, stack)
+            check = partial(_checked, named, pipeline, way, target)
             from featcli.cli.rehearsal import Rehearsal
 
-            leave(Rehearsal(settings, pipeline, reading, target).all(check, items, excluded.notes))
-            return
+            rehearsal = Rehearsal(settings, pipeline, reading, target)
+            code = rehearsal.all(check, items, excluded.notes)
+        leave(code)
+        return
+    report = _run(settings, named, request, target, way=way, tell=tell)
+    leave(report.end())
+
+
+def _run(
+    settings: Settings,
+    named: Sequence[Named],
+    request: Request,
+    target: Target,
+    before: Report | None = None,
+    *,
+    way: Way,
+    tell: Tell | None,
+) -> Report:
+    """Do all that a target takes, and return what is to be reported of it."""
+    with contextlib.ExitStack() as stack:
+        items = _items(named, way, settings, target, stack)
         with deferred_signals():  # what is begun must also be known to be taken away again
             stack.enter_context(target)
-        items = target.survey(check(items))
-        printing, checksum = settings.printing, settings.batch.checksum
-        job = Job(pipeline, target.sink, reading, checksum, verbose=printing.verbose)
-        counting = _counting(named, way, settings.sources)
+        items = target.survey(_checked(named, request.pipeline, way, target, items))
+        job = Job(
+            request.pipeline,
+            target.sink,
+            request.reading,
+            settings.batch.checksum,
+            verbose=settings.printing.verbose,
+        )
         is_told = request.kind not in (Kind.TABLE, Kind.SHARDS)
-        report = Report(settings, tell if is_told else None, target, counting, excluded.notes)
-        choices = _choices(settings.batch, target.sink, is_single, report.note)
-        outcomes = run_all(items, job, choices, target.past, target.record)
-        code = report.all(outcomes)
-    leave(code)
+        told, counting = tell if is_told else None, _counting(named, way, settings.sources)
+        report = Report(settings, told, target, counting, way.exclude.notes, before)
+        choices = _choices(settings.batch, target.sink, request.is_single, report.note)
+        report.all(run_all(items, job, choices, target.past, target.record))
+    return report
 
 
 def leave(code: int) -> None:
@@ -172,6 +199,11 @@ def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> lis
         found = inputs.resolve(words, excluded)
     except UsageError as error:
         raise UsageError(f"{error}{suggest_option(stage, words) if stage else ''}") from None
+    remote = [one.remote for one in found if one.remote]
+    if remote and settings.output.url:
+        from featcli.batch.objects import check_apart
+
+        check_apart(remote, settings.output.url)
     if settings.output.kind is Kind.HERE and any(one.is_folder for one in found):
         raise UsageError("a folder as input needs -o: where shall the results go?")
     return found
@@ -189,7 +221,7 @@ def _check_output(settings: Settings) -> None:
 
 def _excluded(output: OutputSpec) -> Excluded:
     """Say which folder or file the results go to: it is no input."""
-    if output.kind in (Kind.HERE, Kind.STREAM, Kind.NOTHING):
+    if output.url or output.kind in (Kind.HERE, Kind.STREAM, Kind.NOTHING):
         return Excluded()
     if output.kind is Kind.FOLDER:
         return Excluded(output.path)
@@ -201,13 +233,14 @@ def _excluded(output: OutputSpec) -> Excluded:
 def _items(
     named: Sequence[Named],
     way: Way,
-    sources: Sources,
+    settings: Settings,
     target: Target,
     stack: contextlib.ExitStack,
 ) -> Iterator[Item]:
-    lists = [stack.enter_context(_open_list(name)) for name in sources.from_file]
+    lists = [stack.enter_context(_open_list(name)) for name in settings.sources.from_file]
     stdin = standard_input()
-    return inputs.expand(named, way, lists=lists, stdin=stdin, ahead=target.foresee)
+    items = inputs.expand(named, way, lists=lists, stdin=stdin, ahead=target.foresee)
+    return islice(items, settings.batch.limit)
 
 
 @contextlib.contextmanager
@@ -233,11 +266,13 @@ def _checked(
 ) -> Iterator[Item]:
     """Check before any work what can be known before."""
     for one in named:
-        if Path(one.path).is_file():
+        if one.remote:
+            target.sink.protect_object(one.path)
+        elif Path(one.path).is_file():
             target.sink.protect(Path(one.path))
     if inputs.is_listed_in_full(named):
         known = list(items)
-        files = [item for item in known if isinstance(item, FileItem)]
+        files = [item for item in known if isinstance(item, (FileItem, ObjectItem))]
         if way.options.frames == "first":
             preflight(files, pipeline, target.sink, target.look)
         return iter(known)

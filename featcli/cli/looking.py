@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from featcli.batch import inputs
-from featcli.batch.items import FileItem, Item
+from featcli.batch.items import Item, LoadedItem
 from featcli.cli.execute import read_options
 from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
@@ -40,9 +40,9 @@ def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[Item, Samp
 
 def title(item: Item, sample: Sample, frame: Frame) -> str:
     """Name a frame by its file, or by its key where it came through a stream."""
-    if isinstance(item, FileItem) and len(sample.frames) == 1:
+    if not isinstance(item, LoadedItem) and len(sample.frames) == 1:
         return item.name
-    key = item.name if isinstance(item, FileItem) else frame.source.key
+    key = frame.source.key if isinstance(item, LoadedItem) else item.name
     return ".".join(filter(None, (key, frame.part)))
 
 

@@ -147,8 +147,9 @@ def arguments() -> Described:
     return Described(
         "inputs",
         "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ...), arrays (.npy, .npz), a .tar of these, "
-        "folders or globs; what is named twice is done once. Without any, or for -, standard "
-        "input: an image, an array, a tar stream, or a list of paths.",
+        "folders, globs or ranges ('x-{000..099}.tar'); objects and prefixes of buckets (s3://, "
+        "gs://, az://), objects of https://. What is named twice is done once. Without any, or for "
+        "-, standard input: an image, an array, a tar stream, or a list of paths.",
         nargs=-1,
         metavar="[INPUT]...",
         type=click.Path(readable=False),
@@ -253,14 +254,15 @@ def outputs() -> list[click.Parameter]:
         output(
             "A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
             ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
-            "inputs), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in "
-            "the current folder.",
+            "inputs), shards ('x-%05d.tar'), each also in a bucket (s3://, gs://, az://); or - for "
+            "a tar stream on stdout. Without it, files in the current folder.",
         ),
         _option(
             "Output",
             "--format",
-            **choice(["tar", "npy", "png"]),
-            help="With -o -: what goes to stdout; tar unless given.",
+            **choice(["tar", "npy", "png", "parquet"]),
+            help="With -o -: what goes to stdout; tar unless given. parquet, with -o FOLDER/: a "
+            "part for each shard (.tar) that is read.",
         ),
         _option(
             "Output",

@@ -95,7 +95,7 @@ class Rehearsal(NamedTuple):
         spec, printing = self.settings.output, self.settings.printing
         is_file = spec.kind not in (Kind.STREAM, Kind.NOTHING)
         files = [str(path) for path in self.target.sink.paths(self._heading(item))]
-        files = files or [str(spec.path) if is_file else "nothing"]
+        files = files or [spec.shown if is_file else "nothing"]
         if printing.as_json:
             emit(json.dumps({"file": item.name, "outputs": files, "status": status}))
         elif status == "to do":

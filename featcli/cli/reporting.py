@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 
-from featcli import npy
 from featcli.batch.memory import Target
 from featcli.batch.process import Outcome
 from featcli.cli.messages import emit, printable, say
@@ -23,6 +22,7 @@ from featcli.cli.space import FreeSpace
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Source
 from featcli.io import records
+from featcli.io.announcing import numbers_at
 from featcli.io.outputs import Kind
 from featcli.io.sinks import Written
 
@@ -57,6 +57,8 @@ class Report:
         Counts the inputs, for the time that is left.
     notes : callable
         Says at the end what a person should know of the inputs.
+    before : Report, optional
+        Of the run before, with which this one is summed up.
     """
 
     def __init__(
@@ -66,21 +68,23 @@ class Report:
         target: Target,
         count: Callable[[], int] | None,
         notes: Callable[[], Iterable[str]],
+        before: Report | None = None,
     ) -> None:
         self._output, self._how = settings.output, settings.printing
         self._fail_fast = settings.batch.fail_fast
         self._tell = tell
         self._target, self._notes = target, notes
-        self._counts: Counter[str] = Counter()
-        is_large = settings.output.kind is Kind.FOLDER and count is not None
+        self._counts: Counter[str] = Counter(before._counts if before else ())
+        is_here = settings.output.url is None
+        is_large = settings.output.kind is Kind.FOLDER and count is not None and is_here
         self._space = FreeSpace(settings.output.path) if is_large else None
-        self._only_usage = True
+        self._only_usage: bool = before._only_usage if before else True
         self._drawn: list[str] = []
         self._pictures = 0
         self._progress = Progress(self._how.quiet, self._how.verbose > 0, count, say_here)
 
-    def all(self, outcomes: Generator[Outcome]) -> int:
-        """Report every outcome, let the target finish, sum up, and return the exit code."""
+    def all(self, outcomes: Generator[Outcome]) -> None:
+        """Report every outcome, and let the target finish."""
         is_complete = True
         with self._progress, contextlib.closing(outcomes):
             for found in outcomes:
@@ -97,7 +101,11 @@ class Report:
         if not self._how.quiet:
             say_all([*self._target.notes(), *self._notes()])
         self._say_pictures()
-        return self._end()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any input has."""
+        return self._counts["failed"] > 0
 
     def note(self, text: str) -> None:
         """Say what a person should know of the whole run."""
@@ -139,7 +147,7 @@ class Report:
         if not self._tell:
             self._print(written)
             return
-        data = npy.load(written.path) if written.data is None else written.data
+        data = numbers_at(written.path) if written.data is None else written.data
         self._tell(source, str(written.about.get("part", "")), data, written.path)
 
     def _print(self, written: Written) -> None:
@@ -170,7 +178,8 @@ class Report:
             what = f"{self._pictures} pictures lie beside the arrays, such as {picture}"
         say_here(f"{what}; to see it here: featcli show {shlex.quote(array)}")
 
-    def _end(self) -> int:
+    def end(self) -> int:
+        """Sum up, and return the exit code."""
         counts = self._counts
         if counts["left out"] == counts.total():
             say_here("no image or array in the input")

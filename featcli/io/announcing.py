@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from featcli import npy
+from featcli import budget, npy
 from featcli.errors import FeatError
 from featcli.frame import Array, Sample
 from featcli.io.naming import Heading
+from featcli.io.remote.url import is_url
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written
 
 
@@ -52,7 +54,11 @@ class Announcing(Sink):
         inner = self._sink.for_worker()
         return Announcing(inner) if inner else None
 
-    def paths(self, heading: Heading) -> list[Path]:
+    def protect_object(self, url: str) -> None:
+        """See `Sink.protect_object`."""
+        self._sink.protect_object(url)
+
+    def paths(self, heading: Heading) -> Sequence[object]:
         """See `Sink.paths`."""
         return self._sink.paths(heading)
 
@@ -64,7 +70,7 @@ class Announcing(Sink):
         if not found:
             return None
         try:
-            arrays = [npy.load(one.path) for one in found]
+            arrays = [numbers_at(one.path) for one in found]
         except (FeatError, OSError):
             return None  # only a picture is there, or a broken array: computed again
         return _told(found, [heading.part for heading in headings], arrays)
@@ -91,6 +97,16 @@ class Announcing(Sink):
 
     def __exit__(self, *reason: Any) -> None:
         self._sink.__exit__(*reason)
+
+
+def numbers_at(path: str) -> Array:
+    """Read the array that was printed: a file, or an object; raises FeatError, OSError."""
+    if not is_url(path):
+        return npy.load(path)
+    from featcli.io.remote.loading import content, meta_of
+
+    data = content(path, meta_of(path, -1, "", None), None, budget.default())
+    return npy.read(io.BytesIO(data), len(data))
 
 
 def _told(

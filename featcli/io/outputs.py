@@ -14,6 +14,7 @@ from featcli.io.naming import Heading, stem
 from featcli.io.patterns import is_pattern
 from featcli.io.placing import FilesSink, Places
 from featcli.io.private import PrivateFolder
+from featcli.io.remote.url import Url, is_url
 from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 
 FILES = (".npy", ".npz", ".png", ".tar", ".zarr")
@@ -31,6 +32,7 @@ class Kind(Enum):
     ARCHIVE = "one file of all arrays: .npz, .tar"
     TABLE = "a table: .csv, .jsonl, .parquet, .npy, .npz"
     SHARDS = "several .tar"
+    PARTS = "a folder of .parquet, one for each shard that is read"
     STREAM = "standard output"
     NOTHING = "nothing is written"
 
@@ -49,6 +51,8 @@ class OutputSpec(NamedTuple):
     shard_size : int
         Bytes after which a shard is complete.
     writing : WriteOptions
+    url : Url, optional
+        Where the results go, if that is a bucket; `path` has its last piece, then.
     """
 
     kind: Kind = Kind.HERE
@@ -56,6 +60,7 @@ class OutputSpec(NamedTuple):
     format: str = "tar"
     shard_size: int = _SHARD
     writing: WriteOptions = WriteOptions()
+    url: Url | None = None
 
     @classmethod
     def parse(
@@ -72,15 +77,21 @@ class OutputSpec(NamedTuple):
         label_from: Literal["folder"] | None = None,
     ) -> Self:
         """Read the options; raises UsageError for an output that cannot be."""
-        kind = _kind_of(output)
-        if format and kind is not Kind.STREAM:
+        url = Url.parse(output) if output and is_url(output) else None
+        kind = _kind_in(url) if url else _kind_of(output)
+        if format == "parquet" and kind is Kind.FOLDER:
+            kind = Kind.PARTS
+        elif format == "parquet":
+            raise UsageError("--format parquet goes with -o FOLDER/: one file is -o FILE.parquet")
+        elif format and kind is not Kind.STREAM:
             raise UsageError("--format goes with -o -: a file's kind is its suffix")
         if shard_size and kind is not Kind.SHARDS:
             raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
         size = size_of(shard_size) if shard_size else _SHARD
         if csv_safe and Path(output or "").suffix.lower() != ".csv":
             raise UsageError("--csv-safe goes with -o FILE.csv: other kinds hold texts as they are")
-        if label_from and Path(output or "").suffix.lower() not in (*TABLES, *MATRICES):
+        is_table = Path(output or "").suffix.lower() in (*TABLES, *MATRICES) or kind is Kind.PARTS
+        if label_from and not is_table:
             raise UsageError("--label-from goes with a table: -o FILE.csv, .jsonl, .parquet, .npz")
         writing = WriteOptions(
             overwrite,
@@ -91,7 +102,13 @@ class OutputSpec(NamedTuple):
             cells=cells,
             label_from=label_from,
         )
-        return cls(kind, Path(output or "."), format or "tar", size, writing)
+        path = Path(url.name) if url else Path(output or ".")
+        return cls(kind, path, format or "tar", size, writing, url)
+
+    @property
+    def shown(self) -> str:
+        """What people know it by."""
+        return str(self.url or self.path)
 
     @property
     def suffix(self) -> str:
@@ -116,9 +133,26 @@ def _kind_of(output: str | None) -> Kind:
     return Kind.ARCHIVE if suffix in (".npz", ".tar") else Kind.FILE
 
 
-def _unknown(path: Path) -> UsageError:
+def _kind_in(url: Url) -> Kind:
+    """Say what results in a bucket become; nothing there is asked for that."""
+    suffix = Path(url.name).suffix.lower()
+    if url.is_folder or not suffix:
+        return Kind.FOLDER
+    if suffix == ".zarr":
+        raise UsageError(f"-o {url}: a .zarr is many files, and is not written to a bucket")
+    if is_pattern(url.name):
+        return Kind.SHARDS
+    if suffix in TABLES:
+        return Kind.TABLE
+    if suffix not in FILES:
+        raise _unknown(url)
+    return Kind.ARCHIVE if suffix in (".npz", ".tar") else Kind.FILE
+
+
+def _unknown(path: object) -> UsageError:
+    suffix = Path(str(path)).suffix
     return UsageError(
-        f"-o {path}: no output of the kind {path.suffix!r}: give {', '.join(FILES + TABLES)}, "
+        f"-o {path}: no output of the kind {suffix!r}: give {', '.join(FILES + TABLES)}, "
         "or a folder (ending in /)"
     )
 

@@ -113,7 +113,7 @@ class FilesSink(Sink):
             prior = priors[number] if number < len(priors) else NO_PRIOR
             places = self.places(heading)
             if places.main in wanted:
-                raise UsageError(_two_inputs(places.main))
+                raise UsageError(two_inputs(places.main))
             wanted.add(places.main)
             self._check_own(places, heading, prior)
 
@@ -175,7 +175,7 @@ class FilesSink(Sink):
         """Remember names by their hash: a million of them fit into memory."""
         name = hash(os.fsencode(path))
         if name in self._taken:
-            raise UsageError(_two_inputs(path))
+            raise UsageError(two_inputs(path))
         self._taken.add(name)
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
@@ -255,7 +255,8 @@ def _identity(path: Path) -> int:
     return hash(os.path.realpath(path))
 
 
-def _two_inputs(path: Path) -> str:
+def two_inputs(path: object) -> str:
+    """Say that two inputs have one name."""
     return f"two inputs would write {path}: run them into folders of their own, or rename one"
 
 

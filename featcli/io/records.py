@@ -215,7 +215,7 @@ def is_made_from(
     )
 
 
-def check_source(record: Mapping[str, Any], source: Source, path: Path) -> None:
+def check_source(record: Mapping[str, Any], source: Source, path: object) -> None:
     """Refuse to replace the result of another picture, which a record speaks of.
 
     A changed input may replace its own. Raises OutputExists.
@@ -238,6 +238,10 @@ def is_same_or_gone(known: str, now: str) -> bool:
     """Say whether two paths are one file, or nothing is at the first any more."""
     if known == now:
         return True
+    if "://" in known:
+        from featcli.io.remote.asking import is_gone
+
+        return is_gone(known)
     try:
         return os.path.samefile(known, now)  # noqa: PTH121
     except (OSError, ValueError):

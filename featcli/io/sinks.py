@@ -125,12 +125,15 @@ class Sink:
     def check(self) -> None:
         """Refuse, before any work and without beginning any, what is not featcli's own."""
 
-    def paths(self, heading: Heading) -> list[Path]:
-        """Return the files that a result would have of its own."""
+    def paths(self, heading: Heading) -> Sequence[object]:
+        """Return the files, or the objects, that a result would have of its own."""
         return []
 
     def protect(self, path: Path) -> None:
         """Never replace this file, whatever is allowed: it is an input."""
+
+    def protect_object(self, url: str) -> None:
+        """Never replace this object, whatever is allowed: it is an input."""
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """Check, from names alone, that all these results can be written; raises UsageError.
@@ -202,7 +205,7 @@ class OnlyOne(Sink):
         """See `Sink.check`."""
         self._sink.check()
 
-    def paths(self, heading: Heading) -> list[Path]:
+    def paths(self, heading: Heading) -> Sequence[object]:
         """See `Sink.paths`."""
         return self._sink.paths(heading)
 
@@ -213,6 +216,10 @@ class OnlyOne(Sink):
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
         self._sink.protect(path)
+
+    def protect_object(self, url: str) -> None:
+        """See `Sink.protect_object`."""
+        self._sink.protect_object(url)
 
     def check_large(self, frame: LargeFrame) -> None:
         """See `Sink.check_large`."""

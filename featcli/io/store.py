@@ -66,11 +66,10 @@ class Store:
         self._recipes: dict[str, int] = {}
         self._wanted: dict[str, frozenset[int]] = {}
         self._since: float | None = None
-        self._is_stale = False
+        self._is_stale = self.touches_nothing = False
         self._presence = -1
         _OPEN[room.folder, name] = self
         self.prefix = os.path.join(room.folder, "")  # noqa: PTH118
-        self.touches_nothing = False
 
     def __reduce__(self) -> Any:
         """Let another process have one connection of its own, however many tasks name the store."""
@@ -80,7 +79,10 @@ class Store:
         """Say whether there is one; raises OutputExists for a link in its place."""
         return self.room.is_there() and self.room.file(self.path.name).exists()
 
-    # Reading
+    def is_as_left(self, name: str, known: str) -> bool:
+        """Say whether a file of the folder is in this state; raises OSError, ValueError."""
+        found = os.stat(self.prefix + name)  # noqa: PTH116
+        return known == f"size={found.st_size} mtime_ns={found.st_mtime_ns}"
 
     def find(self, number: int) -> Row | None:
         """Return the row of this number, if there is one."""
@@ -88,8 +90,7 @@ class Store:
 
     def find_all(self, numbers: Sequence[int]) -> dict[int, Row]:
         """Return the rows of these numbers, some hundred, that there are."""
-        signs = ", ".join("?" * len(numbers))
-        text = f"SELECT {_FIELDS} FROM results WHERE number IN ({signs})"  # noqa: S608
+        text = f"SELECT {_FIELDS} FROM results WHERE number IN ({', '.join('?' * len(numbers))})"  # noqa: S608
         return {found[0]: Row._make(found) for found in self._query(text, numbers)}
 
     def rows(self, where: str = "", order: str = _ORDER) -> Iterator[Row]:
@@ -143,7 +144,7 @@ class Store:
     def update(self, number: int, **fields: object) -> None:
         """Change fields of a row."""
         names = ", ".join(f"{name} = ?" for name in fields)
-        self._write(f"UPDATE results SET {names} WHERE number = ?", (*fields.values(), number))  # noqa: S608
+        self.change(f"UPDATE results SET {names} WHERE number = ?", (*fields.values(), number))  # noqa: S608
 
     def change(self, text: str, values: Sequence[object] = ()) -> None:
         """Do what a statement says."""

@@ -27,6 +27,7 @@ from featcli.frame import Sample
 from featcli.io.columns import Columns, Row, describe, pack, spelled
 from featcli.io.naming import Heading
 from featcli.io.placed import PLACE, by_tile
+from featcli.io.remote.url import Url, seen_from
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written, check_folder
 
 VECTOR = "features"
@@ -114,12 +115,19 @@ class RowSink(Sink):
         Of the table; its suffix says the kind.
     label_from : str
         `folder`: a column says in which folder of the input an image lies.
+    place : Url or Path, optional
+        From where files are seen, if not from the folder of the table.
     """
 
     def __init__(
-        self, row: Callable[[Sample], Row], path: Path = Path(), label_from: str | None = None
+        self,
+        row: Callable[[Sample], Row],
+        path: Path = Path(),
+        label_from: str | None = None,
+        place: Url | Path | None = None,
     ) -> None:
         self._row, self._path, self._label_from = row, path, label_from
+        self._place = place or path.parent
 
     def check(self) -> None:
         """See `Sink.check`."""
@@ -161,9 +169,7 @@ class RowSink(Sink):
     def _texts(self, sample: Sample) -> Row:
         """Say which image it is: its key, its file as seen from the table, perhaps its class."""
         source = sample.source
-        is_url = "://" in source.file
-        folder = self._path.parent
-        file = source.file if is_url or not source.file else os.path.relpath(source.file, folder)
+        file = seen_from(source.file, self._place)
         found = {"key": source.key, "file": file.replace(os.sep, "/")}
         if self._label_from:
             found["label"] = source.key.rpartition("/")[0].partition("/")[0]
@@ -188,8 +194,7 @@ def vectors(sample: Sample) -> Row:
 
 
 def _notes(row: Row) -> Iterator[str]:
-    count = sum(int(np.sum(~np.isfinite(one))) for one in row.values() if not isinstance(one, str))
-    if count:
+    if count := sum(int(np.sum(~np.isfinite(v))) for v in row.values() if not isinstance(v, str)):
         yield f"{count} of its values are NaN or infinite, which JSON has no numbers for: null"
 
 

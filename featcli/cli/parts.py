@@ -1,0 +1,98 @@
+"""A folder of Parquet: shard after shard, each with its part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from featcli.batch import inputs
+from featcli.batch.inputs import Named
+from featcli.batch.targets import Request, open_part
+from featcli.cli.messages import emit
+from featcli.cli.reporting import Report, say_here
+from featcli.cli.settings import Settings
+from featcli.errors import FeatError, UsageError
+from featcli.io import records
+from featcli.io.outputs import Kind
+
+Run = Callable[..., Report]
+
+
+def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Settings) -> int:
+    """Do each shard that is not done; return the exit code.
+
+    Parameters
+    ----------
+    named : sequence of Named
+        The shards.
+    request : Request
+        Of the folder.
+    run : callable
+        `run(named, request, target, before)` does one of them.
+    settings : Settings
+    """
+    _check(named, request, settings)
+    moved = request._replace(spec=request.spec._replace(kind=Kind.TABLE))
+    report: Report | None = None
+    skipped = 0
+    for one, name in zip(named, _names(named), strict=True):
+        target = open_part(moved, name, _state(one))
+        if target.is_done():
+            skipped += 1
+            target.leave()
+        elif settings.batch.dry_run:
+            target.rehearse()
+            emit(f"{one.path} -> {request.spec.shown.rstrip('/')}/{name}.parquet")
+        else:
+            report = run([one], moved, target, report)
+            if report.has_failed and settings.batch.fail_fast:
+                break
+    if not settings.printing.quiet and (skipped or settings.batch.dry_run):
+        say_here(f"{skipped} of {len(named)} parts are there already")
+    return report.end() if report else 0
+
+
+def _check(named: Sequence[Named], request: Request, settings: Settings) -> None:
+    """Refuse, before any work, what is no shard, and options that a part has no place for."""
+    what = f"-o {request.spec.shown} --format parquet"
+    if settings.sources.from_file or settings.batch.limit or settings.batch.retry_failed:
+        raise UsageError(
+            f"{what}: shards are done as wholes, and named: leave out --from-file, --limit and "
+            "--retry-failed"
+        )
+    if request.spec.url and not request.spec.url.key:
+        raise UsageError(f"{what}: give a folder in the bucket, as s3://BUCKET/vectors/")
+    for one in named:
+        is_tar = one.remote.is_tar if one.remote else one.path != "-" and _is_tar_file(one.path)
+        if not is_tar:
+            raise UsageError(
+                f"{what}: a part is made of a shard (.tar), and {one.path} is none: "
+                "give -o FILE.parquet"
+            )
+
+
+def _is_tar_file(path: str) -> bool:
+    return Path(path).is_file() and inputs.is_tar(Path(path))
+
+
+def _names(named: Sequence[Named]) -> Iterator[str]:
+    """Yield what each part is called; raises UsageError for two of one name."""
+    found = [Path(one.remote.name if one.remote else one.path).stem for one in named]
+    twice = [name for name, count in Counter(map(str.casefold, found)).items() if count > 1]
+    if twice:
+        raise UsageError(f"two shards would give the part {twice[0]}.parquet: rename one")
+    return iter(found)
+
+
+def _state(one: Named) -> dict[str, Any]:
+    if one.remote:
+        return one.remote.state()
+    try:
+        return dict(records.input_state(one.path))
+    except OSError as error:
+        raise FeatError(f"{one.path}: {error.strerror or error}") from error
+
+
+__all__ = ["run_parts"]

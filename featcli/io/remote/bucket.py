@@ -1,0 +1,350 @@
+"""Buckets: what is asked of them, tried again where it failed, and said in one line where it can't.
+
+A connection is made by obstore, which signs, tries again after errors of the server and of the
+network, and waits longer each time. What its errors say is not passed on: an address in them may be
+signed.
+"""
+
+from __future__ import annotations
+
+import functools
+import mmap
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from featcli.budget import shown
+from featcli.errors import FeatError, ReadError, Unwritable, UsageError
+from featcli.extras import extra
+from featcli.io.remote.credentials import HINTS, settings_of_aws
+from featcli.io.remote.url import Url
+
+LARGEST = 5 * 1024**3  # bytes that one PUT may have
+_PIECE = 1 << 23  # bytes that are asked for at once
+_SLOWEST = 1 << 18  # bytes a second of a line that is still worth waiting for
+_PATIENCE = 60  # seconds for trying again
+_FIRST = {"max_retries": 2, "retry_timeout": timedelta(seconds=8)}
+_LATER = {
+    "max_retries": 200,
+    "retry_timeout": timedelta(seconds=_PATIENCE),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5)},
+}
+_MARK = "featcli"  # the name under which an object says what it is; see `Bucket.mark`
+Content = bytes | mmap.mmap
+
+
+class Meta(NamedTuple):
+    """What is known of an object without reading it."""
+
+    key: str
+    size: int
+    etag: str
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What tells whether it has changed: no name of a version ever has a space."""
+        return {"size": self.size, "etag": f'"{self.etag.strip(chr(34))}"'.replace(" ", "_")}
+
+
+class Changed(FeatError):
+    """An object is there already, or is another one than was expected."""
+
+
+class Absent(ReadError):
+    """There is no such object."""
+
+
+class Bucket:
+    """A bucket.
+
+    Parameters
+    ----------
+    scheme : {"s3", "gs", "az"}
+    name : str
+    """
+
+    def __init__(self, scheme: str, name: str) -> None:
+        self.scheme, self.name = scheme, name
+        self._obstore = extra("obstore", "remote")
+        self._is_checked = False
+        self._stores: dict[tuple[bool, int], Any] = {}
+
+    def _store(self, is_first: bool = False, seconds: int = 30) -> Any:
+        """Return a connection; the first one gives up soon."""
+        found = self._stores.get((is_first, seconds))
+        if found is None:
+            found = self._stores[is_first, seconds] = self._connect(is_first, seconds)
+        return found
+
+    def _connect(self, is_first: bool, seconds: int) -> Any:
+        stores = extra("obstore.store", "remote")
+        client: dict[str, Any] = {"connect_timeout": "3s", "timeout": f"{seconds}s"}
+        settings: dict[str, Any] = {}
+        if self.scheme == "s3":
+            settings = settings_of_aws()
+            # Whoever names an endpoint without TLS, as that of a test, means it.
+            client["allow_http"] = str(settings.get("endpoint", "")).startswith("http://")
+        kind = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[self.scheme]
+        retry = _FIRST if is_first else _LATER
+        try:
+            return kind(self.name, client_options=client, retry_config=retry, **settings)
+        except Exception as error:
+            raise UsageError(
+                f"{self}: no connection can be set up: check the variables of the environment that "
+                f"say how ({HINTS[self.scheme]})"
+            ) from error
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.name}"
+
+    # Reading
+
+    def check(self, key: str = "") -> None:
+        """Ask for one key; raises UsageError for a bucket that is none, or may not be listed.
+
+        It is asked once a process.
+        """
+        if self._is_checked:
+            return
+        try:
+            first = iter(self._obstore.list(self._store(True), key or None, chunk_size=1))
+            _patiently(lambda: next(first, None))
+        except Exception as error:
+            found = self._explained(error, key, "list")
+            is_wrong = isinstance(found, UsageError) or _status(error) in (301, 400, 401, 403, 404)
+            raise (UsageError(str(found)) if is_wrong else found) from error
+        self._is_checked = True
+
+    def head(self, key: str) -> Meta | None:
+        """Return what is known of an object; None if there is none."""
+        try:
+            return _meta(_patiently(lambda: self._obstore.head(self._store(), key)))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._explained(error, key, "read") from error
+
+    def mark(self, key: str) -> str:
+        """Return what an object says of itself that featcli wrote; see `put`."""
+        try:
+            options = {"head": True}
+            found = _patiently(lambda: self._obstore.get(self._store(), key, options=options))
+            return str(found.attributes.get(_MARK, ""))
+        except FileNotFoundError:
+            return ""
+        except Exception as error:
+            raise self._explained(error, key, "read") from error
+
+    def list(self, prefix: str) -> Iterator[list[Meta]]:
+        """Yield all objects below a prefix, some at a time."""
+        try:
+            found = iter(self._obstore.list(self._store(), prefix or None, chunk_size=1000))
+            while some := _patiently(lambda: next(found, None)):
+                yield [_meta(one) for one in some]
+        except Exception as error:
+            raise self._explained(error, prefix, "list") from error
+
+    def read(self, key: str, begin: int, end: int, etag: str = "") -> bytes:
+        """Read some bytes of an object, as long as it is the same; raises Absent, ReadError."""
+        options: dict[str, Any] = {"range": (begin, end)} | ({"if_match": etag} if etag else {})
+        try:
+            store = self._store()
+            return bytes(_patiently(lambda: self._obstore.get(store, key, options=options).bytes()))
+        except FileNotFoundError as error:
+            raise Absent(f"{self}/{key}: there is no such object") from error
+        except Exception as error:
+            if type(error).__name__ == "PreconditionError":
+                raise ReadError(f"{self}/{key}: it was changed while it was read") from error
+            raise self._explained(error, key, "read") from error
+
+    def pieces(self, meta: Meta) -> Iterator[bytes]:
+        """Yield the bytes of an object in pieces, each of which is tried again by itself."""
+        for begin in range(0, meta.size, _PIECE):
+            end = min(begin + _PIECE, meta.size)
+            piece = self.read(meta.key, begin, end, meta.etag)
+            if len(piece) != end - begin:
+                raise ReadError(f"{self}/{meta.key}: it ended too early")
+            yield piece
+
+    def get(self, key: str, most: int, meta: Meta | None = None) -> bytes:
+        """Read a whole object; raises Absent, ReadError for more than `most` bytes."""
+        meta = meta or self.head(key)
+        if meta is None:
+            raise Absent(f"{self}/{key}: there is no such object")
+        if meta.size > most:
+            raise ReadError(f"{self}/{key}: larger than {shown(most)} (see --max-memory)")
+        return b"".join(self.pieces(meta))
+
+    # Writing
+
+    def put(self, key: str, content: Content, mode: str = "create", mark: str = "") -> Meta:
+        """Let an object appear, by one PUT.
+
+        Parameters
+        ----------
+        key : str
+        content : bytes or mmap
+        mode : str
+            `"create"`: there must be none; `"overwrite"`; else the etag of the one to be replaced.
+        mark : str
+            What is kept with the object, as metadata: who replaces it otherwise loses that.
+
+        Raises
+        ------
+        Changed
+            There is another one. One with the same content is as good as ours: an answer may have
+            been lost on its way.
+        """
+        size = len(content)
+        if size > LARGEST:
+            raise Unwritable(
+                f"{self}/{key}: {shown(size)} are more than one object may have by one PUT "
+                f"({shown(LARGEST)}): give several files to -o, as x-%05d.tar or a folder of parts"
+            )
+        store, deadline = self._store(seconds=30 + size // _SLOWEST), time.monotonic() + _PATIENCE
+        how: Any = mode if mode in ("create", "overwrite") else {"e_tag": mode}
+        about = {_MARK: mark} if mark else None
+        for number in range(1000):
+            try:
+                found = _patiently(
+                    lambda: self._obstore.put(
+                        store, key, content, mode=how, attributes=about, use_multipart=False
+                    )
+                )
+                return Meta(key, size, found["e_tag"] or "")
+            except Exception as error:
+                same = self._after(error, key, content, deadline)
+                if same:
+                    return same
+                time.sleep(min(0.1 * 2**number, 5))
+        raise AssertionError
+
+    def _after(self, error: Exception, key: str, content: Content, deadline: float) -> Meta | None:
+        """Say whether an object came although its PUT failed; raises what is not to be mended."""
+        is_refused = type(error).__name__ in ("AlreadyExistsError", "PreconditionError")
+        is_passing = not is_refused and _status(error) in (None, 409, 429, 500, 502, 503, 504)
+        if is_refused or (is_passing and time.monotonic() < deadline):
+            found = self.head(key)
+            if found and self._holds(found, content):
+                return found
+            if is_passing:
+                return None
+            raise Changed(f"{self}/{key}") from error
+        raise self._explained(error, key, "write", Unwritable) from error
+
+    def _holds(self, meta: Meta, content: Content) -> bool:
+        if meta.size != len(content):
+            return False
+        at = 0
+        for piece in self.pieces(meta):
+            if piece != content[at : at + len(piece)]:
+                return False
+            at += len(piece)
+        return True
+
+    def put_file(self, key: str, path: Path, mode: str = "create", mark: str = "") -> Meta:
+        """Let a file appear as an object, without taking it into memory."""
+        with path.open("rb") as stream:
+            if not path.stat().st_size:
+                return self.put(key, b"", mode, mark)
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return self.put(key, content, mode, mark)
+
+    def delete(self, key: str) -> None:
+        """Take an object away; one that is gone is none to worry about."""
+        try:
+            _patiently(lambda: self._obstore.delete(self._store(), key))
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._explained(error, key, "write", Unwritable) from error
+
+    # Errors
+
+    def _explained(
+        self, error: Exception, key: str, what: str, kind: type[FeatError] = ReadError
+    ) -> FeatError:
+        """Say what went wrong without a word of what the library says: it has whole addresses."""
+        if isinstance(error, FeatError):
+            return error
+        return kind(f"{self}/{key}: {self._reason(error, what)}")
+
+    def _reason(self, error: Exception, what: str) -> str:
+        text, status, code = str(error), _status(error), _code(error)
+        is_no_bucket = status == 404 and (what != "read" or code == "NoSuchBucket")
+        reasons = (
+            (
+                "169.254.169.254" in text or "MissingCredentials" in text,
+                f"no credentials were found: set {HINTS[self.scheme]}",
+            ),
+            (is_no_bucket, "there is no such bucket"),
+            (
+                status in (401, 403),
+                f"no permission to {what} here{f' ({code})' if code else ''}",
+            ),
+            (status == 301, "the bucket is in another region: name it by AWS_REGION"),
+            (
+                status is not None,
+                f"the server answers {status}{f' ({code})' if code else ''}",
+            ),
+            (
+                "InvalidPath" in f"{type(error).__name__} {text}",
+                "a key with an empty piece, '.' or '..' in it, which is no path",
+            ),
+        )
+        unknown = "the server cannot be reached, or does not answer"
+        return next((reason for holds, reason in reasons if holds), unknown)
+
+
+def _patiently(call: Callable[[], Any]) -> Any:
+    """Wait for a call so that Ctrl-C ends the wait: obstore itself hears of it only at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    answers: list[tuple[Any, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            answers.append((call(), None))
+        except BaseException as error:
+            answers.append((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    found, error = answers[0]
+    if error:
+        raise error
+    return found
+
+
+def _meta(found: Any) -> Meta:
+    return Meta(found["path"], found["size"], found["e_tag"] or str(found["last_modified"]))
+
+
+def _status(error: Exception) -> int | None:
+    """Return the status of HTTP that an error speaks of."""
+    found = re.search(r"status code: (\d{3})", str(error))
+    return int(found[1]) if found else None
+
+
+def _code(error: Exception) -> str:
+    """Return the short word by which a server says what is wrong."""
+    found = re.search(r"<Code>([A-Za-z]{1,60})</Code>", str(error))
+    return found[1] if found else ""
+
+
+@functools.lru_cache(maxsize=16)
+def _bucket(scheme: str, name: str) -> Bucket:
+    return Bucket(scheme, name)
+
+
+def bucket_of(url: Url) -> Bucket:
+    """Return the bucket of a URL, one connection a process; raises UsageError without the extra."""
+    return _bucket(url.scheme, url.bucket)
+
+
+__all__ = ["LARGEST", "Absent", "Bucket", "Changed", "Meta", "bucket_of"]

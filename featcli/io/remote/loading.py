@@ -1,0 +1,88 @@
+"""One object to a sample: it is taken into memory, and read as a file is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from featcli import budget
+from featcli.errors import FeatError, ReadError
+from featcli.frame import Sample, Source
+from featcli.io import records
+from featcli.io.options import ReadOptions
+from featcli.io.reading import read_stream
+from featcli.io.remote.bucket import Absent, Meta, bucket_of
+from featcli.io.remote.url import WEB, Url, is_url, scheme_of
+from featcli.io.remote.web import Address
+
+
+def meta_of(file: str, size: int, etag: str, address: Address | None) -> Meta:
+    """Return what is known of an object; the bucket is asked if it was not listed."""
+    if address:
+        return Meta("", size, etag)
+    url = Url.parse(file)
+    if size >= 0:
+        return Meta(url.key, size, etag)
+    found = bucket_of(url).head(url.key)
+    if found is None:
+        raise Absent(f"{file}: there is no such object")
+    return found
+
+
+def content(file: str, meta: Meta, address: Address | None, most: int) -> bytes:
+    """Read an object whole; raises ReadError for more than `most` bytes."""
+    if address:
+        return address.get(most)
+    url = Url.parse(file)
+    return bucket_of(url).get(url.key, most, meta)
+
+
+def load(
+    file: str, meta: Meta, address: Address | None, source: Source, options: ReadOptions
+) -> Sample:
+    """Read an object that holds one image, or one array or several."""
+    data = content(file, meta, address, options.max_memory)
+    beside = None if address or not file.lower().endswith((".npy", ".npz")) else _beside(file)
+    try:
+        if beside is None:
+            return read_stream(io.BytesIO(data), source, options)
+        with tempfile.TemporaryDirectory(prefix="featcli-") as folder:
+            path = Path(folder) / "array.npy"
+            path.with_suffix(".json").write_bytes(beside)
+            return read_stream(io.BytesIO(data), source, options, path)
+    except FeatError as error:
+        raise error.named(file) from error
+
+
+def _beside(file: str) -> bytes | None:
+    """Return the sidecar of an array in a bucket, if it has one."""
+    url = Url.parse(file)
+    key = url.key.rpartition(".")[0] + ".json"
+    try:
+        return bucket_of(url).get(key, budget.LARGEST_TEXT)
+    except ReadError:
+        return None
+
+
+def record_beside(file: str) -> dict[str, Any] | None:
+    """Return what the sidecar of an array says; None if there is none of featcli's."""
+    if is_url(file) and scheme_of(file) in WEB:
+        return None
+    with contextlib.suppress(ReadError):
+        record = records.loads(_beside(file) or b"{}")
+        return record if "featcli" in record else None
+    return None
+
+
+def digest(file: str, meta: Meta, address: Address | None) -> str:
+    """Return the sha256 of an object's content."""
+    url = None if address else Url.parse(file)
+    pieces = address.pieces() if address else bucket_of(url).pieces(meta)  # type: ignore[arg-type]
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(piece)
+    return found.hexdigest()

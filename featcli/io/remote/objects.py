@@ -1,0 +1,257 @@
+"""Array, picture and sidecar of every result as objects in a bucket.
+
+They are made as files in a folder of this machine and appear by one PUT each, the sidecar last: it
+knows what the others are. Each carries a mark, which says that featcli wrote it to this very place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from featcli import npy
+from featcli.errors import FeatError, OutputExists, UsageError
+from featcli.frame import Frame, Sample
+from featcli.io import records
+from featcli.io.drawing import record_of, save_picture
+from featcli.io.naming import Heading
+from featcli.io.outputs import InFolder
+from featcli.io.placing import Places, two_inputs
+from featcli.io.private import PrivateFolder
+from featcli.io.remote.bucket import Bucket, Changed, Meta, bucket_of
+from featcli.io.remote.listing import Listing
+from featcli.io.remote.url import Url
+from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, WriteOptions, Written
+
+_LARGEST_RECORD = 1 << 24
+
+
+def mark_of(url: Url) -> str:
+    """Return what an object of this place carries if featcli wrote it, and nobody has since."""
+    return hashlib.sha256(str(url).encode()).hexdigest()[:16]
+
+
+class ObjectsSink(Sink):
+    """Array, picture and sidecar of every result.
+
+    Parameters
+    ----------
+    url : Url
+        The folder in which all of them are.
+    places : callable
+        `places(heading)` gives their files in the folder of this machine that stands for it.
+    options : WriteOptions
+    room : PrivateFolder
+        In that folder.
+    listing : Listing, optional
+        What was there at the start; else the bucket is asked about each.
+    """
+
+    def __init__(
+        self,
+        url: Url,
+        places: Callable[[Heading], Places],
+        options: WriteOptions,
+        room: PrivateFolder,
+        listing: Listing | None = None,
+    ) -> None:
+        self._url, self._places, self._options = url, places, options
+        self._room, self._listing = room, listing
+        self._taken: set[int] = set()
+        self._inputs: set[str] = set()
+
+    @property
+    def _bucket(self) -> Bucket:
+        return bucket_of(self._url)
+
+    def _object(self, path: Path) -> Url:
+        return self._url.below(path.relative_to(self._room.folder).as_posix())
+
+    def _find(self, path: Path) -> Meta | None:
+        if self._listing:
+            found = self._listing.find(path.relative_to(self._room.folder).as_posix())
+            return found and found._replace(key=self._object(path).key)
+        return self._bucket.head(self._object(path).key)
+
+    def for_worker(self) -> Sink:
+        """See `Sink.for_worker`."""
+        return self
+
+    def paths(self, heading: Heading) -> Sequence[object]:
+        """See `Sink.paths`."""
+        return [self._object(path) for path in self._places(heading) if path]
+
+    def protect_object(self, url: str) -> None:
+        """See `Sink.protect_object`."""
+        self._inputs.add(url)
+
+    def remove_partial(self, process: int | None = None) -> None:
+        """See `Sink.remove_partial`."""
+        self._room.remove_partial(process)
+
+    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
+        """See `Sink.preflight`."""
+        wanted: set[Path] = set()
+        for number, heading in enumerate(headings):
+            places = self._places(heading)
+            if places.main in wanted:
+                raise UsageError(two_inputs(self._object(places.main)))
+            wanted.add(places.main)
+            prior = priors[number] if number < len(priors) else NO_PRIOR
+            self._check_present(places, heading, prior)
+
+    def existing_results(
+        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
+    ) -> list[Written] | None:
+        """See `Sink.existing_results`."""
+        found = [self._existing(heading, state, prior) for heading in headings]
+        done = [one for one in found if one]
+        return done if done and len(done) == len(found) else None
+
+    def _existing(self, heading: Heading, state: State, prior: Prior) -> Written | None:
+        places = self._places(heading)
+        name = hash(places.main)
+        if name in self._taken:
+            raise UsageError(two_inputs(self._object(places.main)))
+        self._taken.add(name)
+        present, record = self._check_present(places, heading, prior)
+        if self._options.overwrite or len(present) < 3 - places.count(None):
+            return None
+        is_same = records.is_made_from(record, heading.history, heading.source, state)
+        if not is_same or record.get("picture") != records.as_json(self._options.picture):
+            return None
+        states = {path: meta.state for path, meta in present.items()}
+        outputs = {path.name: states[path] for path in places.data}
+        if record.get("outputs") != outputs:
+            return None
+        files = tuple(str(self._object(path)) for path in places.data)
+        named = {str(path): one for path, one in states.items()}
+        return Written(files[0], "unchanged", files, record, states=named)
+
+    def _check_present(
+        self, places: Places, heading: Heading, prior: Prior
+    ) -> tuple[dict[Path, Meta], dict[str, Any]]:
+        """Return what is there of a result, and its record; refuse what is not featcli's own."""
+        wanted = [path for path in (*places.data, places.sidecar) if path]
+        found = {path: self._find(path) for path in wanted}
+        present = {path: meta for path, meta in found.items() if meta}
+        for path in present:
+            if str(self._object(path)) in {heading.source.file, *self._inputs}:
+                raise UsageError(f"{self._object(path)} is an input, too: choose another output")
+        if not present or self._options.overwrite:
+            return present, {}
+        known = prior.own_states()
+        others = [path for path, meta in present.items() if not _is_known(path, meta, known)]
+        for path in others:
+            self._check_mark(path)
+        record = self._record(places, present) if others or not known else {}
+        if others:
+            records.check_source(record, heading.source, self._object(places.main))
+        return present, record
+
+    def _check_mark(self, path: Path) -> None:
+        url = self._object(path)
+        if self._bucket.mark(url.key) != mark_of(url):
+            raise OutputExists(
+                f"{url} exists already and is not featcli's own, unmodified: "
+                "--overwrite replaces it"
+            )
+
+    def _record(self, places: Places, present: Mapping[Path, Meta]) -> dict[str, Any]:
+        meta = present.get(places.sidecar) if places.sidecar else None
+        if meta is None:
+            return {}
+        with contextlib.suppress(FeatError):
+            return records.loads(self._bucket.get(meta.key, _LARGEST_RECORD, meta))
+        return {}
+
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
+        """See `Sink.write`."""
+        written = [self._write_one(frame, state, prior) for frame in sample.frames]
+        states = {path: one for result in written for path, one in result.states.items()}
+        prior.intend(state, states)
+        prior.done()
+        return written
+
+    def _write_one(self, frame: Frame, state: State, prior: Prior) -> Written:
+        heading = Heading(frame.source, frame.part, frame.history)
+        places = self._places(heading)
+        present, _ = self._check_present(places, heading, prior)
+        put = partial(self._put, present=present)
+        record = record_of(frame) | {"picture": self._options.picture, "input": dict(state)}
+        states: dict[str, State] = {}
+        notes: list[str] = []
+
+        def draw(stream: BinaryIO) -> None:
+            notes.extend(save_picture(frame, stream, self._options, record))
+
+        if places.array:
+            states[str(places.array)] = put(places.array, partial(npy.write, array=frame.data))
+        if places.picture:
+            states[str(places.picture)] = put(places.picture, draw)
+        if places.sidecar:
+            outputs = {Path(path).name: one for path, one in states.items()}
+            whole = records.dumps(records.sealed(record | {"outputs": outputs}), indent=1)
+            states[str(places.sidecar)] = put(places.sidecar, lambda stream: stream.write(whole))
+        files = tuple(str(self._object(path)) for path in places.data)
+        return Written(files[0], "written", files, record, tuple(notes), states)
+
+    def _put(
+        self, path: Path, write: Callable[[BinaryIO], object], present: Mapping[Path, Meta]
+    ) -> State:
+        url, before = self._object(path), present.get(path)
+        mode = before.etag if before else "create"
+        with self._temporary() as temporary:
+            with temporary.open("xb+") as stream:
+                write(stream)
+            try:
+                mode = "overwrite" if self._options.overwrite else mode
+                return self._bucket.put_file(url.key, temporary, mode, mark_of(url)).state
+            except Changed:
+                # An earlier attempt may have come as far as this, with another input.
+                self._check_mark(path)
+                return self._bucket.put_file(url.key, temporary, "overwrite", mark_of(url)).state
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        self._room.make()
+        path = self._room.temporary()
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _is_known(path: Path, meta: Meta, known: Mapping[str, Sequence[State]]) -> bool:
+    return meta.state in known.get(str(path), ())
+
+
+def objects_sink(
+    url: Url, options: WriteOptions, room: PrivateFolder, listing: Listing | None
+) -> ObjectsSink:
+    """Put every result into objects below a prefix."""
+    places = InFolder(room.folder, options.sidecar, flat=False)
+    return ObjectsSink(url, places, options, room, listing)
+
+
+def one_object(url: Url, options: WriteOptions, room: PrivateFolder) -> ObjectsSink:
+    """Put the one result into one object, a .npy or a .png."""
+    path = room.folder / url.name
+    is_array = path.suffix.lower() == ".npy"
+    sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
+    found = Places(path, None, sidecar) if is_array else Places(None, path, None)
+    return ObjectsSink(url.parent, _Same(found), options, room)
+
+
+class _Same:
+    """The same places for any result; may be sent to another process."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def __call__(self, _heading: Heading) -> Places:
+        return self._places

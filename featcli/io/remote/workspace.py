@@ -1,0 +1,228 @@
+"""A folder of this machine that stands for one in a bucket while a command runs.
+
+Files are made in it and go to the bucket whole, by one PUT. What is there already is shown by
+stand-ins: empty files of the size and time that the memory of the last run knows, so that whatever
+looks after files looks after objects. The memory itself is an object, too, `.featcli/NAME.db`: it
+is fetched at the start, and put again as the run goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from featcli.errors import FeatError, InUse, OutputExists
+from featcli.io.private import MANIFEST, NAME
+from featcli.io.remote.bucket import Changed, Meta, bucket_of
+from featcli.io.remote.objects import mark_of
+from featcli.io.remote.room import Room
+from featcli.io.remote.stored import copy_of
+from featcli.io.remote.url import Url
+from featcli.io.rows import unpack_state
+from featcli.io.store import Store
+
+_OFTEN = 5.0  # seconds between two copies of the memory, at least
+_SHARE = 20  # and as many times as long as the last one took
+
+
+class Workspace:
+    """A folder that stands for one in a bucket.
+
+    Parameters
+    ----------
+    url : Url
+        The bucket's folder.
+    overwrite : bool
+        Whether what is there may be replaced, whoever wrote it.
+
+    Attributes
+    ----------
+    path : Path
+        The folder of this machine.
+    own : set of str
+        Names of objects that featcli wrote, and nobody has changed.
+    is_behind : bool
+        Whether one of them is older than the memory says: a run was killed in between.
+    """
+
+    def __init__(self, url: Url, overwrite: bool = False) -> None:
+        self.url, self._overwrite = url, overwrite
+        self._room = Room()
+        self.path = self._room.path
+        self.own: set[str] = set()
+        self.is_behind = False
+        self._there: dict[str, Meta] = {}
+        self._stood: dict[str, tuple[int, int]] = {}
+        self._saved = time.monotonic()
+        self._took = 0.0
+        self._memory: dict[str, Meta] = {}
+
+    def close(self) -> None:
+        """Take the folder away."""
+        self._room.close()
+
+    def named(self, text: str) -> str:
+        """Write addresses in a text for paths of this folder."""
+        return text.replace(str(self.path), str(self.url).rstrip("/"))
+
+    # The memory
+
+    def _object_of(self, store: Store) -> Url:
+        return self.url.below(f"{NAME}/{store.path.name}")
+
+    def fetch(self, store: Store) -> None:
+        """Take over the memory of the last run."""
+        url = self._object_of(store)
+        bucket = bucket_of(url)
+        meta = bucket.head(url.key)
+        if meta is None:
+            return
+        store.room.make()
+        with store.path.open("wb") as stream:
+            for piece in bucket.pieces(meta):
+                stream.write(piece)
+        self._memory[store.path.name] = meta
+
+    def save_sometimes(self, store: Store) -> None:
+        """Put the memory into the bucket, if the last time is long enough ago."""
+        if time.monotonic() - self._saved >= max(_OFTEN, _SHARE * self._took):
+            self.save(store)
+
+    def save(self, store: Store) -> None:
+        """Put the memory into the bucket; raises InUse if another run has done so meanwhile."""
+        if not store.exists():
+            return
+        began, url = time.monotonic(), self._object_of(store)
+        store.commit()
+        copy, before = store.room.temporary(), self._memory.get(store.path.name)
+        try:
+            copy_of(store, copy)
+            mode = before.etag if before else "create"
+            meta = bucket_of(url).put_file(url.key, copy, mode, mark_of(url))
+        except Changed as error:
+            raise InUse(f"{url}: another run writes here, and has changed its memory") from error
+        finally:
+            copy.unlink(missing_ok=True)
+        self._memory[store.path.name] = meta
+        self._saved = time.monotonic()
+        self._took = self._saved - began
+
+    # Files: their names are their paths below the folder
+
+    def name_of(self, path: Path) -> str:
+        """Return the name of a file, below the bucket's folder."""
+        return path.relative_to(self.path).as_posix()
+
+    def is_stand_in(self, path: Path) -> bool:
+        """Say whether a file only stands for an object."""
+        found = path.stat()
+        return self._stood.get(self.name_of(path)) == (found.st_size, found.st_mtime_ns)
+
+    def _empty(self, path: Path, size: int, mtime: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            stream.truncate(size)
+        os.utime(path, ns=(mtime, mtime))
+        self._stood[self.name_of(path)] = (size, mtime)
+
+    def stand_in_manifest(self, path: Path, store: Store) -> None:
+        """Do so for a manifest; featcli's own is renewed, also where its memory is gone."""
+        url = self.url.below(self.name_of(path))
+        meta = None if store.exists() else bucket_of(url).head(url.key)
+        if meta and bucket_of(url).mark(url.key) == mark_of(url):
+            self._there[self.name_of(path)] = meta
+            self.own.add(self.name_of(path))
+        else:
+            self.stand_in([self.name_of(path)], store)
+
+    def stand_in(self, names: Iterable[str], store: Store | None = None) -> None:
+        """Let an empty file stand for each of these objects that is there."""
+        for name in names:
+            url = self.url.below(name)
+            meta = bucket_of(url).head(url.key)
+            if meta:
+                self._stand_in(name, meta, store)
+
+    def stand_in_listed(self, metas: Iterable[Meta], store: Store) -> None:
+        """Do so for objects that were listed."""
+        for meta in metas:
+            self._stand_in(self.url._replace(key=meta.key).name, meta, store)
+
+    def _stand_in(self, name: str, meta: Meta, store: Store | None) -> None:
+        self._there[name] = meta
+        mtime = 1
+        if store and store.exists():
+            mtime = self._time_of(name, meta, store)
+        self._empty(self.path / name, meta.size, mtime)
+
+    def _time_of(self, name: str, meta: Meta, store: Store) -> int:
+        """Return the time by which a store knows an object; 1 if it is not featcli's own."""
+        url = self.url.below(name)
+        is_manifest = name.endswith(".jsonl") and MANIFEST.partition(".")[0] in name
+        is_manifest = is_manifest and not store.about(f"file:{url.name}")
+        about = store.about("manifest" if is_manifest else f"file:{url.name}")
+        expected = unpack_state(about.split("\n")[-1])
+        etag, _, state = store.about(f"object:{name}").partition("\n")
+        known = unpack_state(state)
+        if etag != meta.etag:
+            if bucket_of(url).mark(url.key) != mark_of(url):
+                return 1
+            known = expected if expected.get("size") == meta.size else {}
+        self.own.add(name)
+        self.is_behind |= known != expected
+        return int((expected if is_manifest else known).get("mtime_ns", 1))
+
+    def upload(self, path: Path, store: Store | None = None) -> None:
+        """Let a finished file appear in the bucket; its place is taken by a stand-in."""
+        name = self.name_of(path)
+        url, before = self.url.below(name), self._there.get(name)
+        mode = before.etag if before and name in self.own else "create"
+        if self._overwrite:
+            mode = "overwrite"
+        found = path.stat()
+        try:
+            meta = bucket_of(url).put_file(url.key, path, mode, mark_of(url))
+        except Changed as error:
+            raise OutputExists(
+                f"{url} exists already and is not featcli's own: it came there meanwhile"
+            ) from error
+        self._there[name] = meta
+        self.own.add(name)
+        if store:
+            state = f"size={found.st_size} mtime_ns={found.st_mtime_ns}"
+            store.note(f"object:{name}", f"{meta.etag}\n{state}")
+        self._empty(path, found.st_size, found.st_mtime_ns)
+
+    def download(self, path: Path) -> None:
+        """Fetch the object that a stand-in stands for."""
+        meta = self._there[self.name_of(path)]
+        mtime = path.stat().st_mtime_ns
+        with path.open("wb") as stream:
+            for piece in bucket_of(self.url).pieces(meta):
+                stream.write(piece)
+        os.utime(path, ns=(mtime, mtime))
+
+    def remove_gone(self) -> None:
+        """Take objects away whose stand-in was taken away."""
+        for name in [name for name in self._there if not (self.path / name).exists()]:
+            if name in self.own:
+                bucket_of(self.url).delete(self.url.below(name).key)
+            del self._there[name]
+
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Name addresses in errors, and not the folder that stands for them."""
+        try:
+            yield
+        except FeatError as error:
+            raise self.explained(error) from error
+
+    def explained(self, error: FeatError) -> FeatError:
+        """Return an error that names addresses."""
+        text = str(error)
+        if str(self.path) in text:
+            error.args = (self.named(text),)
+        return error
