@@ -23,6 +23,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from hypothesis import settings
+from stores import bucket, moto, photos, proxy  # noqa: F401  # fixtures of object stores
 
 # No test asserts a time, so none fails because a machine is busy.
 settings.register_profile("patient", deadline=None)
