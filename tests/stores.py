@@ -175,6 +175,7 @@ class Proxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # clients that were killed
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
