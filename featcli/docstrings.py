@@ -15,7 +15,8 @@ def docstring(thing: Any) -> str:
     import ast
     import textwrap
 
-    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    source = textwrap.dedent(inspect.getsource(thing))
+    tree: Any = compile(source, "<source>", "exec", ast.PyCF_ONLY_AST, optimize=0)
     node: Any = tree if inspect.ismodule(thing) else tree.body[0]
     return ast.get_docstring(node) or ""
 

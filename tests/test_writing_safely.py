@@ -45,7 +45,7 @@ class FullDisk(io.FileIO):
 @pytest.fixture
 def full_disk(monkeypatch):
     def is_full_after(room):
-        def opened(path, mode):
+        def opened(path, mode, *_, **__):
             if "x" not in mode:
                 return io.FileIO(path, mode.replace("b", ""))
             raw = FullDisk(path, mode.replace("b", ""))

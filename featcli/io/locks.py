@@ -18,6 +18,7 @@ from featcli.errors import InUse, as_write_error
 from featcli.io.private import PrivateFolder
 
 PATIENCE, LIMIT = 1.0, 10.0  # seconds until a wait is told of, and until it ends
+LIMIT_OF_ONE_JOB = 300.0  # workers wait for each other as long as a slow drive takes
 _STEP = 0.02
 _LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "overlay", "f2fs", "zfs", "apfs"}
 
@@ -35,22 +36,27 @@ class Waiting:
         What is waited for.
     holder : callable
         Names the other program, after "held by", as far as that can be known.
+    is_ours : callable
+        Says whether that is a part of the same command: such a wait is not told of.
     """
 
-    def __init__(self, what: Path, holder: Callable[[], str]) -> None:
-        self._what, self._holder = what, holder
+    def __init__(
+        self, what: Path, holder: Callable[[], str], is_ours: Callable[[], bool] = bool
+    ) -> None:
+        self._what, self._holder, self._is_ours = what, holder, is_ours
         self._began = time.monotonic()
         self._is_told = False
 
     def step(self) -> None:
         """Wait a little; raises InUse when it has lasted too long."""
         seconds = time.monotonic() - self._began
-        if seconds >= LIMIT:
+        is_ours = seconds >= PATIENCE and self._is_ours()
+        if seconds >= (LIMIT_OF_ONE_JOB if is_ours else LIMIT):
             raise InUse(
                 f"{self._what} is held by {self._holder()}, and was not let go within "
-                f"{LIMIT:.0f} seconds: end that program, or let it go on"
+                f"{seconds:.0f} seconds: end that program, or let it go on"
             )
-        if seconds >= PATIENCE and not self._is_told:
+        if seconds >= PATIENCE and not self._is_told and not is_ours:
             self._is_told = True
             _say(f"waiting for {self._what}, which is held by {self._holder()}")
         time.sleep(_STEP)
@@ -71,7 +77,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        waiting = Waiting(folder, lambda: _named(holder_of(descriptor)))
+        waiting = Waiting(
+            folder,
+            lambda: _named(holder_of(descriptor)),
+            lambda: _is_worker_of_this_job(holder_of(descriptor)),
+        )
         while not system.try_lock(descriptor):
             waiting.step()
         yield
@@ -182,6 +192,15 @@ def is_of_this_job(process: int | None) -> bool:
         return process is None or os.getpgid(process) == os.getpgrp()
     except (OSError, AttributeError):
         return False
+
+
+def _is_worker_of_this_job(process: int | None) -> bool:
+    """Say whether a process is known to be one that works for the same line of a shell."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"featcli.batch.worker" in command and is_of_this_job(process)
 
 
 @cache

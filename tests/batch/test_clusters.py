@@ -18,6 +18,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks i
 STAGES = "convolve vertical | relu | pool 2"
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, workspace, started):
     save_images(workspace / "in", 80, side=200)
@@ -42,6 +43,7 @@ pathlib.Path.open = hurt
 """
 
 
+@pytest.mark.slow
 def test_an_image_that_kills_whole_workers_is_set_aside_and_its_neighbours_are_done(
     tmp_path, workspace, featcli
 ):
@@ -56,6 +58,7 @@ def test_an_image_that_kills_whole_workers_is_set_aside_and_its_neighbours_are_d
     assert done.stderr.endswith("40 done, 0 skipped, 1 failed\n")
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_scheduler_that_is_killed_ends_the_run_and_the_same_command_goes_on(
     tmp_path, workspace, started, featcli, inline
@@ -79,6 +82,7 @@ def test_a_scheduler_that_is_killed_ends_the_run_and_the_same_command_goes_on(
     assert arrays_in(workspace / "out") == arrays_in(workspace / "usual")
 
 
+@pytest.mark.slow
 @LINUX
 def test_ctrl_c_ends_a_run_on_a_cluster_and_what_it_started_there(
     tmp_path, workspace, started, featcli
@@ -97,6 +101,7 @@ def test_ctrl_c_ends_a_run_on_a_cluster_and_what_it_started_there(
         assert featcli(*words).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_version_is_refused_and_both_are_named(tmp_path, workspace, featcli):
     save_images(workspace / "in", 2)
     other = with_module(tmp_path / "other", "import featcli._version as v; v.__version__ = '99.1'")
@@ -106,6 +111,7 @@ def test_a_worker_of_another_version_is_refused_and_both_are_named(tmp_path, wor
     assert not list((workspace / "out").glob("*.npy"))
 
 
+@pytest.mark.slow
 def test_another_decoder_is_noted_once(tmp_path, workspace, featcli):
     save_images(workspace / "in", 3)
     code = "import platform; platform.machine = lambda: 'riscv64'"
@@ -117,12 +123,14 @@ def test_another_decoder_is_noted_once(tmp_path, workspace, featcli):
     assert last == "featcli relu: 3 done, 0 skipped, 0 failed"
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_one_line(workspace, featcli):
     save_images(workspace / "in", 2)
     address = f"tcp://127.0.0.1:{free_port()}"
     assert_refused(featcli("relu", "in", "-o", "out", "--scheduler", address), 1, address)
 
 
+@pytest.mark.slow
 def test_a_port_where_something_else_listens_is_one_line(workspace, featcli):
     save_images(workspace / "in", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -16,6 +16,10 @@ pytest.importorskip("distributed")
 STAGES = "convolve vertical | relu | pool 2"
 
 
+# Starting one takes seconds: one test of a cluster runs always, the others where slow ones do.
+CLUSTER = pytest.param("cluster", marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def dask(tmp_path_factory):
     """A scheduler and two workers; files called crash* and once* harm who reads them."""
@@ -24,13 +28,13 @@ def dask(tmp_path_factory):
         yield found
 
 
-@pytest.fixture(params=["here", "pool", "cluster"])
+@pytest.fixture(params=["here", "pool", CLUSTER])
 def whoever(request):
     """The options that say who works."""
     return _options(request, request.param)
 
 
-@pytest.fixture(params=["pool", "cluster"])
+@pytest.fixture(params=["pool", CLUSTER])
 def processes(request):
     """The options that say who works, where that is not the calling process."""
     return _options(request, request.param)
@@ -147,6 +151,7 @@ def test_an_image_that_kills_once_is_done_the_second_time(processes, workspace, 
     assert (done.returncode, done.stderr) == (0, "featcli relu: 21 done, 0 skipped, 0 failed\n")
 
 
+@pytest.mark.slow
 def test_classify_features_and_duplicates_work_on_a_cluster(dask, workspace, inline):
     (workspace / "in").mkdir()
     for name in ("cat.jpg", "brick.png"):
@@ -168,6 +173,7 @@ def test_classify_features_and_duplicates_work_on_a_cluster(dask, workspace, inl
         assert path.read_bytes() == (Path("b") / path.name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "npy"])
 def test_content_is_sent_where_the_workers_do_not_see_the_files(
     suffix, dask, workspace, inline, monkeypatch
@@ -199,6 +205,7 @@ def elsewhere(monkeypatch):
     monkeypatch.setattr(clusters, "Contract", contract)
 
 
+@pytest.mark.slow
 def test_a_file_that_a_worker_does_not_find_is_sent(elsewhere, dask, workspace, inline):
     save_images(workspace / "in", 12)
     done = inline("relu", "in", "-o", "out", "--scheduler", dask.address)
@@ -208,6 +215,7 @@ def test_a_file_that_a_worker_does_not_find_is_sent(elsewhere, dask, workspace, 
     assert arrays_in(workspace / "out") == arrays_in(workspace / "usual")
 
 
+@pytest.mark.slow
 def test_a_model_that_a_worker_does_not_find_is_one_line(elsewhere, dask, workspace, inline):
     from featcli.models.loading import SHIPPED
 
@@ -217,6 +225,7 @@ def test_a_model_that_a_worker_does_not_find_is_one_line(elsewhere, dask, worksp
     assert_refused(inline(*words), 1, "the worker on", "no model file 'mine.npz'")
 
 
+@pytest.mark.slow
 def test_a_picture_larger_than_memory_is_computed_in_strips_where_the_command_runs(
     dask, workspace, inline
 ):
@@ -239,6 +248,7 @@ def test_a_cluster_of_ones_own_on_this_machine(workspace, featcli):
     assert np.load("out/0000.relu.npy").ndim == 3
 
 
+@pytest.mark.slow
 def test_an_array_that_comes_through_a_pipe_is_worked_on_by_a_cluster(dask, workspace, shell):
     done = shell(
         f"featcli convolve photo.jpg -k vertical -o - | featcli relu -o far.npy --scheduler"
@@ -248,6 +258,7 @@ def test_an_array_that_comes_through_a_pipe_is_worked_on_by_a_cluster(dask, work
     assert Path("far.npy").read_bytes() == Path("near.npy").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_variable_for_jobs_does_not_refuse_a_cluster(dask, workspace, featcli):
     save_images(workspace / "in", 2)
     far = ["--scheduler", dask.address]

@@ -14,6 +14,7 @@ import pytest
 from batch_tools import save_images, wait_for
 from conftest import environment
 
+from featcli.errors import InUse
 from featcli.io import locks
 
 fcntl = pytest.importorskip("fcntl")
@@ -158,3 +159,21 @@ def test_a_pipe_whose_writer_is_killed_leaves_no_short_result(output, workspace,
     assert again.returncode == 0, again.stderr
     if output == "m.npz":
         assert len(np.load(output).files) == 30
+
+
+@pytest.mark.parametrize(("note", "is_told"), [("featcli.batch.worker", False), ("another", True)])
+def test_workers_of_one_command_wait_for_each_other_in_silence(
+    note, is_told, impatient, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(locks, "LIMIT_OF_ONE_JOB", 0.8)
+    code = (
+        "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", f"{code} # {note}", str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as holder:
+        holder.stdout.readline()
+        with pytest.raises(InUse, match="was not let go"), locks.folder_lock(tmp_path):
+            pass
+        holder.communicate(b"\n")
+    assert capsys.readouterr().err.startswith("featcli: waiting for") == is_told
