@@ -57,7 +57,8 @@ def summarise(folder: Path, records: Iterator[dict[str, Any]]) -> Iterator[str]:
         statuses[record["status"]] += 1
         recipes[str(record["recipe"].get("pipeline", ""))] += 1
         if record["status"] == "failed":
-            failures.append(f"  {record['file']}: {record['error']}")
+            error = str(record["error"]).removeprefix(f"{record['file']}: ")
+            failures.append(f"  {record['file']}: {error}")
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
     yield f"{folder}: {counts or 'no results'}"
     for recipe, count in recipes.most_common():
