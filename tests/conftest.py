@@ -17,6 +17,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Tests take what reads the documentation from there.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
+
 # As the command does: several processes with several BLAS threads each wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -165,7 +165,8 @@ def eighth() -> Image.Image:
 
 def notebook() -> dict[str, object]:
     """Turn the page into a notebook: its text, and the code that does the same in Python."""
-    text = re.sub(r"```(console|python)\n.*?```\n\n?", "", PAGE.read_text("utf-8"), flags=re.S)
+    text = re.sub(r"<!--.*?-->\n", "", PAGE.read_text("utf-8"))
+    text = re.sub(r"```(console|python)\n.*?```\n\n?", "", text, flags=re.S)
     text = re.sub(r"!\[[^]]*\]\([^)]*\)\n\n?", "", text)
     head, *steps, answers = re.split(r"^(?=## )", text, flags=re.M)
     cells = [_prose(_about(head)), _code(_START)]

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pages
 import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "search.md"
-LINES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+BLOCKS = [one for one in pages.blocks(PAGE.read_text("utf-8")) if one.kind == "python"]
 KINDS = ("csv", "jsonl", "npy", "npz", "parquet")
 LIBRARIES = ("pandas", "polars", "duckdb", "pyarrow", "sklearn")
 
@@ -27,27 +28,21 @@ def tables(workspace, inline):
     return np.abs(arrays)
 
 
-def needed(lines):
-    """Name the libraries that lines import, and what Parquet needs."""
-    names = {name for name in LIBRARIES if re.search(rf"(import|from) {name}\b", lines)}
-    return names | {"pyarrow"}
-
-
 def test_the_page_reads_each_kind_and_by_each_library():
-    everything = "".join(LINES)
+    everything = "".join(one.code for one in BLOCKS)
     for kind in KINDS:
         assert f'f.{kind}"' in everything or f"'f.{kind}'" in everything, kind
     for name in (*LIBRARIES, "numpy"):
         assert re.search(rf"(import|from) {name}\b", everything), name
 
 
-@pytest.mark.parametrize("lines", LINES)
-def test_the_lines_of_the_page_read_the_vectors_that_were_written(lines, request):
-    for name in needed(lines):
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda one: f"line-{one.line}")
+def test_the_lines_of_the_page_read_the_vectors_that_were_written(block, request):
+    for name in block.needed:
         pytest.importorskip(name)
     expected = request.getfixturevalue("tables")
     found = {}
-    exec(compile(lines, str(PAGE), "exec"), found)
+    exec(compile(block.code, str(PAGE), "exec"), found)
     np.testing.assert_array_equal(np.asarray(found["vectors"], np.float32), expected)
     if "about" in found:
         assert found["about"]["pipeline"] == "abs"
