@@ -94,9 +94,9 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Return every page whose blocks are run; the reference is written from the code."""
-    folders = sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("examples/*/README.md"))
-    return [*sorted(ROOT.glob("*.md")), ROOT / "samples/README.md", *folders]
+    """Return every page of the documentation."""
+    places = ("*.md", "docs/**/*.md", "samples/*.md", "benchmarks/*.md", "examples/*/*.md")
+    return [path for place in places for path in sorted(ROOT.glob(place))]
 
 
 def blocks(text: str) -> list[Block]:
