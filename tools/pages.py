@@ -19,7 +19,7 @@ Marks are comments right above a block, which readers do not see:
     <!-- slow: WHY -->            left out with --quick
     <!-- needs: MODULE ... -->    run only where these modules are installed
 
-`<!-- run first: COMMAND -->`, anywhere in a page, makes what the blocks after it need.
+`<!-- run first: COMMAND -->` makes what the next block that is run needs.
 """
 
 from __future__ import annotations
@@ -173,9 +173,11 @@ def rewritten(text: str, quick: bool) -> str:
         folder = Path(name)
         (folder / "samples").symlink_to(ROOT / "samples")
 
+        first: list[str] = []
+
         def run(piece: re.Match[str]) -> str:
             if piece["first"] is not None:
-                printed(piece["first"], folder)
+                first.append(piece["first"])
                 return piece[0]
             block = Block.of(piece)
             if block.problem:
@@ -183,9 +185,11 @@ def rewritten(text: str, quick: bool) -> str:
             if not block.is_run(quick):
                 return piece[0]
             try:
+                while first:
+                    printed(first.pop(0), folder)
                 code = after_running(block, folder)
             except Exception as error:
-                said = str(error) if block.kind != "python" else traceback.format_exc()
+                said = traceback.format_exc() if block.kind == "python" else error
                 raise ValueError(f"line {block.line}: {said}") from None
             return f"{piece['marks']}```{block.kind}\n{code}```"
 
