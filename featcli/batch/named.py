@@ -58,7 +58,7 @@ def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named
     list of Named
         A file has its stem for a key, what a glob matches its path below the glob's fixed folder.
         The keys of a folder are paths below it; where more is named they begin with its name. What
-        is named twice comes once.
+        is named twice is given once.
 
     Raises
     ------

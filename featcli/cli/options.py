@@ -27,7 +27,7 @@ class Described(click.Argument):
 
 
 class Range(click.FloatRange):
-    """A number in a range; what is not a number lies in none."""
+    """A number within a range; NaN is refused."""
 
     name = "number"
 
@@ -75,7 +75,7 @@ def reading() -> list[click.Parameter]:
             metavar="COLOUR",
             default="white",
             show_default=True,
-            help="What transparent pixels are laid over; 'keep' keeps a channel A.",
+            help="Colour behind transparent pixels; 'keep' keeps transparency as a channel A.",
         ),
         _option(
             "Input",
@@ -83,7 +83,7 @@ def reading() -> list[click.Parameter]:
             **choice(["first", "all"]),
             default="first",
             show_default=True,
-            help="Of a file with several frames.",
+            help="Which frames of an animation or a file of several pages are read.",
         ),
         _option(
             "Input",
@@ -91,7 +91,7 @@ def reading() -> list[click.Parameter]:
             **choice(["hwc", "chw"]),
             default="hwc",
             show_default=True,
-            help="Where a 3-D array has its channels.",
+            help="Order of the axes of a 3-D array: channels last (hwc) or first (chw).",
         ),
         _option(
             "Input",
@@ -100,7 +100,8 @@ def reading() -> list[click.Parameter]:
             metavar="N",
             default=MAX_PIXELS,
             show_default=True,
-            help="Do not decode a picture of more whole, but in strips or not at all.",
+            help="Never decode a picture of more pixels as a whole: it is read in strips of "
+            "rows, or refused.",
         ),
         _option(
             "Input",
@@ -114,16 +115,17 @@ def reading() -> list[click.Parameter]:
             "Input",
             "--strict",
             is_flag=True,
-            help="Refuse what there is a note on; look for damage to JPEGs more closely.",
+            help="Refuse inputs that would otherwise be read with a note, and check JPEGs for "
+            "damage more thoroughly.",
         ),
         _option(
             "Input",
             "--max-memory",
             metavar="SIZE",
             callback=_memory,
-            help="What all workers may take together, such as 500MB or 4GB: what would need more, "
-            "by an estimate of reading and of every stage, is computed in strips of rows where its "
-            "kind and the stages allow, or refused.  [default: 1GB, or half of a "
+            help="Memory for all workers together, such as 500MB or 4GB. Where the estimate for an "
+            "image is higher, it is computed in strips of rows, if its file format and the stages "
+            "allow that; otherwise it is refused.  [default: 1GB, or half of a "
             "smaller container's]",
         ),
     ]
@@ -137,8 +139,8 @@ def decode() -> click.Parameter:
         **choice(["exact", "fast"]),
         default="exact",
         show_default=True,
-        help="fast: a JPEG that is much larger than what its first stage (resize, a model) makes "
-        "of it is decoded at a part of its size: some pixels differ by a few levels.",
+        help="fast: decode a JPEG at reduced size if the first stage (resize, a model) makes it "
+        "much smaller anyway; some pixels differ by a few levels.",
     )
 
 
@@ -148,8 +150,9 @@ def arguments() -> Described:
         "inputs",
         "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ...), arrays (.npy, .npz), a .tar of these, "
         "folders, globs or ranges ('x-{000..099}.tar'); objects and prefixes of buckets (s3://, "
-        "gs://, az://), objects of https://. What is named twice is done once. Without any, or for "
-        "-, standard input: an image, an array, a tar stream, or a list of paths.",
+        "gs://, az://), addresses https://. An input that is named twice is processed once. "
+        "Without inputs, or for -, standard input is read: an image, an array, a tar stream, or a "
+        "list of paths.",
         nargs=-1,
         metavar="[INPUT]...",
         type=click.Path(readable=False),
@@ -163,8 +166,8 @@ def input_shape() -> click.Parameter:
         "--input-shape",
         metavar="SHAPE",
         callback=_shape,
-        help="Rows, columns and channels of what goes in, where an .onnx leaves them open: "
-        "such as 224x224x3.",
+        help="Rows, columns and channels of the input, such as 224x224x3, if an .onnx leaves them "
+        "open.",
     )
 
 
@@ -206,7 +209,7 @@ def view() -> list[click.Parameter]:
             **choice(VIEWS),
             default="auto",
             show_default=True,
-            help="Which values are black and white. auto: what can be negative is drawn around "
+            help="How values become brightness. auto: values that can be negative are drawn around "
             "mid-grey; abs: strong edges bright on black, whatever their sign.",
         ),
         _option("Output", "--cmap", **choice(CMAPS), help="Colours of the picture."),
@@ -283,7 +286,7 @@ def outputs() -> list[click.Parameter]:
             "Output",
             "--label-from",
             **choice(["folder"]),
-            help="With a table: a column 'label' with the folder that each image lies in.",
+            help="With a table: add a column 'label' with the name of each image's folder.",
         ),
         *view(),
         _option(
@@ -312,7 +315,7 @@ def verbose() -> click.Parameter:
         "-v",
         "--verbose",
         count=True,
-        help="Say what is done; -vv: also the range and the mean of what each step gives.",
+        help="Report what is done; -vv: also the range and the mean of each step's result.",
     )
 
 

@@ -28,7 +28,7 @@ class ReadOptions:
     background : str
         The colour that transparent pixels are laid over; `"keep"` keeps them as a channel A.
     frames : {"first", "all"}
-        Of a file with several frames.
+        Which frames of an animation or a file of several pages are read.
     layout : {"hwc", "chw"}
         Where the channels of a 3-D array are.
     max_pixels : int
