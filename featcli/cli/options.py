@@ -100,8 +100,7 @@ def reading() -> list[click.Parameter]:
             metavar="N",
             default=MAX_PIXELS,
             show_default=True,
-            help="Never decode a picture of more pixels as a whole: it is read in strips of "
-            "rows, or refused.",
+            help="Read a picture with more pixels in strips of rows, or refuse it.",
         ),
         _option(
             "Input",
@@ -115,8 +114,7 @@ def reading() -> list[click.Parameter]:
             "Input",
             "--strict",
             is_flag=True,
-            help="Refuse inputs that would otherwise be read with a note, and check JPEGs for "
-            "damage more thoroughly.",
+            help="Refuse inputs that get a note, and check JPEGs for damage more thoroughly.",
         ),
         _option(
             "Input",
