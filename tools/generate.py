@@ -18,6 +18,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 INDEX = ROOT / "featcli" / "_index.py"
+VARIABLES = """
+## Environment variables
+
+None of them changes what a result holds, beyond the stated tolerance of the engines.
+
+| variable | what it does |
+|---|---|
+| `FEATCLI_JOBS` | the default of `--jobs` |
+| `FEATCLI_COLOR` | colours on the terminal: `always`, `never` or `auto`; `NO_COLOR` turns them off as well |
+| `FEATCLI_PROGRESS` | progress bars: `never` or `auto` |
+| `FEATCLI_ENGINE` | `scipy` computes convolutions without the compiled kernel |
+| `FEATCLI_BUILD` | read while featcli is installed: `pure` leaves the compiled kernel out |
+"""
 
 
 def summary(text: str | None) -> str:
@@ -122,7 +135,7 @@ def reference() -> str:
         assert command is not None
         context = click.Context(command, root, info_name=name, terminal_width=96, **settings)
         lines.append(f"\n## featcli {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "".join([*lines, "\n## Kernels\n\n", kernels_table(), exit_codes_table()])
+    return "".join([*lines, "\n## Kernels\n\n", kernels_table(), exit_codes_table(), VARIABLES])
 
 
 def exit_codes_table() -> str:
