@@ -26,7 +26,7 @@ None of them changes what a result holds, beyond the stated tolerance of the eng
 | variable | what it does |
 |---|---|
 | `FEATCLI_JOBS` | the default of `--jobs` |
-| `FEATCLI_COLOR` | colours on the terminal: `always`, `never` or `auto`; `NO_COLOR` turns them off as well |
+| `FEATCLI_COLOR` | colours on the terminal: `always`, `never` or `auto` (see also `NO_COLOR`) |
 | `FEATCLI_PROGRESS` | progress bars: `never` or `auto` |
 | `FEATCLI_ENGINE` | `scipy` computes convolutions without the compiled kernel |
 | `FEATCLI_BUILD` | read while featcli is installed: `pure` leaves the compiled kernel out |
