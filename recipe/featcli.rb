@@ -2,7 +2,7 @@
 class Featcli < Formula
   include Language::Python::Virtualenv
 
-  desc "Extract features from images at the command line, the way a convolutional network does"
+  desc "Extract features from images the way a convolutional network does"
   homepage "https://github.com/OWNER/featcli"
   url "https://github.com/OWNER/featcli/releases/download/v0.1.0/featcli-0.1.0.tar.gz"
   sha256 "SHA256-OF-THE-SDIST"

@@ -110,7 +110,7 @@ def test_the_recipe_requires_what_the_package_requires():
     jinja2 = pytest.importorskip("jinja2", reason="Jinja is not installed")
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     text = jinja2.Template(publishing.recipe()).render(
-        compiler=lambda name: f"{name}-compiler", PYTHON="python"
+        compiler="{}-compiler".format, stdlib="{}-stdlib".format, PYTHON="python"
     )
     found = yaml.safe_load(text)
     required = [one.replace(" ", "") for one in found["requirements"]["run"][1:]]

@@ -78,6 +78,7 @@ keywords: [{", ".join(project()["keywords"])}]
 
 def recipe() -> str:
     """Return the recipe for conda-forge; Jinja fills in the two lines at its top."""
+    lowest = re.sub(r"\D", "", project()["requires-python"])
     required = "\n".join(f"    - {spaced(one)}" for one in project()["dependencies"])
     return f"""\
 {{% set version = "{version()}" %}}
@@ -93,6 +94,7 @@ source:
 
 build:
   number: 0
+  skip: true  # [py<{lowest}]
   script:
     - export FEATCLI_BUILD=compiled  # [not win]
     - set FEATCLI_BUILD=pure  # [win]
@@ -103,15 +105,18 @@ build:
 requirements:
   build:
     - {{{{ compiler('c') }}}}  # [not win]
+    - {{{{ stdlib('c') }}}}  # [not win]
   host:
-    - python {project()["requires-python"]}
+    - python
     - pip
     - hatchling >=1.24
   run:
-    - python {project()["requires-python"]}
+    - python
 {required}
 
 test:
+  imports:
+    - featcli
   commands:
     - featcli --version
     - featcli kernels
@@ -126,7 +131,11 @@ about:
   license_file:
     - LICENSE
     - NOTICE
-    - LICENSES
+    - LICENSES/
+
+extra:
+  recipe-maintainers:
+    - {repository().split("/")[-2]}
 """
 
 
@@ -136,13 +145,16 @@ def spaced(requirement: str) -> str:
 
 
 def formula() -> str:
-    """Return the formula for Homebrew, which has formulas of the larger packages."""
+    """Return the formula for Homebrew, which has formulas of the larger packages.
+
+    Its description has to be shorter than 80 characters.
+    """
     return f"""\
 # `brew update-python-resources featcli` writes the resources for click, rich and what rich needs.
 class Featcli < Formula
   include Language::Python::Virtualenv
 
-  desc "{project()["description"].rstrip(".")}"
+  desc "{project()["description"].replace(" at the command line,", "").rstrip(".")}"
   homepage "{repository()}"
   url "{repository()}/releases/download/v{version()}/featcli-{version()}.tar.gz"
   sha256 "SHA256-OF-THE-SDIST"
