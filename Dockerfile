@@ -1,4 +1,4 @@
-# docker build -t featcli . && docker run --rm -v "$PWD:/work" featcli convolve photo.jpg --kernel vertical
+# docker build -t featcli . && docker run --rm -u "$(id -u):$(id -g)" -v "$PWD:/work" featcli convolve photo.jpg --kernel vertical
 FROM python:3.13-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 COPY . /source
