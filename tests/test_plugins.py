@@ -58,6 +58,14 @@ def test_a_plugin_is_a_command_a_step_and_a_kernel(workspace, installed, featcli
     assert featcli("info", "gray.median3.npy").stdout.count("median --size 3")  # without the plugin
 
 
+def test_the_stage_of_a_plugin_is_completed_once_and_only_if_it_is_one(installed, featcli) -> None:
+    for begun, offered in (("med", ["median"]), ("rel", ["relu", "relu6"])):
+        words = {"COMP_WORDS": f"featcli {begun}", "COMP_CWORD": "1"}
+        env = installed | words | {"_FEATCLI_COMPLETE": "bash_complete"}
+        lines = featcli(env=env).stdout.splitlines()
+        assert [line.partition(",")[2] for line in lines] == offered
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,6 +19,9 @@ from featcli._index import COMMANDS, STAGES
 from featcli._version import __version__
 from featcli.cli.messages import flush_quietly, say, unfailing_stderr
 from featcli.errors import FeatError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _INTERRUPTED, _BROKEN_PIPE, _KILLED = 130, 141, 128
 _COMPLETE = "_FEATCLI_COMPLETE"
@@ -46,6 +49,17 @@ class Root(click.Group):
                 return command
             is_stage = cmd_name in STAGES or _is_plugin(cmd_name)
             return _stage_command(cmd_name) if is_stage else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands, and of the stages of plugins."""
+        from click.shell_completion import CompletionItem
+
+        from featcli import plugins
+
+        found = super().shell_complete(ctx, incomplete)
+        others = set(plugins.names(plugins.STAGES)).difference(STAGES, COMMANDS)
+        begun = sorted(name for name in others if name.startswith(incomplete))
+        return [*found, *map(CompletionItem, begun)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
