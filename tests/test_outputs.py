@@ -369,7 +369,7 @@ def test_a_sidecar_that_somebody_changed_is_not_replaced(change, workspace, inli
     path.write_text(json.dumps(text))
     before = path.read_bytes()
     Image.fromarray(np.full((6, 8), 9, np.uint8)).save("gray.png")
-    assert_refused(inline("relu", "gray.png"), 2, "not featcli's own, unmodified")
+    assert_refused(inline("relu", "gray.png"), 2, "was not written by featcli")
     assert path.read_bytes() == before
 
 

@@ -210,7 +210,7 @@ def test_a_foreign_file_is_refused_and_untouched(folder, suffix, content):
     folder.mkdir()
     path = folder / f"img.vertical.relu{suffix}"
     path.write_bytes(content)
-    with pytest.raises(OutputExists, match="not featcli's own, unmodified: --overwrite replaces"):
+    with pytest.raises(OutputExists, match="changed since: --overwrite replaces"):
         result(folder)
     assert files_in(folder) == [path.name]
     assert path.read_bytes() == content

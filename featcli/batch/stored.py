@@ -252,8 +252,8 @@ class StoredTarget(Target):
         for path in present:
             if not (self.memory.overwrite or self._is_own(path)):
                 raise OutputExists(
-                    f"{path} exists already and is not featcli's own, unmodified: "
-                    "--overwrite replaces it"
+                    f"{path} exists already, and was not written by featcli "
+                    "or has been changed since: --overwrite replaces it"
                 )
         return [path for path in present if self._is_own(path)]
 

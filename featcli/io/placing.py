@@ -164,8 +164,8 @@ class FilesSink(Sink):
         for path in present:
             if path not in remembered and not _is_own(path, record, places):
                 raise OutputExists(
-                    f"{path} exists already and is not featcli's own, unmodified: "
-                    "--overwrite replaces it"
+                    f"{path} exists already, and was not written by featcli "
+                    "or has been changed since: --overwrite replaces it"
                 )
         if len(remembered) < len(present):
             records.check_source(record, heading.source, places.main)

@@ -73,8 +73,8 @@ def check(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -
             raise UsageError(f"{path} is a folder, not a file")
         if os.path.lexists(path) and not overwrite and not is_own(path):
             raise OutputExists(
-                f"{path} exists already and is not featcli's own, unmodified: "
-                "--overwrite replaces it"
+                f"{path} exists already, and was not written by featcli "
+                "or has been changed since: --overwrite replaces it"
             )
 
 

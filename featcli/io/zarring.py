@@ -48,8 +48,8 @@ class ZarrSink(Sink):
             )
         if not self._options.overwrite and not self._own_record():
             raise OutputExists(
-                f"{self._path} exists already and is not featcli's own, unmodified: "
-                "--overwrite replaces it"
+                f"{self._path} exists already, and was not written by featcli "
+                "or has been changed since: --overwrite replaces it"
             )
 
     def _own_record(self) -> dict[str, Any]:

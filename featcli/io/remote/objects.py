@@ -157,8 +157,8 @@ class ObjectsSink(Sink):
         url = self._object(path)
         if self._bucket.mark(url.key) != mark_of(url):
             raise OutputExists(
-                f"{url} exists already and is not featcli's own, unmodified: "
-                "--overwrite replaces it"
+                f"{url} exists already, and was not written by featcli "
+                "or has been changed since: --overwrite replaces it"
             )
 
     def _record(self, places: Places, present: Mapping[Path, Meta]) -> dict[str, Any]:
