@@ -258,6 +258,10 @@ def _dispatch(arguments: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, "featcli", _COMPLETE, instruction)
+    if any(name.startswith("FEATCLI_") for name in os.environ):
+        from featcli.cli import variables
+
+        variables.check()
     with cli.make_context("featcli", list(arguments)) as context:
         cli.invoke(context)
     return 0

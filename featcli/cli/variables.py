@@ -20,4 +20,10 @@ def chosen(name: str) -> str:
     return value
 
 
-__all__ = ["CHOICES", "chosen"]
+def check() -> None:
+    """Refuse wrong values, also where a command would not ask for them."""
+    for name in CHOICES:
+        chosen(name)
+
+
+__all__ = ["CHOICES", "check", "chosen"]
