@@ -4,7 +4,7 @@ class Featcli < Formula
 
   desc "Extract features from images the way a convolutional network does"
   homepage "https://github.com/OWNER/featcli"
-  url "https://github.com/OWNER/featcli/releases/download/v0.1.0/featcli-0.1.0.tar.gz"
+  url "https://github.com/OWNER/featcli/releases/download/v0.2.0/featcli-0.2.0.tar.gz"
   sha256 "SHA256-OF-THE-SDIST"
   license all_of: ["MIT", "Apache-2.0", "CC-BY-SA-3.0"]
 
