@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 from featcli.batch.items import Item, LoadedItem
 from featcli.batch.prior import PriorResult
@@ -37,6 +39,23 @@ class ArchiveTarget(ShardsTarget):
         has_sidecar = writing.sidecar and path.suffix.lower() == ".npz"
         self._files = [path, *([path.with_suffix(".json")] if has_sidecar else [])]
         super().__init__(OneFile(path), None, memory, checksum, has_sidecar)
+
+    def __enter__(self) -> Self:
+        self._is_new = not self.store.exists()
+        return super().__enter__()
+
+    def _leave(self) -> None:
+        """Of a run that came to nothing nothing stays: no other has this memory."""
+        with contextlib.suppress(FeatError):
+            if self._is_new and self.store.exists() and self._is_nothing():
+                self.store.forget()
+        super()._leave()
+
+    def _is_nothing(self) -> bool:
+        """Say whether no archive was made or begun; of several inputs, failures are kept."""
+        is_begun = self._known(self.memory.target.name) != [""]
+        is_kept = self.store.count() if self.memory.manifest else 0
+        return not (is_begun or is_kept)
 
     def _present(self) -> list[int]:
         return [0]
