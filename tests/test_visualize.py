@@ -132,11 +132,11 @@ def save_dead(path):
     api.save_model(path, network, weights)
 
 
-def test_a_filter_that_nothing_wakes_is_called_dead(workspace, inline):
+def test_a_filter_for_which_nothing_is_found_is_named(workspace, inline):
     save_dead("dead.npz")
     done = inline("visualize", "dead.npz", "--layer", "conv2", "--steps", 3, "-o", "s.png")
     assert done.returncode == 0
-    assert "no picture was found that filter 0, 1 answers" in done.stderr
+    assert "no picture was found that filter 0 or 1 answers" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -329,7 +329,7 @@ def _size(graph: Graph, given: Any = None) -> Shape:
     found = shape if given is None else given
     is_size = isinstance(found, list) and all(type(n) is int and 0 <= n < 10_000 for n in found)
     if not is_size or len(found) != len(shape):
-        raise ValueError(f"input must be {len(shape)} whole numbers, not {found}")
+        raise ValueError(f"input must be {len(shape)} whole numbers below 10,000, not {found}")
     if any(n not in (m, 0) for n, m in zip(shape, found, strict=True)):
         raise ValueError(f"input is {sizes(found)}, and the network takes {sizes(shape)}")
     if math.prod(max(n, 1) for n in found) > LARGEST:

@@ -91,7 +91,7 @@ def test_the_shape_is_part_of_the_recipe_of_classify_features_and_run(workspace,
         ("9x9x9x9", ["ROWSxCOLSxCHANNELS"]),
         ("axb", ["ROWSxCOLSxCHANNELS"]),
         ("9x9x4", ["--input-shape", "9x9x4", "takes ?x?x3"]),
-        ("9", ["--input-shape", "3 whole numbers"]),
+        ("9", ["--input-shape", "3 whole numbers below 10,000"]),
         ("99999x9x3", ["--input-shape"]),
     ],
 )

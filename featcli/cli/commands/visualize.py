@@ -161,11 +161,11 @@ def _of_filters(model: Model, settings: _Settings) -> Picture:
         )
     tiles = [
         sheets.Tile(
-            (labels[number] if labels else str(number)) + (" (dead)" * (not value)), picture
+            (labels[number] if labels else str(number)) + (" (not found)" * (not value)), picture
         )
         for number, picture, value in zip(filters, *wanted, strict=True)
     ]
-    _say_dead([one for one, value in zip(filters, wanted.values, strict=True) if not value],
+    _say_not_found([one for one, value in zip(filters, wanted.values, strict=True) if not value],
               settings)  # fmt: skip
     about = (
         f"the pictures that {len(filters)} of its {part.shape[-1]} values answer most, found in "
@@ -174,13 +174,13 @@ def _of_filters(model: Model, settings: _Settings) -> Picture:
     return sheets.draw(f"{model.name}: what {settings.layer} wants to see", about, tiles)
 
 
-def _say_dead(numbers: Sequence[int], settings: _Settings) -> None:
+def _say_not_found(numbers: Sequence[int], settings: _Settings) -> None:
     """Name the filters whose tiles are no answer."""
     if numbers and not settings.quiet:
-        those = ", ".join(map(str, numbers))
+        those = " or ".join(filter(None, (", ".join(map(str, numbers[:-1])), str(numbers[-1]))))
         say(
             f"{settings.layer}: no picture was found that filter {those} answers: ReLU leaves "
-            "nothing of it (dead); another --seed or more --steps may find one",
+            "nothing of it; another --seed or more --steps may find one",
             command="visualize",
         )
 
@@ -280,7 +280,7 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
         _say_nowhere(places, f"nothing at {settings.layer} speaks for {name}", settings)
         tiles += _row(pixels, places, name, f"Grad-CAM at {settings.layer}")
         title = f"where {name} is seen"
-    about = "what the network gets; pixels that count, for or against (SmoothGrad); the places"
+    about = "what the network gets; the pixels that count, for or against; the places that count"
     return sheets.draw(f"{model.name}: {title}", about, tiles, across=3)
 
 
@@ -298,7 +298,7 @@ def _row(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
     plain = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
     found = Heat(name, 0.0, places.heat, (0.0, 0.0, 1.0, 1.0), "")
     return [
-        sheets.Tile(f"{name}: {places.value:.3g}", plain),
+        sheets.Tile(f"{name}: score {places.value:.3g}", plain),
         sheets.Tile("gradient x input", sheets.bright(places.pixels)),
         sheets.Tile(heat, overlay(plain, found)),
     ]
