@@ -54,6 +54,7 @@ def test_an_interrupt_leaves_a_model_and_resume_gives_the_same_bytes(desk, featc
     assert not (desk / "m.checkpoint.npz").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_the_first_epoch_leaves_a_model_too(desk, featcli):
     save_npz(desk / "many.npz", count=30_000)
     process = start("train", "many.npz", "-o", "m.npz", "--arch", "tiny-vgg", "--size", "28")

@@ -117,7 +117,7 @@ def test_a_file_of_somebody_else_is_not_overwritten_whoever_works(whoever, works
     (workspace / "out").mkdir()
     (workspace / "out" / "0001.relu.npy").write_bytes(b"mine")
     done = inline("relu", "in", "-o", "out", *whoever)
-    assert "0001.relu.npy exists already and is not featcli's own" in done.stderr
+    assert "0001.relu.npy exists already, and was not written by featcli" in done.stderr
     assert done.stderr.endswith("2 done, 0 skipped, 1 failed\n")
     assert (workspace / "out" / "0001.relu.npy").read_bytes() == b"mine"
 
@@ -130,6 +130,7 @@ def test_a_touched_image_is_known_by_its_content_whoever_works(whoever, workspac
     assert again.stderr == "featcli relu: 0 done, 4 skipped, 0 failed\n"
 
 
+@pytest.mark.slow
 def test_an_image_that_kills_is_set_aside_and_its_neighbours_are_done(
     processes, workspace, featcli, hurt
 ):

@@ -117,6 +117,7 @@ def small_disk(disk):
     return disk("300k")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", ["out", "t.csv", "x.tar", "x-%d.tar"])
 def test_a_full_disk_is_one_line_and_the_next_run_goes_on(

@@ -62,6 +62,7 @@ def test_who_is_killed_holds_nothing(output, waiting, workspace, inline):
     assert leftovers(workspace) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_of_two_runs_that_begin_together_each_image_is_done_by_one(output, workspace, started):
     save_images(workspace / "in", 30)

@@ -264,6 +264,7 @@ def check_steps(example, how, before, steps, tmp_path, tries):
 BEFORE = ["nothing", "of other images", "all of it"]
 
 
+@pytest.mark.slow
 @every
 @pytest.mark.parametrize("how", ["killed", "full"])
 def test_a_run_that_is_stopped_is_completed_by_the_next(example, how, tmp_path, tries):
@@ -283,6 +284,7 @@ def test_a_run_that_is_stopped_at_any_step_is_completed_by_the_next(
     assert check_steps(example, how, before, range(1, MOST), tmp_path, tries) > 3
 
 
+@pytest.mark.slow
 @every
 def test_no_file_may_be_larger_than_so_many_bytes(example, tmp_path, tries):
     """Every write may fail, also those of the memory."""
@@ -331,6 +333,7 @@ def check_all_taken(example, steps, tmp_path, tries):
     return [check_taken(example, step, tmp_path / f"{step}", tries) for step in steps]
 
 
+@pytest.mark.slow
 @every
 def test_a_file_that_appears_while_a_run_goes_on_is_kept(example, tmp_path, tries):
     steps = random.Random(example.output).sample(range(1, 25), 4)
@@ -344,6 +347,7 @@ def test_a_file_that_appears_at_any_step_is_kept(example, tmp_path, tries):
     assert any(check_all_taken(example, range(1, 100), tmp_path, tries))
 
 
+@pytest.mark.slow
 @every
 @pytest.mark.parametrize("folder", ["-two\nlines \udcff a'b\"c", "é" * 120])
 def test_odd_names_of_folders_work(example, folder, tmp_path, tries):

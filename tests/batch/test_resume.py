@@ -137,7 +137,7 @@ def test_an_output_that_is_gone_is_made_again_and_an_edited_one_refused(images, 
     Path("out/0002.relu.npy").write_bytes(b"mine")
     done = inline(*command)
     assert (done.returncode, summary(done)) == (2, "0 done, 5 skipped, 1 failed")
-    assert "0002.relu.npy exists already and is not featcli's own" in done.stderr
+    assert "0002.relu.npy exists already, and was not written by featcli" in done.stderr
     assert Path("out/0002.relu.npy").read_bytes() == b"mine"
 
 

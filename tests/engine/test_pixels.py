@@ -144,6 +144,7 @@ def test_a_stream_that_ends_within_a_row_is_refused(tmp_path):
         featcli.read(tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_a_png_of_too_many_chunks_is_refused_soon(tmp_path):
     data = np.zeros((4, 4, 3), np.uint8)
     packed = [b""] * 250_000 + [zlib.compress(bytes(4 * 13))]

@@ -12,6 +12,8 @@ from featcli.pipeline import Pipeline
 from featcli.view.explain.page import page
 from featcli.view.explain.selection import together
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("explain_fixtures",)
 PLACE = "return ['row', 'col'].map((name) => Number(document.getElementById(name).value))"
 

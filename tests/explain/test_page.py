@@ -12,6 +12,8 @@ from featcli.pipeline import Pipeline
 from featcli.trace import Dense, Layer, Opaque
 from featcli.view.explain.describing import weighted
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("explain_fixtures",)
 NAMES = [*PIPELINES, "network", "few maps", "few shares", "zero-one"]
 

@@ -19,6 +19,8 @@ from featcli.view.explain.links import links
 from featcli.view.explain.page import page
 from featcli.view.explain.selection import select
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("explain_fixtures",)
 PLACE = "return ['row', 'col'].map((name) => Number(document.getElementById(name).value))"
 

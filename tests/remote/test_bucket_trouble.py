@@ -10,6 +10,8 @@ import pytest
 from batch_tools import arrays_in, save_images, summary
 from stores import Bucket, Moto, Proxy, environment
 
+pytestmark = pytest.mark.slow
+
 CONVOLVE = ("-k", "vertical", "-q")
 
 

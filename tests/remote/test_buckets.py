@@ -51,6 +51,7 @@ def test_a_changed_input_and_a_lost_result_are_done_again(inline, bucket, photos
     assert summary(inline(*arguments)) == "0 done, 18 skipped, 0 failed"
 
 
+@pytest.mark.slow
 def test_results_are_known_by_their_sidecars_if_the_memory_is_gone(inline, bucket, photos):
     arguments = ("convolve", f"{bucket}/photos/", "-k", "vertical", "-o", f"{bucket}/out/")
     inline(*arguments)
@@ -60,13 +61,14 @@ def test_results_are_known_by_their_sidecars_if_the_memory_is_gone(inline, bucke
     assert summary(inline(*arguments)) == "0 done, 18 skipped, 0 failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["0001.vertical.npy", "0001.vertical.json"])
 def test_an_object_of_somebody_else_is_refused_and_kept(inline, bucket, photos, name):
     bucket.put(f"out/{name}", b"mine")
     arguments = ("convolve", f"{bucket}/photos/", "-k", "vertical", "-o", f"{bucket}/out/")
     done = inline(*arguments)
     assert done.returncode == 2
-    assert f"{bucket}/out/{name} exists already and is not featcli's own" in done.stderr
+    assert f"{bucket}/out/{name} exists already, and was not written by featcli" in done.stderr
     assert bucket.get(f"out/{name}") == b"mine"
     assert inline(*arguments, "--overwrite").returncode == 0
     assert bucket.get(f"out/{name}") != b"mine"
@@ -81,6 +83,7 @@ def test_an_object_that_was_edited_is_refused_and_kept(inline, bucket, photos):
     assert bucket.get("out/0001.vertical.npy") == b"edited"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet", "x.npy", "x.npz"])
 def test_a_table_in_a_bucket_is_that_of_a_folder_and_made_once(inline, bucket, photos, proxy, name):
     arguments = (*FLAT, f"{bucket}/photos/", "-o", f"{bucket}/tables/{name}")
@@ -104,10 +107,11 @@ def test_a_table_of_somebody_else_is_refused(inline, bucket, photos):
     bucket.put("t/x.csv", b"mine")
     done = inline(*FLAT, f"{bucket}/photos/", "-o", f"{bucket}/t/x.csv")
     assert done.returncode == 2
-    assert f"{bucket}/t/x.csv exists already and is not featcli's own" in done.stderr
+    assert f"{bucket}/t/x.csv exists already, and was not written by featcli" in done.stderr
     assert bucket.keys("t") == ["t/x.csv"]
 
 
+@pytest.mark.slow
 def test_shards_in_a_bucket_go_on_and_replace_what_changed(inline, bucket, photos):
     size = ("--shard-size", "2KB")
     arguments = (*FLAT, f"{bucket}/photos/", "-o", f"{bucket}/s/x-%03d.tar", *size)
@@ -125,6 +129,7 @@ def test_shards_in_a_bucket_go_on_and_replace_what_changed(inline, bucket, photo
     assert shards == {f"s/{path.name}": path.read_bytes() for path in Path().glob("x-*.tar")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x.npz", "x.tar"])
 def test_an_archive_in_a_bucket_is_that_of_a_folder_and_made_once(
     inline, bucket, photos, proxy, name
@@ -152,6 +157,7 @@ def test_one_object_gives_one_result(inline, bucket, photos):
     assert (again.returncode, "is an input, too" in again.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_results_are_read_as_those_of_a_folder_with_what_their_sidecars_say(inline, bucket, photos):
     inline(*CONVOLVE, f"{bucket}/photos/", "-o", f"{bucket}/maps/")
     inline(*CONVOLVE, "photos", "-o", "maps")
@@ -165,6 +171,7 @@ def test_results_are_read_as_those_of_a_folder_with_what_their_sidecars_say(inli
     assert found["0001.vertical.relu.npy"] == here["0001.vertical.relu.npy"]
 
 
+@pytest.mark.slow
 def test_a_list_of_addresses_is_read_from_a_file_and_from_a_pipe(inline, bucket, photos):
     text = "".join(f"{bucket}/photos/{name}\n" for name in ("0001.png", "sub/0002.png"))
     Path("list").write_text(text)
@@ -182,6 +189,7 @@ def test_a_list_of_addresses_is_read_from_a_file_and_from_a_pipe(inline, bucket,
     assert f"{bucket}/photos/none.png" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_dry_run_only_reads_and_tells_the_truth(inline, bucket, photos, proxy):
     arguments = ("convolve", f"{bucket}/photos/", "-k", "vertical", "-o", f"{bucket}/out/")
     done = inline(*arguments, "--dry-run")
@@ -212,6 +220,7 @@ def test_no_credentials_are_anywhere_in_what_is_left_or_said(inline, bucket, pho
         assert not [one for one in left if secret.encode() in one]
 
 
+@pytest.mark.slow
 def test_numbers_are_told_of_results_that_are_there_already(inline, bucket, photos):
     arguments = ("classify", f"{bucket}/photos/", "--model", "zero-one", "-o", f"{bucket}/c/")
     first = inline(*arguments)

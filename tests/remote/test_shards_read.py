@@ -87,6 +87,7 @@ def test_a_shard_with_a_failure_is_tried_again_and_then_done(inline, shards):
     assert inline(*FLAT, RANGE, *PARTS).stderr.endswith("4 of 4 parts are there already\n")
 
 
+@pytest.mark.slow
 def test_every_program_reads_the_folder_at_any_moment(started, shards):
     for number in range(4, 12):
         save_shard(shards / f"x-{number:03}.tar", number, 40)
@@ -114,6 +115,7 @@ def read_by_all() -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_keeps_the_parts_that_it_had(inline, started, shards):
     for number in range(4, 30):
         save_shard(shards / f"x-{number:03}.tar", number, 20)
@@ -135,7 +137,10 @@ def test_a_part_of_somebody_else_is_refused(inline, shards):
     Path("vectors").mkdir()
     Path("vectors", "x-002.parquet").write_bytes(b"mine")
     done = inline(*FLAT, RANGE, *PARTS)
-    assert (done.returncode, "exists already and is not featcli's own" in done.stderr) == (2, True)
+    assert (done.returncode, "exists already, and was not written by featcli" in done.stderr) == (
+        2,
+        True,
+    )
     assert parts()["x-002.parquet"] == b"mine"
 
 

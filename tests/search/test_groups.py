@@ -72,6 +72,7 @@ def test_only_pairs_with_a_new_row_are_compared_where_that_is_asked_for():
         assert connected(NearBits(bits, 0), first=4).tolist() == [0, 1, 2, 3, 3, 3]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_pairs():
     import tracemalloc
 

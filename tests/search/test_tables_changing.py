@@ -88,6 +88,7 @@ def limited(size):
     return lambda: resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count mapped files, too")
 @pytest.mark.parametrize("command", [
     ["neighbors", "7", "--in", "large.npy", "-n", "2", "--json"],

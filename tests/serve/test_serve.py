@@ -159,6 +159,7 @@ def test_a_stage_that_takes_a_model_says_where_models_are_chosen(client, photo, 
         assert "choose one on this page" in found["error"]["message"]
 
 
+@pytest.mark.slow
 def test_all_that_is_kept_stays_within_the_bound():
     """Pictures, results, their PNGs and pages of many uploads, whatever each of them takes."""
     most = 300_000_000

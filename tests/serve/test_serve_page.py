@@ -15,6 +15,8 @@ from serving import Client, png, served
 import featcli
 from featcli.pipeline import Pipeline
 
+pytestmark = pytest.mark.slow
+
 PHOTO = np.random.default_rng(5).integers(0, 256, (48, 64, 3), np.uint8)
 TYPE = """
 const [selector, text] = arguments;
