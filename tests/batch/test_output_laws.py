@@ -273,7 +273,7 @@ def test_a_run_that_is_stopped_is_completed_by_the_next(example, how, tmp_path, 
     check_steps(example, how, chance.choice(BEFORE), steps, tmp_path, tries)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.timeout(1800)
 @every
 @pytest.mark.parametrize("before", BEFORE)
@@ -340,7 +340,7 @@ def test_a_file_that_appears_while_a_run_goes_on_is_kept(example, tmp_path, trie
     check_all_taken(example, steps, tmp_path, tries)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.timeout(1800)
 @every
 def test_a_file_that_appears_at_any_step_is_kept(example, tmp_path, tries):
