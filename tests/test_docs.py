@@ -72,6 +72,8 @@ def test_an_example_of_the_help_runs(line, desk, shell):
         featcli.write(
             "photo.vertical.npy", Pipeline("convolve vertical")(featcli.read("photo.jpg"))
         )
+    if "featcli train f.npz" in line:
+        shell("featcli features animals -o f.npz --label-from folder -q")
     if "featcli serve" in line:
         ends_when_it_is_told_to(line)
         return
