@@ -162,7 +162,7 @@ def _resize_plane(plane: Array, rows: int, cols: int, filter: str) -> Array:
     if plane.dtype == np.uint8 and filter != "nearest":
         # Bytes are rounded after each pass, and versions of Pillow differ in which is the first.
         image = image.resize((cols, image.height), method)
-    result = np.asarray(image.resize((cols, rows), method))
+    result = np.array(image.resize((cols, rows), method))
     if plane.dtype not in (np.uint16, np.bool_):
         return result
     top = 1 if plane.dtype == np.bool_ else np.iinfo(plane.dtype).max
