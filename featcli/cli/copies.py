@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -195,8 +196,16 @@ def groups_of(near: Comparison, compared: Compared, images: Images, keep: Keep) 
     label = connected(near)
     order = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
-    groups = np.split(order, starts[1:])
-    return [_group(rows, compared, images, keep) for rows in groups if len(rows) > 1]
+    groups = (rows for rows in np.split(order, starts[1:]) if len(rows) > 1)
+    several = (_of_distinct_files(rows, images) for rows in groups)
+    return [_group(rows, compared, images, keep) for rows in several if len(rows) > 1]
+
+
+def _of_distinct_files(rows: Array, images: Images) -> Array:
+    """Leave out what is the file of an earlier row: to drop it would be to drop that one."""
+    files = [(row, images.files[row]) for row in rows.tolist()]
+    known = {row if file is None else os.path.realpath(file): row for row, file in reversed(files)}
+    return np.array(sorted(known.values()))
 
 
 def _group(rows: Array, compared: Compared, images: Images, keep: Keep) -> Group:

@@ -64,6 +64,25 @@ def test_the_paths_of_what_could_go_are_printed_for_other_programs(folder, inlin
     assert inline(*command, "keep").stdout == "in/again.jpg\n"
 
 
+@pytest.mark.parametrize("again", ["in/cat.jpg", "in/old", "linked/cat.jpg", "link.jpg"])
+def test_a_file_that_is_met_twice_is_no_copy_of_itself(again, folder, inline):
+    Path("linked").symlink_to("in")
+    Path("link.jpg").symlink_to("in/cat.jpg")
+    for inputs in ([folder, again], [again, folder]):
+        done = inline("duplicates", *inputs, "--method", "dhash", "--json")
+        (members,) = groups_in(done)
+        files = [os.path.realpath(one["file"]) for one in members]
+        names = ["again.jpg", "cat.jpg", "same.png", "small.jpg"]
+        assert sorted(map(os.path.basename, files)) == names
+
+
+def test_one_file_alone_is_no_group(workspace, inline):
+    shutil.copy(SAMPLES / "cat.jpg", "cat.jpg")
+    Path("link.jpg").symlink_to("cat.jpg")
+    done = inline("duplicates", "cat.jpg", "link.jpg", "--method", "dhash", "--print", "drop")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_the_sharpest_is_kept(workspace, inline):
     Path("in").mkdir()
     with Image.open(SAMPLES / "cat.jpg") as cat:
