@@ -13,6 +13,7 @@ from featcli.errors import OutputExists, UsageError
 from featcli.frame import Frame, Sample, Source
 from featcli.io import records
 from featcli.io.atomic import Transaction
+from featcli.io.columns import spelled
 from featcli.io.naming import Heading
 from featcli.io.private import PrivateFolder
 from featcli.io.sinks import (
@@ -172,7 +173,7 @@ class NpzSink(ArchiveFile):
         """See `Sink.write`."""
         self._is_empty = False
         for frame in sample.frames:
-            name = stem_of(frame.source, frame.part)
+            name = spelled(stem_of(frame.source, frame.part))
             self._take(name)
             self._archive.write(name, frame.data)
             self._arrays[name] = _described(frame)

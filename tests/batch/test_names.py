@@ -156,6 +156,17 @@ def test_odd_names_in_a_table(workspace, inline):
         assert inline("flatten", "in", "-o", name).stderr.endswith("3 skipped, 0 failed\n")
 
 
+@pytest.mark.parametrize("archive", ["m.tar", "m.npz"])
+def test_odd_names_in_an_archive(archive, workspace, inline):
+    odd = [os.fsdecode(b"\xff.png"), "\\xff.png", "two\nlines.png", 'qu"ote,.png', "%d.png"]
+    put(*(f"in/{name}" for name in odd))
+    for counts in ("5 done, 0 skipped", "0 done, 5 skipped"):
+        assert inline("abs", "in", "-o", archive).stderr.endswith(f"{counts}, 0 failed\n")
+    assert inline("relu", archive, "-o", "out").returncode == 0
+    there = {path.name for path in Path("out").glob("*.npy")}
+    assert there == {f"{name.removesuffix('.png')}.abs.relu.npy" for name in odd}
+
+
 def test_a_failing_image_with_an_odd_name_is_one_line(workspace, inline):
     Path("in").mkdir()
     Path("in/[red]\n.png").write_bytes(b"no picture")
