@@ -77,6 +77,35 @@ def test_a_folder_with_nothing_but_the_output_holds_no_images(workspace: Path) -
         inputs.resolve(["in"], Excluded(Path("in/out")))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["in", "in/a"], ["in/a/x", "in/y"]),
+        (["in/a", "in"], ["a/x", "in/y"]),
+        (["in", "in/y.png", "in/a/x.png"], ["in/a/x", "in/y"]),
+        (["in/y.png", "in/a"], ["y", "a/x"]),
+    ],
+)
+def test_a_file_that_is_met_twice_is_given_once(
+    arguments: list[str], expected: list[str], workspace: Path
+) -> None:
+    copies("in/a/x.png", "in/y.png")
+    Path("link").symlink_to("in")
+    assert keys(arguments) == expected
+    way = inputs.Way(ReadOptions())
+    assert inputs.count(inputs.resolve(arguments), way) == len(expected)
+    assert [Path(key).name for key in keys(["in", "link"])] == ["x", "y"]
+
+
+def test_a_file_of_a_folder_that_a_list_names_too_is_done_once(
+    workspace: Path, inline: Runner
+) -> None:
+    copies("in/x.png", "in/y.png")
+    Path("list.txt").write_text("in/y.png\nsmall.png\n")
+    done = inline("gray", "in", "--from-file", "list.txt", "-o", "out/")
+    assert "3 done, 0 skipped, 0 failed" in done.stderr
+
+
 def test_links_to_folders_are_followed_once(workspace: Path) -> None:
     copies("in/a/x.png")
     Path("in/b").symlink_to("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -81,6 +82,45 @@ def expand(
     ahead : callable
         Told of the keys of a folder's files before they come, some hundred at a time.
     """
+    found = _found(named, way, stdin, ahead)
+    listed = chain.from_iterable(_from_list(stream, way) for stream in lists)
+    return _each_once(chain(found, listed)) if _overlap(named, lists) else chain(found, listed)
+
+
+def _overlap(named: Sequence[Named], lists: Sequence[BinaryIO]) -> bool:
+    """Say whether a file may be met in a named folder and once more elsewhere."""
+    folders = [os.path.realpath(one.path) for one in named if one.is_folder and not one.remote]
+    places = [os.path.realpath(one.path) for one in named if not one.remote and one.path != "-"]
+    inside = (place.startswith(os.path.join(one, "")) for one in folders for place in places)  # noqa: PTH118
+    return len(set(folders)) < len(folders) or any(inside) or bool(folders and lists)
+
+
+def _place(file: str) -> int:
+    """Return a hash of where a file is, by whatever links its folder was named; its own stays."""
+    folder, name = os.path.split(file)
+    return hash((_real(os.path.abspath(folder)), name))  # noqa: PTH100
+
+
+_real = lru_cache(maxsize=256)(os.path.realpath)
+
+
+def _each_once(items: Iterable[Item]) -> Iterator[Item]:
+    """Give each file once, under the key that it has first."""
+    seen: set[int] = set()  # hashes: a million of them fit into memory
+    for item in items:
+        place = _place(item.file) if isinstance(item, FileItem) else None
+        if place is None or place not in seen:
+            yield item
+        if place is not None:
+            seen.add(place)
+
+
+def _found(
+    named: Sequence[Named],
+    way: Way,
+    stdin: BinaryIO | None,
+    ahead: Callable[[list[str]], object],
+) -> Iterator[Item]:
     for one in named:
         if one.remote:
             for item, opened in one.remote.found(one.key, way.exclude, way.dotted, ahead):
@@ -93,8 +133,6 @@ def expand(
             raise UsageError("'-' needs something on standard input")
         else:
             yield from _from_stream(stdin, way, Source("stdin", "-"), "standard input")
-    for stream in lists:
-        yield from _from_list(stream, way)
 
 
 def count(named: Sequence[Named], way: Way) -> int:
@@ -104,7 +142,10 @@ def count(named: Sequence[Named], way: Way) -> int:
         return sum(one.count(way.exclude) for one in remote)
     folders = [Path(one.path) for one in named if one.is_folder]
     below = (files_below(folder, "", way.exclude.silent()) for folder in folders)
-    return len(named) - len(folders) + sum(1 for _ in chain.from_iterable(below))
+    if not _overlap(named, ()):
+        return len(named) - len(folders) + sum(1 for _ in chain.from_iterable(below))
+    files = {_place(file) for file, _ in chain.from_iterable(below)}
+    return len(files | {_place(one.path) for one in named if not one.is_folder})
 
 
 def begins_with_vector(named: Sequence[Named], way: Way) -> bool:
