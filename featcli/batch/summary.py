@@ -17,12 +17,24 @@ from featcli.io.store import Store
 
 
 def is_remembered(path: Path) -> bool:
-    """Say whether a folder has a memory of results; raises OutputExists for a link in its place."""
-    return path.is_dir() and Store(PrivateFolder(path), FOLDER).exists()
+    """Say whether there is a memory of results in a folder, or of a table, an archive or shards.
+
+    Raises
+    ------
+    OutputExists
+        A link is in its place.
+    """
+    return _store(path).exists()
+
+
+def _store(path: Path) -> Store:
+    if path.is_dir():
+        return Store(PrivateFolder(path), FOLDER)
+    return Store(PrivateFolder(path.parent), path.name)
 
 
 def records(folder: Path, only_failed: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield what a folder remembers of each input, as a line of its manifest says it.
+    """Yield what is remembered of each input, as a line of the manifest says it.
 
     A manifest that a killed run has left behind the truth is written anew, where that is allowed.
 
@@ -31,10 +43,10 @@ def records(folder: Path, only_failed: bool = False) -> Iterator[dict[str, Any]]
     FeatError
         The memory is damaged.
     """
-    store = Store(PrivateFolder(folder), FOLDER)
-    store.touches_nothing = not os.access(folder, os.W_OK)
+    store = _store(folder)
+    store.touches_nothing = not os.access(store.room.folder, os.W_OK)
     try:
-        if not store.touches_nothing and store.about("stale"):
+        if folder.is_dir() and not store.touches_nothing and store.about("stale"):
             with contextlib.suppress(FeatError):  # another run is at it, and will write it
                 manifest.write(store, folder / MANIFEST, _outputs)
         for record in manifest.records_of(store, _outputs):

@@ -328,7 +328,8 @@ def _check_retry(request: Request, target: Target) -> None:
 
     if not isinstance(target, StoredTarget) or request.kind in (Kind.SHARDS, Kind.ARCHIVE):
         raise UsageError(
-            "--retry-failed needs the memory of several inputs in a folder or a table (-o)"
+            "--retry-failed needs the memory of several inputs in a folder or a table (-o); an "
+            "archive or shards, whose inputs have an order, are made again by --overwrite"
         )
     if not target.store.exists():
         raise UsageError(f"--retry-failed: there is no earlier run in {request.spec.shown}")

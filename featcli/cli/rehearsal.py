@@ -19,6 +19,7 @@ from featcli.io.options import ReadOptions
 from featcli.io.outputs import Kind
 from featcli.pipeline import Pipeline
 
+_FAILED = "failed before"  # which a run only says again
 _PART = "PART"  # stands for each part where one image gives several results
 Check = Callable[[Iterator[Item]], Iterator[Item]]
 
@@ -45,7 +46,7 @@ class Rehearsal(NamedTuple):
 
         `check(items)` raises UsageError for what a run refuses before any work.
         """
-        counts = {"to do": 0, "there already": 0, "refused": 0}
+        counts = {"to do": 0, "there already": 0, "refused": 0, _FAILED: 0}
         batch = self.settings.batch
         self.target.rehearse()
         plan = Planner(batch.checksum, batch.retry_failed, self.target.past)
@@ -57,8 +58,11 @@ class Rehearsal(NamedTuple):
                 self._print(item, status)
         if not self.settings.printing.quiet:
             say_all([*self.target.notes(), *notes()])
-            say_here(", ".join(f"{count} {name}" for name, count in counts.items()))
-        return UsageError.exit_code if counts["refused"] else 0
+            said = [f"{count} {name}" for name, count in counts.items() if count or name != _FAILED]
+            say_here(", ".join(said))
+        if counts["refused"]:
+            return UsageError.exit_code
+        return FeatError.exit_code if counts[_FAILED] else 0
 
     def _status(self, item: Item, planned: Task | Outcome) -> str:
         """Say what would become of an input; empty for one that is passed over."""
@@ -68,7 +72,7 @@ class Rehearsal(NamedTuple):
         if isinstance(planned, Outcome):
             if planned.error:
                 say_here(str(planned.error))
-                return "refused"
+                return "refused" if isinstance(planned.error, UsageError) else _FAILED
             return "there already" if planned.status == "unchanged" else ""
         heading, checksum = self._heading(item), self.settings.batch.checksum
         try:

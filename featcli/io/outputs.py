@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, NamedTuple, Self
 from featcli.budget import size_of
 from featcli.errors import UsageError
 from featcli.io.naming import Heading, stem
-from featcli.io.patterns import is_pattern
+from featcli.io.patterns import is_numbered, is_pattern
 from featcli.io.placing import FilesSink, Places
 from featcli.io.private import PrivateFolder
 from featcli.io.remote.url import Url, is_url
@@ -123,13 +123,20 @@ def _kind_of(output: str | None) -> Kind:
         return Kind.STREAM
     if is_folder(output):
         return Kind.FOLDER
-    if is_pattern(output):
+    return _kind_of_file(output, Path(output))
+
+
+def _kind_of_file(name: str, shown: Path | Url) -> Kind:
+    """Return what results become in a file, or an object, of this name."""
+    if is_pattern(name):
         return Kind.SHARDS
-    suffix = Path(output).suffix.lower()
+    suffix = Path(name).suffix.lower()
     if suffix in TABLES:
         return Kind.TABLE
     if suffix not in FILES:
-        raise _unknown(Path(output))
+        raise _unknown(shown)
+    if suffix == ".npz" and is_numbered(name):
+        raise UsageError(f"-o {shown}: only .tar files are numbered, such as maps-%05d.tar")
     return Kind.ARCHIVE if suffix in (".npz", ".tar") else Kind.FILE
 
 
@@ -140,13 +147,7 @@ def _kind_in(url: Url) -> Kind:
         return Kind.FOLDER
     if suffix == ".zarr":
         raise UsageError(f"-o {url}: a .zarr is many files, and is not written to a bucket")
-    if is_pattern(url.name):
-        return Kind.SHARDS
-    if suffix in TABLES:
-        return Kind.TABLE
-    if suffix not in FILES:
-        raise _unknown(url)
-    return Kind.ARCHIVE if suffix in (".npz", ".tar") else Kind.FILE
+    return _kind_of_file(url.name, url)
 
 
 def _unknown(path: object) -> UsageError:

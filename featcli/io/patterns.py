@@ -19,6 +19,11 @@ def is_pattern(output: str) -> bool:
     return True
 
 
+def is_numbered(output: str) -> bool:
+    """Say whether a name holds the place of a number, as those of shards do."""
+    return bool(_FIELD.search(Path(output).name))
+
+
 class OneFile:
     """A series of one file, whose number is 0."""
 

@@ -143,4 +143,5 @@ def exact(a: Array, b: Array, metric: Metric) -> Array:
     if metric == "l2":
         return np.sqrt(np.einsum("ij,ij->i", a - b, a - b))
     lengths = np.sqrt(np.einsum("ij,ij->i", a, a)) * np.sqrt(np.einsum("ij,ij->i", b, b))
-    return np.einsum("ij,ij->i", a, b) / np.where(lengths == 0, 1, lengths)
+    found = np.einsum("ij,ij->i", a, b) / np.where(lengths == 0, 1, lengths)
+    return np.clip(found, -1, 1)  # rounding may lead just beyond

@@ -383,3 +383,9 @@ def test_a_name_that_can_be_none_is_refused_in_one_line(example, folder, place, 
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in place.iterdir()) == ["file.txt", "loop"]
     assert (place / "file.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("output", ["x-%d.npz", "x-%03d.npz"])
+def test_only_shards_have_numbers_in_their_names(output, place, inline):
+    done = inline("abs", "../in", "-o", output)
+    assert (done.returncode, "only .tar files are numbered" in done.stderr) == (2, True)

@@ -66,7 +66,7 @@ def test_after_a_kill_the_manifest_is_written_by_who_asks(workspace, inline):
 
 
 def test_failed_is_refused_for_what_has_no_memory(workspace, inline):
-    assert_refused(inline("info", "photo.jpg", "--failed"), 2, "--failed", "folders of results")
+    assert_refused(inline("info", "photo.jpg", "--failed"), 2, "--failed", "which have a memory")
     assert_refused(inline("info", "--failed"), 2)
 
 
@@ -74,3 +74,25 @@ def test_a_folder_of_pictures_is_read_as_such(workspace, inline):
     Path("in").mkdir()
     Image.new("L", (3, 2)).save("in/a.png")
     assert "2x3x1" in inline("info", "in").stdout
+
+
+@pytest.mark.parametrize("output", ["t.csv", "t.npz", "m.tar", "s-%d.tar"])
+def test_what_failed_is_told_of_everything_that_has_a_memory(output, results, inline):
+    done = inline("run", "resize 4x4 | flatten", "in", "-o", output)
+    assert done.returncode == 1
+    failed = inline("info", output, "--failed", "--json").stdout.splitlines()
+    assert [json.loads(line)["key"] for line in failed] == ["broken"]
+
+
+@pytest.mark.parametrize("output", ["out/", "t.csv", "m.npz", "m.tar", "s-%d.tar"])
+def test_a_rehearsal_counts_what_failed_before_as_a_run_does(output, results, inline):
+    stages = "resize 4x4" if output in ("out/", "m.npz") else "resize 4x4 | flatten"
+    words = ("run", stages, "in", "-o", output)
+    assert inline(*words).returncode == 1
+    told = inline(*words, "--dry-run")
+    assert "3 there already, 0 refused" in told.stderr
+    assert told.stderr.rstrip().endswith(("1 failed before", "refused"))
+    assert told.returncode == (1 if "failed before" in told.stderr else 0)
+    assert ("1 to do" in told.stderr) != ("1 failed before" in told.stderr)
+    done = inline(*words)
+    assert (done.returncode, "0 done, 3 skipped, 1 failed" in done.stderr) == (1, True)

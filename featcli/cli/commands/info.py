@@ -144,9 +144,12 @@ def _folders(inputs: tuple[str, ...], as_json: bool, only_failed: bool) -> tuple
     """Say what folders of results remember; return the other inputs."""
     from featcli.batch import summary
 
-    found = [name for name in inputs if summary.is_remembered(Path(name))]
+    may_be = inputs if only_failed else [name for name in inputs if Path(name).is_dir()]
+    found = [name for name in may_be if summary.is_remembered(Path(name))]
     if only_failed and len(found) < max(1, len(inputs)):
-        raise UsageError("--failed goes with folders of results, which have a memory (.featcli)")
+        raise UsageError(
+            "--failed goes with results of several inputs, which have a memory (.featcli)"
+        )
     for name in found:
         records = summary.records(Path(name), only_failed)
         lines = map(json.dumps, records) if as_json else summary.summarise(Path(name), records)
@@ -213,7 +216,10 @@ command = Command(
             ["--formats"], is_flag=True, group="Output", help="The kinds of files that are read."
         ),
         options.Grouped(
-            ["--failed"], is_flag=True, group="Output", help="Of folders of results, what failed."
+            ["--failed"],
+            is_flag=True,
+            group="Output",
+            help="Of folders of results, tables, archives and shards: what failed.",
         ),
         options.quiet(),
         options.debug(),

@@ -138,7 +138,10 @@ def _neighbors(
         say_bad(searched.table, known.bad, "neighbors")
     found = _search(asked, known, min(count, len(known)), with_self)
     if not (output or quiet or (found.rows >= 0).any()):
-        say(f"{searched.table.path} has no other row to be near", command="neighbors")
+        what = f"{searched.table.path} has no other row to be near"
+        if not np.isfinite(asked.vectors).all(axis=1).any():
+            what = "what is looked for holds NaN or infinity: it is near nothing"
+        say(what, command="neighbors")
     if not output:
         _print(found, searched, metric, as_json)
         return
