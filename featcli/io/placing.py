@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -83,7 +83,7 @@ class FilesSink(Sink):
         """See `Sink.check`."""
         check_folder(self._folder)
 
-    def paths(self, heading: Heading) -> list[Path]:
+    def paths(self, heading: Heading) -> Sequence[object]:
         """See `Sink.paths`."""
         return [path for path in self.places(heading) if path]
 
@@ -113,7 +113,7 @@ class FilesSink(Sink):
             prior = priors[number] if number < len(priors) else NO_PRIOR
             places = self.places(heading)
             if places.main in wanted:
-                raise UsageError(two_inputs(places.main))
+                raise UsageError(two_inputs(self._shown(places.main)))
             wanted.add(places.main)
             self._check_own(places, heading, prior)
 
@@ -144,7 +144,7 @@ class FilesSink(Sink):
 
     def _check_own(
         self, places: Places, heading: Heading, prior: Prior
-    ) -> tuple[list[Path], dict[str, Any]]:
+    ) -> tuple[Collection[Path], dict[str, Any]]:
         """Return what is there of a result, and its record; refuse what is not featcli's own."""
         with folder_lock(places.main.parent):
             return self._check_present(places, heading, prior)
@@ -175,8 +175,12 @@ class FilesSink(Sink):
         """Remember names by their hash: a million of them fit into memory."""
         name = hash(os.fsencode(path))
         if name in self._taken:
-            raise UsageError(two_inputs(path))
+            raise UsageError(two_inputs(self._shown(path)))
         self._taken.add(name)
+
+    def _shown(self, path: Path) -> object:
+        """Return what people call a file of a result."""
+        return path
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""

@@ -15,12 +15,12 @@ from typing import Any, BinaryIO
 
 from featcli import npy
 from featcli.errors import FeatError, OutputExists, UsageError
-from featcli.frame import Frame, Sample
+from featcli.frame import Frame, LargeFrame, Sample
 from featcli.io import records
 from featcli.io.drawing import record_of, save_picture
 from featcli.io.naming import Heading
 from featcli.io.outputs import InFolder
-from featcli.io.placing import Places, two_inputs
+from featcli.io.placing import FilesSink, Places
 from featcli.io.private import PrivateFolder
 from featcli.io.remote.bucket import Bucket, Changed, Meta, bucket_of
 from featcli.io.remote.listing import Listing
@@ -35,7 +35,7 @@ def mark_of(url: Url) -> str:
     return hashlib.sha256(str(url).encode()).hexdigest()[:16]
 
 
-class ObjectsSink(Sink):
+class ObjectsSink(FilesSink):
     """Array, picture and sidecar of every result.
 
     Parameters
@@ -59,66 +59,45 @@ class ObjectsSink(Sink):
         room: PrivateFolder,
         listing: Listing | None = None,
     ) -> None:
-        self._url, self._places, self._options = url, places, options
-        self._room, self._listing = room, listing
-        self._taken: set[int] = set()
-        self._inputs: set[str] = set()
+        super().__init__(places, options, room.folder, room)
+        self._url, self._listing, self._unfinished = url, listing, room
+        self._urls: set[str] = set()  # of inputs
 
     @property
     def _bucket(self) -> Bucket:
         return bucket_of(self._url)
 
     def _object(self, path: Path) -> Url:
-        return self._url.below(path.relative_to(self._room.folder).as_posix())
+        return self._url.below(path.relative_to(self._unfinished.folder).as_posix())
 
     def _find(self, path: Path) -> Meta | None:
         if self._listing:
-            found = self._listing.find(path.relative_to(self._room.folder).as_posix())
+            found = self._listing.find(path.relative_to(self._unfinished.folder).as_posix())
             return found and found._replace(key=self._object(path).key)
         return self._bucket.head(self._object(path).key)
 
-    def for_worker(self) -> Sink:
-        """See `Sink.for_worker`."""
-        return self
+    def _shown(self, path: Path) -> object:
+        return self._object(path)
+
+    def check(self) -> None:
+        """See `Sink.check`."""
+
+    def check_large(self, frame: LargeFrame) -> None:
+        """See `Sink.check_large`."""
+        Sink.check_large(self, frame)
 
     def paths(self, heading: Heading) -> Sequence[object]:
         """See `Sink.paths`."""
-        return [self._object(path) for path in self._places(heading) if path]
+        return [self._object(path) for path in self.places(heading) if path]
 
     def protect_object(self, url: str) -> None:
         """See `Sink.protect_object`."""
-        self._inputs.add(url)
-
-    def remove_partial(self, process: int | None = None) -> None:
-        """See `Sink.remove_partial`."""
-        self._room.remove_partial(process)
-
-    def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
-        """See `Sink.preflight`."""
-        wanted: set[Path] = set()
-        for number, heading in enumerate(headings):
-            places = self._places(heading)
-            if places.main in wanted:
-                raise UsageError(two_inputs(self._object(places.main)))
-            wanted.add(places.main)
-            prior = priors[number] if number < len(priors) else NO_PRIOR
-            self._check_present(places, heading, prior)
-
-    def existing_results(
-        self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
-    ) -> list[Written] | None:
-        """See `Sink.existing_results`."""
-        found = [self._existing(heading, state, prior) for heading in headings]
-        done = [one for one in found if one]
-        return done if done and len(done) == len(found) else None
+        self._urls.add(url)
 
     def _existing(self, heading: Heading, state: State, prior: Prior) -> Written | None:
-        places = self._places(heading)
-        name = hash(places.main)
-        if name in self._taken:
-            raise UsageError(two_inputs(self._object(places.main)))
-        self._taken.add(name)
-        present, record = self._check_present(places, heading, prior)
+        places = self.places(heading)
+        self._take(places.main)
+        present, record = self._check_own(places, heading, prior)
         if self._options.overwrite or len(present) < 3 - places.count(None):
             return None
         is_same = records.is_made_from(record, heading.history, heading.source, state)
@@ -132,15 +111,15 @@ class ObjectsSink(Sink):
         named = {str(path): one for path, one in states.items()}
         return Written(files[0], "unchanged", files, record, states=named)
 
-    def _check_present(
+    def _check_own(
         self, places: Places, heading: Heading, prior: Prior
     ) -> tuple[dict[Path, Meta], dict[str, Any]]:
-        """Return what is there of a result, and its record; refuse what is not featcli's own."""
+        """See `FilesSink._check_own`."""
         wanted = [path for path in (*places.data, places.sidecar) if path]
         found = {path: self._find(path) for path in wanted}
         present = {path: meta for path, meta in found.items() if meta}
         for path in present:
-            if str(self._object(path)) in {heading.source.file, *self._inputs}:
+            if str(self._object(path)) in {heading.source.file, *self._urls}:
                 raise UsageError(f"{self._object(path)} is an input, too: choose another output")
         if not present or self._options.overwrite:
             return present, {}
@@ -171,16 +150,16 @@ class ObjectsSink(Sink):
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
-        written = [self._write_one(frame, state, prior) for frame in sample.frames]
+        written = [self._put_one(frame, state, prior) for frame in sample.frames]
         states = {path: one for result in written for path, one in result.states.items()}
         prior.intend(state, states)
         prior.done()
         return written
 
-    def _write_one(self, frame: Frame, state: State, prior: Prior) -> Written:
+    def _put_one(self, frame: Frame, state: State, prior: Prior) -> Written:
         heading = Heading(frame.source, frame.part, frame.history)
-        places = self._places(heading)
-        present, _ = self._check_present(places, heading, prior)
+        places = self.places(heading)
+        present, _ = self._check_own(places, heading, prior)
         put = partial(self._put, present=present)
         record = record_of(frame) | {"picture": self._options.picture, "input": dict(state)}
         states: dict[str, State] = {}
@@ -218,8 +197,8 @@ class ObjectsSink(Sink):
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[Path]:
-        self._room.make()
-        path = self._room.temporary()
+        self._unfinished.make()
+        path = self._unfinished.temporary()
         try:
             yield path
         finally:
