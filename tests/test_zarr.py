@@ -104,3 +104,10 @@ def test_what_a_killed_run_left_is_swept_away(picture, inline):
     (left / "zarr.json").write_text("{}")
     assert inline("relu", "c.png", "-o", "o.zarr").returncode == 0
     assert sorted(path.name for path in Path().iterdir()) == ["c.png", "o.zarr"]
+
+
+def test_a_zarr_that_is_named_as_an_input_is_refused_with_what_reads_it(workspace, inline):
+    assert inline("relu", "gray.png", "-o", "one.zarr").returncode == 0
+    done = inline("info", "one.zarr")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "a .zarr is written, not read" in done.stderr

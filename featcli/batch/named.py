@@ -73,6 +73,8 @@ def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named
             raise UsageError(
                 f"-o {exclude.folder}: the results cannot go into the input folder itself"
             )
+        if (folder / "zarr.json").is_file():
+            raise UsageError(f"{folder}: a .zarr is written, not read: zarr.open_array() reads it")
         if not holds_inputs(folder, exclude):
             raise UsageError(f"no images in the folder '{folder}' ({READABLE})")
     return _apart(found) if len(found) > 1 else found
