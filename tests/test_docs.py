@@ -38,7 +38,8 @@ def desk(workspace):
         for number in range(3):
             place = workspace / "animals" / name / f"{number}.jpg"
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(workspace / "samples" / f"{name}.jpg")
+            # Copies, not links: `duplicates` knows that a link to a file is no second copy of it.
+            place.write_bytes((workspace / "samples" / f"{name}.jpg").read_bytes())
     (workspace / "mine.csv").write_text("0, 1, 0\n1, -4, 1\n0, 1, 0\n")
     return workspace
 
