@@ -70,7 +70,8 @@ authors:
   - name: The featcli developers
 version: {version()}
 date-released: "{released()["date"]}"
-license: [{", ".join(project()["license"].split(" AND "))}]
+# Of the code; NOTICE names those of the pictures, weights and data, which apply beside it.
+license: {project()["license"].split(" AND ")[0]}
 repository-code: {repository()}
 keywords: [{", ".join(project()["keywords"])}]
 """

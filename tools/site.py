@@ -30,6 +30,13 @@ PAGES = {
 }
 PLACES = {source: page for page, source in PAGES.items()}
 LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)")
+# The groups of the page of the Python API, by the start of the module that a name comes from.
+GROUPS = {
+    "Files and frames": ("featcli.io", "featcli.frame", "featcli.errors"),
+    "Pipelines": ("featcli.pipeline",),
+    "Stages": ("featcli.ops",),
+    "Networks": ("featcli.models", "featcli.training"),
+}
 EXPORT = re.compile(r"^from ([\w.]+) import (\w+) as \w+$", re.M)
 
 
@@ -67,9 +74,14 @@ def target(path: str) -> str:
 
 
 def python_page() -> str:
-    """Return the page of the Python API: every name that the package exports, by its module."""
+    """Return the page of the Python API: every name that the package exports, in groups."""
     stub = (ROOT / "featcli" / "__init__.pyi").read_text("utf-8")
-    first = "Everything here is also a name of the package: `featcli.convolve`, `featcli.read`."
-    lines = [f"# Python\n\n{first}\n"]
-    lines += [f"::: {module}.{name}\n" for module, name in EXPORT.findall(stub)]
+    names = EXPORT.findall(stub)
+    lines = ["# Python\n\nEverything here is also a name of the package, such as `featcli.convolve`.\n"]
+    for title, modules in GROUPS.items():
+        found = [one for one in names if one[0].startswith(modules)]
+        names = [one for one in names if one not in found]
+        lines += [f"## {title}\n", *(f"::: {module}.{name}\n" for module, name in found)]
+    if names:
+        raise ValueError(f"tools/site.py: no group of the Python page has {names}")
     return "\n".join(lines)
