@@ -47,8 +47,9 @@ def about(path: Path, input_shape: str = "") -> dict[str, Any]:
                 "kind": row.kind,
                 "shape": list(row.shape),
                 "parameters": row.parameters,
-                "multiply_adds": row.macs,
-                "memory_bytes": _BYTES * math.prod(row.shape) if row.shape else 0,
+                # Both depend on the shape, which an .onnx with an open input may not tell.
+                "multiply_adds": row.macs if row.shape else None,
+                "memory_bytes": _BYTES * math.prod(row.shape) if row.shape else None,
             }
             for row in rows
         ],
@@ -97,8 +98,9 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _cells(layer: dict[str, Any]) -> tuple[str, ...]:
     shape = "x".join(map(str, layer["shape"])) or "?"
-    counts = (f"{layer['parameters']:,}", f"{layer['multiply_adds']:,}")
-    return (layer["name"], layer["kind"], shape, *counts, _size(layer["memory_bytes"]))
+    macs, memory = layer["multiply_adds"], layer["memory_bytes"]
+    needed = ("?" if macs is None else f"{macs:,}", "?" if memory is None else _size(memory))
+    return (layer["name"], layer["kind"], shape, f"{layer['parameters']:,}", *needed)
 
 
 def _count(multiply_adds: int | None) -> str:

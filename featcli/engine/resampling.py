@@ -1,6 +1,7 @@
-"""Pictures of bytes at another size, by the compiled kernel: the numbers of Pillow, bit for bit.
+"""Resize pictures of bytes by the compiled kernel, to the same values as Pillow's two passes.
 
-Each row is resampled along itself and rounded to bytes, then each column. A new value is the sum of
+Each row is resampled and rounded to bytes, then each column. Pillow 13 resamples some pictures by
+columns first, where this rounding may give a value that differs by one. A new value is the sum of
 the values that its filter covers, weighted in whole numbers of 2**-22. Source: Pillow's
 documentation, "Concepts: Filters"; R. Keys, "Cubic convolution interpolation for digital image
 processing" (1981).

@@ -105,7 +105,10 @@ def parse_shape(given: str | Sequence[int]) -> Shape:
         return ()
     if len(pieces) not in (1, 3) or not all(one.isascii() and one.isdigit() for one in pieces):
         raise ValueError(f"{given!r} is no shape: give ROWSxCOLSxCHANNELS, such as 224x224x3")
-    return tuple(map(int, pieces))
+    shape = tuple(map(int, pieces))
+    if 0 in shape:
+        raise ValueError(f"{given!r} is an empty shape: every size is 1 or more")
+    return shape
 
 
 def _states(path: Path) -> tuple[tuple[int, int], ...]:

@@ -63,6 +63,9 @@ def test_info_lists_layers_with_and_without_the_sizes(how, workspace, inline):
     found = json.loads(inline("info", "m.onnx", "--json").stdout)
     assert [layer["kind"] for layer in found["layers"]] == ["Conv", "Flatten", "softmax"]
     assert found["multiply_adds"] is None
+    unknown = [layer for layer in found["layers"] if not layer["shape"]]
+    assert unknown
+    assert all(layer["multiply_adds"] is layer["memory_bytes"] is None for layer in unknown)
     found = json.loads(inline("info", "m.onnx", "--json", "--input-shape", "9x9x3").stdout)
     assert found["input"] == [9, 9, 3]
     assert [layer["shape"] for layer in found["layers"]] == [[4, 4, 2], [32], [32]]
@@ -93,6 +96,7 @@ def test_the_shape_is_part_of_the_recipe_of_classify_features_and_run(workspace,
         ("9x9x4", ["--input-shape", "9x9x4", "takes ?x?x3"]),
         ("9", ["--input-shape", "3 whole numbers below 10,000"]),
         ("99999x9x3", ["--input-shape"]),
+        ("0x9x3", ["--input-shape", "empty shape"]),
     ],
 )
 def test_a_shape_that_cannot_be_is_a_wrong_option(shape, words, workspace, inline):
