@@ -26,8 +26,10 @@ def shown(
 ) -> bytes:
     """What a command prints on a terminal of its own, which answers the question or does not.
 
-    Messages go to a pipe, and there shall be none; or to the terminal, too.
+    Messages go to a pipe, and there shall be none; or to the terminal, too. Progress, which appears
+    only where a command takes long, is off: on a busy machine any command may take long.
     """
+    changes = {"TERM": "xterm-256color", "FEATCLI_PROGRESS": "never"} | (env or {})
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, cols, 10 * cols, 800))
 
@@ -38,7 +40,7 @@ def shown(
     messages = theirs if with_messages else subprocess.PIPE
     process = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=messages, start_new_session=True,
-        preexec_fn=take_terminal, env=environment(**{"TERM": "xterm-256color"} | (env or {})),
+        preexec_fn=take_terminal, env=environment(**changes),
     )  # fmt: skip
     os.close(theirs)
     found, end = b"", time.monotonic() + 60
