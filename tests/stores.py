@@ -147,6 +147,8 @@ class Proxy:
         Seconds for which every request waits.
     answers : int
         A status that every request is answered with; 0 to pass it on.
+    refuses : str
+        A method that is answered with 403.
     is_gone : bool
         Whether connections are closed without an answer.
     seen : Counter
@@ -156,6 +158,7 @@ class Proxy:
     def __init__(self, port: int, seed: int = 1) -> None:
         self._target = port
         self.rate, self.delay, self.answers, self.is_gone = 0.0, 0.0, 0, False
+        self.refuses = ""
         self.seen: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.log: list[str] = []
@@ -204,8 +207,9 @@ class Proxy:
         if self.is_gone or fault == "drop":
             handler.close_connection = True
             return
-        if self.answers or fault == "500":
-            self._answer(handler, self.answers or 500, {}, b"<Code>AccessDenied</Code>")
+        answers = 403 if handler.command == self.refuses else self.answers
+        if answers or fault == "500":
+            self._answer(handler, answers or 500, {}, b"<Code>AccessDenied</Code>")
             return
         try:
             status, headers, data = self._passed_on(handler, body)

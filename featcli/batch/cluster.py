@@ -6,7 +6,6 @@ chunks is under way; how many inputs a chunk has follows from the time that they
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 import uuid
@@ -27,6 +26,7 @@ from featcli.batch.travelling import (
     Lost,
     NotSeen,
     Remembered,
+    Reply,
     Report,
     SentTask,
     sent_file,
@@ -77,12 +77,10 @@ class Cluster(Executor):
         self.inbox: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
         self._say, self._address = say, scheduler
         self._run = uuid.uuid4().hex
-        folder, watch = os.getcwd(), job.pipeline.watch is not None  # noqa: PTH109
-        contract = Contract(channel.pack(job._replace(sink=Sink())), folder, watch, here())
-        self._contract = channel.pack(contract)
         self._room = job.options.max_memory // 2
         self._job, self._checksum = job, job.checksum
         self._line = connect(scheduler, say)
+        self._has_said: set[str] = set()
         self._waiting: deque[Slot] = deque()
         self._again: deque[Slot] = deque()  # go before the others, which wait for them
         self._chunks: set[Chunk] = set()
@@ -92,8 +90,33 @@ class Cluster(Executor):
         self._typical = 0.0  # bytes of the results of a chunk
         self._with_bytes: bool | None = None
         self._threads, self._looked, self._alive = 0, 0.0, time.monotonic()
-        self._has_said: set[str] = set()
+        self._writes = False
+        self._contract = channel.pack(self._agreed())
         self._look()
+
+    def _agreed(self) -> Contract:
+        """Say what the workers are told of the run: among it, whether they write the results."""
+        try:
+            sink = self._sink_of_workers()
+        except BaseException:
+            self.close()
+            raise
+        packed = channel.pack(self._job._replace(sink=sink or Sink()))
+        watch = self._job.pipeline.watch is not None
+        self._writes = sink is not None
+        return Contract(packed, self._writes, os.getcwd(), watch, here())  # noqa: PTH109
+
+    def _sink_of_workers(self) -> Sink | None:
+        """Return what the workers write to, if each of them reaches it."""
+        place = self._job.sink
+        sink = place.for_cluster()
+        if sink is None or not self._line.threads():
+            return sink
+        with place.probe() as (address, content):
+            reason = self._line.unreachable(address, content)
+        if reason:
+            self._note(f"results come back and are written from here, for {reason}")
+        return None if reason else sink
 
     def ahead(self, item: Item) -> int:
         """Return how many inputs such as this one may be under way."""
@@ -153,8 +176,8 @@ class Cluster(Executor):
             size = sum(_size(one) for one in report.replies)
             self._typical += 0.5 * (size - self._typical)
 
-    def _answered(self, slot: Slot, reply: Prepared) -> Iterator[Event]:
-        outcome = reply.outcome
+    def _answered(self, slot: Slot, reply: Outcome | Prepared) -> Iterator[Event]:
+        outcome = reply.outcome if isinstance(reply, Prepared) else reply
         if isinstance(outcome.error, NotSeen):
             self._send_bytes(outcome.error)
             self._again.append(slot)
@@ -165,7 +188,7 @@ class Cluster(Executor):
             return
         prior = slot.task.prior._replace(began=time.perf_counter() - outcome.seconds)
         outcome = outcome._replace(prior=prior)
-        if outcome.status == "unchanged":
+        if outcome.status == "unchanged" and not any(one.path for one in outcome.written):
             present = prior.existing_results(outcome.state)
             if not present:
                 slot.task = slot.task._replace(prior=prior._replace(takes=False))
@@ -174,7 +197,21 @@ class Cluster(Executor):
             outcome = outcome._replace(written=present)
         self._sizes[slot] = _size(reply)
         self._held += self._sizes[slot]
-        yield Answered(slot, reply._replace(outcome=outcome))
+        if isinstance(reply, Prepared):
+            yield Answered(slot, reply._replace(outcome=outcome))
+        else:
+            yield Answered(slot, self._remembered(outcome))
+
+    def _remembered(self, outcome: Outcome) -> Outcome:
+        """Note what a worker has written, or found there of another that died."""
+        if outcome.status == "unchanged" and self._job.sink.is_new(outcome.written):
+            written = [one._replace(status="written") for one in outcome.written]
+            outcome = outcome._replace(status="done", written=written)
+        if outcome.status == "done":
+            states = [pair for one in outcome.written for pair in one.states.items()]
+            outcome.prior.intend(outcome.state, dict(states))
+            outcome.prior.done()
+        return outcome
 
     def _needs_strips(self, slot: Slot, outcome: Outcome) -> bool:
         """Say whether an input is too large for a worker, but may be done by rows where files go.
@@ -245,7 +282,9 @@ class Cluster(Executor):
         item, prior = slot.task.item, slot.task.prior
         digest = prior.row.sha256 if self._checksum and prior.takes else ""
         is_there = digest and prior.existing_results({"sha256": digest})
-        known = Remembered(digest if is_there else "")
+        is_owner = self._writes and (prior.row.outputs or prior.row.replaces)
+        own = prior.own_states() if is_owner else {}
+        known = Remembered(digest if is_there else "", own=own)
         if not isinstance(item, FileItem):
             return SentTask(item, known, slot.is_alone)
         if self._with_bytes is None:
@@ -283,10 +322,9 @@ class Cluster(Executor):
             )
 
 
-def _size(reply: Any) -> int:
-    with contextlib.suppress(AttributeError):
-        return sum(frame.data.nbytes for frame in reply.frames)
-    return 0
+def _size(reply: Reply) -> int:
+    frames = reply.frames if isinstance(reply, Prepared) else ()
+    return sum(frame.data.nbytes for frame in frames)
 
 
 def _sent_size(task: SentTask) -> int:

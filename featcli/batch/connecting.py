@@ -112,6 +112,14 @@ class Line:
         except OSError as error:
             raise self.explained(error) from error
 
+    def unreachable(self, address: str, content: bytes) -> str:
+        """Say why a worker does not see an object; empty if all of them do."""
+        try:
+            found = self._ask(foreman.unreachable, address, content)
+        except OSError as error:
+            raise self.explained(error) from error
+        return next((f"the worker {worker}: {one}" for worker, one in found.items() if one), "")
+
     def threads(self) -> int:
         """Return how many threads work; raises FeatError where the scheduler is gone."""
         if not self.is_open:

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from featcli.batch import channel
 from featcli.batch.alike import check_alike
 from featcli.batch.child import Child
-from featcli.batch.process import Prepared
+from featcli.batch.process import Outcome, Prepared
 from featcli.batch.travelling import Contract, Lost, Reply, Report, SentTask
 from featcli.batch.worker import READY, PackedStart, Stop
 from featcli.errors import FeatError
@@ -61,7 +61,9 @@ class Crew:
 
     def __init__(self, contract: Contract, threads: int) -> None:
         check_alike(contract.versions)
-        self._start = channel.pack(PackedStart(contract.job, threads, contract.watch))
+        self._start = channel.pack(
+            PackedStart(contract.job, contract.writes, threads, contract.watch)
+        )
         self._folder = contract.folder if os.path.isdir(contract.folder) else None  # noqa: PTH112
         self._turns = Turns()
         self._lock = threading.Lock()
@@ -83,7 +85,7 @@ class Crew:
             if isinstance(reply, Lost):
                 self._children.discard(child)
                 child = None
-            else:
+            elif isinstance(reply, Prepared):
                 size += sum(frame.data.nbytes for frame in reply.frames)
             replies.append(reply)
             if time.monotonic() - begin > ENOUGH_SECONDS or size > ENOUGH_BYTES:
@@ -93,7 +95,7 @@ class Crew:
 
     def _reply(self, child: Child, task: SentTask) -> Reply:
         child.give(task, task)
-        answer: Prepared | Stop | None = child.inbox.get()[1]
+        answer: Outcome | Prepared | Stop | None = child.inbox.get()[1]
         child.held = None
         if isinstance(answer, Stop):
             raise answer.error
@@ -142,6 +144,21 @@ class Crew:
         deadline = time.monotonic() + _PATIENCE
         for child in children:
             child.end(deadline)
+
+
+def unreachable(address: str, content: bytes) -> str:
+    """Say why this worker does not see an object as whoever put it does; empty if it sees it."""
+    from featcli.io.remote.bucket import bucket_of
+    from featcli.io.remote.url import Url
+
+    try:
+        url = Url.parse(address)
+        bucket = bucket_of(url)
+        bucket.check(url.key)  # which gives up soon
+        is_same = bucket.get(url.key, 1000) == content
+        return "" if is_same else f"{url}: another object is there"
+    except FeatError as error:
+        return str(error)
 
 
 _crews: dict[str, Crew] = {}

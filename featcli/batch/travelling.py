@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from featcli.batch.items import FileItem, LoadedItem, ObjectItem
-from featcli.batch.process import Prepared
+from featcli.batch.process import Outcome, Prepared
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Sample, Source
 from featcli.io import records
@@ -122,15 +122,36 @@ def sent_file(item: FileItem, with_bytes: bool) -> SentFile:
 
 
 class Remembered(NamedTuple):
-    """What a worker needs to know of an earlier result: the content that it was made from."""
+    """What a worker needs to know of an earlier result.
+
+    Attributes
+    ----------
+    digest : str
+        Of the content that it was made from; empty if it has to be made again.
+    began : float
+        When work on it began.
+    own : mapping
+        See `Prior.own_states`, for a worker that writes.
+    """
 
     digest: str = ""
     began: float = 0.0
+    own: Mapping[str, Sequence[State]] = {}
 
     def existing_results(self, state: Mapping[str, Any]) -> list[Written] | None:
         """Say that there is nothing to do, where the content is the same as then."""
         is_same = self.digest and state.get("sha256") == self.digest
         return [Written("", "unchanged")] if is_same else None
+
+    def own_states(self) -> Mapping[str, Sequence[State]]:
+        """See `Prior.own_states`."""
+        return self.own
+
+    def intend(self, state: State, outputs: Mapping[str, State]) -> None:
+        """See `Prior.intend`: the memory is where the command runs."""
+
+    def done(self) -> None:
+        """See `Prior.done`: the memory is where the command runs."""
 
     def says(self, state: Mapping[str, Any]) -> bool:
         """See `PriorResult.says`."""
@@ -151,7 +172,9 @@ class Contract(NamedTuple):
     Attributes
     ----------
     job : bytes
-        A packed `Job`, whose sink keeps nothing: results come back.
+        A packed `Job`; its sink is the base, which keeps nothing, where results come back.
+    writes : bool
+        Whether the worker writes the results itself.
     folder : str
         Where the command runs: relative paths begin there.
     watch : bool
@@ -161,6 +184,7 @@ class Contract(NamedTuple):
     """
 
     job: bytes
+    writes: bool
     folder: str
     watch: bool
     versions: Mapping[str, str]
@@ -172,7 +196,7 @@ class Lost(NamedTuple):
     reason: str
 
 
-Reply = Prepared | Lost
+Reply = Outcome | Prepared | Lost
 
 
 class Report(NamedTuple):

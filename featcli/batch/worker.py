@@ -58,6 +58,8 @@ class PackedStart(NamedTuple):
     ----------
     job : bytes
         Packed.
+    writes : bool
+        See `Start`.
     share : int
         Among how many processes the memory is divided.
     watch : bool
@@ -65,6 +67,7 @@ class PackedStart(NamedTuple):
     """
 
     job: bytes
+    writes: bool
     share: int
     watch: bool
 
@@ -74,7 +77,8 @@ class PackedStart(NamedTuple):
             job: Job = channel.unpack(self.job)
         except (ValueError, OSError, ImportError, FeatError) as error:
             raise FeatError(f"the worker on {platform.node()}: {error}") from error
-        return Start(job._replace(share=self.share), writes=False, share=1, watch=self.watch)
+        job = job._replace(share=self.share)
+        return Start(job, writes=self.writes, share=1, watch=self.watch)
 
 
 class Stop:

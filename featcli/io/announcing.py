@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +54,21 @@ class Announcing(Sink):
         """See `Sink.for_worker`."""
         inner = self._sink.for_worker()
         return Announcing(inner) if inner else None
+
+    def for_cluster(self) -> Sink | None:
+        """See `Sink.for_cluster`."""
+        inner = self._sink.for_cluster()
+        return Announcing(inner) if inner else None
+
+    @contextlib.contextmanager
+    def probe(self) -> Iterator[tuple[str, bytes]]:
+        """See `Sink.probe`."""
+        with self._sink.probe() as found:
+            yield found
+
+    def is_new(self, written: Sequence[Written]) -> bool:
+        """See `Sink.is_new`."""
+        return self._sink.is_new(written)
 
     def protect_object(self, url: str) -> None:
         """See `Sink.protect_object`."""

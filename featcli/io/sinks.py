@@ -8,8 +8,9 @@ unfinished away. `tests/sinks.py` has the laws that every sink keeps.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
@@ -148,6 +149,20 @@ class Sink:
     def for_worker(self) -> Sink | None:
         """Return what a worker may write to by itself; None if all must come together here."""
         return None
+
+    def for_cluster(self) -> Sink | None:
+        """Return what a worker on another machine may write to; None if results come back."""
+        return None
+
+    @contextlib.contextmanager
+    def probe(self) -> Iterator[tuple[str, bytes]]:
+        """Put something where a worker of `for_cluster` must see it: its address and content."""
+        raise NotImplementedError
+        yield
+
+    def is_new(self, written: Sequence[Written]) -> bool:
+        """Say whether results that a worker of `for_cluster` found there are of this run."""
+        return False
 
     def existing_results(
         self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR

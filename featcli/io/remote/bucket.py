@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import mmap
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from featcli.budget import shown
 from featcli.errors import FeatError, ReadError, Unwritable, UsageError
@@ -246,13 +246,13 @@ class Bucket:
             at += len(piece)
         return True
 
-    def put_file(self, key: str, path: Path, mode: str = "create", mark: str = "") -> Meta:
-        """Let a file appear as an object, without taking it into memory."""
-        with path.open("rb") as stream:
-            if not path.stat().st_size:
-                return self.put(key, b"", mode, mark)
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return self.put(key, content, mode, mark)
+    def put_file(self, key: str, file: BinaryIO, mode: str = "create", mark: str = "") -> Meta:
+        """Let what an open file holds appear as an object, without taking it into memory."""
+        file.flush()
+        if not os.fstat(file.fileno()).st_size:
+            return self.put(key, b"", mode, mark)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return self.put(key, content, mode, mark)
 
     def delete(self, key: str) -> None:
         """Take an object away; one that is gone is none to worry about."""

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from featcli.errors import ReadError
+from featcli.io.private import NAME
 from featcli.io.remote.bucket import Meta, bucket_of
 from featcli.io.remote.url import Url
 
@@ -64,6 +65,11 @@ class Listing:
         found = next(self._query(ask, (folder, name)), None)
         return Meta(key, found[1], found[2]) if found else None
 
+    def is_empty(self) -> bool:
+        """Say whether there is nothing at all, but for what lies in `.featcli`."""
+        ask = "SELECT name, 0, '' FROM objects WHERE folder != ? LIMIT 1"
+        return next(self._query(ask, (NAME,)), None) is None
+
     def files(self, folder: str) -> Iterator[Meta]:
         """Yield what lies in a folder itself, by name."""
         ask = "SELECT name, size, etag FROM objects WHERE folder = ? ORDER BY name"
@@ -80,6 +86,21 @@ class Listing:
             name[len(begin) :].partition("/")[0] for name, *_ in self._query(ask, (begin, end))
         )
         return sorted(set(filter(None, found)))
+
+
+class Nothing:
+    """A listing of a place where nothing is."""
+
+    def is_empty(self) -> bool:
+        """See `Listing.is_empty`."""
+        return True
+
+    def find(self, key: str) -> Meta | None:
+        """See `Listing.find`."""
+        return None
+
+
+NOTHING = Nothing()
 
 
 def _rows(some: list[Meta], url: Url) -> Iterator[tuple[str, str, int, str]]:

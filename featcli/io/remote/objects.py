@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,9 +24,9 @@ from featcli.io.drawing import record_of, save_picture
 from featcli.io.naming import Heading
 from featcli.io.outputs import InFolder
 from featcli.io.placing import FilesSink, Places
-from featcli.io.private import PrivateFolder
+from featcli.io.private import NAME, PrivateFolder
 from featcli.io.remote.bucket import Bucket, Changed, Meta, bucket_of
-from featcli.io.remote.listing import Listing
+from featcli.io.remote.listing import NOTHING, Listing, Nothing
 from featcli.io.remote.url import Url
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, WriteOptions, Written
 
@@ -47,7 +50,7 @@ class ObjectsSink(FilesSink):
     options : WriteOptions
     room : PrivateFolder
         In that folder.
-    listing : Listing, optional
+    listing : Listing or Nothing, optional
         What was there at the start; else the bucket is asked about each.
     """
 
@@ -57,10 +60,10 @@ class ObjectsSink(FilesSink):
         places: Callable[[Heading], Places],
         options: WriteOptions,
         room: PrivateFolder,
-        listing: Listing | None = None,
+        listing: Listing | Nothing | None = None,
     ) -> None:
         super().__init__(places, options, room.folder, room)
-        self._url, self._listing, self._unfinished = url, listing, room
+        self._url, self._listing = url, listing
         self._urls: set[str] = set()  # of inputs
 
     @property
@@ -68,11 +71,14 @@ class ObjectsSink(FilesSink):
         return bucket_of(self._url)
 
     def _object(self, path: Path) -> Url:
-        return self._url.below(path.relative_to(self._unfinished.folder).as_posix())
+        return self._url.below(self._name(path))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
 
     def _find(self, path: Path) -> Meta | None:
         if self._listing:
-            found = self._listing.find(path.relative_to(self._unfinished.folder).as_posix())
+            found = self._listing.find(self._name(path))
             return found and found._replace(key=self._object(path).key)
         return self._bucket.head(self._object(path).key)
 
@@ -93,6 +99,40 @@ class ObjectsSink(FilesSink):
     def protect_object(self, url: str) -> None:
         """See `Sink.protect_object`."""
         self._urls.add(url)
+
+    def for_cluster(self) -> Sink | None:
+        """See `Sink.for_cluster`: an object is the same wherever it is put from.
+
+        A worker has not got the listing: it asks for each object, unless there was none at all.
+        """
+        if self._listing is None:
+            return None
+        is_empty = self._listing.is_empty()
+        found = ObjectsSink(
+            self._url,
+            self.places,
+            self._options,
+            PrivateFolder(self._folder),
+            NOTHING if is_empty else None,
+        )
+        found._urls = self._urls
+        return found
+
+    @contextlib.contextmanager
+    def probe(self) -> Iterator[tuple[str, bytes]]:
+        """See `Sink.probe`."""
+        url, content = self._url.below(f"{NAME}/{uuid.uuid4().hex}.probe"), os.urandom(16)
+        self._bucket.put(url.key, content)
+        try:
+            yield str(url), content
+        finally:
+            self._bucket.delete(url.key)
+
+    def is_new(self, written: Sequence[Written]) -> bool:
+        """See `Sink.is_new`: the listing is that of the start."""
+        found = ((Path(path), state) for one in written for path, state in one.states.items())
+        return any((meta := self._find(path)) is None or meta.state != state
+                   for path, state in found)  # fmt: skip
 
     def _existing(self, heading: Heading, state: State, prior: Prior) -> Written | None:
         places = self.places(heading)
@@ -184,25 +224,15 @@ class ObjectsSink(FilesSink):
     ) -> State:
         url, before = self._object(path), present.get(path)
         mode = before.etag if before else "create"
-        with self._temporary() as temporary:
-            with temporary.open("xb+") as stream:
-                write(stream)
+        with tempfile.TemporaryFile() as stream:  # it has no name: no end leaves it behind
+            write(stream)
             try:
                 mode = "overwrite" if self._options.overwrite else mode
-                return self._bucket.put_file(url.key, temporary, mode, mark_of(url)).state
+                return self._bucket.put_file(url.key, stream, mode, mark_of(url)).state
             except Changed:
                 # An earlier attempt may have come as far as this, with another input.
                 self._check_mark(path)
-                return self._bucket.put_file(url.key, temporary, "overwrite", mark_of(url)).state
-
-    @contextlib.contextmanager
-    def _temporary(self) -> Iterator[Path]:
-        self._unfinished.make()
-        path = self._unfinished.temporary()
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+                return self._bucket.put_file(url.key, stream, "overwrite", mark_of(url)).state
 
 
 def _is_known(path: Path, meta: Meta, known: Mapping[str, Sequence[State]]) -> bool:

@@ -101,7 +101,8 @@ class Workspace:
         try:
             copy_of(store, copy)
             mode = before.etag if before else "create"
-            meta = bucket_of(url).put_file(url.key, copy, mode, mark_of(url))
+            with copy.open("rb") as stream:
+                meta = bucket_of(url).put_file(url.key, stream, mode, mark_of(url))
         except Changed as error:
             raise InUse(f"{url}: another run writes here, and has changed its memory") from error
         finally:
@@ -184,7 +185,8 @@ class Workspace:
             mode = "overwrite"
         found = path.stat()
         try:
-            meta = bucket_of(url).put_file(url.key, path, mode, mark_of(url))
+            with path.open("rb") as stream:
+                meta = bucket_of(url).put_file(url.key, stream, mode, mark_of(url))
         except Changed as error:
             raise OutputExists(
                 f"{url} exists already and is not featcli's own: it came there meanwhile"
