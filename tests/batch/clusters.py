@@ -21,11 +21,14 @@ def free_port() -> int:
 
 
 class Processes:
-    """A scheduler and workers, each a process of `distributed`."""
+    """A scheduler and workers, each a process of `distributed`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.address = f"tcp://127.0.0.1:{self.port}"
+    `env` is what the environment of all of them has besides.
+    """
+
+    def __init__(self, folder: Path, protocol: str = "tcp", **env: str) -> None:
+        self.folder, self.port, self._env = folder, free_port(), env
+        self._protocol, self.address = protocol, f"{protocol}://127.0.0.1:{self.port}"
         self.scheduler = self._scheduler()
         self.workers: list[subprocess.Popen] = []
 
@@ -36,13 +39,12 @@ class Processes:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env=environment(**env),
+                env=environment(**(self._env | env)),
             )
 
     def _scheduler(self) -> subprocess.Popen:
-        started = self._start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
-        )
+        where = ("--host", "127.0.0.1", "--port", str(self.port), "--protocol", self._protocol)
+        started = self._start("dask_scheduler", *where, "--no-dashboard")
         self._wait(lambda: self._answers() or started.poll() is not None)
         return started
 
@@ -77,7 +79,7 @@ class Processes:
             " c.wait_for_workers(int(sys.argv[2]), timeout=60)"
         )
         command = [sys.executable, "-c", code, self.address, str(count)]
-        subprocess.run(command, check=True, timeout=120, env=environment())
+        subprocess.run(command, check=True, timeout=120, env=environment(**self._env))
 
     def close(self) -> None:
         for one in [*self.workers, self.scheduler]:
@@ -91,12 +93,14 @@ class Processes:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int = 2, **env: str) -> Iterator[Processes]:
+def cluster(
+    folder: Path, workers: int = 2, protocol: str = "tcp", **env: str
+) -> Iterator[Processes]:
     folder.mkdir(parents=True, exist_ok=True)
-    found = Processes(folder)
+    found = Processes(folder, protocol, **env)
     try:
         for _ in range(workers):
-            found.add_worker(**env)
+            found.add_worker()
         if workers:
             found.wait_for_workers(workers)
         yield found
