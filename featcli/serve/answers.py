@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +15,19 @@ from featcli.serve.reading import from_text
 from featcli.serve.workshop import Gone, Workshop
 
 JSON, HTML, PNG = "application/json", "text/html; charset=utf-8", "image/png"
+BYTES = "application/octet-stream"
+_PICTURES = 16_000_000  # bytes of PNGs that go with one answer; the page asks for any others
 _SMALL = 1 << 20  # bytes of a request in JSON
 
 
 class Reply(NamedTuple):
-    """What goes back."""
+    """What goes back: `body`, and `more` right after it."""
 
     status: int
     kind: str
     body: bytes
     headers: Mapping[str, str] = {}
+    more: Sequence[bytes] = ()
 
 
 class Answers:
@@ -43,7 +47,6 @@ class Answers:
     ) -> None:
         self._workshop, self._pictures, self._kernels = workshop, pictures, kernels
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "/api/run": self._run,
             "/api/explain": self._explain,
             "/api/classify": self._classify,
             "/api/kernel": lambda asked: {"values": numbers(_text(asked, "text"))},
@@ -64,7 +67,7 @@ class Answers:
         """Return how many bytes may be sent to a path; None where nothing is taken."""
         if path in self._sent:
             return self._sent[path][0]
-        return _SMALL if path in self._asked else None
+        return _SMALL if path in self._asked or path == "/api/run" else None
 
     def get(self, path: str, view: str = "") -> Reply | None:
         """Answer what is only read; None where there is nothing."""
@@ -89,17 +92,46 @@ class Answers:
         if path in self._sent:
             take = self._sent[path][1]
             return _tried(lambda: _json(take(body, name)))
+        if path == "/api/run":
+            return _tried(lambda: self._run(_parsed(body)))
         return _tried(lambda: _json(self._asked[path](_parsed(body))))
 
     def _map(self, key: str, part: int, view: str) -> Reply:
         drawn = self._workshop.drawn(key, part, view)
         return Reply(200, PNG, drawn.png, {"X-Featcli-Mapping": json.dumps(drawn.mapping)})
 
-    def _run(self, asked: dict[str, Any]) -> Any:
+    def _run(self, asked: dict[str, Any]) -> Reply:
+        """Run steps; with `shown`, the keys that the page shows already, send the other PNGs too.
+
+        The answer is then the length of the JSON as four bytes, the JSON, and the PNGs one after
+        the other: one request from a keystroke to the picture.
+        """
         view = asked.get("view", "auto")
         if not isinstance(view, str):
             raise UsageError("view must be a text")
-        return self._workshop.run(_text(asked, "picture"), asked.get("steps"), view)
+        shown = asked.get("shown")
+        if shown is not None and not (
+            isinstance(shown, list) and all(isinstance(one, str) for one in shown)
+        ):
+            raise UsageError("shown must be a list of texts")
+        found = self._workshop.run(_text(asked, "picture"), asked.get("steps"), view)
+        if shown is None:
+            return _json(found)
+        pngs = self._pngs(found["steps"], view, set(shown))
+        text = _json(found).body
+        return Reply(200, BYTES, len(text).to_bytes(4, "big") + text, {}, pngs)
+
+    def _pngs(self, steps: Sequence[Any], view: str, shown: set[str]) -> list[bytes]:
+        """Return the PNGs of the steps in order; each part says its mapping and how long it is."""
+        pngs: list[bytes] = []
+        for step in steps:
+            for number, part in enumerate(step["parts"]) if step["key"] not in shown else ():
+                with suppress(Gone):  # the page asks for it
+                    drawn = self._workshop.drawn(step["key"], number, view)
+                    if sum(map(len, pngs)) + len(drawn.png) <= _PICTURES:
+                        part["drawn"] = {**drawn.mapping, "size": len(drawn.png)}
+                        pngs.append(drawn.png)
+        return pngs
 
     def _explain(self, asked: dict[str, Any]) -> Any:
         model = asked.get("model", "")

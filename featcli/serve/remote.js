@@ -17,9 +17,28 @@ async function ask(path, body, name) {
   } catch {
     throw new Error("featcli serve does not answer: it has ended, or what was sent is too large");
   }
+  if (reply.ok && reply.headers.get("Content-Type") === "application/octet-stream") return withPictures(await reply.arrayBuffer());
   const found = await reply.json();
   if (reply.ok) return found;
   throw Object.assign(new Error(found.error), { gone: Boolean(found.gone) });
+}
+
+/** An answer with PNGs: the length of its JSON, the JSON, and the PNG of each part that says how long it is. */
+function withPictures(buffer) {
+  const length = new DataView(buffer).getUint32(0);
+  const found = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  let begin = 4 + length;
+  for (const { drawn } of found.steps.flatMap((step) => step.parts).filter((part) => part.drawn)) {
+    drawn.png = new Blob([new Uint8Array(buffer, begin, drawn.size)], { type: "image/png" });
+    begin += drawn.size;
+  }
+  return found;
+}
+
+/** The picture of a part of a result: it came with the answer, or is asked for. */
+async function pictureOfPart(key, number, { drawn }) {
+  if (!drawn) return drawnBy(key, number);
+  return { bitmap: await createImageBitmap(drawn.png), mapping: drawn };
 }
 
 /** The picture of an array, and the mapping by which its levels are values. */

@@ -30,7 +30,8 @@ function measured(milliseconds) {
 
 async function runOnce() {
   if (!work.picture) return;
-  const asked = { picture: work.picture, steps: work.steps.map(wordsOf), view: $("view").value };
+  const asked = { picture: work.picture, steps: work.steps.map(wordsOf), view: $("view").value,
+    shown: work.steps.map((step) => step.key).filter(Boolean) };
   const steps = [...work.steps];
   $("error").textContent = "";
   try {

@@ -190,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         """Answer, in one piece; the connection ends after it."""
-        told = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body))}
+        length = len(reply.body) + sum(map(len, reply.more))
+        told = {"Content-Type": reply.kind, "Content-Length": str(length)}
         lines = [f"HTTP/1.0 {reply.status} {HTTPStatus(reply.status).phrase}"]
         lines += [
             f"{name}: {value}" for name, value in {**told, **_ALWAYS, **reply.headers}.items()
@@ -199,7 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.settimeout(self.server.seconds)
         self.wfile.write(head)
-        self.wfile.write(reply.body)  # apart: pages are not copied for each who asks
+        for piece in (reply.body, *reply.more):  # apart: they are not copied for each who asks
+            self.wfile.write(piece)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no proper request, without repeating any of it."""

@@ -51,7 +51,7 @@ function facts({ shape, dtype, min, max, mean, odd }) {
 /** Show what a step gave, unless it is shown already. */
 async function showResult(step, found, index) {
   if (step.key === found.key) return;
-  const parts = await Promise.all(found.parts.map((_, part) => drawnBy(found.key, part)));
+  const parts = await Promise.all(found.parts.map((part, number) => pictureOfPart(found.key, number, part)));
   step.key = found.key;
   const old = [...step.result.querySelectorAll("figure")];
   const figures = parts.map((drawn, i) => (old.length === parts.length ? old[i] : make("figure", { class: "shown" }, make("canvas", { role: "img" }), make("figcaption", {}))));

@@ -20,6 +20,7 @@ Part = slice | tuple[()]
 
 VIEWS = ("auto", "minmax", "abs", "signed", "clip")
 
+_THREADED = 16  # strips from which on threads are worth their start
 _STRIP = 1 << 18  # elements that are mapped at a time: their float64 copies stay in cache
 _SAFE_EXPONENT = 500  # below it, neither hi - lo nor 255 / (hi - lo) can overflow
 
@@ -140,7 +141,7 @@ def to_pixels(data: Array, mapping: Mapping) -> Levels:
     def fill(part: Part) -> None:
         _fill_levels(x[part], mapping, levels[part])
 
-    for _ in in_order(fill, _strips(x)):
+    for _ in in_order(fill, _strips(x), _THREADED):
         pass
     return levels
 
@@ -174,7 +175,7 @@ def level_values(mapping: Mapping) -> Values:
 def losses(data: Array, mapping: Mapping) -> Losses:
     """Count the values of `data` (any shape) that a picture under `mapping` cannot show."""
     x = numbers(data)
-    counts = in_order(lambda part: _count(x[part], mapping), _strips(x))
+    counts = in_order(lambda part: _count(x[part], mapping), _strips(x), _THREADED)
     return Losses(*map(sum, zip(*counts, strict=True)))
 
 

@@ -13,10 +13,12 @@ _FEWEST = 4  # less work than this is done before threads have been started
 _MOST = 8
 
 
-def in_order(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield `work(item)` for every item, in order; a few are worked on at a time."""
+def in_order(
+    work: Callable[[Item], Result], items: Sequence[Item], fewest: int = _FEWEST
+) -> Iterator[Result]:
+    """Yield `work(item)` for every item, in order; from `fewest` on, a few at a time."""
     threads = min(cores.usable(), _MOST)
-    if len(items) < _FEWEST or threads == 1:
+    if len(items) < fewest or threads == 1:
         yield from map(work, items)
         return
     from concurrent.futures import ThreadPoolExecutor

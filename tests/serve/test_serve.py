@@ -72,6 +72,48 @@ def test_every_step_is_what_the_pipeline_gives(client, photo, steps):
             np.testing.assert_allclose(values, one.data, rtol=0, atol=half + 1e-6)
 
 
+def answered(client, photo, steps, shown):
+    """The JSON of an answer that has PNGs, and each PNG by its step's key and its part."""
+    asked = {"picture": photo, "steps": [s.split() for s in steps], "shown": shown}
+    status, headers, body = client.ask("POST", "/api/run", json.dumps(asked).encode())
+    assert (status, headers["Content-Type"]) == (200, "application/octet-stream")
+    begin = 4 + int.from_bytes(body[:4], "big")
+    found = json.loads(body[4:begin])
+    pngs = {}
+    for step in found["steps"]:
+        for part, said in enumerate(step["parts"]):
+            if "drawn" in said:
+                pngs[step["key"], part] = body[begin : begin + said["drawn"]["size"]]
+                begin += said["drawn"]["size"]
+    assert begin == len(body)
+    return found, pngs
+
+
+def test_one_answer_has_the_pictures_that_are_not_shown_already(client, photo):
+    steps = ["convolve --kernel sobel-y", "split-channels", "relu"]
+    found, pngs = answered(client, photo, steps, [])
+    keys = [step["key"] for step in found["steps"]]
+    assert list(pngs) == [(keys[0], 0), *((k, part) for k in keys[1:] for part in range(3))]
+    for (key, part), body in pngs.items():
+        png_, mapping = client.map(key, part)
+        assert body == png_
+        said = found["steps"][keys.index(key)]["parts"][part]["drawn"]
+        assert said == {**mapping, "size": len(body)}
+    again, pngs = answered(client, photo, [*steps[:2], "abs"], keys)
+    assert list(pngs) == [(again["steps"][2]["key"], part) for part in range(3)]
+
+
+def test_pictures_beyond_the_bound_are_asked_for(client, photo, monkeypatch):
+    _, every = answered(client, photo, ["split-channels"], [])
+    size = len(next(iter(every.values())))
+    monkeypatch.setattr("featcli.serve.answers._PICTURES", 2 * size)
+    _, pngs = answered(client, photo, ["split-channels"], [])
+    assert 0 < len(pngs) < len(every)
+    assert sum(map(len, pngs.values())) <= 2 * size
+    for key, part in every:
+        assert client.map(key, part)[0] == every[key, part]
+
+
 @pytest.mark.parametrize(
     ("steps", "number"),
     [

@@ -156,6 +156,13 @@ def test_a_view_is_one_of_those_that_there_are(client):
     assert client.ask("GET", f"/map/{key}/0?view=none")[0] == 400
 
 
+def test_what_is_shown_already_is_a_list_of_texts(client):
+    key = client.send("/api/picture", png(np.zeros((3, 3), np.uint8)), "a.png")[1]["picture"]
+    for shown in (5, "x", {}, [5], [["x"]], [None], [{}]):
+        status, said = client.json("/api/run", picture=key, steps=[["relu"]], shown=shown)
+        assert (status, said["error"]) == (400, "shown must be a list of texts")
+
+
 def test_wrong_steps_are_refused(client):
     key = client.send("/api/picture", png(np.zeros((3, 3), np.uint8)), "a.png")[1]["picture"]
     for steps in (
