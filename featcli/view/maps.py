@@ -16,6 +16,7 @@ from featcli.view.mapping import Array, Levels, Losses, Mapping, choose, losses
 from featcli.view.picture import codes
 from featcli.view.sheet import BACKGROUND
 
+COLUMN = 64  # values of a vector up to which it is drawn as one column
 _PLAIN = {"R", "G", "B", "A", "gray"}
 
 
@@ -90,13 +91,14 @@ class Maps:
 
 
 def wrap(layer: Layer) -> int:
-    """Return how many values of a vector stand in a row: all of a short one, else its root.
+    """Return how many values of a vector stand in a row: one of a short vector, else its root.
 
-    A row of what was flattened has nothing to do with a row of the maps; see `vector.wrap`.
+    A short vector is a column, as a dense layer takes it. A row of what was flattened has nothing
+    to do with a row of the maps; see `vector.wrap`.
     """
     length = len(layer.data)
-    if length <= 16:
-        return length
+    if length <= COLUMN:
+        return 1
     return vector.wrap(length, layer.row_length) if layer.row_length else math.isqrt(length - 1) + 1
 
 
@@ -151,4 +153,4 @@ def as_png(pixels: Levels) -> bytes:
     return stream.getvalue()
 
 
-__all__ = ["Maps", "as_png", "common", "strongest", "wrap"]
+__all__ = ["COLUMN", "Maps", "as_png", "common", "strongest", "wrap"]

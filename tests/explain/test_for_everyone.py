@@ -46,7 +46,32 @@ def test_pictures_stand_side_by_side_at_every_layer(browser, tmp_path):
     )
     browser.wait("return state.at.number === arguments[0]", number)
     assert browser.script(PLACE) == [2, 3]
+    _shows_the_overview_of_either(browser, depth)
     assert not browser.troubles()
+
+
+def _shows_the_overview_of_either(browser, depth):
+    """Each picture has an overview of its own, with all layers and their maps in order."""
+    keys = "return [...drawnNodes.keys()]"
+    first = browser.script(keys)
+    choose = (
+        "const one = document.getElementById('overview-picture'); one.value = '1';"
+        "one.dispatchEvent(new Event('change'));"
+    )
+    browser.script(choose)
+    second = browser.script(keys)
+    for which, shown in enumerate((first, second)):
+        maps = [tuple(map(int, key.split("/"))) for key in shown]
+        assert {number for number, _ in maps} == set(range(which * depth, (which + 1) * depth))
+        assert maps == sorted(maps)  # so that few lines cross
+    browser.wait("return document.querySelectorAll('#flow path').length > 0")
+
+
+def test_the_sentence_on_pictures_of_several_sizes_is_true_of_all():
+    traces = [trace_pipeline(Pipeline("relu"), picture(*size)) for size in ((8, 9), (10, 7))]
+    assert "each a matrix of 8 rows and 9 columns." in page(traces[0])
+    assert "a matrix of" not in page(traces)
+    assert "a matrix with one number for each pixel." in page(traces)
 
 
 def test_the_weights_of_several_pictures_are_there_once():
@@ -89,6 +114,15 @@ def test_the_row_of_layers_shows_its_end(browser, deep):
     assert browser.script(right) <= 360
     assert browser.script("return document.documentElement.scrollWidth") <= 360
     browser.size(1200)
+
+
+def test_the_row_of_layers_is_shaded_only_where_more_of_it_follows(browser, small, deep):
+    shadow = "return getComputedStyle(document.querySelector('.path li:last-child')).boxShadow"
+    browser.size(1200)
+    browser.open(deep.path)
+    assert browser.script(shadow) != "none"
+    browser.open(small["article"].path)
+    assert browser.script(shadow) == "none"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
-from explain_subjects import network, picture, saved
+from explain_subjects import picture, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import featcli
-from featcli.models.tracing import trace_model, trace_pipeline
+from featcli.frame import Source
+from featcli.models.tracing import trace_pipeline
 from featcli.pipeline import Pipeline
-from featcli.trace import Concat, Sum
-from featcli.view.explain.lessons import LESSONS
-from featcli.view.explain.links import links
+from featcli.trace import Sum
+from featcli.view.explain.lessons import LESSONS, lesson_of
 from featcli.view.explain.page import page
-from featcli.view.explain.selection import select
 
 pytestmark = pytest.mark.slow
 
@@ -120,58 +120,32 @@ def test_a_changed_number_changes_map_arithmetic_and_command(browser, small):
     assert not browser.troubles()
 
 
-def test_the_overview_scrolls_only_sideways(browser, small):
-    browser.open(small["article"].path)
-    browser.wait("return document.querySelectorAll('#flow path').length > 0")
-    for width in (500, 1200):  # lines of a taller layout must not stay in the way
-        browser.size(width)
-        browser.wait("return document.querySelector('.lines').getAttribute('width') > 0")
-        room = "const flow = document.getElementById('flow');"
-        assert browser.script(f"{room} return flow.scrollHeight - flow.clientHeight") <= 0
-
-
-# --- The overview
-
-
-@pytest.mark.parametrize("most", [None, 1])
-def test_the_lines_of_the_overview_lead_to_maps_of_the_inputs(most):
-    trace = trace_model(network(), picture(20, 16))
-    selection = select(trace, most)
-    for number, layer in enumerate(trace.layers):
-        found = links(trace, number, selection)
-        assert len(found) == len(selection.channels[number])
-        for line in found:
-            assert bool(line) or not layer.inputs or isinstance(layer.rule, Sum)
-            for place, channel, share in line:
-                source = trace.layers[layer.inputs[int(place)]]
-                assert 0 <= channel < source.channels
-                assert 0 <= share <= 1
-                assert isinstance(layer.rule, Concat) or source.data.ndim == 1 or (
-                    channel in selection.channels[layer.inputs[int(place)]])  # fmt: skip
-
-
-def test_the_overview_has_all_layers_shows_kernels_and_opens_maps(browser, small):
-    subject = small["network"]
-    browser.open(subject.path)
-    columns = browser.script(
-        "return [...document.querySelectorAll('.column-of a')].map((a) => a.textContent)"
+def test_the_sandbox_offers_every_picture_of_the_page(browser, tmp_path):
+    frames = [picture(90, 200), picture(30, 30)]
+    frames[1] = frames[1].replace(source=Source("other", "other.png"))
+    path = tmp_path / "two.html"
+    path.write_text(page([trace_pipeline(Pipeline("relu"), one) for one in frames]), "utf-8")
+    browser.open(path)
+    options = "return [...document.querySelectorAll('#bench select option')].map((o) => o.value)"
+    names = browser.wait(f"return (() => {{ {options} }})().slice(0, 9)")
+    file = Path(frames[0].source.file).name
+    assert names == [f"{file}: {c}{cells}" for cells in ("", ", large cells") for c in "RGB"] + [
+        f"other.png: {c}" for c in "RGB"
+    ]
+    choose = (
+        "const one = document.querySelector(\"#bench select[aria-label='picture']\");"
+        "one.value = arguments[0]; one.dispatchEvent(new Event('change'));"
+        "return [bench.map.rows, bench.map.cols, [...bench.map.values], "
+        "document.getElementById('bench-command').textContent]"
     )
-    assert columns == [layer.name for layer in subject.trace.layers]
-    browser.wait("return document.querySelectorAll('#flow path').length > 20")
-    number = next(k for k, layer in enumerate(subject.trace.layers) if layer.name == "conv")
-    node = f"document.querySelectorAll('.column-of')[{number}].querySelector('.node')"
-    browser.script(f"{node}.focus()")
-    browser.wait("return document.querySelectorAll('#card .matrix').length === 3")
-    kernel = browser.script(
-        "return [...document.querySelector('#card .matrix').querySelectorAll('td')]"
-        ".map((cell) => Number(cell.title))"
-    )
-    filters = subject.trace.layers[number].rule.filters[0].weight
-    assert any(np.allclose(kernel, filters[:, :, k].ravel(), rtol=1e-6) for k in range(3))
-    assert browser.script("return document.querySelectorAll('#flow path.next').length") == 3
-    browser.script(f"{node}.click()")
-    browser.wait("return document.getElementById('cell')?.dataset.value")
-    assert not browser.troubles()
+    for name, frame, every in (
+        (names[0], frames[0], 2), (names[4], frames[0], 7), ("other.png: B", frames[1], 1)
+    ):  # fmt: skip
+        rows, cols, values, command = browser.script(choose, name)
+        channel = "RGB".index(name.split(": ")[1][0])
+        wanted = frame.data[::every, ::every, channel]
+        np.testing.assert_array_equal(np.reshape(values, (rows, cols)), wanted)
+        assert Path(frame.source.file).name in command
 
 
 # --- A filter of several channels as a whole
@@ -372,6 +346,32 @@ def test_a_flattened_vector_is_a_numbered_column_in_its_order(browser, small, tm
         "=== '21599'"
     )
     assert browser.script("return document.querySelectorAll('#layer1 .column li').length") < 60
+
+
+def test_a_short_vector_is_a_column_and_its_cells_have_their_numbers(browser, tmp_path):
+    subject = saved(tmp_path / "s.html", trace_pipeline(Pipeline("gray | flatten"), picture(3, 5)))
+    browser.open(subject.path, "#layer2/0/7/0")
+    browser.wait("return document.getElementById('row').value === '7'")
+    size = "const one = document.querySelector('#after canvas'); return [one.width, one.height]"
+    wide, high = browser.wait(f"return (() => {{ {size} }})()")
+    assert high > 4 * wide > 160
+    shown = browser.script(
+        "const box = document.querySelector('#layer2 .map img').getBoundingClientRect();"
+        "return [box.width, box.height]"
+    )
+    assert shown[1] > 3 * shown[0]
+    browser.script("document.getElementById('close').click()")
+
+
+def test_what_brings_pictures_to_one_size_has_a_lesson_of_its_own():
+    for text, lesson in (
+        ("crop --size 6", "size"), ("resize 5x6", "size"), ("split-channels", "pick"),
+        ("rgb", "pick"), ("relu", "activate"),
+    ):  # fmt: skip
+        trace = trace_pipeline(Pipeline(text), picture(8, 9))
+        layer = trace.layers[-1]
+        assert lesson_of(layer, trace.inputs_of(layer)) == lesson
+        assert f'id="lesson-{lesson}"' in page(trace)
 
 
 def test_each_kind_of_layer_has_its_lesson_once_in_the_order_of_the_article(small):

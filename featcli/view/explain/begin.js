@@ -74,10 +74,19 @@ function connectDetail() {
 
 /** What can be chosen. */
 function fillIn() {
-  $("picture").replaceChildren(...given.pictures.map((name, i) => make("option", { value: i }, name)));
-  $("picture-label").hidden = given.pictures.length === 1;
+  for (const [choice, around] of [["picture", "picture-label"], ["overview-picture", "overview-label"]]) {
+    $(choice).replaceChildren(...given.pictures.map((name, i) => make("option", { value: i }, name)));
+    $(around).hidden = given.pictures.length === 1;
+  }
+  $("overview-picture").addEventListener("change", overview);
   if (typeof DecompressionStream === "undefined") return;
   for (const figure of document.querySelectorAll("figure.column")) fullColumn(figure);
+}
+
+/** Shade the way through the layers where more of it follows. */
+function shadePath() {
+  const list = document.querySelector(".path ol");
+  list.classList.toggle("long", list.scrollWidth > list.clientWidth + 1);
 }
 
 function begin() {
@@ -88,10 +97,11 @@ function begin() {
   document.addEventListener("click", openClicked);
   $("scale").addEventListener("change", rescale);
   window.addEventListener("hashchange", follow);
-  window.addEventListener("resize", () => { if (dialog.open) show(); layOut(); });
+  window.addEventListener("resize", () => { if (dialog.open) show(); layOut(); shadePath(); });
   connectDetail();
   fillIn();
   overview();
+  shadePath();
   sandbox();
   follow();
 }

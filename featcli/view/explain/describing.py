@@ -27,6 +27,7 @@ from featcli.trace import (
     Windows,
 )
 from featcli.view.colour import TINTS
+from featcli.view.explain.lessons import lesson_of
 from featcli.view.explain.links import links
 from featcli.view.explain.packing import Blocks
 from featcli.view.explain.selection import Selection, remainder
@@ -87,6 +88,7 @@ def _layer(
         "name": layer.name,
         "title": layer.title,
         "kind": layer.kind,
+        "lesson": lesson_of(layer, trace.inputs_of(layer)),
         "shape": list(layer.data.shape),
         "channels": kept,
         "labels": [layer.label(k) for k in kept],

@@ -38,6 +38,7 @@ async function pictureOf(number, place) {
 }
 
 const LARGEST = 460;
+const COLUMN_WIDTH = 72; // of a single column of cells, so that their numbers can be read
 
 /** How large a cell of a map is on the screen. */
 function cellSize(rows, cols, room, most = LARGEST) {
@@ -59,7 +60,8 @@ function drawPicture(canvas, image, { rows, cols, marks = null, label = null, mo
   const tallest = Math.min(most, roomBelow(canvas));
   const room = Math.max(40, canvas.parentElement.clientWidth - 4);
   const size = cellSize(rows, cols, Math.min(room, most), tallest);
-  const [wide, tall] = [Math.max(1, size * cols), Math.max(1, size * rows)];
+  const across = cols === 1 && rows > 1 ? Math.max(size, Math.min(COLUMN_WIDTH, room)) : size;
+  const [wide, tall] = [Math.max(1, across * cols), Math.max(1, size * rows)];
   const dense = window.devicePixelRatio || 1;
   Object.assign(canvas.style, { width: `${wide}px`, height: `${tall}px` });
   [canvas.width, canvas.height] = [wide * dense, tall * dense].map(Math.round);
@@ -67,8 +69,8 @@ function drawPicture(canvas, image, { rows, cols, marks = null, label = null, mo
   pen.scale(dense, dense);
   pen.imageSmoothingEnabled = false;
   pen.drawImage(image, 0, 0, wide, tall);
-  if (size >= 30 && label) numbersIn(pen, rows, cols, size, label);
-  if (marks) markCells(pen, size, marks);
+  if (size >= (across > size ? 14 : 30) && label) numbersIn(pen, rows, cols, [size, across], label);
+  if (marks) markCells(pen, [size, across], marks);
 }
 
 /** On a narrow screen maps are low, so that what is computed from them stays in view. */
@@ -82,46 +84,44 @@ function cellAt(event, canvas, rows, cols) {
   return [within(event.clientY - box.top, box.height, rows), within(event.clientX - box.left, box.width, cols)];
 }
 
-/** Write the number of each cell into it, dark on a bright one. */
-function numbersIn(pen, rows, cols, size, label) {
+/** Write the number of each cell, which is so high and so wide, into it, dark on a bright one. */
+function numbersIn(pen, rows, cols, [size, across], label) {
   const dense = pen.getTransform().a;
   const drawn = pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
   const bright = (x, y) => {
     const at = 4 * (Math.floor(y * dense) * drawn.width + Math.floor(x * dense));
     return 0.3 * drawn.data[at] + 0.6 * drawn.data[at + 1] + 0.1 * drawn.data[at + 2] > 140;
   };
-  pen.font = `${Math.min(14, size / 3.4)}px ${colourOf("--mono")}`;
+  pen.font = `${Math.min(14, across > size ? size * 0.8 : size / 3.4)}px ${colourOf("--mono")}`;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
   for (let row = 0; row < rows; row += 1) {
     for (let col = 0; col < cols; col += 1) {
       const text = label(row, col);
-      const [x, y] = [(col + 0.5) * size, (row + 0.5) * size];
+      const [x, y] = [(col + 0.5) * across, (row + 0.5) * size];
       pen.fillStyle = bright(x, y) ? "black" : "white";
-      pen.fillText(text, x, y, size - 4);
+      pen.fillText(text, x, y, across - 4);
     }
   }
 }
 
-/** Frame every marked cell, and all of them together. */
-function markCells(pen, size, { rows, cols }) {
+/** Frame every marked cell, which is so high and so wide, and all of them together. */
+function markCells(pen, [high, wide], { rows, cols }) {
   const inside = (list) => list.filter((i) => i >= 0);
   const [down, across] = [inside(rows), inside(cols)];
   if (!down.length || !across.length) return;
-  const least = Math.max(size, 5);
-  const grown = (least - size) / 2;
-  if (size >= 6 && down.length * across.length <= 400) {
+  const grown = (Math.max(high, 5) - high) / 2;
+  if (high >= 6 && down.length * across.length <= 400) {
     pen.lineWidth = 1;
     pen.strokeStyle = "rgb(255 255 255 / 0.8)";
-    for (const row of down) for (const col of across) pen.strokeRect(col * size + 0.5, row * size + 0.5, size - 1, size - 1);
+    for (const row of down) for (const col of across) pen.strokeRect(col * wide + 0.5, row * high + 0.5, wide - 1, high - 1);
   }
-  const [top, left] = [Math.min(...down) * size - grown, Math.min(...across) * size - grown];
-  const tall = (Math.max(...down) + 1) * size + grown - top;
-  const wide = (Math.max(...across) + 1) * size + grown - left;
+  const [top, left] = [Math.min(...down) * high - grown, Math.min(...across) * wide - grown];
+  const frame = [left, top, (Math.max(...across) + 1) * wide + grown - left, (Math.max(...down) + 1) * high + grown - top];
   for (const [width, colour] of [[5, "black"], [2.5, "#ffd23f"]]) {
     pen.lineWidth = width;
     pen.strokeStyle = colour;
-    pen.strokeRect(left, top, wide, tall);
+    pen.strokeRect(...frame);
   }
 }
 

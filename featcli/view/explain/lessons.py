@@ -6,9 +6,10 @@ what flattening loses, then channels, filters, activations and pooling, at last 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from featcli.trace import Layer, Opaque, Pick
 from featcli.view.html import Markup, element, joined
 
 _ARTICLE = "“How Convolutional Neural Networks Extract Features from Images”"
@@ -50,12 +51,22 @@ LESSONS: dict[str, Lesson] = {
     ),
     "pick": Lesson(
         "Channels are pictures of their own",
-        "Some of the values are taken as they are, and the others are left out: one channel of a "
-        "colour picture, or the middle of a large one.",
+        "One matrix is taken as it is, and the others are left out: the red, the green or the "
+        "blue channel of a colour picture.",
         "Red, green and blue are three matrices of the same size. Each can be looked at alone, and "
         "a filter slides over each of them.",
-        "result[row, column] = picture[row + top, column + left, channel]",
+        "result[row, column] = picture[row, column, channel]",
         "Which channel shows the most contrast, and why that one?",
+    ),
+    "size": Lesson(
+        "All pictures get the same size",
+        "The picture is brought to the rows and columns that the network was built for: made "
+        "smaller or larger (resize), or cut out of the middle (crop).",
+        "A dense layer has one weight for each value that comes in, so it cannot take more values "
+        "or fewer. And filters find things of about the size that they were trained on: a cat that "
+        "fills the picture, but not one of twenty pixels.",
+        "crop: result[row, column] = picture[row + top, column + left]",
+        "What has been cut off at the edges? Could it have changed the answer?",
     ),
     "sum": Lesson(
         "A filter looks for one thing everywhere",
@@ -138,6 +149,15 @@ LESSONS: dict[str, Lesson] = {
 }  # fmt: skip
 
 
+def lesson_of(layer: Layer, inputs: Sequence[Layer]) -> str:
+    """Return the key of the lesson on a layer; one that is not in LESSONS where there is none."""
+    if isinstance(layer.rule, Pick | Opaque) and len(inputs) == 1:
+        before = inputs[0].data
+        if layer.data.ndim == before.ndim == 3 and layer.data.shape[:2] != before.shape[:2]:
+            return "size"
+    return layer.kind
+
+
 def fold(kind: str, first: bool, present: Iterable[str]) -> Markup | str:
     """Write the lesson of a kind of layer, or, where it stands already, the way to it."""
     lesson = LESSONS.get(kind)
@@ -179,4 +199,4 @@ def _road(kind: str, present: Iterable[str]) -> Markup:
     return element("p", joined(*links), class_="road")
 
 
-__all__ = ["LESSONS", "Lesson", "fold"]
+__all__ = ["LESSONS", "Lesson", "fold", "lesson_of"]

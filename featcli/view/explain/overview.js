@@ -8,28 +8,37 @@ const NODE = 54; // pixels
 const drawnNodes = new Map(); // "number/channel" to its button
 const SVG = (name, attributes) => shape(name, attributes);
 
+/** The number of the first layer of the picture that is shown. */
+const beginning = () => depth * Number($("overview-picture").value);
+
 /** Which maps stand in each column: the strongest, and those that the next ones are made of. */
 function columnsOf() {
+  const begin = beginning();
   const found = Array.from({ length: depth }, () => new Set());
   for (let number = depth - 1; number >= 0; number -= 1) {
-    const layer = layers[number];
+    const layer = layers[begin + number];
     for (const channel of layer.channels.slice(0, SHOWN)) found[number].add(channel);
     layer.links.forEach((links, place) => {
       if (!found[number].has(layer.channels[place])) return;
       for (const [input, channel] of links) {
-        const source = found[layer.inputs[input]];
+        const source = found[layer.inputs[input] - begin];
         if (source.size < MOST_SHOWN && layers[layer.inputs[input]].channels.includes(channel)) source.add(channel);
       }
     });
   }
-  return found.map((set, number) => layers[number].channels.filter((channel) => set.has(channel)));
+  return found.map((set) => [...set].sort((a, b) => a - b)); // so that lines cross as little as they can
 }
+
+/** A name that may be broken after its dots. */
+const breakable = (name) => name.split(/(?<=\.)/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
 
 /** Build the columns; the lines follow when everything has its place. */
 function overview() {
+  const begin = beginning();
+  drawnNodes.clear();
   const columns = columnsOf().map((channels, number) => make("div", { class: "column-of" },
-    make("a", { href: `#layer${number}` }, layers[number].name),
-    ...channels.map((channel) => node(number, channel))));
+    make("a", { href: `#layer${number}` }, ...breakable(layers[number].name)),
+    ...channels.map((channel) => node(begin + number, channel))));
   $("flow").replaceChildren(SVG("svg", { class: "lines", "aria-hidden": "true" }), ...columns);
   redrawFlow();
 }
@@ -54,7 +63,7 @@ async function redrawFlow() {
     const image = await pictureOf(number, layers[number].channels.indexOf(channel));
     const { rows, cols } = extent(layers[number]);
     const fit = Math.min(NODE / rows, NODE / cols);
-    [canvas.width, canvas.height] = [Math.max(4, Math.round(cols * fit)), Math.max(4, Math.round(rows * fit))];
+    [canvas.width, canvas.height] = [Math.max(cols === 1 ? 12 : 4, Math.round(cols * fit)), Math.max(4, Math.round(rows * fit))];
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = rows > NODE;
     pen.drawImage(image, 0, 0, canvas.width, canvas.height);

@@ -70,7 +70,7 @@ function heading({ number, layer }) {
   $("earlier").disabled = number % depth === 0;
   $("later").disabled = number % depth === depth - 1;
   $("picture").value = Math.floor(number / depth);
-  lesson(layer.kind);
+  lesson(layer.lesson);
   $("map-label").hidden = vector;
   $("col-label").hidden = vector;
   $("row-label").firstElementChild.textContent = vector ? "index" : "row";

@@ -14,7 +14,7 @@ from featcli.trace import Layer, Trace
 from featcli.view import colour
 from featcli.view.explain import answer
 from featcli.view.explain.describing import describe
-from featcli.view.explain.lessons import fold
+from featcli.view.explain.lessons import fold, lesson_of
 from featcli.view.explain.packing import Blocks, TooLarge
 from featcli.view.explain.rows import layer_row, preview, shape_of, table
 from featcli.view.explain.selection import Seen, Selection, together
@@ -171,7 +171,7 @@ def _path(trace: Trace) -> Markup:
 
 def _layers(seen: Sequence[Seen], scales: Sequence[Mapping]) -> Markup:
     trace, selection = seen[0].trace, seen[0].selection
-    kinds = [layer.kind for layer in trace.layers]
+    kinds = [lesson_of(layer, trace.inputs_of(layer)) for layer in trace.layers]
     rows = [
         layer_row(seen, number, scale, fold(kind, kind not in kinds[:number], kinds))
         for number, (scale, kind) in enumerate(zip(scales, kinds, strict=True))

@@ -15,12 +15,12 @@ from featcli.view.explain.selection import Seen
 from featcli.view.explain.words import what
 from featcli.view.html import Markup, element, joined
 from featcli.view.mapping import Array, Levels, Mapping
-from featcli.view.maps import Maps, as_png
+from featcli.view.maps import COLUMN, Maps, as_png
 
 _LONGEST = 640  # pixels of a map's picture; of a larger map every n-th row and column
 _THUMB, _THUMBS = 40, 6
 _TOP = 10
-_COLUMN = 64  # values of a vector that are written out
+_LOW = 4  # values of a column that is drawn less high
 
 
 def layer_row(seen: Sequence[Seen], number: int, scale: Mapping, lesson: Markup | str) -> Markup:
@@ -37,7 +37,7 @@ def layer_row(seen: Sequence[Seen], number: int, scale: Mapping, lesson: Markup 
     return element(
         "section",
         element("header", heading),
-        element("p", what(trace, layer), class_="what"),
+        element("p", what(trace, layer, len(shapes) == 1), class_="what"),
         lesson,
         element("div", *sides, class_="sides") if len(seen) > 1 else sides[0],
         class_="layer",
@@ -97,7 +97,14 @@ def _figure(maps: Maps, number: int, place: int, channel: int) -> Markup:
         aria_label=f"{text}; show how it is computed",
     )
     caption = element("figcaption", element("b", _called(layer, channel)), " ", span)
-    return element("figure", button, caption, class_="map")
+    return element("figure", button, caption, class_=_style(layer))
+
+
+def _style(layer: Layer) -> str:
+    """Name the style of a map; a vector that is one column has a width and a height of its own."""
+    if layer.data.ndim == 3 or len(layer.data) > COLUMN:
+        return "map"
+    return "map tall" if len(layer.data) > _LOW else "map tall low"
 
 
 def _called(layer: Layer, channel: int) -> str:
@@ -152,11 +159,11 @@ def _values(layer: Layer, number: int) -> Markup | str:
 
 def _column(layer: Layer, place: int) -> Markup:
     """Write the first values of a vector one below the other, numbered; a script shows them all."""
-    first = layer.data[:_COLUMN]
+    first = layer.data[:COLUMN]
     rows = [element("li", element("code", number(value))) for value in first]
     count = len(layer.data)
-    title = f"All {count} values in their order" if count <= _COLUMN else (
-        f"The first {_COLUMN} of {count} values, in their order")  # fmt: skip
+    title = f"All {count} values in their order" if count <= COLUMN else (
+        f"The first {COLUMN} of {count} values, in their order")  # fmt: skip
     return element(
         "figure",
         element("figcaption", title),

@@ -18,26 +18,39 @@ const SUBJECTS = {
   "numbers in order": () => pattern(6, 6, (r, c) => r * 6 + c),
 };
 
-/** The page's own picture, with so many rows and columns left out that its cells can be told apart. */
+const LONGEST = { "": 160, ", large cells": 32 }; // rows or columns of the page's own pictures
+
+/** The channels of the page's own pictures, each as a picture and in cells that can be told apart. */
 async function ownSubjects() {
-  const [layer] = layers;
-  if (layer?.shape.length !== 3 || typeof DecompressionStream === "undefined") return {};
+  if (typeof DecompressionStream === "undefined") return {};
+  const found = await Promise.all(given.pictures.map((name, i) => subjectsOf(name, layers[i * depth])));
+  return Object.assign({}, ...found);
+}
+
+/** Those of one picture, by name: so many of its rows and columns that it is not too large. */
+async function subjectsOf(file, layer) {
+  if (layer?.shape.length !== 3) return {};
   const values = await numbersOf(layer.values);
   if (!values) return {};
   const [rows, cols] = layer.shape;
-  const every = Math.max(1, Math.ceil(Math.max(rows, cols) / 40));
-  const small = (place) => pattern(Math.ceil(rows / every), Math.ceil(cols / every),
-    (r, c) => planeOf(layer, values, place)[r * every * cols + c * every]);
-  const note = every > 1 ? `, 1 of ${every} rows and columns` : "";
-  return Object.fromEntries(layer.channels.map((channel, place) =>
-    [`${given.pictures[0]}: ${called(layer, channel)}${note}`, () => small(place)]));
+  const found = {};
+  for (const [name, longest] of Object.entries(LONGEST)) {
+    const every = Math.max(1, Math.ceil(Math.max(rows, cols) / longest));
+    if (every === 1 && name) continue;
+    layer.channels.forEach((channel, place) => {
+      const plane = planeOf(layer, values, place);
+      found[`${file}: ${called(layer, channel)}${name}`] = () => ({ file, every,
+        ...pattern(Math.ceil(rows / every), Math.ceil(cols / every), (r, c) => plane[r * every * cols + c * every]) });
+    });
+  }
+  return found;
 }
 
 /** Build the sandbox. */
 async function sandbox() {
   const subjects = { ...(await ownSubjects()), ...SUBJECTS };
   const names = Object.keys(subjects);
-  const subject = select("picture", names, names[0], (name) => { bench.map = subjects[name](); bench.isOwn = !(name in SUBJECTS); strongest(); });
+  const subject = select("picture", names, names[0], (name) => { bench.map = subjects[name](); strongest(); });
   const editor = new KernelEditor(bench.kernel, (rows) => { bench.kernel = rows; named.value = ""; convolve(); });
   const named = select("kernel", ["", ...Object.keys(given.kernels)], "vertical", (name) => {
     if (!given.kernels[name]) return;
@@ -54,7 +67,6 @@ async function sandbox() {
       label("picture", subject), label("start from", named), ...options)),
     maps, make("div", { id: "bench-sum", "aria-live": "off" }), make("p", { class: "line" }, make("code", { id: "bench-command" })));
   bench.map = subjects[names[0]]();
-  bench.isOwn = !(names[0] in SUBJECTS);
   strongest();
 }
 
@@ -150,7 +162,8 @@ function drawBench() {
   drawPicture($("bench-after"), painted(found.values, found.rows, found.cols, scaleOf(found.values)),
     { rows: found.rows, cols: found.cols, marks: { rows: [row], cols: [col] }, label: text(found.values, found.cols) });
   $("bench-after").nextSibling.textContent = `the feature map, ${found.rows} × ${found.cols}`;
-  $("bench-before").nextSibling.textContent = `the picture, ${map.rows} × ${map.cols}`;
+  const some = map.every > 1 ? `: 1 of ${map.every} rows and columns` : "";
+  $("bench-before").nextSibling.textContent = `the picture, ${map.rows} × ${map.cols}${some}`;
   $("bench-sum").replaceChildren(...arithmetic(window));
 }
 
@@ -176,6 +189,5 @@ function benchCommand() {
   const usual = { stride: 1, dilation: 1, padding: "same", border: "reflect", flip: false };
   const changed = Object.entries(bench.options).filter(([name, value]) => value !== usual[name]);
   const words = changed.map(([name, value]) => (value === true ? ` --${name}` : ` --${name} ${value}`));
-  const file = bench.isOwn ? given.pictures[0] : "PICTURE";
-  return `featcli convolve ${quoted(file)} -k "${kernelText(bench.kernel)}"${words.join("")}`;
+  return `featcli convolve ${quoted(bench.map.file ?? "PICTURE")} -k "${kernelText(bench.kernel)}"${words.join("")}`;
 }

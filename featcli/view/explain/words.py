@@ -23,10 +23,10 @@ from featcli.trace import (
 )
 
 
-def what(trace: Trace, layer: Layer) -> str:
-    """Say in a few sentences what a layer does."""
+def what(trace: Trace, layer: Layer, is_one: bool = True) -> str:
+    """Say in a few sentences what a layer does; `is_one` is False for pictures of several sizes."""
     if not layer.inputs:
-        return _picture(layer)
+        return _picture(layer, is_one)
     text = _WORDS[type(layer.rule)](layer.rule, trace.inputs_of(layer)[0])
     activation = getattr(layer.rule, "activation", None)
     text = f"{text} Then {_function(activation)}" if activation else text
@@ -39,12 +39,13 @@ _SIGNS = (
 )
 
 
-def _picture(layer: Layer) -> str:
+def _picture(layer: Layer, is_one: bool) -> str:
     if layer.data.ndim == 1:
         return f"A vector of {len(layer.data)} numbers."
     rows, cols, channels = layer.data.shape
     several = f"{channels} channels, each a matrix" if channels > 1 else "one channel: a matrix"
-    return f"To a computer the picture is numbers: {several} of {rows} rows and {cols} columns."
+    size = f"of {rows} rows and {cols} columns" if is_one else "with one number for each pixel"
+    return f"To a computer {'the' if is_one else 'a'} picture is numbers: {several} {size}."
 
 
 def _function(function: Function) -> str:
@@ -106,6 +107,15 @@ def _flatten(rule: Flatten, before: Layer) -> str:
     )
 
 
+def _pick(rule: Pick, before: Layer) -> str:
+    rows, cols, channels = before.data.shape
+    if (len(rule.windows.rows), len(rule.windows.cols)) != (rows, cols):
+        return "A part of the picture is cut out. Its values stay as they are."
+    if len(rule.channels) < channels:
+        return "Some channels stay as they are, and the others are left out."
+    return "The values stay as they are."
+
+
 def _softmax(_rule: Softmax, _before: Layer) -> str:
     return (
         "Scores become shares: exp of each score, divided by the sum of all. They are positive and "
@@ -123,7 +133,7 @@ _WORDS: dict[type, Callable[[Any, Layer], str]] = {
     Dense: _dense,
     Flatten: _flatten,
     Opaque: lambda rule, _before: rule.text,
-    Pick: lambda _rule, _before: "The values stay as they are; the others are left out.",
+    Pick: _pick,
     Pool: _pool,
     Softmax: _softmax,
     Sum: _sum,
