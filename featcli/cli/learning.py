@@ -17,7 +17,7 @@ from featcli.training.options import RECIPE, Channels, check_size
 
 
 class Settings(NamedTuple):
-    """What `train` was told: `recipe`, `data` and `outputs`; None for what was not said."""
+    """The values of the options of `train`; None for options that were not given."""
 
     data: str
     output: str
@@ -53,12 +53,12 @@ Callback = Callable[[click.Context, click.Parameter, str | None], str | None]
 
 
 def _parsed(*checks: Callable[[str], object]) -> Callback:
-    """Check a text by the functions that will read it; one without a word is never meant."""
+    """Return a callback that refuses empty text, and text that one of `checks` refuses."""
 
     def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
         if value is not None:
             if not value.strip():
-                raise click.BadParameter("is empty: leave the option out, or give it a value")
+                raise click.BadParameter("is empty: give a value, or leave out the option")
             try:
                 for check in checks:
                     check(value)
@@ -76,14 +76,14 @@ class _Whole(click.IntRange):
 
 
 class _Number(options.Range):
-    """A number in the range of a rule."""
+    """A number in the range of a `Number` rule."""
 
     def __init__(self, rule: Number) -> None:
         super().__init__(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
 
 
 def _settings(rule: Rule) -> dict[str, Any]:
-    """What Click needs to hold an option to a rule."""
+    """Return the Click settings that enforce a rule."""
     match rule:
         case Whole(low, high):
             return {"type": _Whole(low, high), "metavar": "N"}
@@ -99,57 +99,58 @@ def _settings(rule: Rule) -> dict[str, Any]:
 
 
 def _chosen(name: str, text: str, **settings: Any) -> click.Parameter:
-    """An option of `Recipe`, which knows its default, and what it may be."""
+    """Return an option for a field of `Recipe`, with the default and the rule of that field."""
     default = {"default": getattr(Recipe, name), "show_default": True}
     given = default | _settings(RECIPE[name]) | settings
     return options.Grouped([f"--{name.replace('_', '-')}"], help=text, **given)
 
 
 def recipe() -> list[click.Parameter]:
-    """What is trained, and how."""
+    """Return the options of the network and its training."""
     unset = {"default": None, "show_default": False}
     return [
         options.Grouped(
             ["--arch"],
             metavar="TEXT|NAME",
             callback=_parsed(),
-            help=f"The network: {', '.join(NAMED)}, or its text.  [default: {DEFAULT}]",
+            help=f"The network: {', '.join(NAMED)}, or a pipeline of layers.  [default: {DEFAULT}]",
         ),
-        _chosen("epochs", "How often every image is learned from."),
-        _chosen("batch_size", "Images in each step."),
+        _chosen("epochs", "Number of passes over the training images."),
+        _chosen("batch_size", "Number of images in a step of gradient descent."),
         _chosen(
             "lr",
-            "The learning rate at the beginning.  [default: 0.002 for adam, 0.05 for sgd]",
+            "Initial learning rate.  [default: 0.002 for adam, 0.05 for sgd]",
             **unset,
         ),
-        _chosen("optimizer", "How gradients become steps."),
-        _chosen("momentum", "Of sgd: how much of the last step goes on."),
-        _chosen("weight_decay", "How strongly weights are drawn to zero."),
+        _chosen("optimizer", "The optimization algorithm."),
+        _chosen("momentum", "Momentum of sgd: the share of the previous step that is added."),
+        _chosen("weight_decay", "How strongly weights are pulled towards zero in each step."),
         _chosen(
             "schedule",
-            "The rate in time: down along half a wave, to a tenth after each third, or the same.",
+            "How the learning rate changes. cosine: falls along half a cosine wave; step: is "
+            "divided by 10 after each third of the epochs; constant: stays.",
         ),
-        _chosen("seed", "Of all that is random."),
-        _chosen("val_split", "The share of each class that is measured with, not learned from."),
+        _chosen("seed", "The seed of the random numbers."),
+        _chosen("val_split", "Share of the images of each class to use for validation only."),
         _chosen(
             "augment",
-            "Change images at random: shift=PIXELS, rotate=DEGREES, scale=SHARE, flip, "
-            "separated by commas.",
+            "Random changes of the training images, separated by commas: shift=PIXELS, "
+            "rotate=DEGREES, scale=SHARE, flip.",
         ),
         _chosen(
             "balance",
-            "Every class counts the same, however many images it has.",
+            "Weight all classes equally, however many images each has.",
             show_default=False,
         ),
         _chosen(
             "keep",
-            "Which epoch becomes the model: the last one, or the one with the smallest loss of the "
-            "validation.  [default: last; with --patience best]",
+            "Which epoch to save as the model: the last one, or the one with the smallest "
+            "validation loss.  [default: last; with --patience: best]",
             **unset,
         ),
         _chosen(
             "patience",
-            "Stop when no epoch was better than the best one for N epochs.",
+            "Stop early after N epochs without a smaller validation loss.",
             type=_Whole(1, 100_000),
             **unset,
         ),
@@ -157,17 +158,17 @@ def recipe() -> list[click.Parameter]:
 
 
 def strict() -> click.Parameter:
-    """What becomes of data with an image that cannot be read."""
+    """Return the option --strict."""
     return options.Grouped(
         ["--strict"],
         is_flag=True,
         group="Input",
-        help="Refuse the data for one image that cannot be read.",
+        help="Stop if an image cannot be read, instead of leaving it out.",
     )
 
 
 def data() -> list[click.Parameter]:
-    """What it learns from, and what is there before it."""
+    """Return the options for the training images, and for the layers that are not trained."""
     grouped = options.Grouped
     return [
         grouped(
@@ -175,7 +176,8 @@ def data() -> list[click.Parameter]:
             metavar="N|RxC",
             group="Input",
             callback=_parsed(parse_size, check_size),
-            help="Bring images to a size: N is the middle, RxC the whole of the picture.",
+            help="Resize images. N: the middle NxN pixels, after resizing; RxC: the whole image, "
+            "to R rows and C columns.",
         ),
         grouped(
             ["--channels"],
@@ -183,7 +185,7 @@ def data() -> list[click.Parameter]:
             default="auto",
             show_default=True,
             group="Input",
-            help="auto: as the first image has them.",
+            help="Convert images to gray or RGB; auto: like the first image.",
         ),
         strict(),
         grouped(
@@ -192,66 +194,60 @@ def data() -> list[click.Parameter]:
             metavar="MODEL",
             group="Model",
             callback=_parsed(),
-            help="Take the layers before the last dense one from a model.",
+            help="Transfer learning: take all layers before the last dense one from this model.",
         ),
         grouped(
             ["--head-only"],
             is_flag=True,
             group="Model",
-            help="With --from: those layers stay as they are.",
+            help="With --from: train only the last layer.",
         ),
         grouped(
             ["--kernels"],
             metavar="bank|NAME,...",
             group="Model",
             callback=_parsed(),
-            help="Learn from the answers of fixed kernels: bank, or names of 'featcli kernels'.",
+            help="Begin the network with fixed kernels: bank (a standard set), or names from "
+            "'featcli kernels'.",
         ),
     ]
 
 
 def report(text: str) -> click.Parameter:
-    """Where pictures and tables go."""
+    """Return the option for a folder of pictures and tables."""
     return options.place("--report", metavar="DIR", help=text)
 
 
-def overwrite() -> click.Parameter:
-    """Whether what is there may go."""
-    return options.Grouped(
-        ["--overwrite"], is_flag=True, group="Output", help="Replace what is there."
-    )
-
-
 def outputs() -> list[click.Parameter]:
-    """What is left of it."""
+    """Return the options for what is written."""
     grouped = options.Grouped
     return [
         options.output(
-            "The model's file.",
+            "The model file to write.",
             metavar="FILE.npz",
             required=True,
         ),
         options.place(
             "--history",
             metavar="FILE",
-            help="A line of JSON for every epoch.",
+            help="Write loss and accuracy of every epoch as JSON lines.",
         ),
         report(
-            "History, curves, the first layer's filters (before, after, the difference, and an "
-            "animated PNG of how they were learned), and the confusion matrix."
+            "Write the history, learning curves, filters of the first layer (before, after, the "
+            "difference, and an animated PNG), and the confusion matrix into this folder."
         ),
         grouped(
             ["--trace-step"],
             type=_Whole(1),
             metavar="N",
             group="Output",
-            help="Tell what one step does, in numbers.",
+            help="Print what happens in step N of the training, in numbers.",
         ),
         grouped(
             ["--resume"],
             is_flag=True,
             group="Output",
-            help="Go on from the checkpoint beside the model.",
+            help="Continue from the checkpoint beside the model.",
         ),
-        overwrite(),
+        options.overwrite(),
     ]

@@ -1,4 +1,4 @@
-"""What `classify` and `features` share: the model, how it wants images, and their options."""
+"""The options that choose a model, and loading it: for `classify`, `features`, `explain`, ..."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from featcli.models.references import parted
 from featcli.models.sidecar import place
 
 
-class Asked(NamedTuple):
-    """Which network, and what completes it: `model_options`, `completing`."""
+class ModelChoice(NamedTuple):
+    """The values of `model_options`: a model, and metadata that completes or replaces its own."""
 
     model: str | None = None
     labels: str | None = None
@@ -31,12 +31,12 @@ class Asked(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The model's name or path."""
+        """Name or path of the model."""
         return DEFAULT if self.model is None else self.model
 
 
 def model_options(*without: str) -> list[click.Parameter]:
-    """Which network, and what completes it."""
+    """Return the options that choose a model, except those named in `without`."""
     grouped = options.Grouped
     return [
         grouped(
@@ -46,16 +46,16 @@ def model_options(*without: str) -> list[click.Parameter]:
             default=DEFAULT,
             show_default=True,
             group="Model",
-            help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
+            help="The name of an included model, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
-        *completing(*without),
+        *metadata_options(*without),
         *engine_options(),
     ]
 
 
 def engine_options() -> list[click.Parameter]:
-    """What runs the network, and where."""
+    """Return the options for the engine that runs the network."""
     return [
         options.Grouped(
             ["--engine"],
@@ -63,8 +63,8 @@ def engine_options() -> list[click.Parameter]:
             default="auto",
             show_default=True,
             group="Model",
-            help="auto is featcli itself, but for an .onnx; onnxruntime runs any model (with the "
-            "extra onnx).",
+            help="What runs the network. auto: onnxruntime for .onnx files, otherwise featcli; "
+            "onnxruntime: also for other models (with the extra onnx).",
         ),
         options.Grouped(
             ["--device"],
@@ -72,29 +72,29 @@ def engine_options() -> list[click.Parameter]:
             default="cpu",
             show_default=True,
             group="Model",
-            help="Where onnxruntime runs it; cuda needs onnxruntime-gpu.",
+            help="The device for onnxruntime; cuda needs the package onnxruntime-gpu.",
         ),
     ]
 
 
-def completing(*without: str) -> list[click.Parameter]:
-    """What a model does not say itself, or is to say otherwise."""
+def metadata_options(*without: str) -> list[click.Parameter]:
+    """Return the options that complete or replace the metadata of a model."""
     grouped = options.Grouped
     found = [
         options.place(
             "--labels",
             metavar="FILE",
             group="Model",
-            help="The names of the classes, instead of the model's own: text with a name a line, "
-            "or a JSON list (.json).",
+            help="A file with the class names, to use instead of the model's own: one name per "
+            "line, or a JSON list (.json).",
         ),
         grouped(
             ["--preprocessing"],
             metavar="PIPELINE",
-            callback=_stated,
+            callback=_not_empty,
             group="Model",
-            help="From an image to what the network takes, instead of the model's own: such as "
-            "'resize 256 | crop 224 | normalize 127 128'.",
+            help="The pipeline that prepares images for the network, to use instead of the model's "
+            "own, such as 'resize 256 | crop 224 | normalize 127 128'.",
         ),
         options.input_shape(),
     ]
@@ -102,43 +102,43 @@ def completing(*without: str) -> list[click.Parameter]:
 
 
 def input_options() -> list[click.Parameter]:
-    """How inputs are read; the model says in which range it takes pixels."""
+    """Return the options for inputs, without --unit: the model defines the range of pixels."""
     found = options.inputs()
     return [one for one in found if one.name != "unit"]
 
 
 def output_options(*without: str) -> list[click.Parameter]:
-    """Where results go."""
+    """Return the options for outputs, except those named in `without`."""
     return [one for one in options.outputs() if one.name not in without]
 
 
-def _stated(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Refuse nothing as a pipeline, which would leave the model's own."""
+def _not_empty(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty pipeline, which would mean the model's own."""
     if value == "":
         raise click.BadParameter("is empty: name a stage, such as crop 224")
     return value
 
 
-def opened(asked: Asked, option: str = "--model") -> Model:
-    """Load the model with what completes it; raises UsageError for what there is not."""
-    model = _blamed(option, asked.name)
+def open_model(asked: ModelChoice, option: str = "--model") -> Model:
+    """Load the model; raises UsageError that names the option with a wrong value."""
+    model = _load_for(option, asked.name)
     given: dict[str, str] = {}
     for name in ("input_shape", "engine", "device", "preprocessing", "labels"):
         value = getattr(asked, name)
         if value and value != GIVEN[name]:
             given[name] = value
-            model = _blamed("--" + name.replace("_", "-"), asked.name, **given)
+            model = _load_for("--" + name.replace("_", "-"), asked.name, **given)
     return model
 
 
 def check_classifies(model: Model) -> None:
-    """Raise UsageError unless it is known to give one value for each class."""
+    """Raise UsageError unless the model is known to output one value for each class."""
     name = parted(model.reference)[0]
     network = model.description.network
     if not network.shape:
         example = [n or usual for n, usual in zip(network.input, (224, 224, 3), strict=False)]
         raise UsageError(
-            f"--model {name}: the size of its input is open ({sizes(network.input)}): give "
+            f"--model {name}: its input size is not fixed ({sizes(network.input)}): give "
             f'--input-shape {sizes(example)}, or write {{"input": {example}}} into '
             f"{place(Path(name))}"
         )
@@ -148,22 +148,22 @@ def check_classifies(model: Model) -> None:
         raise UsageError(f"--model {name}: {error}") from None
 
 
-def say_raw(model: Model, command: str) -> None:
-    """Say that pixels go in as they are, where nobody has said what the network wants."""
+def warn_raw_pixels(model: Model, command: str) -> None:
+    """Warn that pixels are not preprocessed if the model does not define how."""
     found = model.description
     if found.preprocessing or not found.network.is_raw or len(found.network.input) != 3:
         return
     say(
-        f"{parted(model.reference)[0]} does not say what becomes of a picture first: its pixels go "
-        "in as they are, 0 to 255. Most networks want one of these:",
+        f"{parted(model.reference)[0]} does not contain its preprocessing: pixels are passed to it "
+        "unchanged, as 0 to 255. Most networks expect one of these:",
         command=command,
     )
     for name, text in likely_preprocessings(found.network.input).items():
         say(f'  --preprocessing "{text}"  ({name})', command=command)
 
 
-def _blamed(option: str, name: str, **given: str) -> Model:
-    """Load the model; what cannot be is this option's fault, but for a file that is broken."""
+def _load_for(option: str, name: str, **given: str) -> Model:
+    """Load the model; a wrong value is a UsageError naming `option`, a broken file a ModelError."""
     try:
         return load_model(name, **given)
     except ModelError:

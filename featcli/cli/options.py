@@ -1,4 +1,4 @@
-"""The options that commands share, each a value that stands once."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from featcli.cli import checks
 from featcli.io.options import MAX_PIXELS
 
 
 class Grouped(click.Option):
-    """An option that knows its heading in the help."""
+    """An option with the heading under which the help lists it."""
 
     def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -19,7 +20,7 @@ class Grouped(click.Option):
 
 
 class Described(click.Argument):
-    """An argument that is explained in the help."""
+    """An argument with an explanation for the help."""
 
     def __init__(self, name: str, explanation: str, **settings: Any) -> None:
         super().__init__([name], **settings)
@@ -27,12 +28,12 @@ class Described(click.Argument):
 
 
 class Range(click.FloatRange):
-    """A number within a range; NaN is refused."""
+    """A number within a range, not NaN."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse NaN, which every comparison lets pass."""
+        """Also refuse NaN, which passes Click's comparisons."""
         found = super().convert(value, param, ctx)
         if found != found:
             self.fail(f"{value!r} is not a number", param, ctx)
@@ -40,18 +41,18 @@ class Range(click.FloatRange):
 
 
 def choice(values: Sequence[str]) -> dict[str, Any]:
-    """Settings of an option that takes one of `values`, written as a stage's are."""
+    """Return the settings of an option that takes one of `values`, shown as A|B|C."""
     return {"type": click.Choice(values), "metavar": "|".join(values)}
 
 
 def place(*names: str, metavar: str = "PATH", **settings: Any) -> Grouped:
-    """An option that names a file or a folder, which a forgotten value or none is not."""
+    """Return an option for the path of a file or a folder."""
     found: dict[str, Any] = {"group": "Output", "type": click.Path(readable=False)} | settings
-    return Grouped(names, metavar=metavar, callback=_no_option, **found)
+    return Grouped(names, metavar=metavar, callback=checks.path, **found)
 
 
 def output(text: str, metavar: str = "PATH", **settings: Any) -> Grouped:
-    """Where results go; what kinds there are differs."""
+    """Return the option -o; `text` describes the outputs that the command can write."""
     return place("-o", "--output", metavar=metavar, help=text, **settings)
 
 
@@ -66,16 +67,21 @@ CMAPS = ("gray", "viridis", "magma", "coolwarm")
 
 
 def reading() -> list[click.Parameter]:
-    """How inputs are read."""
+    """Return the options for reading images and arrays."""
     return [
-        _option("Input", "--unit", is_flag=True, help="Scale integers to 0..1 by their type."),
+        _option(
+            "Input",
+            "--unit",
+            is_flag=True,
+            help="Scale integer values to 0..1 (uint8: divide by 255).",
+        ),
         _option(
             "Input",
             "--background",
             metavar="COLOUR",
             default="white",
             show_default=True,
-            help="Colour behind transparent pixels; 'keep' keeps transparency as a channel A.",
+            help="Background colour for transparent pixels; 'keep' keeps the alpha channel A.",
         ),
         _option(
             "Input",
@@ -83,7 +89,7 @@ def reading() -> list[click.Parameter]:
             **choice(["first", "all"]),
             default="first",
             show_default=True,
-            help="Which frames of an animation or a file of several pages are read.",
+            help="Which frames of an animation, or pages of a TIFF, to read.",
         ),
         _option(
             "Input",
@@ -91,7 +97,7 @@ def reading() -> list[click.Parameter]:
             **choice(["hwc", "chw"]),
             default="hwc",
             show_default=True,
-            help="Order of the axes of a 3-D array: channels last (hwc) or first (chw).",
+            help="Axis order of 3-D arrays: channels last (hwc) or first (chw).",
         ),
         _option(
             "Input",
@@ -100,7 +106,8 @@ def reading() -> list[click.Parameter]:
             metavar="N",
             default=MAX_PIXELS,
             show_default=True,
-            help="Read a picture with more pixels in strips of rows, or refuse it.",
+            help="Read an image with more pixels in strips of rows, or refuse it if that is not "
+            "possible.",
         ),
         _option(
             "Input",
@@ -108,48 +115,48 @@ def reading() -> list[click.Parameter]:
             **choice(["ignore", "srgb"]),
             default="ignore",
             show_default=True,
-            help="Convert colours to sRGB by the profile that the file carries.",
+            help="srgb: convert colours to sRGB with the ICC profile in the file.",
         ),
         _option(
             "Input",
             "--strict",
             is_flag=True,
-            help="Refuse inputs that get a note, and check JPEGs for damage more thoroughly.",
+            help="Treat warnings about an input as errors, and check JPEGs more thoroughly for "
+            "damage.",
         ),
         _option(
             "Input",
             "--max-memory",
             metavar="SIZE",
-            callback=_memory,
-            help="Memory for all workers together, such as 500MB or 4GB. Where the estimate for an "
-            "image is higher, it is computed in strips of rows, if its file format and the stages "
-            "allow that; otherwise it is refused.  [default: 1GB, or half of a "
-            "smaller container's]",
+            callback=checks.memory,
+            help="Memory limit of all workers together, such as 500MB or 4GB. An image that needs "
+            "more is processed in strips of rows if its format and the stages allow it, otherwise "
+            "refused.  [default: 1GB, or half of the memory if less]",
         ),
     ]
 
 
 def decode() -> click.Parameter:
-    """How exactly JPEGs are decoded."""
+    """Return the option for decoding JPEGs at reduced size."""
     return _option(
         "Input",
         "--decode",
         **choice(["exact", "fast"]),
         default="exact",
         show_default=True,
-        help="fast: decode a JPEG at reduced size if the first stage (resize, a model) makes it "
-        "much smaller anyway; some pixels differ by a few levels.",
+        help="fast: decode JPEGs at reduced size if the first stage (resize, a model) shrinks them "
+        "anyway; pixel values then differ slightly.",
     )
 
 
 def arguments() -> Described:
-    """What is read."""
+    """Return the argument INPUT."""
     return Described(
         "inputs",
-        "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ...), arrays (.npy, .npz), a .tar of these, "
-        "folders, globs or ranges ('x-{000..099}.tar'); objects and prefixes of buckets (s3://, "
-        "gs://, az://), addresses https://. An input that is named twice is processed once. "
-        "Without inputs, or for -, standard input is read: an image, an array, a tar stream, or a "
+        "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ...), arrays (.npy, .npz), .tar archives, "
+        "folders, patterns ('*.jpg', 'x-{000..099}.tar'), objects or prefixes in cloud storage "
+        "(s3://, gs://, az://), or https:// addresses. Duplicate inputs are processed once. "
+        "Without INPUT, or with -, standard input is read: an image, an array, a tar stream, or a "
         "list of paths.",
         nargs=-1,
         metavar="[INPUT]...",
@@ -158,31 +165,19 @@ def arguments() -> Described:
 
 
 def input_shape() -> click.Parameter:
-    """What an .onnx may leave open."""
+    """Return the option for the input size of an ONNX model that does not fix it."""
     return _option(
         "Model",
         "--input-shape",
         metavar="SHAPE",
-        callback=_shape,
-        help="Rows, columns and channels of the input, such as 224x224x3, if an .onnx leaves them "
-        "open.",
+        callback=checks.shape,
+        help="The input size (rows x columns x channels, such as 224x224x3) of an .onnx model that "
+        "does not fix it.",
     )
 
 
-def _shape(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
-    if value is None:
-        return ""
-    from featcli.models.loading import parse_shape
-    from featcli.models.network import sizes
-
-    try:
-        return sizes(parse_shape(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def inputs() -> list[click.Parameter]:
-    """What is read, and how."""
+    """Return the argument INPUT, and the options for reading."""
     return [
         arguments(),
         _option(
@@ -191,7 +186,8 @@ def inputs() -> list[click.Parameter]:
             multiple=True,
             metavar="LIST",
             type=click.Path(readable=False),
-            help="Read paths from a file, one a line or separated by NUL; - is stdin.",
+            help="Read input paths from a file: one per line, or separated by NUL; - is standard "
+            "input.",
         ),
         *reading(),
         decode(),
@@ -199,7 +195,7 @@ def inputs() -> list[click.Parameter]:
 
 
 def view() -> list[click.Parameter]:
-    """How arrays are drawn."""
+    """Return the options for drawing arrays."""
     return [
         _option(
             "Output",
@@ -207,84 +203,52 @@ def view() -> list[click.Parameter]:
             **choice(VIEWS),
             default="auto",
             show_default=True,
-            help="How values become brightness. auto: values that can be negative are drawn around "
-            "mid-grey; abs: strong edges bright on black, whatever their sign.",
+            help="How values are mapped to brightness. minmax: from the smallest (black) to the "
+            "largest (white); abs: absolute values, 0 is black; signed: 0 is mid-grey; clip: "
+            "values are pixels, those out of range are clipped; auto: by type and sign.",
         ),
-        _option("Output", "--cmap", **choice(CMAPS), help="Colours of the picture."),
+        _option("Output", "--cmap", **choice(CMAPS), help="Colour map of the picture."),
     ]
 
 
-def _no_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Refuse a forgotten value, whose place the next option has taken."""
-    if value == "":
-        raise click.BadParameter("is empty: name a folder or a file")
-    if value and value.startswith("-") and value != "-":
-        raise click.BadParameter(f"{value!r} looks like an option; if it is a name, give ./{value}")
-    return value
-
-
-def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Refuse what is no size."""
-    if value is None:
-        return None
-    from featcli.budget import size_of
-
-    try:
-        size_of(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    return value
-
-
-def _memory(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """Read a size; raises BadParameter for one in which nothing could be done."""
-    from featcli import budget
-
-    try:
-        size = budget.size_of(value) if value is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if size is not None and size <= budget.STARTED:
-        raise click.BadParameter(f"must be more than {budget.shown(budget.STARTED)}, not {value}")
-    return size
-
-
 def outputs() -> list[click.Parameter]:
-    """Where results go."""
+    """Return the options for results: where they are written, and how they are drawn."""
     return [
         output(
-            "A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
-            ".npz .png .tar), a table of vectors (.csv .jsonl .parquet; .npy .npz for several "
-            "inputs), shards ('x-%05d.tar'), each also in a bucket (s3://, gs://, az://); or - for "
-            "a tar stream on stdout. Without it, files in the current folder.",
+            "A folder, a file (.npy .npz .png .tar), a table of vectors (.csv .jsonl .parquet; "
+            "also .npy .npz for several inputs) or shards ('x-%05d.tar'), each also in cloud "
+            "storage (s3://, gs://, az://); or - for a tar stream on stdout. Without it, files are "
+            "written to the current folder.",
         ),
         _option(
             "Output",
             "--format",
             **choice(["tar", "npy", "png", "parquet"]),
-            help="With -o -: what goes to stdout; tar unless given. parquet, with -o FOLDER/: a "
-            "part for each shard (.tar) that is read.",
+            help="With -o -: the format on stdout (default: tar). parquet, with -o FOLDER/: write "
+            "a .parquet file for each input shard (.tar).",
         ),
         _option(
             "Output",
             "--shard-size",
             metavar="SIZE",
-            callback=_size,
-            help="With -o 'x-%05d.tar': several files, a new one after SIZE.  [default: 1GB]",
+            callback=checks.size,
+            help="With -o 'x-%05d.tar': begin a new shard after SIZE.  [default: 1GB]",
         ),
-        _option("Output", "--overwrite", is_flag=True, help="Replace what is there."),
-        _option("Output", "--no-sidecar", is_flag=True, help="Write no .json beside arrays."),
+        overwrite(),
+        _option(
+            "Output", "--no-sidecar", is_flag=True, help="Do not write a .json beside each array."
+        ),
         _option(
             "Output",
             "--csv-safe",
             is_flag=True,
-            help="With -o FILE.csv: put ' before texts that a spreadsheet takes for formulas.",
+            help="With -o FILE.csv: put ' before texts that a spreadsheet would run as formulas.",
         ),
         _option(
             "Output",
             "--label-from",
             **choice(["folder"]),
-            help="With a table: add a column 'label' with the name of each image's folder.",
+            help="In a table, add a column 'label': the name of the folder that holds the image.",
         ),
         *view(),
         _option(
@@ -293,63 +257,72 @@ def outputs() -> list[click.Parameter]:
             **choice(CELLS),
             default="auto",
             show_default=True,
-            help="Draw every value as a large cell with its number; auto: in files, if there are "
-            "at most 16x16, or 64 in a vector.",
+            help="Draw each value as a large cell with its number in it; auto: for at most 16x16 "
+            "values, or vectors of at most 64.",
         ),
-        _option("Output", "-0", "--null", is_flag=True, help="End printed paths with NUL."),
-        _option("Output", "--json", "as_json", is_flag=True, help="Print JSON instead of paths."),
+        _option(
+            "Output",
+            "-0",
+            "--null",
+            is_flag=True,
+            help="End printed paths with a NUL character, for xargs -0.",
+        ),
+        as_json("Print a JSON line for each result instead of its path."),
     ]
 
 
+def overwrite() -> click.Parameter:
+    """Return the option --overwrite."""
+    return _option("Output", "--overwrite", is_flag=True, help="Replace existing files.")
+
+
+def as_json(text: str = "Print JSON.") -> click.Parameter:
+    """Return the option --json, with its help."""
+    return _option("Output", "--json", "as_json", is_flag=True, help=text)
+
+
 def quiet() -> click.Parameter:
-    """For commands that have notes for people."""
-    return _option("Other", "-q", "--quiet", is_flag=True, help="No notes, only errors.")
+    """Return the option --quiet."""
+    return _option("Other", "-q", "--quiet", is_flag=True, help="Print only errors and results.")
 
 
 def verbose() -> click.Parameter:
-    """For commands that have more to say."""
+    """Return the option --verbose."""
     return _option(
         "Other",
         "-v",
         "--verbose",
         count=True,
-        help="Report what is done; -vv: also the range and the mean of each step's result.",
+        help="Report each step; -vv: also the range and mean of its result.",
     )
 
 
 def debug() -> click.Parameter:
-    """For every command; the boundary in `main` looks for it."""
+    """Return the option --debug, which `main` looks for among the arguments."""
     return _option(
-        "Other", "--debug", is_flag=True, expose_value=False, help="Show where an error comes from."
+        "Other",
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        help="Show the Python traceback of an error.",
     )
 
 
 def scheduler() -> click.Parameter:
-    """Where the work is done, if not by this machine."""
+    """Return the option for running on a Dask cluster."""
     return _option(
         "Batch",
         "--scheduler",
         metavar="ADDRESS",
-        callback=_address,
-        help="Work on the Dask cluster at tcp://HOST:PORT or tls://HOST:PORT, or on one of its own "
-        "on this machine: local, or local:N with N workers (with the extra dask).",
+        callback=checks.scheduler,
+        help="Run on a Dask cluster: the address of its scheduler (tcp://HOST:PORT or "
+        "tls://HOST:PORT), or local or local:N to start one on this machine, with N workers. Needs "
+        "the extra dask.",
     )
 
 
-def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Refuse what is no address of a scheduler."""
-    if value is None:
-        return None
-    from featcli.batch.addresses import check_address
-
-    try:
-        return check_address(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def batch() -> list[click.Parameter]:
-    """How many inputs at once, and what becomes of those that fail."""
+    """Return the options for processing many inputs."""
     return [
         _option(
             "Batch",
@@ -359,22 +332,22 @@ def batch() -> list[click.Parameter]:
             metavar="N",
             envvar="FEATCLI_JOBS",
             show_envvar=True,
-            help="Work on N images at once; results do not depend on it.  "
-            "[default: the processors, where there is enough to do]",
+            help="Process N images in parallel; the results do not depend on N.  "
+            "[default: the number of processors, fewer for few images]",
         ),
         _option(
             "Batch",
             "--limit",
             type=click.IntRange(1),
             metavar="N",
-            help="Take only the first N inputs.",
+            help="Process only the first N inputs.",
         ),
         _option(
             "Batch",
             "--timeout",
             type=Range(0, _YEAR, min_open=True),
             metavar="SECONDS",
-            help="Give up an image that takes longer; not what waits for a pipe.",
+            help="Count an image as failed if it takes longer; waiting for a pipe does not count.",
         ),
         scheduler(),
         _option("Batch", "--fail-fast", is_flag=True, help="Stop at the first image that fails."),
@@ -382,18 +355,19 @@ def batch() -> list[click.Parameter]:
             "Batch",
             "--retry-failed",
             is_flag=True,
-            help="Do only what the manifest knows as failed.",
+            help="Process only the inputs that failed in an earlier run.",
         ),
         _option(
             "Batch",
             "--checksum",
             is_flag=True,
-            help="Tell by the content (sha256) whether an image has changed, not by size and time.",
+            help="Detect changed inputs by their content (sha256), not by size and modification "
+            "time.",
         ),
         _option(
             "Batch",
             "--dry-run",
             is_flag=True,
-            help="Only print what would be read and written.",
+            help="Only print what would be read and written; write nothing.",
         ),
     ]

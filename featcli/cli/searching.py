@@ -1,4 +1,4 @@
-"""What `neighbors`, `duplicates` and `convert` share: tables, and the vectors of more images."""
+"""Tables of vectors, and computing the vectors of new images: for `neighbors`, `duplicates`, ..."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CHOSEN = ("unit", "background", "layout", "icc", "decode")
 
 
 class Searched(NamedTuple):
-    """A column of vectors of a table.
+    """A column of vectors in a table.
 
     Attributes
     ----------
@@ -46,30 +46,30 @@ class Searched(NamedTuple):
 
     @classmethod
     def open(cls, path: str, column: str | None) -> Searched:
-        """Open a table; raises FeatError for what is none, or where a column must be chosen."""
+        """Open a table; raises FeatError if it is not one, or if a column must be chosen."""
         table = open_table(Path(path))
         return cls(table, table.column(column or ""))
 
     @property
     def vectors(self) -> Array:
-        """The vectors, (rows, values)."""
+        """The vectors, of shape (rows, values)."""
         return self.table.vectors[self.column]
 
     def pipeline(self, model: str | None = None, layer: str | None = None) -> Pipeline:
-        """Return what makes the vector of an image.
+        """Return the pipeline that computes the vector of an image.
 
         Raises
         ------
         UsageError
-            The table does not say it, or says what cannot be done here.
+            The table does not record a pipeline, or one that cannot be run here.
         """
         stated = self.table.pipeline(self.column)
         if model or not stated:
             if not model:
                 raise UsageError(
-                    f"{self.table.path} does not say how its vectors were made, so that no image "
-                    "can be compared with them: give --model NAME, and --layer unless it is the "
-                    "usual one"
+                    f"{self.table.path} does not record how its vectors were made, which is needed "
+                    "to compare images with them: give --model NAME, and --layer if it was not the "
+                    "default"
                 )
             words = ["features", "--model", model, *(["--layer", layer] if layer else [])]
             return Pipeline(shlex.join(words))
@@ -77,17 +77,20 @@ class Searched(NamedTuple):
             return Pipeline(stated)
         except FeatError as error:
             raise UsageError(
-                f"{self.table.path} was made by '{stated}', which cannot be done here: {error}"
+                f"{self.table.path} was made by '{stated}', which cannot be run here: {error}"
             ) from error
 
     def reading(self) -> Reading:
-        """Return how its images were read."""
+        """Return the reading options with which the table was made."""
         stated = self.table.about.get("reading")
         known = stated if isinstance(stated, dict) else {}
         return Reading(**{name: known[name] for name in _CHOSEN if name in known})
 
     def tiles(self) -> Callable[[Frame], Iterator[Frame]]:
-        """Return what cuts an image as those of the table were cut; one too small stays whole."""
+        """Return a function that cuts an image into tiles like those of the table.
+
+        An image smaller than a tile is one tile.
+        """
         size, stride = (_pair(self.table.about.get(name)) for name in ("tile", "stride"))
         if not (size and stride):
             return lambda frame: iter((frame,))
@@ -103,7 +106,7 @@ class Searched(NamedTuple):
         return cut
 
     def reductions(self) -> list[Reduction]:
-        """Return what was done to the vectors afterwards."""
+        """Return the reductions (such as PCA) that were applied to the vectors."""
         try:
             return reductions(self.table.about, self.column)
         except ValueError as error:
@@ -111,7 +114,7 @@ class Searched(NamedTuple):
 
 
 def _pair(value: Any) -> tuple[int, int] | None:
-    """Return two numbers of at least 1, as a table states them; None for all else."""
+    """Return two numbers of at least 1 from a table's metadata; None for anything else."""
     match value:
         case [int(first), int(second)] if min(first, second) >= 1:
             return first, second
@@ -119,7 +122,7 @@ def _pair(value: Any) -> tuple[int, int] | None:
 
 
 class Image(NamedTuple):
-    """An image that was read, or a tile of it, and its vector."""
+    """An image or a tile of it, and its vector."""
 
     key: str
     file: str
@@ -128,7 +131,7 @@ class Image(NamedTuple):
 
 
 def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iterator[Image]:
-    """Compute the vectors of images as those of a table were; a failure is FeatError.
+    """Compute the vectors of images like those of a table; raises FeatError if one fails.
 
     Parameters
     ----------
@@ -152,25 +155,25 @@ def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iter
                 vector = reduce(vector)
             if vector.shape[1] != size:
                 raise FeatError(
-                    f"{item.name} gives {vector.shape[1]} values, and the rows of "
+                    f"{item.name} gives a vector of {vector.shape[1]} values, but the rows of "
                     f"{searched.table.path} have {size}"
                 )
             yield Image(frame.source.key, frame.source.file, frame.part, vector[0])
 
 
 def row_name(table: VectorTable, row: int) -> str:
-    """Return the key of a row; of a tile its place, too, as in `photo r0c112`."""
+    """Return the key of a row, for a tile with its position, such as `photo r0c112`."""
     parts = table.texts.get("part")
     return f"{table.keys[row]} {parts[row]}" if parts else table.keys[row]
 
 
 def full_path(file: str | Path) -> str:
-    """Return a path that equal files have in common; links are not followed."""
+    """Return the absolute path of a file; links are not followed."""
     return os.path.abspath(file)  # noqa: PTH100 (resolve() asks the disk for every part)
 
 
 def write(output: str, overwrite: bool, save: Save) -> None:
-    """Write what a command names, whole or not at all."""
+    """Write the file, completely or not at all."""
     write_files({Path(output): save}, lambda: check_free([Path(output)], overwrite))
 
 
@@ -184,7 +187,7 @@ def bad_rows(vectors: Array) -> list[int]:
 
 
 def say_bad(table: VectorTable, bad: Array, command: str) -> None:
-    """Name the rows that hold NaN or infinity: they are near nothing."""
+    """Report the rows that hold NaN or infinity, which are left out of the search."""
     rows = np.flatnonzero(bad)
     if len(rows):
         some = ", ".join(table.keys[row] for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
@@ -193,24 +196,10 @@ def say_bad(table: VectorTable, bad: Array, command: str) -> None:
 
 
 def column_option() -> click.Parameter:
-    """Which vectors, where a table has several."""
+    """Return the option that chooses a column of vectors."""
     return options.Grouped(
         ["--column"],
         metavar="NAME",
         group="Table",
-        help="Which vectors, where the table has several.",
-    )
-
-
-def overwrite_option() -> click.Parameter:
-    """Whether a file that is there may be replaced."""
-    return options.Grouped(
-        ["--overwrite"], is_flag=True, group="Output", help="Replace what is there."
-    )
-
-
-def json_option() -> click.Parameter:
-    """For another program."""
-    return options.Grouped(
-        ["--json", "as_json"], is_flag=True, group="Output", help="Print JSON lines."
+        help="The column of vectors to use, if the table has several.",
     )

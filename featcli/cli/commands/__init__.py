@@ -1,1 +1,1 @@
-"""The commands that are no stages, one a file; each file's docstring is its command's help."""
+"""The commands that are not stages, one per file; the module docstring is the command's help."""

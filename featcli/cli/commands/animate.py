@@ -1,17 +1,17 @@
-"""Animate how a pipeline computes: the window slides over the picture, and the map grows.
+"""Animate a pipeline: the window slides over the image, and the feature map fills in.
 
-Every layer takes the same few seconds, whatever its size: of a small map each cell is shown, of a
-large one some, and between them it fills in blocks. Below the maps stands the arithmetic of the
-cell in the frame. Of many maps the one that varies most is shown.
+Every layer takes the same time (--seconds), whatever its size: a small map fills in cell by cell,
+a large one in blocks. The arithmetic of the current cell is written below the maps. If a layer has
+several maps, the one whose values vary most is shown.
 
 Examples
 --------
-A slide for a lesson, and the digit of the article cell by cell:
+An animation for a slide, and a small picture of a digit, cell by cell:
 
     featcli animate photo.jpg --pipeline "convolve vertical | pool 2" -o slide.webp
     featcli animate one.png --pipeline "convolve vertical | relu | pool 2 | flatten" -o one.gif
 
-Edges bright on black, and more time for each layer:
+Edges bright on black, with more time for each layer:
 
     featcli animate photo.jpg --pipeline "convolve vertical" --view abs --seconds 6 -o slide.png
 """
@@ -38,7 +38,7 @@ _KINDS = (".webp", ".png", ".gif")
 
 
 class _Settings(NamedTuple):
-    """The options, but for how the picture is read."""
+    """The options, except those for reading the picture."""
 
     pipeline: str
     output: str | None
@@ -61,7 +61,7 @@ def _animate(image: str | None, **given: Any) -> None:
     frame, notes = one_frame(image, reading_for(reading, pipeline))
     for note in () if settings.quiet else notes:
         say(f"{frame.source.file}: {note}", command="animate")
-    content = _film(trace_pipeline(pipeline, frame), settings, kind)
+    content = _animation(trace_pipeline(pipeline, frame), settings, kind)
     if settings.output == "-":
         sys.stdout.buffer.write(content)
         return
@@ -73,18 +73,20 @@ def _animate(image: str | None, **given: Any) -> None:
 
 
 def _kind(output: str | None) -> str:
-    """Return the suffix that says what is written; raises UsageError for another one."""
+    """Return the suffix of the format to write; raises UsageError if it is not supported."""
     if output == "-" and sys.stdout.isatty():
-        raise UsageError("-o - would fill the terminal: pipe it somewhere, or give -o slide.webp")
+        raise UsageError(
+            "-o - would write binary data to the terminal: pipe it, or give -o slide.webp"
+        )
     if output in (None, "-"):
         return _KINDS[0]
     kind = Path(str(output)).suffix.lower()
     if kind not in _KINDS:
-        raise UsageError(f"-o {output}: give an animated picture: {', '.join(_KINDS)}")
+        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
     return kind
 
 
-def _film(trace: Any, settings: _Settings, kind: str) -> bytes:
+def _animation(trace: Any, settings: _Settings, kind: str) -> bytes:
     from featcli.io import reports
     from featcli.view.animation import encoded
     from featcli.view.sliding import frames
@@ -102,7 +104,7 @@ def _options() -> list[click.Parameter]:
     return [
         options.Described(
             "image",
-            "The picture, or an array. Without it, or for -, standard input.",
+            "An image or an array; without it, or with -, standard input is read.",
             required=False,
             metavar="[IMAGE]",
             type=click.Path(readable=False),
@@ -112,12 +114,12 @@ def _options() -> list[click.Parameter]:
             metavar="PIPELINE",
             required=True,
             group="Model",
-            help="Stages with bars between them, as for 'featcli run'.",
+            help="The stages, separated by |, as for 'featcli run'.",
         ),
         options.decode(),
         *(one for one in options.reading() if one.name != "frames"),
         options.output(
-            "The animation (.webp, .png or .gif), or - for WebP on stdout. Without it "
+            "The animation (.webp, .png or .gif), or - for WebP on stdout; without it, "
             "KEY.STAGES.webp in the current folder.",
         ),
         grouped(
@@ -127,10 +129,10 @@ def _options() -> list[click.Parameter]:
             default=3.0,
             show_default=True,
             group="Output",
-            help="How long each layer takes.",
+            help="Duration of each layer.",
         ),
         *(one for one in options.view() if one.name == "view"),
-        grouped(["--overwrite"], is_flag=True, group="Output", help="Replace what is there."),
+        options.overwrite(),
         options.quiet(),
         options.debug(),
     ]

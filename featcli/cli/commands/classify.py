@@ -1,13 +1,14 @@
-"""Say what images show, by a network that ships with featcli.
+"""Classify images with a neural network: the included ImageNet model, or one of your own.
 
-Of each image the classes with the highest probability are printed: as a table on a terminal, else
-as a JSON line. The probabilities of all classes are left on disk like the result of any stage
-(KEY.imagenet.npy), with a picture of the image beside its bars. Without --model the network is
-EfficientNet-Lite0 and knows the 1000 classes of ImageNet. It knows nothing else: the picture of
-something that is none of them gets the name of whatever looks most like it.
+The most probable classes of each image are printed: as a table on a terminal, otherwise as one
+line of JSON. The probabilities of all classes are saved like the result of any stage
+(KEY.imagenet.npy), with a PNG that shows the image beside a bar chart of the best classes. The
+default model is EfficientNet-Lite0, trained on the 1000 classes of ImageNet. It always answers
+with one of them, even if the image shows something else.
 
-A model of another maker (--model theirs.onnx) often names no classes and does not say what becomes
-of an image before it: --labels and --preprocessing say it. They replace what any model says, too.
+An ONNX model from elsewhere (--model theirs.onnx) often contains neither the names of its classes
+nor the preprocessing that it expects: give them by --labels and --preprocessing. Both options also
+override what a model contains.
 
 Examples
 --------
@@ -15,7 +16,7 @@ What is in this photo?
 
     featcli classify photo.jpg
 
-Only print, and only the best three:
+Print the three most probable classes, and write no files:
 
     featcli classify photo.jpg --top 3 --no-files
 
@@ -23,7 +24,7 @@ A whole folder as one table:
 
     featcli classify photos/ -o labels.csv
 
-The whole photo, pressed into a square, instead of its middle:
+Squeeze the whole photo into a square, instead of cropping its middle:
 
     featcli classify photo.jpg --preprocessing "resize 224x224 | normalize 127 128"
 """
@@ -44,13 +45,13 @@ from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import printable
 from featcli.cli.modelling import (
-    Asked,
+    ModelChoice,
     check_classifies,
     input_options,
     model_options,
-    opened,
+    open_model,
     output_options,
-    say_raw,
+    warn_raw_pixels,
 )
 from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
@@ -63,34 +64,34 @@ if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 _BAR = 24
-_AROUND_BAR = 12  # columns of the share, and of the gaps
-_USUAL = 5
+_AROUND_BAR = 12  # columns taken by the percentage and the gaps
+_DEFAULT_TOP = 5
 
 
 def best(model: Model, data: Array, top: int) -> list[tuple[int, str, float]]:
-    """Return number, name and probability of the best classes, the best first."""
+    """Return number, name and probability of the `top` most probable classes, in order."""
     order = np.argsort(-data, kind="stable")[:top]
     labels = model.labels or tuple(map(str, range(len(data))))
     return [(int(i), labels[i], float(str(data[i]))) for i in order]
 
 
 def _top(given: int | None, model: Model) -> int:
-    """Return how many classes to name; raises UsageError for more than there are."""
+    """Return how many classes to print; raises UsageError if the model has fewer."""
     (known,) = model.description.network.shape
     if given is not None and given > known:
-        raise UsageError(f"--top {given}: the model {model.name} knows {known} classes")
-    return given or min(_USUAL, known)
+        raise UsageError(f"--top {given}: the model {model.name} has {known} classes")
+    return given or min(_DEFAULT_TOP, known)
 
 
 def _classify(top: int | None, no_files: bool, **given: Any) -> None:
-    asked, settings = collect(Asked, given), Settings.take(given)
+    asked, settings = collect(ModelChoice, given), Settings.take(given)
     output = settings.output
     if no_files and output.kind is not Kind.HERE:
-        raise UsageError("--no-files writes nothing: leave out -o, or --no-files")
-    found = opened(asked)
+        raise UsageError("--no-files and -o: give one of them")
+    found = open_model(asked)
     check_classifies(found)
     if not settings.printing.quiet:
-        say_raw(found, "classify")
+        warn_raw_pixels(found, "classify")
     count = _top(top, found)
     draws = output.kind in (Kind.HERE, Kind.FOLDER) or output.suffix == ".png"
     params = found.params
@@ -109,7 +110,7 @@ def _classify(top: int | None, no_files: bool, **given: Any) -> None:
 
 @dataclass(frozen=True)
 class BestRow:
-    """Gives the columns of a table: label_1, probability_1, label_2 ..."""
+    """Makes a table row of an image: label_1, probability_1, label_2, ..."""
 
     pipeline: Classification
     top: int
@@ -126,7 +127,7 @@ class BestRow:
 
 
 def _teller(model: Model, top: int, as_json: bool) -> Any:
-    """Return what prints a result: a table on a terminal, else a JSON line."""
+    """Return the function that prints a result: a table on a terminal, otherwise JSON."""
     if as_json or not sys.stdout.isatty():
 
         def tell(source: Source, part: str, data: Array, path: str) -> None:
@@ -176,7 +177,7 @@ def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], 
 
 
 def _written(text: str) -> str:
-    """Escape what the terminal's encoding does not have."""
+    """Escape characters that the terminal's encoding cannot represent."""
     code = sys.stdout.encoding or "ascii"
     return text.encode(code, "backslashreplace").decode(code)
 
@@ -186,7 +187,7 @@ def _can_print(text: str) -> bool:
 
 
 def _columns(width: int, longest: int) -> tuple[int, int]:
-    """Share a terminal's columns between a bar and its label: each line stays one."""
+    """Divide the width of the terminal between bar and label, so that no line wraps."""
     free = width - _AROUND_BAR
     bar = min(_BAR, max(free - longest, free // 3, 1))
     return bar, max(free - bar, 1)
@@ -194,18 +195,18 @@ def _columns(width: int, longest: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Pictured:
-    """Draws the image beside the bars of its best classes."""
+    """Draws the image beside a bar chart of its most probable classes."""
 
     pipeline: Classification
     top: int
 
     @property
     def about(self) -> dict[str, Any]:
-        """What decides how it looks."""
+        """The options that the drawing depends on."""
         return {"top": self.top}
 
     def __call__(self, frame: Frame) -> Picture:
-        """Draw."""
+        """Draw the scores of one image."""
         from featcli.view.picture import draw
         from featcli.view.scores import draw as draw_scores
 
@@ -230,20 +231,22 @@ command = Command(
             type=click.IntRange(1),
             metavar="N",
             group="Output",
-            help="How many classes to name.  [default: 5, or all of fewer]",
+            help="How many classes to print.  [default: 5, or all if there are fewer]",
         ),
         options.Grouped(
             ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."
         ),
         *output_options("view", "cmap", "cells", "null", "as_json", "output"),
         options.output(
-            "A folder (with a manifest.jsonl unless one file is the input), a file (.npy "
-            ".npz .png .tar), one table of all images (.csv .jsonl .parquet), shards "
-            "('x-%05d.tar'), or - for a tar stream on stdout. Without it, files in the current "
-            "folder.",
+            "A folder, a file (.npy .npz .png .tar), a table with a row for each image (.csv "
+            ".jsonl .parquet), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, "
+            "files are written to the current folder.",
         ),
         options.Grouped(
-            ["--json", "as_json"], is_flag=True, group="Output", help="JSON lines, always."
+            ["--json", "as_json"],
+            is_flag=True,
+            group="Output",
+            help="Print JSON lines on a terminal, too.",
         ),
         *options.batch(),
         options.quiet(),

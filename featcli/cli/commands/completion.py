@@ -1,8 +1,8 @@
-"""Print the script by which a shell completes what is typed after featcli.
+"""Print the completion script for a shell.
 
-It completes commands, options and their choices, files, kernels, models and their layers, data
-sets, saved pipelines, and the words of a pipeline's text between quotes. Add its line to the
-shell's start-up file:
+With it, the Tab key completes commands, options and their choices, files, kernels, models and
+their layers, data sets, saved pipelines, and the stages inside a quoted pipeline. Add one line to
+your shell's start-up file:
 
 \b
   ~/.bashrc                    eval "$(featcli completion bash)"
@@ -11,7 +11,7 @@ shell's start-up file:
 
 Examples
 --------
-For the shell that is open now:
+Turn completion on in the current shell only:
 
     eval "$(featcli completion bash)" && complete -p featcli
 """

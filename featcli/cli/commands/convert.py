@@ -1,9 +1,9 @@
-"""Turn a table of vectors into one of another kind, without computing anything again.
+"""Convert a table of vectors to another file format, or reduce its vectors.
 
-The kinds are .csv, .jsonl, .npy, .npz and .parquet; keys, files, labels and what the table says of
-how it was made go along. --pca N keeps the N directions in which the vectors differ most; what was
-found is stored in the new table, so that 'featcli neighbors' does the same to a new image. --l2
-divides each vector by its length, after --pca.
+The formats are .csv, .jsonl, .npy, .npz and .parquet. Keys, files, labels and the record of how
+the table was made are kept. --pca N reduces the vectors to their first N principal components; the
+projection is stored in the new table, so that 'featcli neighbors' can apply it to new images. --l2
+divides each vector by its length (after --pca).
 
 Examples
 --------
@@ -11,7 +11,7 @@ A table for pandas or DuckDB:
 
     featcli features photos/ -o f.npz && featcli convert f.npz -o f.parquet
 
-Two numbers for each image, to be drawn as points:
+Two numbers for each image, for a scatter plot:
 
     featcli features animals/ -o f.npz && featcli convert f.npz --pca 2 -o points.csv
 """
@@ -29,7 +29,6 @@ import click
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit
-from featcli.cli.searching import overwrite_option
 from featcli.errors import FeatError, UsageError
 from featcli.io import tables
 from featcli.io.atomic import Save, check_free, write_files
@@ -42,14 +41,16 @@ from featcli.search.reduction import Pca, Reduction, UnitLength
 def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrite: bool) -> None:
     kinds = (".csv", ".jsonl", ".npy", ".npz", ".parquet")
     if not output or Path(output).suffix.lower() not in kinds:
-        raise UsageError(f"-o: names the new table: {', '.join(kinds)}")
+        raise UsageError(f"-o: name the new table; its suffix is one of {', '.join(kinds)}")
     target = Path(output)
     tables.check_kind(target.suffix.lower())
     if os.path.realpath(table) == os.path.realpath(output):
-        raise UsageError(f"{output} is the table itself: choose another output")
+        raise UsageError(f"{output} is the input table: choose another output")
     found = open_table(Path(table))
     if target.suffix.lower() == ".npy" and len(found.vectors) > 1:
-        raise UsageError(f"-o {output} holds one matrix: give .npz for several vectors")
+        raise UsageError(
+            f"-o {output}: the table has several columns of vectors, and .npy holds one: give .npz"
+        )
     sidecar, kind = tables.sidecar_of(target), target.suffix.lower()
     again = partial(check_free, [target, *([sidecar] if sidecar else [])], overwrite)
     again()
@@ -62,7 +63,7 @@ def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrit
 
 
 def _added(found: VectorTable, pca: int | None, l2: bool) -> dict[str, list[Reduction]]:
-    """Return what is done to each column of vectors."""
+    """Return the reductions to apply to each column of vectors."""
     added: dict[str, list[Reduction]] = {}
     for name, vectors in found.vectors.items():
         try:
@@ -102,7 +103,7 @@ def _reduced(block: Any, steps: list[Reduction]) -> Any:
 
 
 def _texts(found: VectorTable, row: int, target: Path) -> dict[str, str]:
-    """Return key, file as seen from the new table, and label."""
+    """Return a row's key, its file (relative to the new table) and its label."""
     texts = {"key": found.keys[row]}
     for name in ("file", "label"):
         if name in found.texts:
@@ -117,7 +118,9 @@ command = Command(
     "convert",
     __doc__,
     [
-        options.Described("table", "A table of vectors.", metavar="TABLE"),
+        options.Described(
+            "table", "A table of vectors, such as 'featcli features' writes.", metavar="TABLE"
+        ),
         options.output(
             "The new table: .csv .jsonl .npy .npz .parquet (with the extra parquet).",
             metavar="FILE",
@@ -127,12 +130,12 @@ command = Command(
             type=click.IntRange(1),
             metavar="N",
             group="Vectors",
-            help="Keep N values: the principal components.",
+            help="Reduce vectors to their first N principal components.",
         ),
         options.Grouped(
             ["--l2"], is_flag=True, group="Vectors", help="Divide each vector by its length."
         ),
-        overwrite_option(),
+        options.overwrite(),
         options.debug(),
     ],
     callback=_convert,

@@ -1,28 +1,29 @@
-"""Find images that are there twice: exact copies, and near ones.
+"""Find duplicate images: exact copies and near-duplicates.
 
-INPUT is a table of vectors of 'featcli features', or images and folders of them. Of images the
-vectors are computed first; --table FILE keeps them, and the next time only new and changed images
-are computed. Images are near each other by --method:
+INPUT is a table of vectors from 'featcli features', or images and folders of them. For images, the
+vectors are computed first; --table FILE keeps them, so that the next run computes only new and
+changed images. --method decides which images count as near-duplicates:
 
-  features  the vectors of the included network, or of the table: a cosine of at least --threshold
-  dhash     a fingerprint of where brightness rises: at most --threshold bits differ
-  phash     a fingerprint of coarse waves: at most --threshold bits differ
+  features  vectors of the included network or the table: cosine similarity >= --threshold
+  dhash     difference hash, from brightness steps: at most --threshold bits differ
+  phash     perceptual hash, from low frequencies: at most --threshold bits differ
 
-dhash and phash are quicker; features finds crops and mirrored copies, too. A group is what a chain
-of near pairs connects, so that its first and last need not be near each other: each member's
-likeness to the kept one is given. Copies with the same pixels, in whatever format, are marked
-'exact'. Nothing is ever deleted: --print drop -0 is meant for xargs.
+dhash and phash are faster; features also finds crops and mirrored copies. Images connected by a
+chain of near-duplicate pairs form a group, so two members of a group need not be near-duplicates
+of each other; the similarity of each member to the kept image is printed. Copies with identical
+pixels, in whatever file format, are marked as such. featcli deletes nothing: pass the paths of
+--print drop -0 to xargs for that.
 
-Exit codes: 0; 1 some image could not be read; 2 the command is wrong; 3 with --check, where
-something was found.
+Exit codes: 0 success; 1 an image could not be read; 2 wrong usage; 3 duplicates were found (with
+--check).
 
 Examples
 --------
-The groups of a folder, with the largest of each group first:
+List the groups of duplicates in a folder, the largest image of each group first:
 
     featcli duplicates animals/
 
-On a page with pictures, and the paths of what could go:
+The groups as a page with pictures, and the paths of the superfluous images:
 
     featcli duplicates animals/ --method dhash -o twice.html
     featcli duplicates animals/ --method dhash --print drop -0 | xargs -0 ls
@@ -47,8 +48,6 @@ from featcli.cli.searching import (
     Searched,
     column_option,
     full_path,
-    json_option,
-    overwrite_option,
     say_bad,
 )
 from featcli.cli.settings import Batch
@@ -101,7 +100,7 @@ def _duplicates(
 
 
 def _shown(file: Path | None) -> Path | None:
-    """Return a path as people would write it here."""
+    """Return a path relative to the current folder if it is inside it, otherwise the full path."""
     if file is None:
         return None
     whole = full_path(file)
@@ -113,11 +112,11 @@ def _check(
     output: str | None, overwrite: bool, as_json: bool, shown: str | None, null: bool
 ) -> None:
     if output and Path(output).suffix.lower() not in _KINDS:
-        raise UsageError(f"-o {output}: give {', '.join(_KINDS)}")
+        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
     if as_json and shown:
-        raise UsageError("--json and --print: one of them")
+        raise UsageError("--json and --print: give one of them")
     if null and not shown:
-        raise UsageError("-0 goes with --print: it ends paths")
+        raise UsageError("-0 ends the paths of --print: give --print, too")
     if output:
         check_free([Path(output)], overwrite)
 
@@ -130,12 +129,12 @@ def _table_of(
     batch: Batch,
     quiet: bool,
 ) -> tuple[str, int]:
-    """Return the table that is named, or that is made of images, and the exit code so far."""
+    """Return the path of the table (the input, or one made of the images), and the exit code."""
     if not inputs:
-        raise UsageError("name a table, or images and folders of them")
+        raise UsageError("no input: name images, folders of images, or a table of vectors")
     if len(inputs) == 1 and Path(inputs[0]).is_file() and is_table(Path(inputs[0])):
         if table:
-            raise UsageError("--table says where vectors of images go; INPUT is a table already")
+            raise UsageError("--table: INPUT is a table already; --table is for images")
         return inputs[0], 0
     made = table or str(Path(folder) / "vectors.npz")
     return made, _compute(inputs, method or "features", made, batch, quiet or table is None)
@@ -166,16 +165,16 @@ def _compared(
     searched = Searched.open(made, column)
     if "part" in searched.table.texts:
         raise UsageError(
-            f"{made}: has a row for each tile, and whole images are compared: make a table without "
-            "--tile"
+            f"{made} has a row for each tile, but duplicates compares whole images: make a table "
+            "without --tile"
         )
     stated = searched.table.pipeline(searched.column).split(" ")[0]
     chosen: Method = method or (stated if stated in ("dhash", "phash") else "features")  # type: ignore[assignment]
     limit = _THRESHOLDS[chosen] if threshold is None else threshold
     if chosen == "features" and not -1 <= limit <= 1:
-        raise UsageError("--threshold: a cosine is from -1 to 1")
+        raise UsageError("--threshold: a cosine similarity is between -1 and 1")
     if chosen != "features" and (limit < 0 or limit != int(limit)):
-        raise UsageError("--threshold: a whole number of bits, 0 or more")
+        raise UsageError(f"--threshold: {chosen} takes a whole number of bits, 0 or more")
     return Compared(searched, chosen, limit)
 
 
@@ -209,10 +208,10 @@ def _say(groups: list[Group], missing: int, count: int) -> None:
     copies = sum(one.is_exact for group in groups for one in group.others)
     found = f"{_counted(len(groups), 'group')} of {_counted(count, 'image')}"
     exact = f", {_counted(copies, 'exact copy', 'exact copies')} among them" if copies else ""
-    lines = [f"{found}: {could_go} could go{exact}"]
+    lines = [f"{found}: {_counted(could_go, 'duplicate')}{exact}"]
     if missing:
         lines.append(
-            f"{_counted(missing, 'image')} could not be read: not known whether it is an exact copy"
+            f"{_counted(missing, 'image')} could not be read, and not be checked for exact copies"
         )
     for line in lines:
         say(line, command="duplicates")
@@ -233,14 +232,15 @@ command = Command(
             ["--method"],
             **options.choice(get_args(Method)),
             group="Search",
-            help="How images are compared.  [default: features, or what the table holds]",
+            help="How images are compared.  [default: features, or what is in the table]",
         ),
         options.Grouped(
             ["--threshold"],
             type=float,
             metavar="X",
             group="Search",
-            help="Near is a cosine of at least X (features), or at most X bits that differ.  "
+            help="The lowest cosine similarity (features), or the largest number of differing bits "
+            "(dhash, phash), of near-duplicates.  "
             "[default: features 0.85, dhash 6, phash 10]",
         ),
         options.Grouped(
@@ -249,38 +249,44 @@ command = Command(
             default="largest",
             show_default=True,
             group="Search",
-            help="Which image of a group is kept: of the most pixels, the first, of the earliest "
-            "time of change, or of the strongest edges; between equals the first.",
+            help="Which image of a group to keep: the one with the most pixels, the first, the one "
+            "with the earliest modification time, or the sharpest. Ties: the first.",
         ),
         options.place(
             "--table", metavar="FILE", group="Table",
-            help="Keep the vectors of images here, for the next time.",
+            help="Save the vectors of the images here, and reuse them in the next run.",
         ),
         column_option(),
-        options.output("A file instead of text: .jsonl .csv, or a page (.html).", metavar="FILE"),
-        overwrite_option(),
-        json_option(),
+        options.output(
+            "Write the groups to a file: .jsonl, .csv, or a page with pictures (.html).",
+            metavar="FILE",
+        ),
+        options.overwrite(),
+        options.as_json("Print JSON lines."),
         options.Grouped(
             ["--print", "shown"],
             **options.choice(["keep", "drop"]),
             group="Output",
-            help="Print only the paths of what is kept, or of what could go.",
+            help="Print only paths: of the images to keep, or of their duplicates.",
         ),
         options.Grouped(
-            ["-0", "--null"], is_flag=True, group="Output", help="End printed paths with NUL."
+            ["-0", "--null"],
+            is_flag=True,
+            group="Output",
+            help="End printed paths with a NUL character, for xargs -0.",
         ),
         options.Grouped(
             ["--check"],
             is_flag=True,
             group="Output",
-            help="End with exit code 3 where some were found.",
+            help="Exit with code 3 if duplicates were found.",
         ),
         options.Grouped(
             ["-j", "--jobs"],
             type=click.IntRange(1, 1024),
             metavar="N",
             group="Batch",
-            help="Work on N images at once.",
+            help="Process N images in parallel.",
         ),
         options.scheduler(),
         options.quiet(),

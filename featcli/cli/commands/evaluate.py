@@ -1,25 +1,24 @@
-"""Measure how often a model is right: accuracy, precision and recall of each class.
+"""Measure a classifier on labelled images: accuracy, and precision and recall of each class.
 
-DATA is what 'featcli train' takes; of digits, and of a folder with idx files, the test part is
-used, which was not trained on. Each image is prepared as by 'featcli classify'. In a table of
-'featcli features' with labels, most of that is done: only the layers after the one that gave the
-vectors are run, and the result is that of the images. Vectors of another model are refused.
+DATA is the same as for 'featcli train'; for digits, and for a folder of idx files, the test set is
+used, which is not trained on. Images are preprocessed as by 'featcli classify'. DATA may also be a
+labelled table from 'featcli features': then only the layers after the one that gave the vectors
+are run, with the same result. A table made with another model is refused.
 
-The confusion matrix says what was taken for what; it is printed for up to 20 classes, and always
-with --json.
+The confusion matrix counts how often each class was predicted for each true class; it is printed
+for up to 20 classes, and always included in --json.
 
-An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
---strict refuses the data. Exit codes: 0 all done; 1 images were left out, though all others were
-measured, or the data or the model cannot be used; 2 the command is wrong; 130 (Ctrl-C) and 143
-(SIGTERM) it was stopped.
+An image that cannot be read is reported and left out; with --strict the whole data set is refused
+instead. Exit codes: 0 success; 1 images were left out, or the data or the model cannot be used;
+2 wrong usage; 130 (Ctrl-C) or 143 (SIGTERM) interrupted.
 
 Examples
 --------
-The model that reads digits, on those that it has never seen:
+The included model for digits, on the test images of the included data set:
 
     featcli evaluate digits digits
 
-For another program, with the confusion matrix as a table and as a picture:
+As JSON, with the confusion matrix as a table and as a picture:
 
     featcli evaluate digits digits --json --report report
 """
@@ -36,7 +35,7 @@ import click
 from featcli.cli import completions, learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
-from featcli.cli.modelling import Asked, opened
+from featcli.cli.modelling import ModelChoice, open_model
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.atomic import check_free
@@ -44,8 +43,8 @@ from featcli.io.options import ReadOptions
 from featcli.io.sinks import check_folder
 from featcli.models.learning.scoring import Scores
 
-_FEW = 20  # classes, up to which a terminal has room for the confusion matrix
-_LONGEST = 10  # characters of a name above a column
+_MOST_CLASSES = 20  # for which the confusion matrix is printed
+_LONGEST = 10  # characters of a class name above a column
 
 
 def _evaluate(
@@ -60,7 +59,7 @@ def _evaluate(
     from featcli.training import reports
     from featcli.training.evaluation import evaluate
 
-    found = opened(Asked(model), option="MODEL")
+    found = open_model(ModelChoice(model), option="MODEL")
     folder = Path(report) if report else None
     if folder:
         check_folder(folder, "--report")
@@ -80,7 +79,7 @@ def _evaluate(
 
 
 def record(model: str, data: str, scores: Scores, skipped: int) -> dict[str, Any]:
-    """Return what JSON can hold; null where a share has no meaning."""
+    """Return the results as JSON values; null where precision or recall is 0/0."""
     classes = [
         {"class": name, "images": count, "precision": _or_none(one), "recall": _or_none(other)}
         for name, count, one, other in scores.rows()
@@ -102,7 +101,7 @@ def _or_none(value: float) -> float | None:
 
 
 def table(about: dict[str, Any]) -> str:
-    """Write it as lines of text."""
+    """Return the record as a table of text."""
     lines = [
         f"accuracy {about['accuracy']:.2%}: {about['right']:,} of {about['images']:,} images right"
     ]
@@ -115,16 +114,16 @@ def table(about: dict[str, Any]) -> str:
             f"  {name:{wide}}  {one['images']:6,}  {_percent(one['precision']):>9}  "
             f"{_percent(one['recall']):>6}"
         )
-    return "\n".join(lines + (matrix(about) if len(about["classes"]) <= _FEW else []))
+    return "\n".join(lines + (matrix(about) if len(about["classes"]) <= _MOST_CLASSES else []))
 
 
 def matrix(about: dict[str, Any]) -> list[str]:
-    """Write the confusion matrix: row by row the right class, column by column the guess."""
+    """Return the confusion matrix as lines: a row for each true class, a column for each guess."""
     names = [printable(one["class"]) for one in about["classes"]]
-    wide = max(len(name) for name in [*names, "right"])
+    wide = max(len(name) for name in [*names, "true"])
     columns = [max(len(name[:_LONGEST]), 5) for name in names]
     head = "  ".join(name[:_LONGEST].rjust(n) for name, n in zip(names, columns, strict=True))
-    lines = ["", "taken for, by column:", f"  {'right':{wide}}  {head}"]
+    lines = ["", "predicted class by column:", f"  {'true':{wide}}  {head}"]
     for name, row in zip(names, about["confusion"], strict=True):
         cells = (str(count or ".").rjust(n) for count, n in zip(row, columns, strict=True))
         lines.append(f"  {name:{wide}}  " + "  ".join(cells))
@@ -141,12 +140,12 @@ command = Command(
     [
         options.Described("model", "A model that ships with featcli, or a model file.",
                           metavar="MODEL", shell_complete=completions.models),
-        options.Described("data", "Images with a class each; see above.", metavar="DATA",
+        options.Described("data", "Labelled images or vectors; see above.", metavar="DATA",
                           shell_complete=completions.data_sets),
         learning.strict(),
-        learning.report("The confusion matrix as .csv and .png."),
-        learning.overwrite(),
-        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        learning.report("Write the confusion matrix as .csv and .png into this folder."),
+        options.overwrite(),
+        options.as_json(),
         options.quiet(),
         options.debug(),
     ],

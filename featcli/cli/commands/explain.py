@@ -1,9 +1,9 @@
-"""Show what a network sees in your picture: every layer, and the numbers behind it.
+"""Write a page that shows what a network computes from your image, layer by layer.
 
-It writes one HTML file, complete in itself, with every layer as a row of feature maps. A click on
-a map shows where each of its cells comes from, as numbers. It works for any pipeline, and
-for any model, those of other makers (.onnx) too; without either it shows the network that
-'featcli classify' uses.
+The page is a single HTML file that works offline, with the feature maps of every layer. Click on a
+cell of a map to see how its value was computed: the window, the kernel and the products. It works
+for any pipeline and any model, ONNX files included; by default it shows the network that 'featcli
+classify' uses.
 
 Examples
 --------
@@ -11,19 +11,19 @@ What the ImageNet network sees in a photo:
 
     featcli explain photo.jpg -o report.html
 
-What fixed kernels make of it:
+The same for a pipeline of fixed kernels:
 
     featcli explain photo.jpg --pipeline "convolve vertical | relu | pool 2 | flatten"
 
-The smallest network that reads a digit, every number of it:
+A tiny network that tells 0 from 1, with all of its numbers:
 
     featcli explain one.png --model zero-one -o one.html
 
-Two pictures side by side at every layer:
+Compare two images, side by side at every layer:
 
     featcli explain samples/cat.jpg samples/coffee.jpg -o both.html
 
-Only the pictures, one for each layer; and the whole way as one picture for a slide:
+Write a PNG for each layer; or one PNG of all layers, for a slide:
 
     featcli explain one.png --model zero-one -o layers/
     featcli explain photo.jpg --filmstrip strip.png
@@ -43,7 +43,7 @@ from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import Asked, completing, opened, say_raw
+from featcli.cli.modelling import ModelChoice, metadata_options, open_model, warn_raw_pixels
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step
@@ -61,7 +61,7 @@ _MEGA = 1_000_000
 
 
 class _Subject(NamedTuple):
-    """What is explained: how pictures are read for it, and how it is run."""
+    """The pipeline or model to explain: how to read images for it, and how to run it."""
 
     reading: ReadOptions
     steps: tuple[Step, ...]
@@ -71,7 +71,7 @@ class _Subject(NamedTuple):
 
 
 class _Settings(NamedTuple):
-    """The options, but for how the picture is read."""
+    """The options, except those of the model and for reading images."""
 
     pipeline: str | None
     output: str | None
@@ -84,13 +84,13 @@ class _Settings(NamedTuple):
 
 def _explain(images: tuple[str, ...], **given: Any) -> None:
     reading, settings = collect(Reading, given), collect(_Settings, given)
-    asked = collect(Asked, given)
+    asked = collect(ModelChoice, given)
     if asked.model is not None and settings.pipeline is not None:
         raise UsageError("--model and --pipeline: give one of them")
     for name in ("labels", "preprocessing", "input_shape"):
         if getattr(asked, name) and settings.pipeline is not None:
             option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} and --pipeline: {option} completes a model")
+            raise UsageError(f"{option} and --pipeline: {option} goes with a model only")
     _check_names(settings, len(images))
     text = settings.pipeline
     subject = (
@@ -104,7 +104,7 @@ def _explain(images: tuple[str, ...], **given: Any) -> None:
 
 
 def _check_names(settings: _Settings, count: int) -> None:
-    """Refuse outputs of a kind that there is not, before any work."""
+    """Refuse unsuitable names of outputs, before any work."""
     output, strip = settings.output, settings.filmstrip
     if (
         output is not None
@@ -112,16 +112,20 @@ def _check_names(settings: _Settings, count: int) -> None:
         and not is_folder(output)
         and Path(output).suffix.lower() not in (".html", ".htm")
     ):
-        raise UsageError(f"-o {output}: give a page (.html), or a folder for the pictures alone")
+        raise UsageError(
+            f"-o {output}: give a page (.html), or a folder for pictures of the layers"
+        )
     if strip and Path(strip).suffix.lower() != ".png":
-        raise UsageError(f"--filmstrip {strip}: the strip is a .png")
+        raise UsageError(f"--filmstrip {strip}: the suffix must be .png")
     if count > 1 and (strip or (output and is_folder(output))):
         what = "--filmstrip" if strip else f"-o {output}"
-        raise UsageError(f"{what} takes one picture: several stand side by side in a page (.html)")
+        raise UsageError(f"{what} takes one image; only a page (.html) can show several")
     if output == "-" and strip:
-        raise UsageError("-o - is for the page alone: leave out --filmstrip")
+        raise UsageError("-o - and --filmstrip: give one of them")
     if output == "-" and sys.stdout.isatty():
-        raise UsageError("-o - would fill the terminal: pipe it somewhere, or give -o report.html")
+        raise UsageError(
+            "-o - would write the page to the terminal: pipe it, or give -o report.html"
+        )
 
 
 def _of_pipeline(text: str, reading: Reading) -> _Subject:
@@ -132,7 +136,7 @@ def _of_pipeline(text: str, reading: Reading) -> _Subject:
     def predict(frame: Frame, data: Array) -> Array:
         return pipeline(frame.replace(data=data)).data
 
-    remedy = "shrink the picture first ('resize' to fewer pixels), or "
+    remedy = "begin the pipeline with a 'resize' to fewer pixels, or "
     return _Subject(
         reading_for(reading, pipeline),
         pipeline.steps,
@@ -142,14 +146,14 @@ def _of_pipeline(text: str, reading: Reading) -> _Subject:
     )
 
 
-def _of_model(asked: Asked, reading: Reading, quiet: bool) -> _Subject:
+def _of_model(asked: ModelChoice, reading: Reading, quiet: bool) -> _Subject:
     from featcli.models.tracing import trace_model
 
     if reading.unit:
-        raise UsageError("--unit goes with --pipeline: a model says in which range it takes pixels")
-    model = opened(asked)
+        raise UsageError("--unit goes with --pipeline only: a model has its own range of pixels")
+    model = open_model(asked)
     if not quiet:
-        say_raw(model, "explain")
+        warn_raw_pixels(model, "explain")
     steps = (Step.of("classify", **model.params),)
     return _Subject(
         reading_for(reading, Pipeline(steps)),
@@ -180,7 +184,7 @@ def _traced(subject: _Subject, frames: list[Frame]) -> list[Trace]:
 
 
 def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> None:
-    """Write what is asked for, all of it or nothing, and print the paths."""
+    """Write all outputs or, if one fails, none; then print their paths."""
     from featcli.io import reports
 
     output, strip = settings.output, settings.filmstrip
@@ -193,7 +197,7 @@ def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> N
     if output and is_folder(output):
         files |= {Path(output) / name: data for name, data in _pictures(traces[0]).items()}
     elif output or not strip:
-        page = Path(output) if output else _usual_name(frames, subject)
+        page = Path(output) if output else _default_name(frames, subject)
         files[page] = _page(subject, traces, settings)
     if strip:
         from featcli.view.filmstrip import draw
@@ -205,8 +209,8 @@ def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> N
         emit(str(path))
 
 
-def _usual_name(frames: list[Frame], subject: _Subject) -> Path:
-    """Name a page by its pictures, the first two at most, and by what is explained."""
+def _default_name(frames: list[Frame], subject: _Subject) -> Path:
+    """Name the page after its first two images and the steps, such as `cat+dog.imagenet.html`."""
     first = frames[0]
     keys = [Path(frame.source.key).name for frame in frames[1:2]]
     more = [f"{len(frames) - 2}-more"] if len(frames) > 2 else []
@@ -216,7 +220,7 @@ def _usual_name(frames: list[Frame], subject: _Subject) -> Path:
 
 
 def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:
-    """Write the page; raises FeatError if it is larger than allowed."""
+    """Return the page; raises FeatError if it is larger than --max-size."""
     from featcli.io import reports
     from featcli.view.explain.packing import TooLarge
     from featcli.view.explain.page import page
@@ -226,10 +230,10 @@ def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:
         content = reports.as_page(page(traces, settings.channels, limit * _MEGA))
     except TooLarge as error:
         fewer = _fewer(traces, settings.channels, limit * _MEGA)
-        remedy = f"keep fewer maps by --channels {fewer}, or " if fewer else subject.remedy
+        remedy = f"show fewer maps by --channels {fewer}, or " if fewer else subject.remedy
         raise FeatError(
-            f"{traces[0].picture}: the page takes more than the {limit} MB of --max-size: "
-            f"{remedy}allow more by --max-size"
+            f"{traces[0].picture}: the page is larger than --max-size {limit} (MB): "
+            f"{remedy}raise --max-size"
         ) from error
     except ValueError as error:
         raise FeatError(str(error)) from error
@@ -237,7 +241,7 @@ def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:
 
 
 def _fewer(traces: list[Trace], channels: int | None, limit: int) -> int:
-    """Find how many maps a layer may keep for the page to fit; 0 if none does."""
+    """Find a number of maps per layer with which the page fits; 0 if there is none."""
     from featcli.view.explain.packing import TooLarge
     from featcli.view.explain.page import page
     from featcli.view.explain.selection import USUAL
@@ -254,7 +258,7 @@ def _fewer(traces: list[Trace], channels: int | None, limit: int) -> int:
 
 
 def _pictures(trace: Trace) -> dict[str, bytes]:
-    """Draw a contact sheet of each layer, named in order."""
+    """Draw a sheet of maps for each layer; return PNGs by file name, numbered in order."""
     from featcli.io import reports
     from featcli.view.montage import draw
 
@@ -266,7 +270,7 @@ def _pictures(trace: Trace) -> dict[str, bytes]:
 
 
 def _file_name(layer: str) -> str:
-    """Keep what is safe in a file name, and the dots between a block and its steps."""
+    """Return a layer's name as a safe file name; the dots between block and step stay."""
     return ".".join(safe_tag(piece) for piece in layer.split("."))
 
 
@@ -275,8 +279,8 @@ def _options() -> list[click.Parameter]:
     return [
         options.Described(
             "images",
-            "The picture: PNG, JPEG, TIFF, BMP, GIF, WebP, PNM or an array; several stand side by "
-            "side at each layer. Without it, or for -, standard input.",
+            "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM) or arrays; several are shown side by "
+            "side at each layer. Without one, or with -, standard input is read.",
             nargs=-1,
             metavar="[IMAGE]...",
             type=click.Path(readable=False),
@@ -286,35 +290,36 @@ def _options() -> list[click.Parameter]:
             shell_complete=completions.models,
             metavar="NAME|PATH",
             group="Model",
-            help="A model that ships with featcli, or a model file (.npz, or .onnx with the extra "
+            help="The name of an included model, or a model file (.npz, or .onnx with the extra "
             "onnx).  "
             f"[default: {DEFAULT}]",
         ),
-        *completing(),
+        *metadata_options(),
         grouped(
             ["--pipeline"],
             metavar="PIPELINE",
             group="Model",
-            help="Stages with bars between them, as for 'featcli run', instead of a model.",
+            help="Explain a pipeline instead of a model: stages separated by |, as for 'featcli "
+            "run'.",
         ),
         options.decode(),
         *(one for one in options.reading() if one.name != "frames"),
         options.output(
-            "The page (.html); a folder for the pictures alone, one for each layer; or - for "
-            "the page on stdout. Without it KEY.NAME.html in the current folder.",
+            "The page (.html); a folder for one PNG per layer instead; or - for the page on "
+            "stdout. Without it, KEY.NAME.html in the current folder.",
         ),
         options.place(
             "--filmstrip",
             metavar="FILE.png",
-            help="The whole way from the picture to the prediction as one picture.",
+            help="Draw all layers, from the image to the prediction, as one picture.",
         ),
         grouped(
             ["--channels"],
             type=click.IntRange(1, 4096),
             metavar="N",
             group="Output",
-            help="Of each layer the N strongest maps, and N of those that the next layer is made "
-            "of.  [default: all of a small network, 6 of a large one]",
+            help="Show the N strongest maps of each layer, and N of the maps that they are "
+            "computed from.  [default: all of a small network, 6 of a large one]",
         ),
         grouped(
             ["--max-size"],
@@ -323,9 +328,9 @@ def _options() -> list[click.Parameter]:
             default=15,
             show_default=True,
             group="Output",
-            help="Refuse to write a larger page.",
+            help="The largest page to write, in megabytes.",
         ),
-        grouped(["--overwrite"], is_flag=True, group="Output", help="Replace what is there."),
+        options.overwrite(),
         options.quiet(),
         options.debug(),
     ]

@@ -1,9 +1,10 @@
-"""Write a model of featcli's as ONNX, for other programs.
+"""Export a featcli model as an ONNX file, for other programs.
 
-MODEL is the name of a model that ships with featcli, or the file of one that 'featcli train' or
-featcli.save_model wrote. The .onnx takes (batch, channels, rows, columns), prepared as its metadata
-say, and gives what 'featcli classify' gives; names of the classes and the preprocessing are in the
-metadata, so that featcli reads it without any option. It needs the extra onnx.
+MODEL is the name of an included model, or a file written by 'featcli train' or featcli.save_model.
+The network in the .onnx takes float32 of shape (batch, channels, rows, columns), preprocessed as
+described in its metadata, and returns the probabilities that 'featcli classify' prints. The class
+names and the preprocessing are in the metadata, so that featcli can use the file without further
+options. This needs the extra onnx.
 
 Examples
 --------
@@ -11,7 +12,7 @@ The network that 'featcli classify' uses:
 
     featcli export imagenet -o imagenet.onnx
 
-The same answers from onnxruntime:
+Export a model, and run it by onnxruntime:
 
     featcli export digits -o d.onnx -q && featcli classify photo.jpg --model d.onnx
 """
@@ -21,10 +22,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from featcli.cli import completions, learning, options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
-from featcli.cli.modelling import Asked, opened
+from featcli.cli.modelling import ModelChoice, open_model
 from featcli.errors import UsageError
 from featcli.io.atomic import check_free, write_files
 
@@ -33,11 +34,11 @@ def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> Non
     from featcli.models.exporting import to_onnx
 
     if not output or Path(output).suffix != ".onnx":
-        raise UsageError("-o: names the file to write, which ends in .onnx")
+        raise UsageError("-o: name the file to write; its suffix is .onnx")
     target = Path(output)
     again = partial(check_free, [target], overwrite)
     again()
-    found = opened(Asked(model), option="MODEL")
+    found = open_model(ModelChoice(model), option="MODEL")
     try:
         content = to_onnx(found)
     except ValueError as error:
@@ -52,10 +53,10 @@ command = Command(
     "export",
     __doc__,
     [
-        options.Described("model", "A model that ships with featcli, or a model file (.npz).",
+        options.Described("model", "The name of an included model, or a model file (.npz).",
                           metavar="MODEL", shell_complete=completions.models),
         options.place("-o", "--output", metavar="FILE", help="The .onnx file to write."),
-        learning.overwrite(),
+        options.overwrite(),
         options.quiet(),
         options.debug(),
     ],

@@ -1,40 +1,39 @@
-"""Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.
+"""Extract feature vectors (embeddings) from images with a neural network.
 
-The layer is named by --layer; 'featcli info imagenet' lists those of the network that ships with
-featcli. Without it the layer is taken that the last learned one decides by: of that network pool,
-1280 numbers, what it knows of the image before it decides on a class. Maps are flattened channel
-by channel, as by flatten.
+They are the outputs of one layer, for scikit-learn or a similarity search. --layer names it;
+'featcli info imagenet' lists the layers of the included network. The default is the input of the
+last layer with weights: for imagenet that is pool, 1280 numbers. Feature maps are flattened channel
+by channel, as by the stage flatten.
 
--o FILE takes all images as the rows of one matrix, in the order of the inputs: .npy (its sidecar
-has the keys), .npz (with the keys, and a matrix for each layer), .csv, .jsonl or .parquet. A
-folder takes a file for each image.
+-o FILE writes one matrix with a row for each image, in the order of the inputs: .npy (the keys are
+in its sidecar), .npz (with the keys, and a matrix for each layer), .csv, .jsonl or .parquet. -o
+FOLDER/ writes a file for each image.
 
---tile cuts every picture into tiles, each of which goes through the model as a picture of its own
-would. They begin every --stride pixels; the last one of a row or a column is moved back to end at
-the edge, so that every tile is whole and, unless the stride is larger than a tile, every pixel is
-in one. Mind what the model does with a picture first ('featcli info MODEL', preprocessing): imagenet
-keeps the middle 7/8 of a tile, so that --stride of at most 7/8 of --tile lets it see every pixel but
-those at the edge of the picture. A table has a row for each tile,
-with part (r0c112), row, col, height and width; elsewhere a tile is a part of its image's results.
-The tiles of an image are committed together.
+--tile cuts every image into tiles and runs the model on each, as on an image of its own. Tiles
+begin every --stride pixels; the last one of a row or a column is moved back to end at the edge, so
+that all tiles have full size. Note the model's preprocessing ('featcli info MODEL'): imagenet crops
+the middle 7/8 of its input, so that a --stride of at most 7/8 of --tile lets it see every pixel
+except those at the edge of the image. A table gets a row for each tile, with the columns part
+(r0c112), row, col, height and width; in other outputs each tile is a part of its image's results.
+If one tile of an image fails, no result of the image is written.
 
 Examples
 --------
-The embedding of a photo, and of many:
+The feature vector of a photo, and of all photos in a folder:
 
     featcli features photo.jpg
     featcli features photos/ -o features.npz
 
-Two layers in one pass:
+Two layers at once:
 
     featcli features photos/ --layer block3 --layer pool -o features.npz
 
-The maps of a layer, and a vector for each tile of 128 x 128 pixels:
+The feature maps of a layer; and a vector for each tile of 128 x 128 pixels:
 
     featcli features photo.jpg --layer block3 --maps -o maps.npy
     featcli features photo.jpg --tile 128 --stride 96 -o tiles.csv
 
-Where the photo looks like a tiger cat:
+A heat map of where the photo looks like a tiger cat:
 
     featcli features photo.jpg --layer probabilities --tile 128 --stride 64 --heat cat.png --heat-of "tiger cat"
 """  # noqa: E501
@@ -51,12 +50,12 @@ from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import say
 from featcli.cli.modelling import (
-    Asked,
+    ModelChoice,
     input_options,
     model_options,
-    opened,
+    open_model,
     output_options,
-    say_raw,
+    warn_raw_pixels,
 )
 from featcli.cli.settings import Settings, collect
 from featcli.errors import UsageError
@@ -67,11 +66,11 @@ from featcli.models.extraction import Extraction
 from featcli.models.tiling import Tiling
 from featcli.ops.resizing import parse_size
 
-_ROWS = (".csv", ".jsonl", ".parquet")  # which hold nothing but vectors
+_ROWS = (".csv", ".jsonl", ".parquet")  # tables that can only hold vectors, not maps
 
 
-class _Shaped(NamedTuple):
-    """What is given of each image: vectors or maps, of the whole or of tiles, and a picture."""
+class _Form(NamedTuple):
+    """The form of the results: vectors or maps, whole images or tiles, a heat map."""
 
     l2: bool
     maps: bool
@@ -82,18 +81,19 @@ class _Shaped(NamedTuple):
 
 
 def _features(layer: tuple[str, ...], **given: Any) -> None:
-    shaped = collect(_Shaped, given)
-    asked, settings = collect(Asked, given), Settings.take(given)
-    _check(shaped)
-    if shaped.maps and settings.output.kind is Kind.TABLE and settings.output.path.suffix in _ROWS:
+    form = collect(_Form, given)
+    asked, settings = collect(ModelChoice, given), Settings.take(given)
+    _check(form)
+    if form.maps and settings.output.kind is Kind.TABLE and settings.output.path.suffix in _ROWS:
         raise UsageError(
-            f"-o {settings.output.path}: a table holds vectors: leave out --maps, or name a folder"
+            f"-o {settings.output.path}: a table holds vectors only: leave out --maps, or give a "
+            "folder"
         )
-    found = opened(asked)
+    found = open_model(asked)
     layers = layer or (found.embedding,)
     for name in layers:
         if name in RESERVED:
-            raise UsageError(f"--layer {name}: tables have a column of their own called {name!r}")
+            raise UsageError(f"--layer {name}: {name!r} is the name of another column of tables")
     try:
         params = found.params
         del params["model"]
@@ -101,35 +101,35 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
             asked.name,
             layers,
             params,
-            [Step.of("l2")] if shaped.l2 else [],
-            shaped.maps,
-            Tiling.of(shaped.tile, shaped.stride) if shaped.tile else None,
+            [Step.of("l2")] if form.l2 else [],
+            form.maps,
+            Tiling.of(form.tile, form.stride) if form.tile else None,
         )
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
     if not settings.printing.quiet:
-        say_raw(found, "features")
+        warn_raw_pixels(found, "features")
         for note in pipeline.tiling.notes if pipeline.tiling else ():
             say(note, command="features")
-    if shaped.heat and not settings.batch.dry_run:
+    if form.heat and not settings.batch.dry_run:
         from featcli.cli.heating import draw_heat
 
-        draw_heat(shaped.heat, shaped.heat_of, found, pipeline, settings)
+        draw_heat(form.heat, form.heat_of, found, pipeline, settings)
         if settings.output.kind is Kind.HERE:
             return
-    execute(pipeline, settings, table=Table(always=not shaped.maps))
+    execute(pipeline, settings, table=Table(always=not form.maps))
 
 
-def _check(shaped: _Shaped) -> None:
-    if shaped.maps and shaped.l2:
-        raise UsageError("--l2 divides vectors: leave out --maps")
+def _check(form: _Form) -> None:
+    if form.maps and form.l2:
+        raise UsageError("--l2 and --maps: --l2 is for vectors")
     for name in ("stride", "heat"):
-        if getattr(shaped, name) and not shaped.tile:
-            raise UsageError(f"--{name}: needs --tile")
-    if shaped.heat_of and not shaped.heat:
-        raise UsageError("--heat-of: needs --heat")
-    if shaped.heat and shaped.maps:
-        raise UsageError("--heat draws a value of each tile's vector: leave out --maps")
+        if getattr(form, name) and not form.tile:
+            raise UsageError(f"--{name} needs --tile")
+    if form.heat_of and not form.heat:
+        raise UsageError("--heat-of needs --heat")
+    if form.heat and form.maps:
+        raise UsageError("--heat and --maps: --heat draws a value of each tile's vector")
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
@@ -151,51 +151,51 @@ command = Command(
             multiple=True,
             metavar="NAME",
             group="Model",
-            help="Whose values to give; several in one pass.  [default: the one before the last "
-            "learned layer, such as pool of imagenet; the result, if none is]",
+            help="The layer whose output to extract; may be given several times.  [default: the "
+            "input of the last layer with weights, such as pool of imagenet]",
         ),
         options.Grouped(
             ["--l2"],
             is_flag=True,
             group="Model",
-            help="Divide each vector by its length: for comparisons by direction.",
+            help="Divide each vector by its Euclidean length, for cosine similarity.",
         ),
         options.Grouped(
             ["--maps"],
             is_flag=True,
             group="Model",
-            help="Keep a layer's maps as (rows, cols, channels), instead of a vector.",
+            help="Save feature maps as (rows, cols, channels) instead of flattening them.",
         ),
         options.Grouped(
             ["--tile"],
             metavar="N|RxC",
             callback=_size,
             group="Model",
-            help="Give the vector of each tile of this size, with its place in pixels.",
+            help="Cut images into tiles of this size in pixels, and extract a vector from each.",
         ),
         options.Grouped(
             ["--stride"],
             metavar="N|RxC",
             callback=_size,
             group="Model",
-            help="From one tile to the next.  [default: the size of a tile]",
+            help="Distance from one tile to the next, in pixels.  [default: the size of a tile]",
         ),
         options.place(
             "--heat",
             metavar="FILE.png",
-            help="Draw a value of each tile over the photo; of one image.",
+            help="With --tile and one image: draw a heat map of the tiles over the image.",
         ),
         options.Grouped(
             ["--heat-of"],
             metavar="CLASS|N",
             group="Output",
-            help="Which value of a tile's vector.  [default: the length of the vector]",
+            help="The value of each tile to draw by --heat.  [default: the length of its vector]",
         ),
         *output_options("output"),
         options.output(
-            "A matrix with a row an image (.npy .npz .csv .jsonl .parquet), a folder, a file "
-            "(.png .tar), or - for a tar stream on stdout. Without it, files in the current "
-            "folder.",
+            "A table with a row for each image (.npy .npz .csv .jsonl .parquet), a folder, a file "
+            "(.png .tar), or - for a tar stream on stdout. Without it, files are written to the "
+            "current folder.",
         ),
         *options.batch(),
         options.quiet(),

@@ -1,8 +1,8 @@
-"""Show the help of a command, as its --help does; without a name, the list of all commands.
+"""Show the help of a command, like its --help; without a name, list all commands.
 
 Examples
 --------
-What there is, and what one of them does:
+List the commands, and show the help of one:
 
     featcli help
     featcli help convolve

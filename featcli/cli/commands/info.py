@@ -1,9 +1,9 @@
-"""Say what a file holds: shape, type, range, mean, NaN, labels and history.
+"""Describe a file: shape, data type, range, mean, number of NaN, labels and history.
 
-An array is read with its sidecar, which knows its labels and its history. Of a model,
-by the path of its file or the name of one that ships with featcli, the layers are listed. Of a
-table of vectors it says how it was made. Of a
-folder of results it says what became of the inputs; --failed names those that failed.
+Labels and history of an array come from its sidecar (.json). INPUT may also be a model (the name of
+an included one, or a file): its layers are listed; a table of vectors: how it was made is shown; or
+a folder of results: how many inputs are done, skipped or failed is shown, and --failed lists the
+failed ones.
 
 Examples
 --------
@@ -11,7 +11,7 @@ A photo:
 
     featcli info photo.jpg
 
-Where an array came from and what was done to it, for another program:
+The source and the history of an array, as JSON:
 
     featcli info photo.vertical.npy --json
 
@@ -19,16 +19,16 @@ The layers of the network that 'featcli classify' uses:
 
     featcli info imagenet
 
-What became of the photos of a folder, and which of them failed:
+The state of a folder of results, and the inputs that failed:
 
     featcli gray photos/ -o gray/ && featcli info gray/
     featcli gray photos/ -o gray/ && featcli info gray/ --failed --json
 
-Which kinds of files are read, and what would have to be installed for others:
+The file formats that can be read, and what to install for others:
 
     featcli info --formats
 
-The versions of everything, for a bug report:
+The versions of featcli and all packages, for a bug report:
 
     featcli info --versions
 """
@@ -54,7 +54,7 @@ from featcli.pipeline import caption
 
 
 def _formats(as_json: bool) -> str:
-    """Return the list of formats; no other is ever tried on a file."""
+    """Return the list of file formats that are supported."""
     from featcli.io.formats import formats
 
     found = [one._asdict() for one in formats()]
@@ -85,7 +85,7 @@ def _lines(about: dict[str, Any]) -> str:
 
 
 def _drawn(item: Item) -> dict[str, Any]:
-    """Tell what a picture of featcli's shows, and which values it draws black and white."""
+    """Return source, history and range of the values in a PNG that featcli has drawn."""
     record = recorded(item.path) if isinstance(item, FileItem) else {}
     if not record:
         return {}
@@ -141,14 +141,15 @@ def _leave(failed: bool | None) -> None:
 
 
 def _folders(inputs: tuple[str, ...], as_json: bool, only_failed: bool) -> tuple[str, ...]:
-    """Say what folders of results remember; return the other inputs."""
+    """Describe the folders of results among the inputs; return the other inputs."""
     from featcli.batch import summary
 
     may_be = inputs if only_failed else [name for name in inputs if Path(name).is_dir()]
     found = [name for name in may_be if summary.is_remembered(Path(name))]
     if only_failed and len(found) < max(1, len(inputs)):
         raise UsageError(
-            "--failed goes with results of several inputs, which have a memory (.featcli)"
+            "--failed needs the results of several inputs: a folder, table, archive or shards that "
+            "featcli wrote"
         )
     for name in found:
         records = summary.records(Path(name), only_failed)
@@ -175,15 +176,20 @@ def _tables(inputs: tuple[str, ...], as_json: bool) -> tuple[str, ...]:
 def _models(
     inputs: tuple[str, ...], as_json: bool, input_shape: str
 ) -> tuple[tuple[str, ...], bool | None]:
-    """Describe the models among the inputs; return the others, and whether one was broken.
+    """Describe the models among the inputs.
 
-    The second is None if there was no model.
+    Returns
+    -------
+    others : tuple of str
+        The other inputs.
+    failed : bool or None
+        Whether a model could not be read; None if there was no model.
     """
     from featcli.cli import layers
 
     found = {name: layers.model_path(name) for name in inputs}
     if input_shape and not any(found.values()):
-        raise UsageError("--input-shape goes with a model: an .onnx that leaves its input open")
+        raise UsageError("--input-shape goes with a model (.onnx) whose input size is not fixed")
     failed: bool | None = None
     for path in filter(None, found.values()):
         failed = bool(failed)
@@ -208,18 +214,25 @@ command = Command(
         options.arguments(),
         *options.reading(),
         options.input_shape(),
-        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.as_json(),
         options.Grouped(
-            ["--versions"], is_flag=True, group="Output", help="Versions, for a bug report."
+            ["--versions"],
+            is_flag=True,
+            group="Output",
+            help="Print the versions of featcli and all packages, for a bug report.",
         ),
         options.Grouped(
-            ["--formats"], is_flag=True, group="Output", help="The kinds of files that are read."
+            ["--formats"],
+            is_flag=True,
+            group="Output",
+            help="List the file formats that can be read.",
         ),
         options.Grouped(
             ["--failed"],
             is_flag=True,
             group="Output",
-            help="Of folders of results, tables, archives and shards: what failed.",
+            help="List the inputs that failed when a folder of results (or a table, archive or "
+            "shards) was made.",
         ),
         options.quiet(),
         options.debug(),

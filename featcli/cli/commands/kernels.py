@@ -1,15 +1,15 @@
-"""List the built-in kernels, or show one: its numbers, what it shows, where it comes from.
+"""List the built-in kernels, or show one: its numbers, its purpose and its source.
 
-Positive numbers stand on a bright ground, negative ones on a dark one, zero on mid-grey.
+Positive numbers have a bright background, negative ones a dark one, zero mid-grey.
 
 Examples
 --------
-All of them, and one:
+List all kernels, and show one:
 
     featcli kernels
     featcli kernels vertical
 
-A formula, and its numbers for another program:
+The numbers of a parametric kernel, as JSON:
 
     featcli kernels gaussian:sigma=1 --json
 """
@@ -75,7 +75,7 @@ def _list(as_json: bool) -> None:
 
 
 def _plain(text: str) -> str:
-    """A docstring's marks of code mean nothing on a terminal."""
+    """Remove the backticks of docstrings."""
     return text.replace("`", "")
 
 
@@ -102,7 +102,7 @@ def _draw(found: kernels.Description, kernel: kernels.Kernel) -> None:
 
 
 def _print_values(screen: Any, found: kernels.Description) -> None:
-    """Print the matrix; positive numbers on a bright ground, negative ones on a dark one."""
+    """Print the matrix, each number on a shade of grey by its value."""
     from rich.style import Style
     from rich.text import Text
 
@@ -129,15 +129,15 @@ command = Command(
     [
         options.Described(
             "names",
-            "A kernel, a formula (gaussian:sigma=2), rows of numbers, or a kernel file, as for "
-            "'featcli convolve --kernel'. Without any, the list of all.",
+            "A built-in kernel, a formula (gaussian:sigma=2), rows of numbers, or a kernel file, "
+            "as for 'featcli convolve --kernel'. Without a name, all kernels are listed.",
             nargs=-1,
             metavar="[NAME]...",
             shell_complete=completions.kernels,
         ),
-        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.as_json(),
         options.debug(),
     ],
     callback=_kernels,
-    context_settings={"ignore_unknown_options": True},  # rows such as "-1 0 1" are no option
+    context_settings={"ignore_unknown_options": True},  # a kernel such as "-1 0 1"
 )

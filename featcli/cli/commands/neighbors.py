@@ -1,28 +1,28 @@
-"""Find the images of a table that are most like others.
+"""Find the most similar images in a table of feature vectors (nearest neighbors).
 
-QUERY is an image, whose vector is computed as the table says that its own were, or a folder of
-them, or a key of the table, or - for a list of keys and paths on standard input; a path that exists
-comes before a key. The search is exact: every row of the table is compared. Rows that are equally
-near stand in the order of the table; rows with NaN or infinity are left out and counted.
+QUERY is an image, a folder of images, a key of the table, or - for a list of keys and paths on
+standard input; a word that is both a path and a key is taken as a path. The vector of an image is
+computed in the same way as those of the table. The search is exact: a query is compared with every
+row. Equally similar rows are listed in the order of the table; rows with NaN or infinity are left
+out and reported.
 
-The query's own row is left out, too: that of the key, or of the same file (--with-self keeps it).
-In a table of tiles (features --tile) an image asks for the neighbors of each of its tiles, and so
-does its key; 'KEY r0c112' asks for one tile. An image smaller than a tile is taken as a whole.
+The query's own row (the same key or file) is left out, too, unless --with-self is given. In a table
+of tiles (features --tile), an image or key is searched for tile by tile; 'KEY r0c112' is a single
+tile. An image smaller than a tile is one query.
 
---all takes every row as a query; as .parquet it has the column 'neighbors' that Embedding Atlas
-reads: row numbers and distances.
+--all uses every row as a query; written as .parquet, the result has a column 'neighbors' (row
+numbers and distances) that Embedding Atlas reads.
 
---metric cosine is the cosine of the angle between two vectors: 1 for the same direction, and the
-larger the nearer. --metric l2 is the Euclidean distance: 0 for equal vectors, and the smaller the
-nearer.
+--metric cosine is the cosine similarity: 1 for the same direction, larger is more similar.
+--metric l2 is the Euclidean distance: 0 for equal vectors, smaller is more similar.
 
 Examples
 --------
-Which of the photos look like this one:
+The photos that are most similar to a photo:
 
     featcli features photos/ -o f.npz && featcli neighbors photo.jpg --in f.npz
 
-As a page with pictures:
+The same as a page with pictures:
 
     featcli features photos/ -o f.npz && featcli neighbors photo.jpg --in f.npz -o like.html
 """
@@ -48,8 +48,6 @@ from featcli.cli.searching import (
     column_option,
     full_path,
     images,
-    json_option,
-    overwrite_option,
     row_name,
     say_bad,
     write,
@@ -65,17 +63,17 @@ from featcli.search.neighbors import neighbors
 Array = npt.NDArray[Any]
 
 _KINDS = (".csv", ".jsonl", ".parquet", ".html")
-_MOST_ROWS = 2000  # of a page
+_MOST_ROWS = 2000  # on a page
 _LONGEST_LIST = 1 << 26  # bytes
 
 
-class Asked(NamedTuple):
-    """What is looked for: one row for each query.
+class Queries(NamedTuple):
+    """The queries.
 
     Attributes
     ----------
     names : list of str
-        A key, or the path of an image.
+        The key, or the path of the image.
     files : list of Path or None
     vectors : ndarray, (queries, values)
     own : ndarray of int, (queries,)
@@ -93,13 +91,13 @@ class Found(NamedTuple):
 
     Attributes
     ----------
-    asked : Asked
+    queries : Queries
     rows : ndarray of int, (queries, n)
-        -1 where there are fewer than n.
+        -1 if there are fewer than n.
     scores : ndarray of float, (queries, n)
     """
 
-    asked: Asked
+    queries: Queries
     rows: Array
     scores: Array
 
@@ -120,27 +118,33 @@ def _neighbors(
     quiet: bool,
 ) -> None:
     if table is None:
-        raise UsageError("--in TABLE: names the table to search")
+        raise UsageError("--in TABLE is missing: name the table to search")
     if every == bool(query):
-        raise UsageError("name what to look for, or give --all" if not every else "--all and QUERY")
+        raise UsageError(
+            "--all and QUERY: give one of them"
+            if every
+            else "no query: name an image, or give --all"
+        )
     kind = Path(output).suffix.lower() if output else ""
     if output and kind not in _KINDS:
-        raise UsageError(f"-o {output}: give {', '.join(_KINDS)}")
+        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
     if output:
         tables.check_kind(kind)
         check_free([Path(output)], overwrite)
     searched = Searched.open(table, column)
-    asked = _every(searched) if every else _asked(query, searched, model, layer)
-    if kind == ".html" and len(asked.names) > _MOST_ROWS:
-        raise UsageError(f"-o {output}: a page has at most {_MOST_ROWS} rows; name some queries")
+    queries = _all_rows(searched) if every else _queries(query, searched, model, layer)
+    if kind == ".html" and len(queries.names) > _MOST_ROWS:
+        raise UsageError(
+            f"-o {output}: a page has room for {_MOST_ROWS} queries, not {len(queries.names)}"
+        )
     known = Table(searched.vectors, metric)
     if not quiet:
         say_bad(searched.table, known.bad, "neighbors")
-    found = _search(asked, known, min(count, len(known)), with_self)
+    found = _search(queries, known, min(count, len(known)), with_self)
     if not (output or quiet or (found.rows >= 0).any()):
-        what = f"{searched.table.path} has no other row to be near"
-        if not np.isfinite(asked.vectors).all(axis=1).any():
-            what = "what is looked for holds NaN or infinity: it is near nothing"
+        what = f"{searched.table.path} has no other row to compare with"
+        if not np.isfinite(queries.vectors).all(axis=1).any():
+            what = "the vector of the query holds NaN or infinity: it has no neighbors"
         say(what, command="neighbors")
     if not output:
         _print(found, searched, metric, as_json)
@@ -150,43 +154,45 @@ def _neighbors(
     emit(output)
 
 
-def _every(searched: Searched) -> Asked:
+def _all_rows(searched: Searched) -> Queries:
     files = [searched.table.file_of(row) for row in range(len(searched.table))]
     names = [row_name(searched.table, row) for row in range(len(files))]
-    return Asked(names, files, searched.vectors, np.arange(len(files)))
+    return Queries(names, files, searched.vectors, np.arange(len(files)))
 
 
-def _asked(query: Sequence[str], searched: Searched, model: str | None, layer: str | None) -> Asked:
+def _queries(
+    query: Sequence[str], searched: Searched, model: str | None, layer: str | None
+) -> Queries:
     """Look up keys, and compute the vectors of images."""
     table, pipeline = searched.table, None
     rows = _rows_by_name(table)
     places: dict[tuple[str, str], int] | None = None
-    asked = Asked([], [], np.empty((0, 0)), np.empty(0))
+    queries = Queries([], [], np.empty((0, 0)), np.empty(0))
     vectors, own = [], []
     for word in _words(query):
         if os.path.lexists(word):
             pipeline = pipeline or searched.pipeline(model, layer)
             places = _places(searched) if places is None else places
             for image in images([word], searched, pipeline):
-                asked.names.append(" ".join(filter(None, (image.file or image.key, image.part))))
-                asked.files.append(Path(image.file) if image.file else None)
+                queries.names.append(" ".join(filter(None, (image.file or image.key, image.part))))
+                queries.files.append(Path(image.file) if image.file else None)
                 vectors.append(image.vector)
                 own.append(places.get((full_path(image.file), image.part), -1))
         elif word in rows:
             for row in rows[word]:
-                asked.names.append(row_name(table, row))
-                asked.files.append(table.file_of(row))
+                queries.names.append(row_name(table, row))
+                queries.files.append(table.file_of(row))
                 vectors.append(np.asarray(searched.vectors[row]))
                 own.append(row)
         else:
-            raise UsageError(f"{word!r} is no file, and no key of {table.path}")
+            raise UsageError(f"{word!r} is neither a file nor a key of {table.path}")
     if not vectors:
-        raise UsageError("nothing to look for: standard input is empty")
-    return asked._replace(vectors=np.stack(vectors), own=np.array(own))
+        raise UsageError("no query: standard input is empty")
+    return queries._replace(vectors=np.stack(vectors), own=np.array(own))
 
 
 def _rows_by_name(table: VectorTable) -> dict[str, list[int]]:
-    """Return the rows of each key, of an image in tiles all; of `KEY PART` that one."""
+    """Return the rows by key (for tiles: several), and by `KEY PART` for a single tile."""
     found: dict[str, list[int]] = {}
     for row, key in enumerate(table.keys):
         for name in dict.fromkeys((key, row_name(table, row))):
@@ -208,19 +214,20 @@ def _words(query: Sequence[str]) -> Iterator[str]:
 
 
 def _places(searched: Searched) -> dict[tuple[str, str], int]:
-    """Return the row of each file, by its full path and its tile."""
+    """Return row numbers by full path of the file and name of the tile."""
     table = searched.table
     files = [table.file_of(row) for row in range(len(table))]
     parts = table.texts.get("part") or [""] * len(files)
     return {(full_path(file), parts[row]): row for row, file in enumerate(files) if file}
 
 
-def _search(asked: Asked, known: Table, count: int, with_self: bool) -> Found:
-    queries = known if asked.vectors is known.vectors else Table(asked.vectors, known.metric)
-    own = None if with_self else asked.own
-    blocks = [found for _, found in neighbors(queries, known, count, own=own)]
+def _search(queries: Queries, known: Table, count: int, with_self: bool) -> Found:
+    same = queries.vectors is known.vectors
+    vectors = known if same else Table(queries.vectors, known.metric)
+    own = None if with_self else queries.own
+    blocks = [found for _, found in neighbors(vectors, known, count, own=own)]
     rows, scores = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Found(asked, rows, scores)
+    return Found(queries, rows, scores)
 
 
 def _score_name(metric: Metric) -> str:
@@ -228,9 +235,9 @@ def _score_name(metric: Metric) -> str:
 
 
 def _each(found: Found, searched: Searched, metric: Metric) -> Iterator[dict[str, Any]]:
-    """Go through all neighbors: a flat row each."""
+    """Yield a record for each neighbor of each query."""
     table = searched.table
-    for query, name in enumerate(found.asked.names):
+    for query, name in enumerate(found.queries.names):
         for rank, row in enumerate(found.rows[query].tolist(), 1):
             if row < 0:
                 break
@@ -276,7 +283,7 @@ def _save_table(
 
 
 def _placed(file: str, searched: Searched, output: str) -> str:
-    """Return a file of the table as seen from the folder of another one."""
+    """Return the path of a file relative to the output, from one relative to the table."""
     if not file or "://" in file:
         return file
     return os.path.relpath(searched.table.path.parent / file, Path(output).parent)
@@ -285,9 +292,9 @@ def _placed(file: str, searched: Searched, output: str) -> str:
 def _save_atlas(
     output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
 ) -> None:
-    """Write a row for each row of the table, with the numbers of its neighbors.
+    """Write the table as Parquet with a column of neighbors, as Embedding Atlas reads it.
 
-    A distance is 1 - cosine, or the Euclidean one: it grows with the difference.
+    Distances are 1 - cosine, or Euclidean.
     """
     from featcli.extras import extra
 
@@ -319,8 +326,8 @@ def _save_page(
     score_name = _score_name(metric)
 
     def rows() -> Iterator[Row]:
-        for query, name in enumerate(found.asked.names):
-            first = Tile(name, "the query", pictures.of(found.asked.files[query]), is_first=True)
+        for query, name in enumerate(found.queries.names):
+            first = Tile(name, "the query", pictures.of(found.queries.files[query]), is_first=True)
             near = [
                 Tile(
                     row_name(table, row),
@@ -332,10 +339,10 @@ def _save_page(
             ]
             yield Row(name, (first, *near))
 
-    count = len(found.asked.names)
-    queries = "1 image" if count == 1 else f"{count} images"
-    lead = f"The nearest of {len(table)} images in {table.path.name}, by {score_name}."
-    pieces = page(f"Neighbors of {queries}", lead, rows())
+    count = len(found.queries.names)
+    counted = "1 image" if count == 1 else f"{count} images"
+    lead = f"The most similar of {len(table)} images in {table.path.name}, by {score_name}."
+    pieces = page(f"Neighbors of {counted}", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
         say(pictures.said(), command="neighbors")
@@ -346,22 +353,28 @@ command = Command(
     __doc__,
     [
         options.Described(
-            "query", "Images, keys of the table, or - for a list.", nargs=-1, metavar="[QUERY]..."
+            "query",
+            "Images, folders, keys of the table, or - for a list.",
+            nargs=-1,
+            metavar="[QUERY]...",
         ),
         options.Grouped(
             ["--in", "table"],
             metavar="TABLE",
             group="Table",
-            help="What is searched: a .csv, .jsonl, .npy, .npz or .parquet of 'featcli features'.",
+            help="The table to search, written by 'featcli features': .csv, .jsonl, .npy, .npz or "
+            ".parquet.",
         ),
         column_option(),
         options.Grouped(
             ["--model"],
             metavar="NAME|PATH",
             group="Table",
-            help="Which network made the vectors, where the table does not say it.",
+            help="The network that made the vectors, if the table does not record it.",
         ),
-        options.Grouped(["--layer"], metavar="NAME", group="Table", help="Which of its layers."),
+        options.Grouped(
+            ["--layer"], metavar="NAME", group="Table", help="With --model: the layer."
+        ),
         options.Grouped(
             ["-n", "--count"],
             type=click.IntRange(1),
@@ -369,7 +382,7 @@ command = Command(
             show_default=True,
             metavar="N",
             group="Search",
-            help="How many neighbors of each query.",
+            help="The number of neighbors of each query.",
         ),
         options.Grouped(
             ["--metric"],
@@ -377,18 +390,18 @@ command = Command(
             default="cosine",
             show_default=True,
             group="Search",
-            help="How likeness is measured.",
+            help="How similarity is measured.",
         ),
         options.Grouped(
-            ["--all", "every"], is_flag=True, group="Search", help="Every row is a query."
+            ["--all", "every"], is_flag=True, group="Search", help="Use every row as a query."
         ),
         options.Grouped(
-            ["--with-self"], is_flag=True, group="Search", help="Keep the query's own row."
+            ["--with-self"], is_flag=True, group="Search", help="Include the query's own row."
         ),
-        options.output("A file instead of text: .csv .jsonl .parquet, or a page (.html).",
-                       metavar="FILE"),
-        overwrite_option(),
-        json_option(),
+        options.output("Write the neighbors to a file: .csv, .jsonl, .parquet, or a page with "
+                       "pictures (.html).", metavar="FILE"),
+        options.overwrite(),
+        options.as_json("Print JSON lines."),
         options.quiet(),
         options.debug(),
     ],

@@ -1,15 +1,15 @@
-"""List the saved pipelines, or show some of them by their names.
+"""List the saved pipelines, or show those with the given names.
 
-'featcli run "..." --save NAME' saves one, 'featcli run --saved NAME INPUT' runs it. Each is a file
-with one line of text; --folder says where they are, and to delete the file deletes the pipeline.
+'featcli run "..." --save NAME' saves a pipeline, 'featcli run --saved NAME INPUT' runs it. Each is
+a text file of one line in the folder that --folder prints; delete the file to delete the pipeline.
 
 Examples
 --------
-Save one and look at it:
+Save a pipeline and show it:
 
     featcli run "convolve sobel-x | abs" --save edges && featcli pipelines edges
 
-All of them, for another program, and where they are:
+All saved pipelines as JSON, and their folder:
 
     featcli pipelines --json
     featcli pipelines --folder
@@ -37,7 +37,7 @@ def _pipelines(names: tuple[str, ...], as_json: bool, folder: bool) -> None:
     for name, text in found.items():
         click.echo(f"{name:14}  {printable(text)}")
     if not found:
-        say('none is saved; featcli run "..." --save NAME saves one', command="pipelines")
+        say('no pipeline is saved; save one by featcli run "..." --save NAME', command="pipelines")
 
 
 command = Command(
@@ -46,14 +46,17 @@ command = Command(
     [
         options.Described(
             "names",
-            "Saved pipelines. Without any, the list of all.",
+            "Names of saved pipelines; without a name, all are listed.",
             nargs=-1,
             metavar="[NAME]...",
             shell_complete=completions.saved_pipelines,
         ),
-        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.as_json(),
         options.Grouped(
-            ["--folder"], is_flag=True, group="Output", help="Print where they are kept."
+            ["--folder"],
+            is_flag=True,
+            group="Output",
+            help="Print the folder of the saved pipelines.",
         ),
         options.debug(),
     ],

@@ -1,12 +1,11 @@
-"""List the stages and kernels that other packages bring, and what is wrong with them.
+"""List the stages and kernels that installed plugins provide, and errors in them.
 
-A plugin is a Python package that names what it brings as entry points of the groups
-featcli.stages and featcli.kernels; to install it is all that is needed. docs/plugins.md
-says how to write one.
+A plugin is a Python package with entry points in the groups featcli.stages and featcli.kernels;
+featcli finds it as soon as it is installed. docs/plugins.md explains how to write one.
 
 Examples
 --------
-What is installed, and the same for another program:
+The installed plugins, as JSON:
 
     featcli plugins --json
 """
@@ -30,15 +29,15 @@ if TYPE_CHECKING:
 
 
 def _state(group: str, entry: EntryPoint) -> str:
-    """Return "used", or why it is not."""
+    """Return "used", or the reason why an entry is not used."""
     from featcli import kernels, stage
 
     is_stage = group == plugins.STAGES
     if entry.name in (STAGES if is_stage else kernels.names()):
-        return "not used: featcli has one of this name"
+        return f"not used: {entry.name} is a built-in name"
     first = next(one for one in plugins.found(group) if one.name == entry.name)
     if first != entry:
-        return f"not used: {plugins.package_of(first)} brings this name, too"
+        return f"not used: {plugins.package_of(first)} has the same name and comes first"
     try:
         if is_stage:
             stage.get(entry.name)
@@ -63,7 +62,7 @@ def _plugins(names: tuple[str, ...], as_json: bool) -> None:
     ]
     missing = set(names) - {row["name"] for row in rows}
     if missing:
-        raise UsageError(f"no plugin brings {', '.join(sorted(missing))}")
+        raise UsageError(f"no plugin has a stage or kernel {', '.join(sorted(missing))}")
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -80,11 +79,11 @@ command = Command(
     [
         options.Described(
             "names",
-            "What they are called. Without any, the list of all.",
+            "Names of stages or kernels of plugins; without a name, all are listed.",
             nargs=-1,
             metavar="[NAME]...",
         ),
-        options.Grouped(["--json", "as_json"], is_flag=True, group="Output", help="As JSON."),
+        options.as_json(),
         options.debug(),
     ],
     callback=_plugins,

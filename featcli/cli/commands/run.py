@@ -1,23 +1,23 @@
-"""Run several stages in one process, such as "convolve vertical | relu | pool 2".
+"""Run a pipeline of several stages, such as "convolve vertical | relu | pool 2".
 
-The result is the same, byte for byte, as that of the single commands in a shell pipe, which
---print-shell writes.
+The result is identical, byte for byte, to that of the single commands connected by a shell pipe;
+--print-shell prints that command line.
 
 Examples
 --------
-Features of a photo as a vector:
+Turn a photo into a feature vector:
 
     featcli run "convolve vertical | relu | pool 2 | flatten" photo.jpg
 
-The same as single commands:
+Print the same pipeline as single commands:
 
     featcli run "convolve vertical | relu | pool 2" photo.jpg --print-shell
 
-All feature maps of all steps on one sheet, besides the result:
+Also draw the feature maps of all steps on one sheet:
 
     featcli run "convolve sobel-x sobel-y | abs | pool 4" photo.jpg --montage sheet.png
 
-A pipeline under a name of your own:
+Save a pipeline under a name, and list the saved ones:
 
     featcli run "convolve sobel-x | abs" photo.jpg --save edges && featcli pipelines
 """
@@ -46,7 +46,7 @@ from featcli.stage import OF_MODELS
 
 
 def _shell(pipeline: Pipeline, given: dict[str, Any]) -> str:
-    """Write the pipeline as single commands, arrays flowing between them."""
+    """Return the pipeline as a shell pipe of single commands."""
     commands = [["featcli", *words(step), "-o", "-"] for step in pipeline.steps]
     last = _given([*options.outputs(), *options.batch()], given)
     commands[-1] = [*commands[-1][:-2], *last]
@@ -57,7 +57,7 @@ def _shell(pipeline: Pipeline, given: dict[str, Any]) -> str:
 
 
 def _given(params: Sequence[click.Parameter], given: dict[str, Any]) -> Iterator[str]:
-    """Yield the options that have not their default, as they would be typed."""
+    """Yield the options that differ from their defaults, as they would be typed."""
     for param in params:
         value = given[param.name or ""]
         name = max(param.opts, key=len)
@@ -69,8 +69,8 @@ def _given(params: Sequence[click.Parameter], given: dict[str, Any]) -> Iterator
             yield from (name, str(value))
 
 
-class _One(Pipeline):
-    """Keeps the picture that it is asked about, whether its results are there already or not."""
+class _KeepingInput(Pipeline):
+    """A pipeline that keeps its one input frame for --montage, also if its results exist."""
 
     takes_strips = False
 
@@ -79,33 +79,33 @@ class _One(Pipeline):
         self.frames: list[Frame] = []
 
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
-        """See `Pipeline.outline`, which comes before any work on a frame."""
+        """Keep the frame; `Pipeline.outline` is called before any work on it."""
         if self.frames and self.frames[0].source != frame.source:
-            raise UsageError(_ONE)
+            raise UsageError(_ONE_IMAGE)
         self.frames = [frame]
         return super().outline(frame)
 
 
-_ONE = "--montage draws one picture: name one, or leave it out"
+_ONE_IMAGE = "--montage takes one image: name one file, or leave out --montage"
 
 
 def _check_montage(montage: str, settings: Settings) -> None:
-    """Refuse, before any work, what can be known to be wrong."""
+    """Raise UsageError for options that --montage cannot be combined with, before any work."""
     from featcli.io import reports
 
     named, output = settings.sources.inputs, settings.output
     if len(named) > 1 or settings.sources.from_file or any(Path(one).is_dir() for one in named):
-        raise UsageError(_ONE)
+        raise UsageError(_ONE_IMAGE)
     if settings.batch.timeout:
-        raise UsageError("--montage draws what was computed in this process: leave out --timeout")
+        raise UsageError("--montage and --timeout cannot be combined")
     if Path(montage).suffix.lower() != ".png":
-        raise UsageError(f"--montage {montage}: the sheet is a .png")
+        raise UsageError(f"--montage {montage}: the suffix must be .png")
     others = [*(Path(one) for one in named if one != "-"), output.path]
     reports.check([Path(montage)], output.writing.overwrite, others)
 
 
-def _montage(path: str, pipeline: _One) -> None:
-    """Draw every step of the picture that has just been run."""
+def _montage(path: str, pipeline: _KeepingInput) -> None:
+    """Draw the feature maps of every step for the input that was just processed."""
     from featcli.io import reports
     from featcli.models.tracing import trace_pipeline
     from featcli.view.montage import draw
@@ -118,14 +118,14 @@ def _montage(path: str, pipeline: _One) -> None:
         reports.write({Path(path): reports.as_png(sheet)})
 
 
-def _say_raw(pipeline: Pipeline) -> None:
-    """Say of a model that pixels go in as they are; see `modelling.say_raw`."""
+def _warn_raw_pixels(pipeline: Pipeline) -> None:
+    """Warn if the pipeline begins with a model without preprocessing; see `modelling`."""
     for step in pipeline.steps[:1]:
         if step.stage in OF_MODELS:
-            from featcli.cli.modelling import say_raw
+            from featcli.cli.modelling import warn_raw_pixels
             from featcli.models.stages import model_of
 
-            say_raw(model_of(**{name: str(value) for name, value in step.params}), "run")
+            warn_raw_pixels(model_of(**{name: str(value) for name, value in step.params}), "run")
 
 
 def _run(
@@ -140,19 +140,21 @@ def _run(
         given["inputs"] = (*filter(None, [pipeline]), *given["inputs"])
         pipeline = _load(saved_name, given["quiet"])
     if not pipeline:
-        raise UsageError('name a pipeline, such as "gray | relu", or --saved NAME')
+        raise UsageError('no pipeline: give one, such as "gray | relu", or --saved NAME')
     parsed = _parsed(pipeline, given["inputs"])
     if save is not None:
         _save(save, pipeline, given)
     if save is None or given["inputs"] or given["from_file"] or print_shell:
-        _do(parsed, print_shell, montage, given)
+        _execute(parsed, print_shell, montage, given)
 
 
-def _do(parsed: Pipeline, print_shell: bool, montage: str | None, given: dict[str, Any]) -> None:
+def _execute(
+    parsed: Pipeline, print_shell: bool, montage: str | None, given: dict[str, Any]
+) -> None:
     if not given["quiet"]:
-        _say_raw(parsed)
+        _warn_raw_pixels(parsed)
     if montage is not None and print_shell:
-        raise UsageError("--print-shell runs nothing: leave out --montage")
+        raise UsageError("--print-shell and --montage cannot be combined: nothing is run")
     if print_shell:
         click.echo(os.fsencode(_shell(parsed, given)))
         return
@@ -162,16 +164,16 @@ def _do(parsed: Pipeline, print_shell: bool, montage: str | None, given: dict[st
     else:
         _check_montage(montage, settings)
         before = _state(montage)
-        one = _One(parsed.steps)
+        keeping = _KeepingInput(parsed.steps)
         here = settings.batch._replace(jobs=1)
-        execute(one, settings._replace(batch=here))  # the picture is kept in this process
+        execute(keeping, settings._replace(batch=here))  # the frame is kept in this process
         if _state(montage) != before:
-            raise UsageError(f"--montage {montage}: a result has gone there: name another file")
-        _montage(montage, one)
+            raise UsageError(f"--montage {montage}: a result was written there: name another file")
+        _montage(montage, keeping)
 
 
 def _load(name: str, quiet: bool) -> str:
-    """Return the text of a saved pipeline, and show it."""
+    """Return the text of a saved pipeline, and print it unless `quiet`."""
     text = saved.load(name)
     if not quiet:
         say_here(f"{name}: {text}")
@@ -179,7 +181,7 @@ def _load(name: str, quiet: bool) -> str:
 
 
 def _save(name: str, pipeline: str, given: dict[str, Any]) -> None:
-    """Save a pipeline before it is run, and say where it is."""
+    """Save a pipeline, and print where."""
     saved.check(name, pipeline, given["overwrite"])
     path = saved.save(name, pipeline)
     if not given["quiet"]:
@@ -187,7 +189,7 @@ def _save(name: str, pipeline: str, given: dict[str, Any]) -> None:
 
 
 def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
-    """Read the pipeline; where it cannot be, guess what was meant."""
+    """Parse the pipeline; the message of a UsageError may suggest what was meant."""
     try:
         parsed = Pipeline(pipeline)
     except UsageError as error:
@@ -195,12 +197,12 @@ def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
     stray = [word for word in inputs if word in STAGES and not os.path.lexists(word)]
     if stray:
         text = " | ".join([pipeline, *stray])
-        raise UsageError(f'no file {stray[0]!r}: is this meant? featcli run "{text}" FILE')
+        raise UsageError(f'no file {stray[0]!r}; did you mean: featcli run "{text}" FILE')
     return parsed
 
 
 def _state(path: str) -> tuple[int, int] | None:
-    """Tell a file from what it was before; None where there is none."""
+    """Return inode and modification time, to detect changes; None if there is no file."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -209,11 +211,11 @@ def _state(path: str) -> tuple[int, int] | None:
 
 
 def _misplaced(pipeline: str, inputs: Sequence[str]) -> str:
-    """Guess that the pipeline comes after the file, or lost its quotes."""
+    """Return a hint if the pipeline was given after the file, or without quotes."""
     if os.path.lexists(pipeline):
         return "; the pipeline comes first: featcli run PIPELINE FILE"
     words = list(takewhile(lambda word: not os.path.lexists(word), inputs))
-    return f'; is this meant? featcli run "{" ".join([pipeline, *words])}" FILE' if words else ""
+    return f'; did you mean: featcli run "{" ".join([pipeline, *words])}" FILE' if words else ""
 
 
 command = Command(
@@ -222,8 +224,8 @@ command = Command(
     [
         options.Described(
             "pipeline",
-            "Stages with bars between them. After a stage's name come its words in order (pool 2) "
-            "and its options (--kind mean); quotes work as in a shell.",
+            "Stages separated by |, in quotes. The name of a stage is followed by its arguments "
+            "(pool 2) and options (--kind mean); quoting works as in a shell.",
             metavar="[PIPELINE]",
             required=False,
             shell_complete=completions.pipeline,
@@ -234,21 +236,24 @@ command = Command(
             ["--saved", "saved_name"],
             metavar="NAME",
             shell_complete=completions.saved_pipelines,
-            help="Run the pipeline that is saved under NAME ('featcli pipelines' lists them); "
-            "all arguments are inputs then.",
+            help="Run the pipeline saved under NAME ('featcli pipelines' lists them), instead of "
+            "PIPELINE.",
         ),
         options.Grouped(
             ["--save"],
             metavar="NAME",
-            help="Save the pipeline under NAME; without an INPUT nothing is run.",
+            help="Save the pipeline under NAME; without INPUT, only save it.",
         ),
         options.Grouped(
-            ["--print-shell"], is_flag=True, group="Output", help="Print the single commands."
+            ["--print-shell"],
+            is_flag=True,
+            group="Output",
+            help="Run nothing; print the pipeline as single commands in a shell pipe.",
         ),
         options.place(
             "--montage",
             metavar="FILE.png",
-            help="Draw all feature maps of every step on one sheet, too.",
+            help="Also draw the feature maps of every step on one sheet.",
         ),
         *options.batch(),
         options.quiet(),

@@ -1,17 +1,17 @@
-"""Open a page on this machine to build pipelines, see every step and edit kernels.
+"""Start a local web page for building pipelines and editing kernels.
 
-It prints an address for a browser on this machine. There one drops a picture, or uses the camera,
-puts stages in a row and changes any number; every step shows its picture at once. The pipeline is
-taken away as a command, as Python or as a file. Nothing leaves the machine, and only who knows the
-printed address can use it. Ctrl-C ends it.
+It prints an address to open in a browser on this machine. Drop an image onto the page or use the
+camera, arrange stages and change their parameters: the result of every step is shown at once. Copy
+the finished pipeline as a command or as Python, or download it. No data leaves this machine, and
+only those who know the printed address can use the page. Press Ctrl-C to stop it.
 
 Examples
 --------
-The page, with a photo to begin with, in the browser:
+Open the page with a photo in the browser:
 
     featcli serve photo.jpg --open
 
-With a kernel of your own to choose from, at a port that is free:
+With a kernel of your own in the list of kernels, on any free port:
 
     featcli serve photo.jpg --kernel mine.csv --port 0
 """
@@ -56,23 +56,23 @@ def _serve(
     with _started(images, host, port, model, kernel, max_memory or budget.default()) as server:
         if not server.access.is_local and not quiet:
             say(
-                f"--host {host}: everybody who reaches this machine and knows the address can use "
-                "it, and what is sent is not encrypted",
+                f"--host {host}: everyone who can reach this machine and knows the address can use "
+                "the page, and the connection is not encrypted",
                 command="serve",
             )
         try:
             _listen(server, open_, quiet)
         except KeyboardInterrupt:
             if not quiet:
-                say("ended", command="serve")
+                say("stopped", command="serve")
 
 
 def _listen(server: Server, is_opened: bool, quiet: bool) -> None:
-    """Print the address, and answer until somebody ends it."""
+    """Print the address, and answer requests until Ctrl-C."""
     emit(server.access.address)
     sys.stdout.flush()
     if not quiet:
-        say("open this address in a browser; Ctrl-C ends it", command="serve")
+        say("open this address in a browser; Ctrl-C stops the server", command="serve")
     if is_opened:
         _open(server)
     server.serve_forever(poll_interval=0.2)
@@ -87,7 +87,7 @@ def _started(
     kernels: tuple[str, ...],
     max_memory: int,
 ) -> Iterator[Server]:
-    """Load what the command line names, and listen; leave nothing behind at the end."""
+    """Load images, models and kernels, and start the server; clean up at the end."""
     from featcli.serve.answers import Answers
     from featcli.serve.freeing import give_back
     from featcli.serve.models import Models
@@ -115,7 +115,7 @@ def _started(
 
 
 def _kernels(texts: tuple[str, ...]) -> dict[str, str]:
-    """Read the kernels of the command line; return each by value, by its name."""
+    """Parse the kernels of --kernel; return their numbers as text, by name."""
     from featcli import kernels
 
     found = {}
@@ -136,19 +136,22 @@ def _content(name: str) -> bytes:
 
 
 def _open(server: Server) -> None:
-    """Open the browser by way of a private file: everybody may read a program's arguments."""
+    """Open the browser on a private file that redirects to the address.
+
+    Other users can read a program's arguments, and the address has the secret token.
+    """
     import webbrowser
 
     assert server.answers
     page = server.answers.folder / "open.html"
     page.write_text(_REDIRECT.format(html.escape(server.access.address)), "utf-8")
     if not webbrowser.open(page.as_uri()):
-        say("no browser was found: open the address yourself", command="serve")
+        say("no browser was found: open the address above in one", command="serve")
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if not value or any(one.isspace() or one in "/@?#" for one in value):
-        raise click.BadParameter(f"{value!r} is no address such as {_LOCAL}")
+        raise click.BadParameter(f"{value!r} is not an address such as {_LOCAL}")
     return value
 
 
@@ -157,7 +160,7 @@ def _options() -> list[click.Parameter]:
     return [
         options.Described(
             "images",
-            "Pictures to begin with; others are dropped into the page.",
+            "Images to start with; more can be dropped onto the page.",
             nargs=-1,
             metavar="[IMAGE]...",
             type=click.Path(readable=False),
@@ -168,7 +171,7 @@ def _options() -> list[click.Parameter]:
             metavar="N",
             default=8737,
             show_default=True,
-            help="Where to listen; 0 takes one that is free. The address is printed.",
+            help="The port of the server; 0 for any free port.",
         ),
         grouped(
             ["--host"],
@@ -176,21 +179,20 @@ def _options() -> list[click.Parameter]:
             default=_LOCAL,
             show_default=True,
             callback=_address,
-            help="Another address of this machine, such as 0.0.0.0 for all of them: then others "
-            "can reach it, too.",
+            help="The network address of the server. With 0.0.0.0, other machines can reach it.",
         ),
-        grouped(["--open", "open_"], is_flag=True, help="Open the page in the browser."),
+        grouped(["--open", "open_"], is_flag=True, help="Open the page in the default browser."),
         grouped(
             ["--model"],
             metavar="PATH",
             multiple=True,
-            help="A model of your own that the page offers (.npz, or .onnx with the extra onnx).",
+            help="Offer a model of your own on the page (.npz, or .onnx with the extra onnx).",
         ),
         grouped(
             ["--kernel"],
             metavar="KERNEL",
             multiple=True,
-            help="A kernel of your own that the page offers: a file, numbers or a formula.",
+            help="Offer a kernel of your own on the page: a file, numbers or a formula.",
         ),
         *(one for one in options.reading() if one.name == "max_memory"),
         options.quiet(),

@@ -1,22 +1,22 @@
-"""Show a picture or an array in the terminal, with its range and mean.
+"""Show an image or an array in the terminal, with its range and mean.
 
-Three channels are one picture in colour, one channel is grey, of more each is shown under its
-name. --values prints the numbers themselves. --pipeline shows what each of its stages makes of the
-picture, without writing anything.
+Three channels are shown in colour, a single one in grey; of other arrays, each channel is shown
+with its name. --values prints the numbers. --pipeline shows the result of each stage of a pipeline,
+without writing files.
 
 Examples
 --------
-A photo, and what its vertical edges look like:
+A photo, and its vertical edges:
 
     featcli show photo.jpg
     featcli show photo.vertical.npy
 
-What every stage makes of it; and what comes out of a pipe:
+The result of every stage of a pipeline; and the result of a shell pipe:
 
     featcli show photo.jpg --pipeline "convolve vertical | relu | pool 2"
     featcli convolve photo.jpg -k vertical -o - | featcli show
 
-A small picture as the matrix that it is:
+A small image as a matrix of numbers:
 
     featcli show one.png --values
 """
@@ -43,7 +43,7 @@ from featcli.frame import Array, Frame, Step
 from featcli.pipeline import Pipeline, apply
 
 _PLANES, _NARROWEST = 6, 26
-_TILES, _TALL = 24, 40  # channels and lines of a picture in the terminal's graphics
+_TILES, _TALL = 24, 40  # most channels and lines of a picture drawn as graphics
 
 
 class _Look(NamedTuple):
@@ -93,7 +93,7 @@ def _without_tables(inputs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], look: _Look) -> bool:
-    """Show a picture and what each step makes of it; False if one refuses it."""
+    """Show a frame and the result of each step; return False if a step fails."""
     frames = [frame]
     _show_frame(screen, frame, name, look)
     for step in steps:
@@ -131,7 +131,7 @@ def _headline(frame: Frame, name: str) -> str:
 
 
 def _planes(frame: Frame) -> Iterator[tuple[str, Array]]:
-    """Yield what is shown as one picture or one matrix, with its label."""
+    """Yield the label and the values of each channel."""
     channels = frame.data.shape[-1]
     for channel in range(channels):
         yield frame.labels[channel], frame.data[:, :, channel]
@@ -151,7 +151,7 @@ def _print_values(screen: Any, frame: Frame) -> None:
 
 
 def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Look) -> None:
-    """Show the picture that featcli would write of a frame, in the terminal's own graphics."""
+    """Show a frame by the terminal's graphics protocol, drawn like a PNG of featcli."""
     from featcli.cli.canvas import room
     from featcli.view.graphics import encoded
     from featcli.view.picture import draw
@@ -192,7 +192,7 @@ def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) 
 
 
 def _draw_vector(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) -> None:
-    """A short vector as a column with its numbers, a long one in rows that are none of its maps."""
+    """Draw a short vector as a column with numbers, a long one wrapped into rows."""
     from featcli.cli.canvas import show_column, show_pixels
     from featcli.view.cells import LONGEST_COLUMN, number
     from featcli.view.picture import draw
@@ -218,15 +218,18 @@ command = Command(
             ["--pipeline"],
             metavar="PIPELINE",
             group="Input",
-            help="Stages with bars between them, as for 'featcli run': show what each makes of it.",
+            help="Show the result of each stage of this pipeline: stages separated by |, as for "
+            "'featcli run'.",
         ),
-        options.Grouped(["--values"], is_flag=True, group="Output", help="Print the numbers."),
+        options.Grouped(
+            ["--values"], is_flag=True, group="Output", help="Print the values as numbers."
+        ),
         options.Grouped(
             ["--width"],
             type=click.IntRange(1, 1000),
             metavar="N",
             group="Output",
-            help="Columns to use; without it as many as the terminal has, up to 100.",
+            help="Width in characters.  [default: that of the terminal, up to 100]",
         ),
         *options.view(),
         options.Grouped(
@@ -235,8 +238,8 @@ command = Command(
             default="auto",
             show_default=True,
             group="Output",
-            help="Draw with pixels instead of coloured characters; auto: if the terminal says that "
-            "it can.",
+            help="Graphics protocol for drawing pixels; none: draw with coloured characters; auto: "
+            "ask the terminal what it supports.",
         ),
         options.quiet(),
         options.debug(),

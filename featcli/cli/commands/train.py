@@ -1,60 +1,60 @@
-"""Learn a network's numbers from images: guess, loss, gradients, descent.
+"""Train a neural network to classify images, and save it as a model file.
 
 DATA is a folder with a subfolder of images for each class, idx files (MNIST's format, also .gz)
-or a folder of them, an .npz file with x (n, rows, cols[, channels]) and y (n,), or digits: 5,000
-handwritten digits that ship with featcli (a folder of that name is ./digits). Images are read
+or a folder of them, an .npz file with x (n, rows, cols[, channels]) and y (n,), or digits: the
+included 5,000 handwritten digits (for a folder of that name, give ./digits). Images are read
 once, at the start, into a temporary file beside the model.
 
---arch is a network in the pipeline grammar that ends in 'dense N | softmax' (or '| sigmoid'), or
-the name of one: dense (a plain network on flattened pixels), lenet, tiny-vgg. The model that
-comes of it is a file for classify, features, info and evaluate. After every epoch it is written,
-with a checkpoint beside it: Ctrl-C leaves the model of the last epoch, and --resume goes on to
-the very bytes that an uninterrupted run would have given. Equal seeds give equal models.
+--arch is a network in the pipeline grammar that ends in 'dense N | softmax' (or '| sigmoid'), or a
+named one: dense (a plain network on flattened pixels), lenet, tiny-vgg. The model file is for
+classify, features, info and evaluate. It is written after every epoch, with a checkpoint beside it:
+after Ctrl-C you have the model of the last complete epoch, and --resume continues to exactly the
+model that an uninterrupted run would have given. The same seed gives the same model.
 
-With --keep best the model is that of the epoch with the smallest loss of the validation, and with
---patience N the training ends when N epochs were no better. --balance lets every class count the
-same, in the loss of the validation, too.
+With --keep best, the model is that of the epoch with the smallest validation loss; with --patience
+N, training stops after N epochs without improvement. --balance weights all classes equally, in the
+validation loss, too.
 
-An image that cannot be read (broken, or no file at all) is named, counted and left out, or with
---strict refuses the data. Exit codes: 0 all done; 1 images were left out, though the model of all
-others is whole, or the training failed; 2 the command is wrong, and nothing was begun; 130 (Ctrl-C)
-and 143 (SIGTERM) it was stopped.
+An image that cannot be read is reported and left out; with --strict the whole data set is refused
+instead. Exit codes: 0 success; 1 the model is complete but images were left out, or the training
+failed; 2 wrong usage, nothing was started; 130 (Ctrl-C) or 143 (SIGTERM) interrupted.
 
-With few images of your own, let the network that ships see for you and learn the last layer
-alone: --from imagenet --head-only. With --kernels, fixed filters see for it.
+With few images of your own, use transfer learning: --from imagenet --head-only keeps the layers of
+the included network and trains only a new last layer. With --kernels, the network gets the feature
+maps of fixed kernels.
 
-For a head, DATA may also be a table that 'featcli features FOLDER --label-from folder' made with
-the same model: the images are not looked at again, and the head is the same.
+For --head-only, DATA may also be a table made by 'featcli features FOLDER --label-from folder' with
+the same model: the result is the same, and the images are not read again.
 
 Examples
 --------
-A network that reads digits, and the same with small changes of every image:
+A classifier for digits, and the same with data augmentation:
 
     featcli train digits -o digits.npz --epochs 1
     featcli train digits -o digits.npz --epochs 1 --augment shift=2,rotate=10,scale=0.1
 
-A network of your own, with curves, filters and confusion matrix in report/:
+A network of your own, with learning curves, filters and confusion matrix in report/:
 
     featcli train digits -o own.npz --epochs 1 --arch "conv 8 3 | relu | pool 2 | conv 16 3 | relu | pool 2 | flatten | dense 10 | softmax" --report report
 
-The best of at most 12 epochs, until two were no better:
+At most 12 epochs; stop early after two epochs without improvement, and keep the best:
 
     featcli train digits -o best.npz --epochs 12 --patience 2 --lr 0.02
 
-What a single step does, told in numbers:
+Explain a single step of the training in numbers:
 
     featcli train digits -o plain.npz --epochs 1 --arch dense --trace-step 1
 
-Photos of your own, on what the shipped network knows of pictures:
+Transfer learning with photos of your own:
 
     featcli train animals -o animals.npz --from imagenet --head-only --epochs 5
 
-The same from a table, without looking at the photos again:
+The same from a table of feature vectors:
 
     featcli features animals -o f.npz --label-from folder
     featcli train f.npz -o animals.npz --from imagenet --head-only --epochs 5
 
-A classifier on the answers of fixed kernels:
+A classifier on the feature maps of fixed kernels:
 
     featcli train digits -o edges.npz --epochs 1 --kernels bank
 """  # noqa: E501
@@ -96,7 +96,7 @@ _OTHERS = ("size", "channels", "base", "kernels", "strict")
 def _train(**given: Any) -> None:
     settings = learning.Settings(**given)
     output = _checked_output(settings)
-    # The checkpoint's place may be another training's output.
+    # Lock both: the path of the checkpoint may be the output of another training.
     with alone(output), alone(checkpoint.path_beside(output)):
         _train_alone(settings, output)
 
@@ -119,7 +119,7 @@ def _train_alone(settings: learning.Settings, output: Path) -> None:
 def _learn(
     settings: learning.Settings, session: Session, history: Path | None, report: Path | None
 ) -> None:
-    """Train, and write what is asked for."""
+    """Train, and write the model, the history and the report."""
     output = session.output
     _check_step(settings.trace_step, session.training)
     missing = left_out(session.dataset.skipped)
@@ -129,20 +129,20 @@ def _learn(
     _run(session, settings, history, report)
     emit(str(output))
     if missing:
-        say(f"{output} is done, but {missing[-1]}: exit code 1", command="train")
+        say(f"{output} is complete, but {missing[-1]}: exit code 1", command="train")
         raise click.exceptions.Exit(1)
 
 
 def _check_step(step: int | None, training: Training) -> None:
     first, last = (epochs * training.steps for epochs in (training.epoch, training.recipe.epochs))
     if step and not first < step <= last:
-        raise UsageError(f"--trace-step {step}: the steps are {first + 1} to {last}")
+        raise UsageError(f"--trace-step {step}: must be {first + 1} to {last}")
 
 
 def _run(
     session: Session, settings: learning.Settings, history: Path | None, report: Path | None
 ) -> None:
-    """Train with what a person sees of it."""
+    """Train, showing the progress."""
     from featcli.cli.watching import watching
     from featcli.training import reports
 
@@ -157,7 +157,7 @@ def _run(
             if history:
                 reports.write_history(history, session.training.history)
 
-        if history and session.training.history:  # the run before may have ended just before it
+        if history and session.training.history:  # the previous run may have stopped before this
             reports.write_history(history, session.training.history)
         tracer = Tracer(settings.trace_step, told) if settings.trace_step else None
         try:
@@ -169,7 +169,7 @@ def _run(
             session.finish()
         except (KeyboardInterrupt, SystemExit):
             screen.stop()
-            kept = f"stopped: {session.kept()}; --resume goes on"
+            kept = f"stopped: {session.kept()}; --resume continues"
             say(kept, command="train")
             raise
 
@@ -186,21 +186,21 @@ def _write_report(report: Path, session: Session) -> None:
 def _checked_output(settings: learning.Settings) -> Path:
     output = Path(settings.output)
     if output.suffix != ".npz":
-        raise UsageError(f"-o {output}: a model's file ends in .npz")
+        raise UsageError(f"-o {output}: the suffix of a model file is .npz")
     if output.is_dir():
         raise UsageError(f"-o {output}: is a folder")
     check_folder(output.parent)
     if settings.head_only and not settings.base:
-        raise UsageError("--head-only: needs --from MODEL, whose other layers stay as they are")
+        raise UsageError("--head-only needs --from MODEL")
     if settings.base and not settings.head_only:
-        raise UsageError("--from: needs --head-only: the layers of the model stay as they are")
+        raise UsageError("--from needs --head-only: the layers of the model cannot be trained")
     return output
 
 
 def _options(
     settings: learning.Settings, output: Path
 ) -> tuple[Options, checkpoint.Checkpoint | None]:
-    """Collect the options, or take those of the checkpoint."""
+    """Return the options: from the command line, or with --resume from the checkpoint."""
     path = checkpoint.path_beside(output)
     if not settings.resume:
         return _from_command(settings), None
@@ -248,26 +248,28 @@ def _from_command(settings: learning.Settings) -> Options:
 
 
 def _check_validated(settings: learning.Settings) -> None:
-    """Refuse what asks the validation, where nothing is kept for it."""
+    """Refuse options that need validation images if there are none."""
     asked = "--patience" if settings.patience else "--keep best"
     if settings.val_split == 0 and (settings.patience or settings.keep == "best"):
-        raise UsageError(f"{asked}: needs images to validate with: raise --val-split above 0")
+        raise UsageError(f"{asked} needs validation images: set --val-split above 0")
 
 
 def _check_trunk(settings: learning.Settings) -> None:
     if settings.base and settings.kernels:
-        raise UsageError("--kernels: either these or the layers of --from come first, not both")
+        raise UsageError("--kernels and --from: give one of them")
     for name in ("size", "augment", "channels"):
         if settings.base and getattr(settings, name) not in ("", None, "none", "auto"):
-            raise UsageError(f"--{name}: the model of --from says itself what it takes")
+            raise UsageError(f"--{name} and --from: the preprocessing is that of the model")
     if settings.kernels and settings.channels == "RGB":
-        raise UsageError("--channels RGB: --kernels take gray pictures")
+        raise UsageError("--channels RGB and --kernels: the kernels are applied to gray images")
     if settings.kernels and settings.augment != "none":
-        raise UsageError("--augment: the answers of --kernels are computed once for each image")
+        raise UsageError(
+            "--augment and --kernels: the feature maps are computed once, from unchanged images"
+        )
 
 
 def _check_same(settings: learning.Settings, kept: Options) -> None:
-    """Refuse an option that was given and is not what the checkpoint was made with."""
+    """Raise UsageError if a given option differs from the one in the checkpoint."""
     context = click.get_current_context()
     for name in (*_RECIPE, *_OTHERS):
         then = getattr(kept.recipe if name in _RECIPE else kept, name)
@@ -276,8 +278,8 @@ def _check_same(settings: learning.Settings, kept: Options) -> None:
         if typed and now != then:
             option = "from" if name == "base" else name.replace("_", "-")
             raise UsageError(
-                f"--{option}: the checkpoint was made with {then!r}, not {now!r}: leave "
-                "it out, or begin anew with --overwrite"
+                f"--{option}: the checkpoint was made with {then!r}, not {now!r}: leave out the "
+                "option, or start again with --overwrite instead of --resume"
             )
 
 
@@ -307,25 +309,25 @@ def _check_free(
 
 
 def _is_data(path: Path, folder: Path) -> bool:
-    """Whether a file would be in a class folder, or is called as idx files are."""
+    """Whether a path is in a class folder, or has the name of an idx file."""
     inside = path.is_relative_to(folder)
     return inside and (len(path.relative_to(folder).parts) > 1 or is_name(path.name))
 
 
 def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
-    """Refuse outputs that would write each other over, or what they are made from."""
+    """Raise UsageError if an output would overwrite another one or an input."""
     taken = {Path(one).resolve() for one in inputs if one and Path(one).exists()}
     folders = [one for one in taken if one.is_dir()]
     for path in paths:
         if path.resolve() in taken:
-            raise UsageError(f"{path} is an input, or another output, too: choose another name")
+            raise UsageError(f"{path} is also an input or another output: choose another name")
         if any(_is_data(path.resolve(), folder) for folder in folders):
-            raise UsageError(f"{path} would lie among the data: choose another place")
+            raise UsageError(f"{path} would be inside the data folder: choose another place")
         taken.add(path.resolve())
 
 
 def _check_no_data(paths: list[Path], settings: learning.Settings) -> None:
-    """Refuse outputs that are files of the data, or the model below, by another name."""
+    """Raise UsageError if an output is a (hard or symbolic) link to a file of the inputs."""
     outputs = {(p.stat().st_dev, p.stat().st_ino): p for p in paths if p.exists()}
     inputs = chain(files_of(settings.data), [Path(settings.base)] if settings.base else [])
     for file in inputs if outputs else []:
@@ -333,7 +335,7 @@ def _check_no_data(paths: list[Path], settings: learning.Settings) -> None:
             found = file.stat()
             if path := outputs.get((found.st_dev, found.st_ino)):
                 raise UsageError(
-                    f"{path} is a file of the data, {file}, by another name: choose another name"
+                    f"{path} is the same file as {file} of the data: choose another name"
                 )
 
 
@@ -343,7 +345,7 @@ command = Command(
     [
         options.Described(
             "data",
-            "What to learn from; see above.",
+            "Labelled images, or a labelled table of vectors; see above.",
             metavar="DATA",
             shell_complete=completions.data_sets,
         ),

@@ -1,31 +1,30 @@
-"""Show what the filters of a layer want to see, or where in a picture an answer comes from.
+"""Draw what the filters of a layer respond to, or which parts of an image led to a prediction.
 
-For each filter a picture is found that it answers more than any other: beginning with almost
-nothing, the pixels go uphill along their gradients, moved and scaled a little at every step, so
-that what comes of it is no noise. Filters that look at the picture itself are drawn as their
-weights. Equal seeds give equal pictures.
+Without --image, an image is computed for each filter that activates it as strongly as possible
+(activation maximization by gradient ascent): starting from faint noise, the pixels follow the
+gradient, with small random shifts and scalings at each step against high-frequency noise. Filters
+of the first layer are drawn as their weights. The same seed gives the same pictures.
 
-With --image it shows what of a picture decides about a class: pixels, by gradient times input,
-averaged over pictures with noise (SmoothGrad), bright where they count much, for the class or
-against it; and the places of the layer that speak for it (Grad-CAM). With --filter, the same for a
-filter of the layer and its map.
+With --image, two maps are drawn for a class: the pixels that the score depends on (gradient x
+input, averaged over noisy copies: SmoothGrad), and the positions in the layer that support the
+class (Grad-CAM). With --filter, the same is drawn for a filter of the layer and its feature map.
 
-MODEL is one that ships with featcli, or the file of one that 'featcli train' has written. 'featcli
-info MODEL' lists its layers.
+MODEL is the name of an included model, or a file written by 'featcli train'. 'featcli info MODEL'
+lists its layers.
 
 Examples
 --------
-What the ten answers of the digits' network look for, and what its first filters are:
+What the ten outputs of the digits network respond to, and the filters of its first layer:
 
     featcli visualize digits --layer scores -o digits.png
     featcli visualize digits --layer conv -o first.png
 
-Sixteen filters in the middle of the ImageNet network, and two of its classes:
+Sixteen filters from the middle of the ImageNet network, and two of its classes:
 
     featcli visualize imagenet --layer block9 --steps 8 -o block9.png
     featcli visualize imagenet --layer logits --filter zebra --filter 968 --steps 8 -o classes.png
 
-Where the photo shows a cat, and where a filter of the middle answers:
+Where the network sees the cat in the photo, and where a filter is active:
 
     featcli visualize imagenet --layer head --image photo.jpg -o where.png
     featcli visualize imagenet --layer block9 --image photo.jpg --filter 3
@@ -46,7 +45,7 @@ from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import Asked, opened
+from featcli.cli.modelling import ModelChoice, open_model
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Step
@@ -57,11 +56,11 @@ if TYPE_CHECKING:
     from featcli.models.model import Model
     from featcli.view.picture import Picture
 
-_USUAL, _MOST = 16, 256  # filters
+_DEFAULT_COUNT, _MOST = 16, 256  # filters
 
 
 class _Settings(NamedTuple):
-    """The options, but for how a picture is read."""
+    """The options, except those for reading the image."""
 
     layer: str
     filters: tuple[str, ...]
@@ -78,13 +77,13 @@ class _Settings(NamedTuple):
 def _visualize(model: str, **given: Any) -> None:
     settings, reading = collect(_Settings, given), collect(Reading, given)
     _check(settings)
-    found = opened(Asked(model), option="MODEL")
+    found = open_model(ModelChoice(model), option="MODEL")
     try:
         found.check_layer(settings.layer)
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from None
     target = (
-        None if settings.output == "-" else Path(settings.output or _usual_name(found, settings))
+        None if settings.output == "-" else Path(settings.output or _default_name(found, settings))
     )
     if target:
         _check_free(target, settings)
@@ -102,16 +101,18 @@ def _visualize(model: str, **given: Any) -> None:
 def _check(settings: _Settings) -> None:
     output = settings.output
     if output and output != "-" and Path(output).suffix.lower() != ".png":
-        raise UsageError(f"-o {output}: the sheet is a .png")
+        raise UsageError(f"-o {output}: the suffix must be .png")
     if output == "-" and sys.stdout.isatty():
-        raise UsageError("-o - would fill the terminal: pipe it somewhere, or give -o sheet.png")
+        raise UsageError(
+            "-o - would write binary data to the terminal: pipe it, or give -o sheet.png"
+        )
     if settings.class_ is not None and not settings.image:
-        raise UsageError("--class: needs --image, in which the class is looked for")
+        raise UsageError("--class needs --image")
     if settings.class_ is not None and settings.filters:
         raise UsageError("--class and --filter: give one of them")
     for name in ("steps", "size"):
         if settings.image and getattr(settings, name) is not None:
-            raise UsageError(f"--{name}: with --image no picture is made up")
+            raise UsageError(f"--{name} and --image: --{name} is for visualizing filters")
 
 
 def _check_free(target: Path, settings: _Settings) -> None:
@@ -133,7 +134,7 @@ def _put(picture: Picture, target: Path | None, settings: _Settings) -> None:
     emit(str(target))
 
 
-def _usual_name(model: Model, settings: _Settings) -> str:
+def _default_name(model: Model, settings: _Settings) -> str:
     parts = [model.name, *settings.layer.split(".")]
     if settings.image:
         parts = [Path(settings.image).stem if settings.image != "-" else "stdin", *parts]
@@ -141,7 +142,7 @@ def _usual_name(model: Model, settings: _Settings) -> str:
 
 
 def _of_filters(model: Model, settings: _Settings) -> Picture:
-    """Draw the weights of a first layer, or go uphill for others."""
+    """Draw the filters of the first layer as weights, others by activation maximization."""
     from featcli.models.visualizing.first import first_layer
 
     network = model.description.network
@@ -168,19 +169,19 @@ def _of_filters(model: Model, settings: _Settings) -> Picture:
     _say_not_found([one for one, value in zip(filters, wanted.values, strict=True) if not value],
               settings)  # fmt: skip
     about = (
-        f"the pictures that {len(filters)} of its {part.shape[-1]} values answer most, found in "
-        f"{steps} steps"
+        f"images that maximize {len(filters)} of its {part.shape[-1]} outputs, after {steps} steps "
+        "of gradient ascent"
     )
-    return sheets.draw(f"{model.name}: what {settings.layer} wants to see", about, tiles)
+    return sheets.draw(f"{model.name}: what {settings.layer} responds to", about, tiles)
 
 
 def _say_not_found(numbers: Sequence[int], settings: _Settings) -> None:
-    """Name the filters whose tiles are no answer."""
+    """Report the filters for which no image was found."""
     if numbers and not settings.quiet:
         those = " or ".join(filter(None, (", ".join(map(str, numbers[:-1])), str(numbers[-1]))))
         say(
-            f"{settings.layer}: no picture was found that filter {those} answers: ReLU leaves "
-            "nothing of it; another --seed or more --steps may find one",
+            f"{settings.layer}: no image was found that activates filter {those}: its output "
+            "stayed 0 after ReLU; try another --seed or more --steps",
             command="visualize",
         )
 
@@ -205,35 +206,36 @@ def _of_weights(model: Model, settings: _Settings) -> Picture:
     for name in ("steps", "size"):
         if getattr(settings, name) is not None:
             raise UsageError(
-                f"--{name}: {settings.layer} looks at the picture itself: its weights are drawn"
+                f"--{name}: {settings.layer} is the first layer, drawn as its weights: leave out "
+                f"--{name}"
             )
     values = first_filters(model.description.network, model.weights)
     assert values is not None
     chosen = _filters(model, settings, values.shape[3], False)
-    # Each on a scale of its own: beside a strong one the others would be grey.
+    # Each filter has its own scale: on a common one, weak filters would be plain grey.
     drawn = [filters.levels(values[..., one, np.newaxis])[0][..., 0] for one in chosen]
     tiles = [sheets.Tile(str(one), pixels) for one, pixels in zip(chosen, drawn, strict=True)]
     rows, cols, channels, count = values.shape
     about = (
         f"the weights of {len(chosen)} of {count} filters of {rows}x{cols}x{channels}, each from "
-        "black (negative) by mid-grey (0) to white"
+        "black (negative) through mid-grey (0) to white"
     )
     return sheets.draw(f"{model.name}: the filters of {settings.layer}", about, tiles)
 
 
 def _filters(model: Model, settings: _Settings, count: int, is_end: bool) -> Sequence[int]:
-    """Return the numbers of the filters that were asked for, or the first ones."""
+    """Return the numbers of the filters of --filter, or the first ones."""
     if not settings.filters:
-        return range(min(count, _USUAL))
+        return range(min(count, _DEFAULT_COUNT))
     names = model.labels if is_end else ()
     found = [number for text in settings.filters for number in _numbers(text, count, names)]
     if len(found) > _MOST:
-        raise UsageError(f"--filter: {len(found)} at once; {_MOST} are the most")
+        raise UsageError(f"--filter: {len(found)} filters; at most {_MOST} at once")
     return list(dict.fromkeys(found))
 
 
 def _numbers(text: str, count: int, names: Sequence[str]) -> range:
-    """Read N, N-M or the name of a class."""
+    """Parse N, N-M or the name of a class."""
     if text in names and not text.isdecimal():
         return range(names.index(text), names.index(text) + 1)
     first, dash, last = text.partition("-")
@@ -245,17 +247,17 @@ def _numbers(text: str, count: int, names: Sequence[str]) -> range:
     if not found:
         raise UsageError(f"--filter {text}: the smaller number comes first")
     if found[-1] >= count:
-        raise UsageError(f"--filter {text}: the layer has {count}, 0 to {count - 1}")
+        raise UsageError(f"--filter {text}: the filters of this layer are 0 to {count - 1}")
     return found
 
 
 def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
-    """Draw where the answers of a class, or of filters, come from in a picture."""
+    """Draw which parts of an image a class score, or the activation of filters, depends on."""
     from featcli.models.visualizing import attributing
     from featcli.models.visualizing.parts import Part, shown
     from featcli.view import tiles as sheets
 
-    Part(model, settings.layer)  # before the picture is read
+    Part(model, settings.layer)  # raises ValueError before the image is read
     steps = Pipeline((Step.of("classify", **model.params),))
     frame, notes = one_frame(settings.image, reading_for(reading, steps))
     for note in () if settings.quiet else notes:
@@ -271,23 +273,23 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
         count = Part(model, settings.layer).shape[-1]
         for number in _filters(model, settings, count, False):
             places = attributing.of_filter(model, x, settings.layer, number, settings.seed)
-            _say_nowhere(places, f"filter {number} of {settings.layer} answers nowhere", settings)
+            _say_nowhere(places, f"filter {number} of {settings.layer} is 0 everywhere", settings)
             tiles += _row(pixels, places, f"filter {number}", f"map {number} of {settings.layer}")
-        title = f"where filters of {settings.layer} answer"
+        title = f"where filters of {settings.layer} are active"
     else:
         number, name = _class(model, settings, x)
         places = attributing.of_class(model, x, settings.layer, number, settings.seed)
-        _say_nowhere(places, f"nothing at {settings.layer} speaks for {name}", settings)
+        _say_nowhere(places, f"no position in {settings.layer} supports {name}", settings)
         tiles += _row(pixels, places, name, f"Grad-CAM at {settings.layer}")
-        title = f"where {name} is seen"
-    about = "what the network gets; the pixels that count, for or against; the places that count"
+        title = f"evidence for {name}"
+    about = "input of the network; pixels that matter, for or against; positions that support it"
     return sheets.draw(f"{model.name}: {title}", about, tiles, across=3)
 
 
 def _say_nowhere(places: Any, what: str, settings: _Settings) -> None:
-    """Say of a map of places that is empty why that is."""
+    """Report why a heat map is empty."""
     if not places.heat.any() and not settings.quiet:
-        say(f"{settings.image}: {what}: its places are empty", command="visualize")
+        say(f"{settings.image}: {what}: the heat map is empty", command="visualize")
 
 
 def _row(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
@@ -305,7 +307,7 @@ def _row(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
 
 
 def _class(model: Model, settings: _Settings, x: Any) -> tuple[int, str]:
-    """Return the number and the name of the class that is asked for, or of the likeliest."""
+    """Return number and name of the class of --class, or of the most probable one."""
     model.check_classifies()
     count = model.description.network.shape[0]
     names = model.labels or tuple(map(str, range(count)))
@@ -325,7 +327,7 @@ def _options() -> list[click.Parameter]:
     return [
         options.Described(
             "model",
-            "A model that ships with featcli, or a model file (.npz).",
+            "The name of an included model, or a model file (.npz).",
             metavar="MODEL",
             shell_complete=completions.models,
         ),
@@ -335,46 +337,47 @@ def _options() -> list[click.Parameter]:
             metavar="NAME",
             required=True,
             group="Model",
-            help="The layer, or an operation in it such as block3.expand.",
+            help="The layer, or an operation in it, such as block3.expand.",
         ),
         grouped(
             ["--filter", "filters"],
             multiple=True,
             metavar="N|N-M",
             group="Model",
-            help="Which of its filters, from 0; of the last layer the name of a class, too. May be "
-            f"given several times.  [default: the first {_USUAL}]",
+            help="Numbers of filters, from 0; for the last layer also the name of a class. May be "
+            f"given several times.  [default: the first {_DEFAULT_COUNT}]",
         ),
         options.place(
             "--image",
             metavar="FILE",
             group="Input",
-            help="Show where in this picture the answer comes from; - is standard input.",
+            help="Show which parts of this image matter; - is standard input.",
         ),
         grouped(
             ["--class", "class_"],
             metavar="NAME|N",
             group="Model",
-            help="With --image: which class.  [default: the likeliest]",
+            help="With --image: the class.  [default: the most probable one]",
         ),
         options.decode(),
         *(one for one in options.reading() if one.name not in ("frames", "unit")),
         options.output(
-            "The sheet (.png), or - for stdout. Without it MODEL.LAYER.png in the current folder.",
+            "The picture (.png), or - for stdout. Without it, MODEL.LAYER.png in the current "
+            "folder.",
             metavar="FILE.png",
         ),
         grouped(
             ["--steps"],
             type=click.IntRange(1, 10_000),
             metavar="N",
-            help="How many steps go uphill.  [default: 96]",
+            help="The number of steps of gradient ascent.  [default: 96]",
         ),
         grouped(
             ["--size"],
             type=click.IntRange(8, 1024),
             metavar="N",
-            help="The short side of the pictures, in pixels.  [default: the network's own, 128 of "
-            "a larger one]",
+            help="The shorter side of the pictures, in pixels.  [default: that of the network's "
+            "input, at most 128]",
         ),
         grouped(
             ["--seed"],
@@ -382,9 +385,9 @@ def _options() -> list[click.Parameter]:
             metavar="N",
             default=0,
             show_default=True,
-            help="Of all that is random.",
+            help="The seed of the random numbers.",
         ),
-        grouped(["--overwrite"], is_flag=True, group="Output", help="Replace what is there."),
+        options.overwrite(),
         options.quiet(),
         options.debug(),
     ]
