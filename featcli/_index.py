@@ -64,82 +64,79 @@ STAGES: dict[str, tuple[str, str]] = {
 COMMANDS: dict[str, tuple[str, str]] = {
     "animate": (
         "featcli.cli.commands.animate",
-        "Animate how a pipeline computes: the window slides over the picture, and the map grows.",
+        "Animate a pipeline: the window slides over the image, and the feature map fills in.",
     ),
     "classify": (
         "featcli.cli.commands.classify",
-        "Say what images show, by a network that ships with featcli.",
+        "Classify images with a neural network: the included ImageNet model, or one of your own.",
     ),
-    "completion": (
-        "featcli.cli.commands.completion",
-        "Print the script by which a shell completes what is typed after featcli.",
-    ),
+    "completion": ("featcli.cli.commands.completion", "Print the completion script for a shell."),
     "convert": (
         "featcli.cli.commands.convert",
-        "Turn a table of vectors into one of another kind, without computing anything again.",
+        "Convert a table of vectors to another file format, or reduce its vectors.",
     ),
     "duplicates": (
         "featcli.cli.commands.duplicates",
-        "Find images that are there twice: exact copies, and near ones.",
+        "Find duplicate images: exact copies and near-duplicates.",
     ),
     "evaluate": (
         "featcli.cli.commands.evaluate",
-        "Measure how often a model is right: accuracy, precision and recall of each class.",
+        "Measure a classifier on labelled images: accuracy, and precision and recall of each class.",
     ),
     "explain": (
         "featcli.cli.commands.explain",
-        "Show what a network sees in your picture: every layer, and the numbers behind it.",
+        "Write a page that shows what a network computes from your image, layer by layer.",
     ),
     "export": (
         "featcli.cli.commands.export",
-        "Write a model of featcli's as ONNX, for other programs.",
+        "Export a featcli model as an ONNX file, for other programs.",
     ),
     "features": (
         "featcli.cli.commands.features",
-        "Give the vector that a layer of a network sees, for scikit-learn or a search by likeness.",
+        "Extract feature vectors (embeddings) from images with a neural network.",
     ),
     "help": (
         "featcli.cli.commands.help",
-        "Show the help of a command, as its --help does; without a name, the list of all commands.",
+        "Show the help of a command, like its --help; without a name, list all commands.",
     ),
     "info": (
         "featcli.cli.commands.info",
-        "Say what a file holds: shape, type, range, mean, NaN, labels and history.",
+        "Describe a file: shape, data type, range, mean, number of NaN, labels and history.",
     ),
     "kernels": (
         "featcli.cli.commands.kernels",
-        "List the built-in kernels, or show one: its numbers, what it shows, where it comes from.",
+        "List the built-in kernels, or show one: its numbers, its purpose and its source.",
     ),
     "neighbors": (
         "featcli.cli.commands.neighbors",
-        "Find the images of a table that are most like others.",
+        "Find the most similar images in a table of feature vectors (nearest neighbors).",
     ),
     "pipelines": (
         "featcli.cli.commands.pipelines",
-        "List the saved pipelines, or show some of them by their names.",
+        "List the saved pipelines, or show those with the given names.",
     ),
     "plugins": (
         "featcli.cli.commands.plugins",
-        "List the stages and kernels that other packages bring, and what is wrong with them.",
+        "List the stages and kernels that installed plugins provide, and errors in them.",
     ),
     "run": (
         "featcli.cli.commands.run",
-        'Run several stages in one process, such as "convolve vertical | relu | pool 2".',
+        'Run a pipeline of several stages, such as "convolve vertical | relu | pool 2".',
     ),
     "serve": (
         "featcli.cli.commands.serve",
-        "Open a page on this machine to build pipelines, see every step and edit kernels.",
+        "Start a local web page for building pipelines and editing kernels.",
     ),
     "show": (
         "featcli.cli.commands.show",
-        "Show a picture or an array in the terminal, with its range and mean.",
+        "Show an image or an array in the terminal, with its range and mean.",
     ),
     "train": (
         "featcli.cli.commands.train",
-        "Learn a network's numbers from images: guess, loss, gradients, descent.",
+        "Train a neural network to classify images, and save it as a model file.",
     ),
     "visualize": (
         "featcli.cli.commands.visualize",
-        "Show what the filters of a layer want to see, or where in a picture an answer comes from.",
+        "Draw what the filters of a layer respond to, or which parts of an image led to a prediction.",
     ),
 }
