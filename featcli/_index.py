@@ -81,7 +81,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "evaluate": (
         "featcli.cli.commands.evaluate",
-        "Measure a classifier on labelled images: accuracy, and precision and recall of each class.",
+        "Measure a classifier on labelled images: accuracy, precision and recall per class.",
     ),
     "explain": (
         "featcli.cli.commands.explain",
@@ -137,6 +137,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "visualize": (
         "featcli.cli.commands.visualize",
-        "Draw what the filters of a layer respond to, or which parts of an image led to a prediction.",
+        "Draw what the filters of a layer respond to, or which parts of an image decide its class.",
     ),
 }

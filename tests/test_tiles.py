@@ -209,12 +209,12 @@ def test_a_heat_is_drawn_over_the_photo(workspace, inline):
     [
         (["--tile", "41"], 1, "a tile of 41x41 is larger than the picture of 40x60"),
         (["--tile", "10x61"], 1, "a tile of 10x61 is larger than the picture of 40x60"),
-        (["--stride", "4"], 2, "--stride: needs --tile"),
-        (["--heat", "h.png"], 2, "--heat: needs --tile"),
-        (["--tile", "28", "--heat-of", "3"], 2, "--heat-of: needs --heat"),
+        (["--stride", "4"], 2, "--stride needs --tile"),
+        (["--heat", "h.png"], 2, "--heat needs --tile"),
+        (["--tile", "28", "--heat-of", "3"], 2, "--heat-of needs --heat"),
         (["--tile", "0"], 2, "--tile"),
         (["--tile", "axb"], 2, "--tile"),
-        (["--maps", "--l2"], 2, "leave out --maps"),
+        (["--maps", "--l2"], 2, "--l2 is for vectors"),
         (["--maps"], 2, "scores gives 10 values, no maps"),
         (["--tile", "28", "--heat", "h.jpg"], 2, "the picture is a .png"),
         (
@@ -223,7 +223,7 @@ def test_a_heat_is_drawn_over_the_photo(workspace, inline):
             "a tile has no value 'zzz': give a number of 0 to 9",
         ),
         (["--tile", "28", "--heat", "h.png", "--heat-of", "-1"], 2, "no value '-1'"),
-        (["--layer", "conv3", "--maps", "-o", "x.csv"], 2, "leave out --maps, or name a folder"),
+        (["--layer", "conv3", "--maps", "-o", "x.csv"], 2, "leave out --maps, or give a folder"),
         (["--tile", "50", "--heat", "h.png"], 1, "a tile of 50x50 is larger"),
     ],
 )

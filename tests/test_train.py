@@ -157,8 +157,8 @@ def test_floats_keep_their_range(desk, inline):
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_the_help_says_what_the_exit_codes_are(inline, command):
     text = " ".join(inline(command, "--help").stdout.split())
-    for words in ("Exit codes: 0 all done;", "1 images were left out, though", "2 the command is",
-                  "130 (Ctrl-C) and 143 (SIGTERM)"):  # fmt: skip
+    for words in ("Exit codes: 0 success;", "images were left out", "2 wrong usage",
+                  "130 (Ctrl-C) or 143 (SIGTERM)"):  # fmt: skip
         assert words in text
 
 
@@ -170,7 +170,7 @@ def test_a_broken_image_is_named_and_counted_and_the_exit_code_is_1(desk, inline
     assert "spot/broken.png: not an image" in done.stderr
     count = "1 image could not be read and is left out"
     assert count in done.stderr
-    assert done.stderr.splitlines()[-1].endswith(f"m.npz is done, but {count}: exit code 1")
+    assert done.stderr.splitlines()[-1].endswith(f"m.npz is complete, but {count}: exit code 1")
     quiet = inline("train", place, "-o", "q.npz", *QUICK, "--epochs", 1, "-q")
     assert (quiet.returncode, len(quiet.stderr.splitlines())) == (1, 3)
     refused = inline("train", place, "-o", "n.npz", *QUICK, "--strict")
@@ -191,7 +191,7 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--lr", "1e400"), 2, "'--lr': inf is not in the range"),
     (("bars.npz", "-o", "m.npz", "--val-split", "1.5"), 2, "'--val-split': 1.5 is not in"),
     (("bars.npz", "-o", "m.npz", "--momentum", "nan"), 2, "'--momentum': 'nan' is not a number"),
-    (("bars.npz", "-o", "m.npz", "--arch", ""), 2, "'--arch': is empty: leave the option out"),
+    (("bars.npz", "-o", "m.npz", "--arch", ""), 2, "'--arch': is empty: give a value"),
     (("bars.npz", "-o", "m.npz", "--arch", " "), 2, "'--arch': is empty"),
     (("bars.npz", "-o", "m.npz", "--kernels", ""), 2, "'--kernels': is empty"),
     (("bars.npz", "-o", "m.npz", "--from", ""), 2, "'--from': is empty"),
@@ -213,7 +213,7 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--augment", "flop"), 2, "did you mean flip"),
     (("bars.npz", "-o", "m.npz", "--size", "x"), 2, "'--size'"),
     (("bars.npz", "-o", "m.npz", "--resume"), 2, "there is no checkpoint m.checkpoint.npz"),
-    (("bars.npz", "-o", "m.npz", *QUICK, "--trace-step", "71"), 2, "the steps are 1 to 70"),
+    (("bars.npz", "-o", "m.npz", *QUICK, "--trace-step", "71"), 2, "must be 1 to 70"),
     (("bars.npz", "-o", "m.npz", "--head-only"), 2, "needs --from MODEL"),
     (("bars.npz", "-o", "m.npz", "--from", "imagenet"), 2, "needs --head-only"),
     (("bars.npz", "-o", "m.npz", "--from", "imagnet", "--head-only"), 2, "did you mean imagenet"),
@@ -224,7 +224,7 @@ REFUSALS = [
     (
         ("bars.npz", "-o", "m.npz", "--from", "imagenet", "--head-only", "--channels", "gray"),
         2,
-        "--channels: the model of --from says itself",
+        "--channels and --from: the preprocessing",
     ),
     (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--arch", "lenet"), 2, "--arch lenet"),
 ]
@@ -344,7 +344,7 @@ def test_a_terminal_sees_a_live_line(desk, shell):
 def test_outputs_that_write_each_other_or_the_data_over_are_refused(desk, inline, words):
     before = (desk / "bars.npz").read_bytes()
     done = inline("train", "bars.npz", *words, *QUICK, "--overwrite")
-    assert_refused(done, 2, "is an input, or another output, too")
+    assert_refused(done, 2, "is also an input or another output")
     assert (desk / "bars.npz").read_bytes() == before
 
 
@@ -365,7 +365,7 @@ def test_nothing_is_written_among_the_data(desk, inline, name):
     save_idx(desk / "d")
     kept = {one.name: one.read_bytes() for one in (desk / "d").iterdir()}
     words = ["-o", "m.npz", "--history", f"d/{name}", "--overwrite"]
-    assert_refused(inline("train", "d", *words, *QUICK), 2, "would lie among the data")
+    assert_refused(inline("train", "d", *words, *QUICK), 2, "would be inside the data folder")
     assert {one.name: one.read_bytes() for one in (desk / "d").iterdir()} == kept
 
 

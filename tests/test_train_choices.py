@@ -125,8 +125,8 @@ def test_a_told_step_shows_how_much_the_image_counts(desk, inline):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["--patience", 2, "--val-split", 0], "--patience: needs images to validate with"),
-        (["--keep", "best", "--val-split", 0], "--keep best: needs images to validate with"),
+        (["--patience", 2, "--val-split", 0], "--patience needs validation images"),
+        (["--keep", "best", "--val-split", 0], "--keep best needs validation images"),
         (["--patience", 0], "--patience"),
         (["--keep", "first"], "--keep"),
         # of 40 images a class a share of 0.01 is none

@@ -85,21 +85,27 @@ def test_what_is_there_is_replaced_only_if_it_is_a_sheet_of_ours(workspace, inli
     ("given", "words"),
     [
         (["imagenet", "--layer", "nope"], "--layer: no layer 'nope'"),
-        (["digits", "--layer", "conv", "--filter", "99"], "the layer has 16, 0 to 15"),
-        (["digits", "--layer", "conv2", "--filter", "0-32"], "the layer has 32, 0 to 31"),
+        (["digits", "--layer", "conv", "--filter", "99"], "the filters of this layer are 0 to 15"),
+        (
+            ["digits", "--layer", "conv2", "--filter", "0-32"],
+            "the filters of this layer are 0 to 31",
+        ),
         (["digits", "--layer", "conv2", "--filter", "5-3"], "the smaller number comes first"),
         (["digits", "--layer", "conv2", "--filter", "x"], "give a number of 0 to 31"),
         (["digits", "--layer", "conv2", "--filter", "-1"], "give a number of 0 to 31"),
         (["imagenet", "--layer", "logits", "--filter", "zebr"], "did you mean zebra?"),
         (["zero-one", "--layer", "hidden"], "takes 9 values, not a picture"),
         (["digits", "--layer", "scores", "--size", "40"], "pictures of 28x28 only"),
-        (["digits", "--layer", "conv", "--steps", "3"], "its weights are drawn"),
-        (["digits", "--layer", "conv2", "--class", "1"], "--class: needs --image"),
-        (["digits", "--layer", "conv2", "--image", ONE, "--size", "30"], "no picture is made up"),
+        (["digits", "--layer", "conv", "--steps", "3"], "drawn as its weights"),
+        (["digits", "--layer", "conv2", "--class", "1"], "--class needs --image"),
+        (
+            ["digits", "--layer", "conv2", "--image", ONE, "--size", "30"],
+            "--size is for visualizing filters",
+        ),
         (["digits", "--layer", "conv2", "--image", ONE, "--class", "11"], "no class '11'"),
         (["digits", "--layer", "scores", "--image", ONE], "which have no place"),
         (["digits", "--layer", "conv2", "--image", "none.png"], "no file 'none.png'"),
-        (["digits", "--layer", "conv2", "-o", "x.jpg"], "the sheet is a .png"),
+        (["digits", "--layer", "conv2", "-o", "x.jpg"], "the suffix must be .png"),
         (["digits"], "missing option '--layer'"),
         (["nothing", "--layer", "conv"], "no model 'nothing'"),
     ],
@@ -136,7 +142,7 @@ def test_a_filter_for_which_nothing_is_found_is_named(workspace, inline):
     save_dead("dead.npz")
     done = inline("visualize", "dead.npz", "--layer", "conv2", "--steps", 3, "-o", "s.png")
     assert done.returncode == 0
-    assert "no picture was found that filter 0 or 1 answers" in done.stderr
+    assert "no image was found that activates filter 0 or 1" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -146,5 +152,5 @@ def test_an_empty_map_of_places_says_so(workspace, inline):
     given = ("visualize", "dead.npz", "--layer", "relu2", "--image", "grey.png")
     done = inline(*given, "--class", "0", "-o", "s.png")
     assert (done.returncode, done.stdout) == (0, "s.png\n")
-    assert "nothing at relu2 speaks for 0: its places are empty" in done.stderr
-    assert "answers nowhere" in inline(*given, "--filter", 1, "-o", "t.png").stderr
+    assert "no position in relu2 supports 0: the heat map is empty" in done.stderr
+    assert "is 0 everywhere" in inline(*given, "--filter", 1, "-o", "t.png").stderr

@@ -1,8 +1,8 @@
 """Write what derives from the declarations; `--check` only says what has drifted.
 
 Written are the index that lets `featcli --help` start without NumPy, the type stub of the package,
-the list of stages in the README, the reference in `docs/`, the man pages in `docs/man/`, and what
-publishing needs (`tools/publishing.py`).
+the list of stages in the README, the reference and the table of variables in `docs/`, the
+man pages in `docs/man/`, and what publishing needs (`tools/publishing.py`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 INDEX = ROOT / "featcli" / "_index.py"
-VARIABLES = """
-## Environment variables
-
-None of them changes what a result holds, beyond the stated tolerance of the engines.
-
-| variable | what it does |
-|---|---|
-| `FEATCLI_JOBS` | the default of `--jobs` |
-| `FEATCLI_COLOR` | colours on the terminal: `always`, `never` or `auto` (see also `NO_COLOR`) |
-| `FEATCLI_PROGRESS` | progress bars: `never` or `auto` |
-| `FEATCLI_ENGINE` | `scipy` computes convolutions without the compiled kernel |
-| `FEATCLI_BUILD` | read while featcli is installed: `pure` leaves the compiled kernel out |
-"""
 
 
 def summary(text: str | None) -> str:
@@ -135,7 +122,9 @@ def reference() -> str:
         assert command is not None
         context = click.Context(command, root, info_name=name, terminal_width=96, **settings)
         lines.append(f"\n## featcli {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "".join([*lines, "\n## Kernels\n\n", kernels_table(), exit_codes_table(), VARIABLES])
+    return "".join(
+        [*lines, "\n## Kernels\n\n", kernels_table(), exit_codes_table(), variables_table()]
+    )
 
 
 def exit_codes_table() -> str:
@@ -143,6 +132,18 @@ def exit_codes_table() -> str:
 
     rows = "".join(f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
     return f"\n## Exit codes\n\n| code | when |\n|---|---|\n{rows}"
+
+
+def variables_rows() -> str:
+    from featcli.cli.variables import VARIABLES
+
+    rows = "".join(f"| `{name}` | {text} |\n" for name, text in VARIABLES.items())
+    return f"| variable | meaning |\n|---|---|\n{rows}"
+
+
+def variables_table() -> str:
+    lead = "None of them changes a result, beyond the stated tolerance of the engines."
+    return f"\n## Environment variables\n\n{lead}\n\n{variables_rows()}"
 
 
 def pages() -> dict[Path, str]:
@@ -170,12 +171,13 @@ def ruff(source: str, name: str) -> str:
 def wanted() -> dict[Path, str]:
     import publishing
 
-    readme = ROOT / "README.md"
+    readme, shell = ROOT / "README.md", ROOT / "docs" / "shell.md"
     return {
         INDEX: ruff(index(), "featcli/_index.py"),
         ROOT / "featcli" / "__init__.pyi": ruff(stub(), "featcli/__init__.pyi"),
         ROOT / "docs" / "reference.md": reference(),
         readme: replace_section(readme.read_text("utf-8"), "stages", stages_list()),
+        shell: replace_section(shell.read_text("utf-8"), "variables", variables_rows()),
         **pages(),
         **publishing.files(),
     }

@@ -27,6 +27,7 @@ def _whole(usage: dict[str, Any]) -> str:
         _section("COMMANDS", _rows(rows)),
         _section("OPTIONS", _options(usage["options"])),
         _exits(usage),
+        _variables(usage),
     ]
     return "".join(parts)
 
@@ -46,6 +47,7 @@ def _command(command: dict[str, Any], usage: dict[str, Any]) -> str:
         *(_section(f"{title.upper()}", _options(found)) for title, found in groups.items()),
         _section("EXAMPLES", f".nf\n{_escaped(command['examples'])}\n.fi"),
         _exits(usage),
+        _variables(usage),
         _section("SEE ALSO", "featcli(1)"),
     ]
     return "".join(parts)
@@ -61,6 +63,10 @@ def _section(title: str, body: str) -> str:
 
 def _exits(usage: dict[str, Any]) -> str:
     return _section("EXIT STATUS", _rows(usage["exit_codes"].items()))
+
+
+def _variables(usage: dict[str, Any]) -> str:
+    return _section("ENVIRONMENT", _rows(usage["variables"].items()))
 
 
 def _rows(rows: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pictures and tables on a terminal, by Rich."""
+"""Drawing pictures on a terminal with Rich."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SHADES = " .:-=+*#%@"
 
 
 class Screen(Console):
-    """A console that leaves a broken pipe to the boundary in `main`."""
+    """A console that leaves a broken pipe to `main`."""
 
     def on_broken_pipe(self) -> None:
-        """Rich would exit with 1."""
+        """Raise the error, where Rich would exit with code 1."""
         raise BrokenPipeError
 
 
@@ -33,7 +33,7 @@ _BLOCK = 6  # characters of a value in a column
 
 
 def console() -> Screen:
-    """Return a console for standard output that leaves text alone."""
+    """Return a console for standard output that does not change text."""
     choice = chosen("FEATCLI_COLOR")
     system: Literal["truecolor", "auto"] = "truecolor" if choice == "always" else "auto"
     plain = True if choice == "never" else None
@@ -48,14 +48,14 @@ def console() -> Screen:
 
 
 def room(screen: Console) -> int | None:
-    """Return how many rows a picture may have; None: any number."""
+    """Return the height available for a picture, in lines; None if there is no limit."""
     return max(4, screen.height - _LINES) if screen.is_terminal else None
 
 
 def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> None:
     """Print pictures side by side, each `columns` wide at most.
 
-    A character is two pixels in colour; without colours it is one, by its brightness.
+    A character shows two pixels; without colours it shows one, as a character of similar darkness.
     """
     colours = _colours_of(screen)
     drawn = [half_blocks(pixels, columns, room(screen), colours) for pixels in pictures]
@@ -76,7 +76,7 @@ def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> No
 def show_column(
     screen: Console, pixels: Pixels, names: Sequence[str], numbers: Sequence[str]
 ) -> None:
-    """Print one line for each pixel of a column: its name, its colour and its number."""
+    """Print a line for each pixel of a column: its name, its colour and its value."""
     plain = screen.color_system is None or screen.no_color
     width = max(map(len, names))
     for shade, name, number in zip(pixels.reshape(len(pixels), -1), names, numbers, strict=True):
@@ -90,16 +90,16 @@ def show_column(
 
 
 def _colours_of(screen: Console) -> Pixels | None:
-    """Return the colours that a terminal of few colours has; None if it has all."""
+    """Return the palette of the terminal; None if it can show any colour."""
     numbers = _numbers(screen.color_system)
     return np.array(list(numbers), np.uint8) if numbers else None
 
 
 @cache
 def _numbers(system: str | None) -> dict[RGB, int]:
-    """Return the numbers of a terminal's colours; none where it has all, or none.
+    """Return the numbers of the palette's colours; empty if there is no palette.
 
-    Of a terminal of 16 only the greys are what they are called, more or less.
+    Of 16 colours only the greys are used: users often change the others.
     """
     if system in ("standard", "windows"):
         return {(0, 0, 0): 0, (127, 127, 127): 8, (229, 229, 229): 7, (255, 255, 255): 15}
@@ -117,7 +117,7 @@ def _half_block(screen: Console, upper: RGB | None, lower: RGB | None) -> Segmen
 
 
 def colour(screen: Console, rgb: RGB) -> Color:
-    """Name a colour as the terminal does; Rich's own choice of a near one is a bad one."""
+    """Return the terminal's closest colour; Rich's own choice is less close."""
     numbers = _numbers(screen.color_system)
     if not numbers:
         return Color.from_rgb(*rgb)

@@ -1,4 +1,4 @@
-"""A command whose help is prose, then grouped options, then examples that run."""
+"""Commands whose help has options under headings, and examples."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COLUMN = 24
 
 
 class Command(click.Command):
-    """Shows options under headings, and the docstring's Examples at the end."""
+    """A command whose help comes from a numpydoc docstring, with options under headings."""
 
     def __init__(
         self, name: str, doc: str | None, params: list[click.Parameter], **rest: Any
@@ -52,7 +52,7 @@ class Command(click.Command):
         self.examples = texts.get("Examples", "")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse an option that is given twice, where Click would use the last."""
+        """Refuse an option that is given twice; Click would use the last value."""
         _, _, order = self.make_parser(ctx).parse_args(list(args))
         for param in order:
             takes_one = isinstance(param, click.Option) and not (
@@ -63,7 +63,7 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what goes in, then the options group by group."""
+        """Write the arguments, then the options group by group."""
         groups: dict[str, list[tuple[str, str]]] = {title: [] for title in GROUPS}
         for param in self.get_params(ctx):
             group, name, text = _described(param, ctx)
@@ -74,7 +74,7 @@ class Command(click.Command):
                     formatter.write_dl(rows, col_max=_COLUMN)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples as they stand: they are meant to be copied."""
+        """Write the examples without wrapping, so that they can be copied."""
         if not self.examples:
             return
         with formatter.section("Examples"):
@@ -83,7 +83,7 @@ class Command(click.Command):
 
 
 def _described(param: click.Parameter, ctx: click.Context) -> tuple[str, str, str]:
-    """Return heading, name and text of one row of the help."""
+    """Return heading, name and text of a row of the help."""
     if isinstance(param, Described):
         return "Arguments", param.make_metavar(ctx).strip("[]."), param.explanation
     name, text = param.get_help_record(ctx) or ("", "")
@@ -91,7 +91,7 @@ def _described(param: click.Parameter, ctx: click.Context) -> tuple[str, str, st
 
 
 class Text(_ParamType):
-    """A parameter as the stage reads it, so that shell and pipeline share every error."""
+    """The type of a stage's parameter, parsed by the stage, as in a pipeline."""
 
     def __init__(self, param: Param) -> None:
         self.name = param.converter.metavar
@@ -109,14 +109,14 @@ class Text(_ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the choices or the kernels, else files where a file can be meant."""
+        """Complete choices or kernels, otherwise files if the value can be a file."""
         from featcli.cli import completions
 
         return completions.values(self.declared, incomplete)
 
 
 def option(param: Param) -> click.Option:
-    """Build the command's option from the stage's parameter."""
+    """Return the Click option of a stage's parameter."""
     names = [param.option, param.name] + ([param.short] if param.short else [])
     metavar = None if param.flag else param.converter.metavar
     return Grouped(
@@ -138,7 +138,7 @@ def _remark(param: Param) -> str:
 
 
 def suggest_option(stage: Stage, inputs: Sequence[str]) -> str:
-    """Guess that a word of the pipeline grammar was given where a file belongs."""
+    """Return a hint if a word such as `size=2` was given in place of a file; otherwise ""."""
     missing = (word for word in inputs if not os.path.lexists(word))
     return next(filter(None, (suggestion(stage, word) for word in missing)), "")
 
@@ -148,15 +148,15 @@ def stage_command(
     shared: list[click.Parameter],
     execute: Callable[[Pipeline, Settings, Stage], None],
 ) -> Command:
-    """Build the command that runs one stage on its inputs.
+    """Return the command that runs a stage on its inputs.
 
     Parameters
     ----------
     stage : Stage
     shared : list of click.Parameter
-        What all such commands have: inputs, outputs.
+        The parameters that all such commands have: inputs, outputs, batch.
     execute : callable
-        `execute(pipeline, settings, stage)`, which does it.
+        `execute(pipeline, settings, stage)` runs the stage.
     """
 
     def callback(**values: Any) -> None:

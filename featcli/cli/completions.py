@@ -1,4 +1,4 @@
-"""What a shell may offer for words that only the program knows: kernels, models, layers, steps."""
+"""Shell completion of kernels, models, layers, data sets, saved pipelines and pipeline texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionI
 
 
 def _items(names: Iterable[str], begun: str, files: bool = False) -> list[CompletionItem]:
-    """Offer the names that go on from what is typed; the shell's files where there is none."""
+    """Return the names that begin with the typed text; if none does, optionally files."""
     from click.shell_completion import CompletionItem
 
     found = [CompletionItem(name) for name in names if name.startswith(begun)]
@@ -26,7 +26,7 @@ def _items(names: Iterable[str], begun: str, files: bool = False) -> list[Comple
 
 
 def _never_failing(complete: Complete) -> Complete:
-    """Offer nothing where something goes wrong: a traceback would fill the prompt."""
+    """Return nothing if completion fails: a traceback would be printed into the prompt."""
 
     def safe(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
         try:
@@ -38,7 +38,7 @@ def _never_failing(complete: Complete) -> Complete:
 
 
 def kernel_names() -> list[str]:
-    """Return the built-in kernels, and the formulas with the colon that must follow."""
+    """Return the names of kernels, and of formulas with the colon that follows them."""
     from featcli import kernels, plugins
     from featcli.formulas import FORMULAS
 
@@ -48,19 +48,19 @@ def kernel_names() -> list[str]:
 
 @_never_failing
 def kernels(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer kernels, else files."""
+    """Complete kernels, otherwise files."""
     return _items(kernel_names(), begun, files=True)
 
 
 def values(param: Param, begun: str) -> list[CompletionItem]:
-    """Offer the choices of a stage's parameter, or the names that there are for its values."""
+    """Complete the value of a stage's parameter: its choices, or names of kernels."""
     may_be_file = param.converter.metavar in ("KERNEL", "FILE")
     return _items(_values(param), begun, files=may_be_file)
 
 
 @_never_failing
 def models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the models that ship with featcli, else files."""
+    """Complete the included models, otherwise files."""
     from featcli.models.loading import shipped
 
     return _items(shipped(), begun, files=True)
@@ -68,7 +68,7 @@ def models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[Com
 
 @_never_failing
 def layers(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the layers of the model that the line names so far."""
+    """Complete the layers of the model on the command line."""
     from featcli.cli.layers import about, model_path
 
     path = model_path(str(ctx.params.get("model") or "imagenet"))
@@ -77,13 +77,13 @@ def layers(ctx: click.Context, _param: click.Parameter, begun: str) -> list[Comp
 
 @_never_failing
 def data_sets(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the data set that ships with featcli, else files and folders."""
+    """Complete the included data set, otherwise files and folders."""
     return _items(["digits"], begun, files=True)
 
 
 @_never_failing
 def commands(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the names of commands."""
+    """Complete the names of commands."""
     root: Any = ctx.find_root().command
     return _items(root.list_commands(ctx), begun)
 
@@ -92,7 +92,7 @@ def commands(ctx: click.Context, _param: click.Parameter, begun: str) -> list[Co
 def saved_pipelines(
     _ctx: click.Context, _param: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """Offer the names under which pipelines are saved."""
+    """Complete the names of saved pipelines."""
     from featcli.cli import saved
 
     return _items(saved.names(), begun)
@@ -100,21 +100,21 @@ def saved_pipelines(
 
 @_never_failing
 def pipeline(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the next word of a pipeline's text; a candidate is the whole text up to it."""
+    """Complete the last word of a pipeline; each candidate is the whole text up to it."""
     before, words, last = _split(begun)
     return _items([before + word for word in _next_words(words, last)], begun)
 
 
 def _split(text: str) -> tuple[str, list[str], str]:
-    """Return the text up to its last word, the words of the last step before it, and that word."""
+    """Return the text before the last word, the preceding words of its step, and that word."""
     start = max(text.rfind(" "), text.rfind("|")) + 1
     step = text[:start].rpartition("|")[2]
-    words = shlex.split(step)  # raises for an open quote: numbers, which nobody can guess
+    words = shlex.split(step)  # raises within open quotes, such as a kernel's numbers
     return text[:start], words, text[start:]
 
 
 def _next_words(words: Sequence[str], last: str) -> list[str]:
-    """Return all that may stand after the words of a step."""
+    """Return the words that can follow those of a step."""
     from featcli import plugins
     from featcli import stage as stages
 

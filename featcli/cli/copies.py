@@ -1,4 +1,4 @@
-"""Groups of images that are alike: which are exact copies, and which one is kept."""
+"""Groups of duplicate images: which are exact copies, and which one to keep."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Method = Literal["features", "dhash", "phash"]
 
 
 class Compared(NamedTuple):
-    """The rows of a table, and how they are compared.
+    """The rows of a table, and how to compare them.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Compared(NamedTuple):
     threshold: float
 
     def near(self) -> tuple[Comparison, Array]:
-        """Return what says which pairs are near, and which rows are near nothing."""
+        """Return the comparison that finds near pairs, and a mask of rows with NaN or infinity."""
         vectors = self.searched.vectors
         if self.method == "features":
             table = Table(vectors, "cosine")
@@ -48,12 +48,13 @@ class Compared(NamedTuple):
         bits = np.asarray(vectors)
         if not np.isin(bits, (0, 1)).all():
             raise UsageError(
-                f"{self.searched.table.path} holds no fingerprints of 0 and 1: leave out --method"
+                f"{self.searched.table.path} does not hold hashes (values of 0 and 1): leave out "
+                "--method"
             )
         return NearBits(bits, int(self.threshold)), np.zeros(len(bits), bool)
 
     def score(self, rows: Any, kept: int) -> Any:
-        """Say how like rows are to one of them: the cosine, or how many bits differ."""
+        """Return the similarity of rows to row `kept`: cosines, or numbers of differing bits."""
         vectors = self.searched.vectors
         some, one = np.asarray(vectors[rows]), np.asarray(vectors[[kept] * len(rows)])
         return (
@@ -62,7 +63,7 @@ class Compared(NamedTuple):
 
     @property
     def score_name(self) -> str:
-        """What the score is called."""
+        """The name of the score: `cosine` or `bits`."""
         return "cosine" if self.method == "features" else "bits"
 
 
@@ -72,13 +73,13 @@ class Member(NamedTuple):
     Attributes
     ----------
     row : int
-        In the table.
+        Its row in the table.
     key : str
     file : Path or None
     score : float
-        How like it is to the one that is kept.
+        Its similarity to the kept image.
     is_exact : bool
-        Whether its pixels are those of the one that is kept.
+        Whether its pixels are identical to those of the kept image.
     """
 
     row: int
@@ -89,7 +90,7 @@ class Member(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Images that are alike, the one to keep first.
+    """Duplicate images, the one to keep first.
 
     Attributes
     ----------
@@ -100,17 +101,17 @@ class Group(NamedTuple):
 
     @property
     def kept(self) -> Member:
-        """The image that is kept."""
+        """The image to keep."""
         return self.members[0]
 
     @property
     def others(self) -> tuple[Member, ...]:
-        """The images that could go."""
+        """The other images."""
         return self.members[1:]
 
 
-class _Seen(NamedTuple):
-    """What is known of the pixels of an image."""
+class _Facts(NamedTuple):
+    """Properties of an image file: hash, number and sharpness of its pixels; modification time."""
 
     digest: str
     pixels: int
@@ -119,7 +120,7 @@ class _Seen(NamedTuple):
 
 
 class Images:
-    """Reads what is asked of images, each once.
+    """Reads images and caches their properties.
 
     Parameters
     ----------
@@ -130,22 +131,22 @@ class Images:
     ----------
     files : sequence of Path or None
     missing : int
-        How many could not be read.
+        The number of images that could not be read.
     """
 
     def __init__(self, files: Sequence[Path | None], wants_sharpness: bool) -> None:
         self.files, self._wants_sharpness = files, wants_sharpness
-        self._seen: dict[int, _Seen | None] = {}
+        self._seen: dict[int, _Facts | None] = {}
         self.missing = 0
 
-    def of(self, row: int) -> _Seen | None:
-        """Return what is known of an image; None where it cannot be read."""
+    def of(self, row: int) -> _Facts | None:
+        """Return the properties of an image; None if it cannot be read."""
         if row not in self._seen:
             self._seen[row] = self._look(self.files[row])
             self.missing += self._seen[row] is None
         return self._seen[row]
 
-    def _look(self, file: Path | None) -> _Seen | None:
+    def _look(self, file: Path | None) -> _Facts | None:
         from featcli.io.reading import read_file
 
         if file is None:
@@ -161,13 +162,13 @@ class Images:
         about = f"{data.dtype.str} {data.shape}".encode()
         digest = hashlib.sha256(about + np.ascontiguousarray(data).tobytes()).hexdigest()
         pixels = int(np.prod(data.shape[:2]))
-        return _Seen(digest, pixels, sharpness(data) if self._wants_sharpness else 0.0, age)
+        return _Facts(digest, pixels, sharpness(data) if self._wants_sharpness else 0.0, age)
 
 
 def sharpness(data: Array) -> float:
-    """Return the variance of the Laplacian of the brightness, at one size for all pictures.
+    """Return the variance of the Laplacian of the brightness.
 
-    So a small copy is less sharp than what it was made from.
+    Images are resized to 256x256 first, so that a small copy is less sharp than its original.
 
     Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
     """
@@ -181,7 +182,7 @@ def sharpness(data: Array) -> float:
 
 
 def groups_of(near: Comparison, compared: Compared, images: Images, keep: Keep) -> list[Group]:
-    """Find the groups of images that a chain of near pairs connects, in the order of the table.
+    """Find the groups of images connected by chains of near pairs, in the order of the table.
 
     Parameters
     ----------
@@ -189,9 +190,9 @@ def groups_of(near: Comparison, compared: Compared, images: Images, keep: Keep) 
         Which pairs are near.
     compared : Compared
     images : Images
-        Of the rows.
+        The images of the rows.
     keep : str
-        Which one is kept; between equals the first.
+        Which one to keep; the first, if several are equal.
     """
     label = connected(near)
     order = np.argsort(label, kind="stable")
@@ -202,7 +203,7 @@ def groups_of(near: Comparison, compared: Compared, images: Images, keep: Keep) 
 
 
 def _of_distinct_files(rows: Array, images: Images) -> Array:
-    """Leave out what is the file of an earlier row: to drop it would be to drop that one."""
+    """Leave out rows with the same file as an earlier row, which must not be dropped."""
     files = [(row, images.files[row]) for row in rows.tolist()]
     known = {row if file is None else os.path.realpath(file): row for row, file in reversed(files)}
     return np.array(sorted(known.values()))
@@ -223,7 +224,7 @@ def _group(rows: Array, compared: Compared, images: Images, keep: Keep) -> Group
 
 
 def _chosen(rows: list[int], images: Images, keep: Keep) -> int:
-    """Return the row that is kept; what cannot be read is kept last."""
+    """Return the row to keep; one that cannot be read only if there is no other."""
     if keep == "first":
         return rows[0]
 

@@ -1,4 +1,4 @@
-"""Groups of images that are alike, as a file: a line or a row for each, or a page with pictures."""
+"""Groups of duplicates as a file: JSON lines, a table, or a page with pictures."""
 
 from __future__ import annotations
 
@@ -73,23 +73,23 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
 
     count = sum(len(group.others) for group in groups)
     found = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
-    could_go = "1 image" if count == 1 else f"{count} images"
-    lead = f"{found} by {compared.method}; {could_go} could go. Nothing was deleted."
-    pieces = page("Images that are there twice", lead, rows())
+    duplicates = "1 duplicate" if count == 1 else f"{count} duplicates"
+    lead = f"{duplicates} in {found}, by {compared.method}. Nothing was deleted."
+    pieces = page("Duplicate images", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
         say(pictures.said(), command="duplicates")
 
 
 def note(score: float, is_exact: bool, compared: Compared) -> str:
-    """Say how like an image is to the one that is kept."""
+    """Return the similarity of an image to the kept one, as text."""
     if is_exact:
-        return "the same pixels"
+        return "identical pixels"
     return f"cosine {score:.4f}" if compared.method == "features" else f"{score:.0f} bits differ"
 
 
 def as_json_object(group: Group, number: int, compared: Compared) -> dict[str, Any]:
-    """Describe a group for another program."""
+    """Return a group as JSON values."""
     return {
         "group": number,
         "members": [

@@ -1,4 +1,4 @@
-"""From a command's options to the one road that every input takes."""
+"""Running a pipeline over the inputs of a command, for all commands that do so."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from featcli.io.sinks import OnlyOne, Sink
 from featcli.pipeline import Pipeline
 from featcli.stage import Stage
 
-_ANY_PHOTO = (384, 512)  # as good a size as any
+_ANY_PHOTO = (384, 512)  # rows and columns; any usual size would do
 
 
 def execute(
@@ -50,7 +50,7 @@ def execute(
     table: Table | None = None,
     tell: Tell | None = None,
 ) -> None:
-    """Run a pipeline over the inputs of a command; ends with click's Exit if anything failed.
+    """Run a pipeline over the inputs of a command; raises click's Exit if an input failed.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ def execute(
     settings : Settings
         The command's options.
     stage : Stage, optional
-        The command's own stage, which knows what a misplaced word was meant to be.
+        The stage that is this command, to suggest its options for misplaced words.
     table : Table, optional
-        What a table of results holds, where that is not their vectors.
+        The columns of a table of results, if they are not the vectors.
     tell : callable, optional
-        Told of every result, instead of its path being printed.
+        Called with every result, instead of printing its path.
     """
     if settings.printing.verbose:
         pipeline.watch = partial(_watch, settings.printing.verbose)
@@ -118,10 +118,10 @@ def _run(
     way: Way,
     tell: Tell | None,
 ) -> Report:
-    """Do all that a target takes, and return what is to be reported of it."""
+    """Process the inputs and write the results to the target; return the report."""
     with contextlib.ExitStack() as stack:
         items = _items(named, way, settings, target, stack)
-        with deferred_signals():  # what is begun must also be known to be taken away again
+        with deferred_signals():  # a signal between opening and registering would leave files
             stack.enter_context(target)
         items = target.survey(_checked(named, request.pipeline, way, target, items))
         job = Job(
@@ -140,7 +140,7 @@ def _run(
 
 
 def leave(code: int) -> None:
-    """End the command; raises click's Exit unless all went well."""
+    """Raise click's Exit unless the exit code is 0."""
     if code:
         raise click.exceptions.Exit(code)
 
@@ -151,7 +151,7 @@ def _watch(verbose: int, step: Step, frame: Frame, results: list[Frame]) -> None
 
 
 def read_options(given: Reading) -> ReadOptions:
-    """Return how inputs are read; raises UsageError for a colour that is none."""
+    """Return the options for reading inputs; raises UsageError for an unknown colour."""
     options = ReadOptions(
         given.unit,
         given.background,
@@ -170,13 +170,13 @@ def read_options(given: Reading) -> ReadOptions:
 
 
 def reading_for(given: Reading, pipeline: Pipeline) -> ReadOptions:
-    """Collect the options for reading what a pipeline works on.
+    """Return the options for reading the inputs of a pipeline.
 
-    A model that comes first says in which range it takes pixels.
+    If the pipeline begins with a model, the range of the pixels is that of the model.
     """
     options, top = replace(read_options(given), demand=pipeline.memory), pipeline.pixel_range
     if top and options.unit:
-        raise UsageError("--unit: the model says itself in which range it takes pixels")
+        raise UsageError("--unit: leave it out; the model has its own range of pixels")
     if top:
         options = replace(options, unit=top == 1, as_bytes=top == 255)
     if given.decode != "fast":
@@ -190,7 +190,7 @@ def reading_for(given: Reading, pipeline: Pipeline) -> ReadOptions:
 
 
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:
-    """Return the inputs, all of which are there; a piped standard input need not be named."""
+    """Return the named inputs, which all exist, or standard input if none is named."""
     words = list(settings.sources.inputs)
     if not words and not settings.sources.from_file:
         check_piped()
@@ -205,22 +205,22 @@ def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> lis
 
         check_apart(remote, settings.output.url)
     if settings.output.kind is Kind.HERE and any(one.is_folder for one in found):
-        raise UsageError("a folder as input needs -o: where shall the results go?")
+        raise UsageError("a folder as input needs -o FOLDER/ (or a table) for the results")
     return found
 
 
 def _check_output(settings: Settings) -> None:
-    """Refuse what can be known to be wrong before anything is read."""
+    """Raise UsageError for options that do not go with -o - before anything is read."""
     if settings.output.kind is not Kind.STREAM:
         return
     if settings.printing.as_json or settings.printing.null:
-        raise UsageError("--json and --null say how paths are printed; with -o - there are none")
+        raise UsageError("--json and --null are for printed paths; -o - prints none")
     if sys.stdout.isatty():
-        raise UsageError("-o - would fill the terminal with binary data: pipe it somewhere")
+        raise UsageError("-o - would write binary data to the terminal: pipe it somewhere")
 
 
 def _excluded(output: OutputSpec) -> Excluded:
-    """Say which folder or file the results go to: it is no input."""
+    """Return the output folder or files, which are excluded from the inputs."""
     if output.url or output.kind in (Kind.HERE, Kind.STREAM, Kind.NOTHING):
         return Excluded()
     if output.kind is Kind.FOLDER:
@@ -264,7 +264,7 @@ def _checked(
     target: Target,
     items: Iterator[Item],
 ) -> Iterator[Item]:
-    """Check before any work what can be known before."""
+    """Check inputs and outputs before any work, as far as possible; return the items."""
     for one in named:
         if one.remote:
             target.sink.protect_object(one.path)
@@ -280,7 +280,7 @@ def _checked(
 
 
 def _only_one(items: Iterator[Item], sink: OnlyOne) -> list[Item]:
-    """Refuse a second input, before any work, where there is room for one result."""
+    """Return the only input; raises before any work if there are two for one result."""
     found = list(islice(items, 2))
     broken = next((item.sample.error for item in found if isinstance(item, LoadedItem)
                    and item.sample.error), "")  # fmt: skip
@@ -292,19 +292,19 @@ def _only_one(items: Iterator[Item], sink: OnlyOne) -> list[Item]:
 
 
 def _counting(named: Sequence[Named], way: Way, sources: Sources) -> Callable[[], int] | None:
-    """Return what counts the inputs; None where they cannot be known beforehand."""
+    """Return a function that counts the inputs; None if they cannot be counted beforehand."""
     if sources.from_file or any(one.path == "-" for one in named):
         return None
     return partial(inputs.count, named, way)
 
 
 def _is_single(named: Sequence[Named], sources: Sources) -> bool:
-    """Say whether one file was named, and nothing else."""
+    """Whether the only input is a single named file."""
     return len(named) == 1 and not sources.from_file and inputs.is_listed_in_full(named)
 
 
 def _check_scheduler(batch: Batch) -> None:
-    """Refuse what a cluster cannot do; the variable FEATCLI_JOBS says nothing of clusters."""
+    """Raise UsageError for options that do not go with --scheduler; FEATCLI_JOBS is ignored."""
     if not batch.scheduler:
         return
     from featcli.batch.addresses import check_extra
@@ -312,14 +312,14 @@ def _check_scheduler(batch: Batch) -> None:
     context = click.get_current_context(silent=True)
     source = context and context.get_parameter_source("jobs")
     if batch.jobs and source is click.core.ParameterSource.COMMANDLINE:
-        raise UsageError("-j and --scheduler: the cluster has the workers that it has")
+        raise UsageError("-j and --scheduler: the number of workers is that of the cluster")
     if batch.timeout:
-        raise UsageError("--timeout and --scheduler: a cluster has no limit of time for an image")
+        raise UsageError("--timeout and --scheduler cannot be combined")
     check_extra()
 
 
 def _choices(batch: Batch, place: Sink, is_single: bool, say: Callable[[str], None]) -> Choices:
-    """Where there is one image, workers would only cost their start."""
+    """Return how to process the inputs; a single image is processed without workers."""
     jobs = 1 if is_single or isinstance(place, OnlyOne) else batch.jobs
     return Choices(jobs, batch.timeout, batch.retry_failed, batch.scheduler, say)
 

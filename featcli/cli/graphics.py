@@ -1,4 +1,4 @@
-"""Which graphics the terminal says that it has, and how large its characters are."""
+"""Detecting the graphics protocols of the terminal, and the size of its characters in pixels."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 
 CHOICES = ("auto", "none", "sixel", "kitty")
 
-_WAIT = 0.5  # seconds for an answer; every terminal that draws gives one
-_MUTE = ("", "dumb", "linux")  # kinds of terminals that are not asked
-# A picture of one pixel that is not to be shown, then: what are you?
+_WAIT = 0.5  # seconds to wait for an answer; terminals with graphics always answer
+_MUTE = ("", "dumb", "linux")  # values of TERM without graphics
+# Kitty: query support by a picture of one pixel. Then ask for the device attributes (DA1).
 _QUESTION = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 _ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
-_CELL = (20, 10)  # rows and columns of pixels of a character, where nobody knows
+_CELL = (20, 10)  # assumed rows and columns of pixels of a character, if unknown
 
 
 def chosen(wish: str) -> str:
-    """Return the graphics to draw with: `"sixel"`, `"kitty"`, or `""` for coloured characters.
+    """Return the graphics protocol: `"sixel"`, `"kitty"`, or `""` for coloured characters.
 
-    Under `auto` the terminal is asked, if standard output is one and this process may; without an
-    answer in half a second there are none.
+    With `auto` the terminal is asked, if standard output is one and this process is in the
+    foreground; without an answer in half a second, the result is `""`.
     """
     if wish != "auto":
         return "" if wish == "none" else wish
@@ -33,12 +33,12 @@ def chosen(wish: str) -> str:
         return ""
     try:
         return kind_of(_asked())
-    except (OSError, ImportError):  # no controlling terminal, or a system without them
+    except (OSError, ImportError):  # no controlling terminal, or a system without termios
         return ""
 
 
 def kind_of(answer: bytes) -> str:
-    """Read what a terminal says of itself; 4 among its attributes means sixel."""
+    """Parse the answer of a terminal; 4 among its attributes means sixel."""
     if b"\x1b_Gi=31;OK" in answer:
         return "kitty"
     found = _ANSWER.search(answer)
@@ -46,10 +46,10 @@ def kind_of(answer: bytes) -> str:
 
 
 def _asked() -> bytes:
-    """Ask the terminal; its answer is read without being shown."""
+    """Send the query to the terminal and return its answer."""
     descriptor = os.open(os.ttyname(sys.stdout.fileno()), os.O_RDWR | os.O_NOCTTY)
     try:
-        if os.tcgetpgrp(descriptor) != os.getpgrp():  # in the background: it would be stopped
+        if os.tcgetpgrp(descriptor) != os.getpgrp():  # a background process would be stopped
             return b""
         with _unseen(descriptor):
             os.write(descriptor, _QUESTION)
@@ -60,7 +60,7 @@ def _asked() -> bytes:
 
 @contextmanager
 def _unseen(descriptor: int) -> Iterator[None]:
-    """Let the terminal give single characters, and show none of them."""
+    """Switch off line buffering and echo, so that the answer can be read and is not shown."""
     import termios
 
     before: list[Any] = termios.tcgetattr(descriptor)
@@ -85,13 +85,13 @@ def _until_answered(descriptor: int, end: float) -> bytes:
 
 
 def room(columns: int, lines: int) -> tuple[int, int]:
-    """Return how many rows and columns of pixels a part of the terminal has."""
+    """Return the size of a part of the terminal in pixels, as rows and columns."""
     rows, cols = _cell()
     return lines * rows, columns * cols
 
 
 def _cell() -> tuple[int, int]:
-    """Ask the system for the size of a character in pixels."""
+    """Return rows and columns of pixels of a character, as the system reports them."""
     try:
         import fcntl
         import struct

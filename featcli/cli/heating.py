@@ -1,4 +1,4 @@
-"""The picture of `features --heat`: a value of each tile, over the photo."""
+"""The heat map of `features --heat`: a value of each tile, drawn over the image."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def draw_heat(
     path: str, of: str | None, model: Model, pipeline: Extraction, settings: Settings
 ) -> None:
-    """Write the picture, and print its path.
+    """Write the heat map, and print its path.
 
     Raises
     ------
     UsageError
-        A name that is none, several images, or a value that the layer does not have.
+        An unsuitable file name, several images, or a value that the layer does not have.
     FeatError
         The image cannot be read, or is smaller than a tile.
     """
@@ -42,11 +42,11 @@ def draw_heat(
         or settings.sources.from_file
         or (names[0] != "-" and Path(names[0]).is_dir())
     ):
-        raise UsageError("--heat draws over one image: name one file")
+        raise UsageError("--heat takes one image: name one file")
     if Path(path).suffix.lower() != ".png":
-        raise UsageError(f"--heat {path}: the picture is a .png")
+        raise UsageError(f"--heat {path}: the suffix must be .png")
     if settings.sources.is_stdin:
-        raise UsageError("--heat: name a file, for it is read twice")
+        raise UsageError("--heat: name a file; standard input cannot be read twice")
     overwrite = settings.output.writing.overwrite
     given = [Path(names[0])]
     reports.check([Path(path)], overwrite, given)
@@ -66,7 +66,7 @@ def _drawn(of: str | None, model: Model, pipeline: Extraction, frame: Frame) -> 
     from featcli.view.explain.answer import overlay
 
     if pipeline.has_several_vectors:
-        raise UsageError("--heat: takes one --layer")
+        raise UsageError("--heat takes a single --layer")
     assert pipeline.tiling is not None
     results = pipeline.run(frame)
     places = pipeline.tiling.tiles(*frame.data.shape[:2])
@@ -78,18 +78,18 @@ def _drawn(of: str | None, model: Model, pipeline: Extraction, frame: Frame) -> 
     size = "x".join(map(str, pipeline.tiling.size))
     return sheets.draw(
         f"{model.name}: {name} in {len(places)} tiles of {size}",
-        f"from {values.min():.3g} to {values.max():.3g}; every pixel has the mean of its tiles",
-        [sheets.Tile("the picture", photo), sheets.Tile(name, overlay(photo, found))],
+        f"from {values.min():.3g} to {values.max():.3g}; each pixel is the mean of its tiles",
+        [sheets.Tile("image", photo), sheets.Tile(name, overlay(photo, found))],
         across=2,
         largest=640,
     )
 
 
 def _values(of: str | None, vectors: Array, model: Model) -> tuple[Array, str]:
-    """Return a number for each tile, and what it is called."""
+    """Return a number for each tile, and its name."""
     count = vectors.shape[1]
     if of is None:
-        return np.linalg.norm(vectors.astype(np.float64), axis=1), "the vector's length"
+        return np.linalg.norm(vectors.astype(np.float64), axis=1), "length of the vector"
     names = model.labels if len(model.labels) == count else ()
     if of in names:
         return vectors[:, names.index(of)].astype(np.float64), of
@@ -101,7 +101,7 @@ def _values(of: str | None, vectors: Array, model: Model) -> tuple[Array, str]:
 
 
 def _photo(frame: Frame, model: Model) -> Array:
-    """Return the picture as it is, in colours of 8 bits."""
+    """Return the image as 8-bit RGB, of shape (rows, cols, 3)."""
     try:
         pixels = model.pixels(frame.data)
     except ValueError as error:

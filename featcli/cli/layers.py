@@ -1,4 +1,4 @@
-"""What `info` says of a model: its layers with shapes, parameters, multiply-adds and memory."""
+"""The description of a model by `info`: layers, shapes, parameters, multiply-adds and memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from featcli.cli.messages import printable
 from featcli.models.files import is_model
 from featcli.models.loading import is_onnx, load_model, path_of, shipped
 
-_BYTES = 4  # of a number in memory
+_BYTES = 4  # per float32
 _COLUMNS = 80
 
 
 def model_path(name: str) -> Path | None:
-    """Return the file of a model's name or path; None for anything else."""
+    """Return the path of a model from its name or path; None if it is not a model."""
     path = Path(name)
     if not os.path.lexists(path):
         return path_of(name) if name in shipped() else None
@@ -27,7 +27,7 @@ def model_path(name: str) -> Path | None:
 
 
 def about(path: Path, input_shape: str = "") -> dict[str, Any]:
-    """Describe a model by what JSON can hold; raises ModelError, or ValueError for its input."""
+    """Describe a model as JSON values; raises ModelError, or ValueError for `input_shape`."""
     found = load_model(path, input_shape=input_shape).description
     rows = found.network.rows
     texts = ("name", "title", "source", "licence", "citation", "sha256", "channels", "range")
@@ -57,7 +57,7 @@ def about(path: Path, input_shape: str = "") -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Write what `about` found as lines of text."""
+    """Return the description by `about` as text."""
     shape = "x".join(str(n or "?") for n in record["input"])
     facts = {
         "input": f"{shape}, {record['channels']} 0..{record['range']}",
@@ -65,8 +65,8 @@ def table(record: dict[str, Any]) -> str:
         "classes": record["classes"] or "without names",
         "parameters": f"{record['parameters']:,} ({_size(record['memory_bytes'])})",
         "multiply-adds": _count(record["multiply_adds"]),
-        "source": record["source"] or "not said",
-        "licence": record["licence"] or "not said",
+        "source": record["source"] or "unknown",
+        "licence": record["licence"] or "unknown",
         "sha256": record["sha256"],
     }
     head = ("layer", "kind", "shape", "parameters", "multiply-adds", "memory")
@@ -76,7 +76,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def _wrapped(name: str, fact: str) -> list[str]:
-    """Write a fact beside its name, in lines that a terminal shows whole."""
+    """Return a name and its value as lines of at most 80 characters."""
     first, later = f"  {name:14}", " " * 16
     return textwrap.wrap(printable(fact), _COLUMNS, initial_indent=first,
                          subsequent_indent=later, break_on_hyphens=False,
@@ -84,7 +84,7 @@ def _wrapped(name: str, fact: str) -> list[str]:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Write rows in columns: texts to the left, numbers to the right, close together if need be."""
+    """Return rows as aligned columns: texts to the left, numbers to the right."""
     shown = [tuple(map(printable, row)) for row in rows]
     wide = [max(map(len, column)) for column in zip(*shown, strict=True)]
     gap = "  " if sum(wide) + 2 * len(wide) <= _COLUMNS else " "
@@ -105,7 +105,9 @@ def _cells(layer: dict[str, Any]) -> tuple[str, ...]:
 
 def _count(multiply_adds: int | None) -> str:
     return (
-        "not known: not all sizes are" if multiply_adds is None else f"{multiply_adds:,} an image"
+        "unknown: the input size is not fixed"
+        if multiply_adds is None
+        else f"{multiply_adds:,} per image"
     )
 
 

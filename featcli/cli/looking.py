@@ -1,4 +1,4 @@
-"""What `info` and `show` share: the frames of the inputs, and what there is to say of one."""
+"""Reading frames, and statistics of a frame: for `info`, `show` and other commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STRIP = 1 << 20  # values
 
 
 def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[Item, Sample]]:
-    """Read every input; one that fails becomes a sample with its error."""
+    """Read every input; one that cannot be read becomes a sample with an error."""
     sources = list(named)
     if not sources:
         check_piped()
@@ -39,7 +39,7 @@ def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[Item, Samp
 
 
 def title(item: Item, sample: Sample, frame: Frame) -> str:
-    """Name a frame by its file, or by its key where it came through a stream."""
+    """Return the name of a frame: its file, or its key if it came through a stream."""
     if not isinstance(item, LoadedItem) and len(sample.frames) == 1:
         return item.name
     key = frame.source.key if isinstance(item, LoadedItem) else item.name
@@ -47,23 +47,29 @@ def title(item: Item, sample: Sample, frame: Frame) -> str:
 
 
 def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str, ...]]:
-    """Read the one picture that a command is about, and its notes.
+    """Read the single image that a command takes.
 
     Parameters
     ----------
     name : str or None
-        A file; None or `-` is standard input.
+        The file; None or `-` is standard input.
     options : ReadOptions
+
+    Returns
+    -------
+    frame : Frame
+    notes : tuple of str
+        Notes for the user about the image.
 
     Raises
     ------
     UsageError
-        No picture, or several.
-    ReadError
+        There is no image, or several.
+    FeatError
         It cannot be read.
     """
     if name is None:
-        check_piped("name a picture, or pipe one in")
+        check_piped("name an image, or pipe one in")
     found = inputs.resolve([name or "-"])
     way = inputs.Way(options)
     items = list(islice(inputs.expand(found, way, stdin=standard_input()), 2))
@@ -73,13 +79,13 @@ def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str,
             raise FeatError(sample.error)
     frames = [frame for sample in samples for frame in sample.frames]
     if len(frames) != 1:
-        count = "no picture" if not frames else "several"
-        raise UsageError(f"takes one picture, and in {name or 'the input'} there is {count}")
+        count = len(frames) if len(items) < 2 else "several"
+        raise UsageError(f"takes one image, but {name or 'the input'} has {count or 'none'}")
     return frames[0], samples[0].notes
 
 
 def say_notes(sample: Sample, command: str) -> None:
-    """Tell people what they should know of a sample."""
+    """Print the notes and the error of a sample."""
     for note in sample.notes:
         say(f"{sample.source.file}: {note}", command=command)
     if sample.error:
@@ -87,13 +93,13 @@ def say_notes(sample: Sample, command: str) -> None:
 
 
 def statistics(frame: Frame) -> dict[str, Any]:
-    """Describe a frame by numbers that JSON can hold.
+    """Return the statistics of a frame as JSON values.
 
     Returns
     -------
     dict
-        `shape`, `dtype`; over the finite values `min`, `max`, `mean` and `std`; `nan` and `inf`
-        count the others; `labels`, `history` as pipeline text, `source`, `part`.
+        `shape`, `dtype`; `min`, `max`, `mean` and `std` of the finite values; `nan` and `inf`, the
+        numbers of other values; `labels`, `history` as pipeline text, `source`, `part`.
     """
     data = frame.data
     with np.errstate(over="ignore", invalid="ignore"):
@@ -111,9 +117,9 @@ def statistics(frame: Frame) -> dict[str, Any]:
 
 
 def _numbers(values: Array) -> dict[str, int | float | None]:
-    """Return statistics of the finite values, in float64, and how many others there are.
+    """Return statistics of the finite values, in float64, and counts of NaN and infinity.
 
-    They are taken strip by strip: the memory for them does not grow with the array.
+    They are computed strip by strip, in constant memory.
     """
     count = nan = 0
     lows, highs, total = [], [], 0.0

@@ -1,4 +1,4 @@
-"""The `featcli` command: its subcommands by name, and the boundary where every error ends."""
+"""The `featcli` command: finding subcommands by name, and turning errors into messages."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ featcli show photo.jpg
 
 
 class Root(click.Group):
-    """Knows every command's name and first line without importing any of them."""
+    """Lists commands from an index, and imports a command only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the stages, then the other commands."""
         return [*STAGES, *COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import what the command needs, and nothing else."""
+        """Import the module of this command only."""
         os.environ.update(cores.ENVIRONMENT)
-        with _uncollected():
+        with _gc_paused():
             if cmd_name in COMMANDS:
                 command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
                 return command
@@ -51,7 +51,7 @@ class Root(click.Group):
             return _stage_command(cmd_name) if is_stage else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the names of commands, and of the stages of plugins."""
+        """Complete the names of commands, including stages of plugins."""
         from click.shell_completion import CompletionItem
 
         from featcli import plugins
@@ -64,7 +64,7 @@ class Root(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest commands when there is none of this name."""
+        """Suggest similar names if there is no such command."""
         if args and args[0][:1] != "-" and not _is_command(args[0]):
             import difflib
 
@@ -76,21 +76,21 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write both lists under their headings."""
+        """List stages and other commands under separate headings."""
         for title, table in (("Stages", STAGES), ("Commands", COMMANDS)):
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(14), text) for name, (_, text) in table.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples as they stand: they are meant to be copied."""
+        """Write the examples without wrapping, so that they can be copied."""
         with formatter.section("Examples"):
             for line in _EXAMPLES.splitlines():
                 formatter.write(f"  {line}\n")
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage among modules that are being imported, nor ever again among them."""
+def _gc_paused() -> Iterator[None]:
+    """Pause garbage collection during imports, and exempt the imported modules from it."""
     gc.disable()
     try:
         yield
@@ -100,7 +100,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _is_plugin(name: str) -> bool:
-    """Look among the plugins, which is done only for names that featcli does not know."""
+    """Whether a plugin has a stage of this name; asked only for names that are not built in."""
     from featcli import plugins
 
     return plugins.entry(plugins.STAGES, name) is not None
@@ -120,7 +120,7 @@ def _stage_command(name: str) -> click.Command:
     shared += [options.quiet(), options.verbose(), options.debug()]
     try:
         found = stage.get(name)
-    except ValueError as error:  # of a plugin, which is named in it
+    except ValueError as error:  # from a broken plugin; the message names it
         raise click.UsageError(str(error)) from error
     return stage_command(found, shared, execute)
 
@@ -160,7 +160,7 @@ def _print_usage(ctx: click.Context, _param: click.Parameter, wanted: bool) -> N
     is_flag=True,
     expose_value=False,
     callback=_print_version,
-    help="Show the version and exit; with --json, also those of Python and all packages.",
+    help="Show the version and exit; with --json, also the versions of Python and all packages.",
 )
 @click.option(
     "--json",
@@ -168,7 +168,7 @@ def _print_usage(ctx: click.Context, _param: click.Parameter, wanted: bool) -> N
     is_eager=True,
     expose_value=False,
     callback=_note_json,
-    help="With --version: as JSON.",
+    help="With --version: print JSON.",
 )
 @click.option(
     "--json-usage",
@@ -178,12 +178,15 @@ def _print_usage(ctx: click.Context, _param: click.Parameter, wanted: bool) -> N
     callback=_print_usage,
     help="Print all commands, options, types and defaults as JSON, and exit.",
 )
-@click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the Python traceback of an error."
+)
 def cli() -> None:
-    """Extract features from images the way a convolutional network does.
+    """Extract features from images the way a convolutional neural network (CNN) does.
 
-    Every stage is a command: split the channels, convolve, activate, pool, flatten. Each reads
-    images or arrays and leaves an array (.npy), a picture of it (.png) and its recipe (.json).
+    Each stage of a CNN is a command: split channels, convolve, activate, pool, flatten. It reads
+    images or arrays and writes an array (.npy), a picture of it (.png), and a record of how it was
+    made (.json).
     """
 
 
@@ -194,33 +197,33 @@ if cli.help is None:  # python -OO
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code.
+    """Run the command line and exit with its exit code.
 
-    With `arguments` the exit is a SystemExit; without, the process's own arguments are taken and
-    the process ends here.
+    With `arguments` (in tests), SystemExit is raised; otherwise sys.argv is used and the process is
+    ended directly.
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     elif arguments is None:
         sys.stderr = unfailing_stderr()
     for name in ("SIGTERM", "SIGHUP"):
-        _end_by(getattr(signal, name, None))
+        _exit_on(getattr(signal, name, None))
     code = _run(sys.argv[1:] if arguments is None else arguments)
     flush_quietly()
     if arguments is None:
-        _leave_at_once(code)
+        _exit_now(code)
     raise SystemExit(code)
 
 
-def _leave_at_once(code: int) -> NoReturn:
-    """End the process without taking every module apart, which takes a tenth of a short command."""
+def _exit_now(code: int) -> NoReturn:
+    """End the process without Python's clean-up of modules, a tenth of a short command's time."""
     atexit._run_exitfuncs()
     flush_quietly()
     os._exit(code)
 
 
-def _end_by(number: signal.Signals | None) -> None:
-    """Let a signal that ends the process unwind it first; one that is ignored (nohup) stays so."""
+def _exit_on(number: signal.Signals | None) -> None:
+    """Let a signal raise SystemExit, so that files are cleaned up, unless it is ignored (nohup)."""
     if number is not None and signal.getsignal(number) == signal.SIG_DFL:
         signal.signal(number, _terminate)
 
@@ -230,7 +233,7 @@ def _terminate(number: int, _frame: Any) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
-    """Return the exit code; no error passes this point."""
+    """Run the command and return the exit code; every exception is handled here."""
     try:
         return _dispatch(arguments)
     except SystemExit as stop:
@@ -250,7 +253,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    """Do what `click.Command.main` does, which would answer a broken pipe with exit code 1."""
+    """Run the command like `click.Command.main`, but let BrokenPipeError through."""
     if sys.stdout is None:
         raise FeatError("standard output is closed")
     instruction = os.environ.get(_COMPLETE)
@@ -268,7 +271,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _explain(error: Exception, arguments: list[str]) -> int:
-    """Say in one line what went wrong, and return the exit code."""
+    """Print the error as one line, and return the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return error.exit_code
@@ -278,7 +281,7 @@ def _explain(error: Exception, arguments: list[str]) -> int:
     elif isinstance(error, FeatError):
         code, text = error.exit_code, str(error)
     elif isinstance(error, MemoryError):
-        code, text = 1, "the memory does not suffice for this"
+        code, text = 1, "out of memory"
     elif isinstance(error, OSError) and error.strerror:
         code, text = 1, f"{error.filename or 'standard input or output'}: {error.strerror}"
     else:

@@ -1,4 +1,4 @@
-"""What people read: one line each, on standard error, safe whatever a file is called."""
+"""Messages on standard error, and paths on standard output; file names are escaped if needed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _LONGEST = 900
 
 
 def printable(text: str) -> str:
-    """Escape what would break a line, drive a terminal or is no text."""
+    """Escape line breaks, control characters and bytes that are not text."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode()
                    if not "\ud800" <= one <= "\udfff" else f"\\x{ord(one) - 0xDC00:02x}"
                    for one in text)  # fmt: skip
 
 
 class _Unfailing(io.FileIO):
-    """A stream on a full disk or a closed pipe: what nobody can read ends no work."""
+    """A stream that ignores errors of writing, such as a closed pipe or a full disk."""
 
     def write(self, data: Any) -> int:
-        """Write what can be written."""
+        """Write the data, or drop it if that fails."""
         try:
             return super().write(data)
         except OSError:
@@ -37,16 +37,16 @@ def unfailing_stderr() -> TextIO:
 
 
 def say(text: str, *, command: str = "") -> None:
-    """Write one line for people, of a length that they can read."""
+    """Write a message of one line; a very long one is shortened in the middle."""
     name = f"featcli {command}" if command else "featcli"
-    if len(text) > _LONGEST:  # what is wrong stands at the end
+    if len(text) > _LONGEST:  # the end says what is wrong
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     sys.stderr.write(f"{name}: {printable(text)}\n")
     sys.stderr.flush()
 
 
 def emit(path: str, end: bytes = b"\n") -> None:
-    """Write a path as the bytes that it has on the disk; escaped where it can drive a terminal."""
+    """Write a path to stdout: its exact bytes, but escaped on a terminal."""
     data = printable(path).encode() if _is_terminal(sys.stdout) else os.fsencode(path)
     sys.stdout.buffer.write(data + end)
     sys.stdout.buffer.flush()
@@ -58,7 +58,7 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def flush_quietly() -> None:
-    """Write what is buffered; of a closed pipe the interpreter shall not complain at its end."""
+    """Flush both streams; errors are ignored, now and when the interpreter exits."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""A folder of Parquet: shard after shard, each with its part."""
+"""Processing shards (.tar) into a folder of Parquet files (parts), one for each shard."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Run = Callable[..., Report]
 
 
 def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Settings) -> int:
-    """Do each shard that is not done; return the exit code.
+    """Process each shard whose part does not exist yet; return the exit code.
 
     Parameters
     ----------
     named : sequence of Named
         The shards.
     request : Request
-        Of the folder.
+        The request for the whole folder.
     run : callable
-        `run(named, request, target, before)` does one of them.
+        `run(named, request, target, before)` processes one shard.
     settings : Settings
     """
     _check(named, request, settings)
@@ -50,25 +50,25 @@ def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Sett
             if report.has_failed and settings.batch.fail_fast:
                 break
     if not settings.printing.quiet and (skipped or settings.batch.dry_run):
-        say_here(f"{skipped} of {len(named)} parts are there already")
+        say_here(f"{skipped} of {len(named)} parts exist already")
     return report.end() if report else 0
 
 
 def _check(named: Sequence[Named], request: Request, settings: Settings) -> None:
-    """Refuse, before any work, what is no shard, and options that a part has no place for."""
+    """Raise UsageError, before any work, for inputs and options that parts do not support."""
     what = f"-o {request.spec.shown} --format parquet"
     if settings.sources.from_file or settings.batch.limit or settings.batch.retry_failed:
         raise UsageError(
-            f"{what}: shards are done as wholes, and named: leave out --from-file, --limit and "
-            "--retry-failed"
+            f"{what}: shards are named as INPUT and processed as a whole: leave out --from-file, "
+            "--limit and --retry-failed"
         )
     if request.spec.url and not request.spec.url.key:
-        raise UsageError(f"{what}: give a folder in the bucket, as s3://BUCKET/vectors/")
+        raise UsageError(f"{what}: give a folder in the bucket, such as s3://BUCKET/vectors/")
     for one in named:
         is_tar = one.remote.is_tar if one.remote else one.path != "-" and _is_tar_file(one.path)
         if not is_tar:
             raise UsageError(
-                f"{what}: a part is made of a shard (.tar), and {one.path} is none: "
+                f"{what}: the inputs must be shards (.tar), which {one.path} is not: "
                 "give -o FILE.parquet"
             )
 
@@ -78,11 +78,11 @@ def _is_tar_file(path: str) -> bool:
 
 
 def _names(named: Sequence[Named]) -> Iterator[str]:
-    """Yield what each part is called; raises UsageError for two of one name."""
+    """Return the names of the parts; raises UsageError if two are equal."""
     found = [Path(one.remote.name if one.remote else one.path).stem for one in named]
     twice = [name for name, count in Counter(map(str.casefold, found)).items() if count > 1]
     if twice:
-        raise UsageError(f"two shards would give the part {twice[0]}.parquet: rename one")
+        raise UsageError(f"two shards would be written to {twice[0]}.parquet: rename one")
     return iter(found)
 
 

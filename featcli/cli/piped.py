@@ -1,4 +1,4 @@
-"""Standard input as a command takes it; there may be none."""
+"""Standard input, which may be missing."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from featcli.errors import UsageError
 
 
 def check_piped(wanted: str = "name files or folders, or pipe something in") -> None:
-    """Raise UsageError, which says what is wanted, unless something is piped in."""
+    """Raise UsageError with the text `wanted` unless something is piped in."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(f"no input: {wanted}")
 
 
-_KEPT: list[BinaryIO] = []  # open until the process ends
+_KEPT: list[BinaryIO] = []  # streams that stay open until the process ends
 
 
 def standard_input() -> BinaryIO | None:
-    """Return a stream of our own: Python cannot end while a thread waits for its `sys.stdin`.
+    """Return standard input as a separate stream; None if it is closed.
 
-    It ends with the process: to close it would wait for that thread, too. None where standard
-    input is closed.
+    Python cannot exit while a thread is blocked reading `sys.stdin`. The stream is never closed,
+    because closing would wait for that thread, too.
     """
     if sys.stdin is None:
         return None
     try:
         descriptor = os.dup(sys.stdin.fileno())
     except (OSError, ValueError):
-        return sys.stdin.buffer  # one that some program has put in its place
+        return sys.stdin.buffer  # replaced by a program, such as a test
     stream = os.fdopen(descriptor, "rb")
     _KEPT.append(stream)
     return stream

@@ -1,4 +1,4 @@
-"""How far a batch is: a line that is drawn again and again on a terminal, else one now and then."""
+"""The progress of a batch: a bar on a terminal, otherwise a line from time to time."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _NO_LINE = contextlib.nullcontext()
 
 
 class Progress:
-    """Images, rate, failures and time left, on standard error.
+    """Shows images, rate, failures and remaining time on standard error.
 
     Parameters
     ----------
     quiet : bool
-        Say nothing.
+        Show nothing.
     verbose : bool
-        Say something without a terminal, too.
+        Show lines if there is no terminal.
     count : callable, optional
-        Counts the inputs, in a thread of its own.
+        Counts the inputs; called in a separate thread.
     say : callable
-        Writes a line.
+        Called with a line to write.
     things : str
-        What is counted.
+        The name of what is counted, in the plural.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Progress:
         self._line = ""
 
     def aside(self) -> contextlib.AbstractContextManager[None]:
-        """Make room for other lines on the same terminal."""
+        """Hide the bar while other lines are written to the terminal."""
         return self._aside() if self._line else _NO_LINE
 
     @contextlib.contextmanager
@@ -69,7 +69,7 @@ class Progress:
         self._show()
 
     def update(self, done: int, failed: int) -> None:
-        """Show how far it is, if that is due."""
+        """Update the display, if the last update was long enough ago."""
         now = time.monotonic()
         if now < self._next or not (self._is_drawn or self._is_said):
             return
@@ -83,7 +83,7 @@ class Progress:
 
     @property
     def total(self) -> int | None:
-        """How many inputs there are; None until they have been counted, which asking begins."""
+        """The number of inputs; None until the counting, which this starts, has ended."""
         self._begin_to_count()
         return self._total
 

@@ -1,4 +1,4 @@
-"""--dry-run: what would be read and written, without reading or writing it."""
+"""--dry-run: print what would be read and written."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from featcli.io.options import ReadOptions
 from featcli.io.outputs import Kind
 from featcli.pipeline import Pipeline
 
-_FAILED = "failed before"  # which a run only says again
-_PART = "PART"  # stands for each part where one image gives several results
+_FAILED = "failed before"  # a run would only repeat the message
+_PART = "PART"  # placeholder in paths if an image gives several results
 Check = Callable[[Iterator[Item]], Iterator[Item]]
 
 
 class Rehearsal(NamedTuple):
-    """Prints a line an input, and counts; what there is to do, the run's own planner says.
+    """Prints a line for each input, and counts; uses the planner of a real run.
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ class Rehearsal(NamedTuple):
     target: Target
 
     def all(self, check: Check, items: Iterator[Item], notes: Callable[[], Iterable[str]]) -> int:
-        """Print what would become of every input, and at the end `notes`; return the exit code.
+        """Print what a run would do with each input, then `notes`; return the exit code.
 
-        `check(items)` raises UsageError for what a run refuses before any work.
+        `check(items)` makes the checks of a run before any work, and raises UsageError.
         """
-        counts = {"to do": 0, "there already": 0, "refused": 0, _FAILED: 0}
+        counts = {"to do": 0, "done already": 0, "refused": 0, _FAILED: 0}
         batch = self.settings.batch
         self.target.rehearse()
         plan = Planner(batch.checksum, batch.retry_failed, self.target.past)
@@ -65,7 +65,7 @@ class Rehearsal(NamedTuple):
         return FeatError.exit_code if counts[_FAILED] else 0
 
     def _status(self, item: Item, planned: Task | Outcome) -> str:
-        """Say what would become of an input; empty for one that is passed over."""
+        """Return what a run would do with an input; empty if it would skip it."""
         if isinstance(item, LoadedItem) and item.sample.error:
             say_here(item.sample.error)
             return "refused"
@@ -73,7 +73,7 @@ class Rehearsal(NamedTuple):
             if planned.error:
                 say_here(str(planned.error))
                 return "refused" if isinstance(planned.error, UsageError) else _FAILED
-            return "there already" if planned.status == "unchanged" else ""
+            return "done already" if planned.status == "unchanged" else ""
         heading, checksum = self._heading(item), self.settings.batch.checksum
         try:
             self.target.sink.preflight([heading], [planned.prior])
@@ -86,8 +86,8 @@ class Rehearsal(NamedTuple):
             say_here(str(error))
             return "refused"
         except FeatError:
-            is_there = None  # it cannot be read, which a run will say
-        return "there already" if is_there else "to do"
+            is_there = None  # it cannot be read; a run will report that
+        return "done already" if is_there else "to do"
 
     def _heading(self, item: Item) -> Heading:
         found = item.heading()

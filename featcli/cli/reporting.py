@@ -1,4 +1,4 @@
-"""What a person and the next program get to know of each input, and the exit code."""
+"""Printing the results of a batch: paths on stdout, messages on stderr, and the exit code."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ _ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
 
 
 def say_here(text: str) -> None:
-    """Write one line for people, in the name of the command."""
+    """Write a message of one line that begins with the name of the command."""
     context = click.get_current_context(silent=True)
     say(text, command=(context and context.info_name) or "")
 
 
 def say_all(notes: Iterable[str]) -> None:
-    """Write a line for each."""
+    """Write a message for each note."""
     for note in notes:
         say_here(note)
 
 
 class Report:
-    """Prints what became of each input, and at the end of all.
+    """Prints the outcome of each input, and a summary.
 
     Parameters
     ----------
     settings : Settings
         The command's options.
     tell : callable, optional
-        Told of every result, instead of its path being printed.
+        Called with every result, instead of printing its path.
     target : Target
-        Hears of every outcome; where it remembers them, what was done is summed up in any case.
+        Gets every outcome; if it keeps them, a summary is always printed.
     count : callable, optional
-        Counts the inputs, for the time that is left.
+        Counts the inputs, for the remaining time.
     notes : callable
-        Says at the end what a person should know of the inputs.
+        Returns notes about the inputs to print at the end.
     before : Report, optional
-        Of the run before, with which this one is summed up.
+        The report of the previous part, to add up the counts.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Report:
         self._progress = Progress(self._how.quiet, self._how.verbose > 0, count, say_here)
 
     def all(self, outcomes: Generator[Outcome]) -> None:
-        """Report every outcome, and let the target finish."""
+        """Report every outcome, then finish the target."""
         is_complete = True
         with self._progress, contextlib.closing(outcomes):
             for found in outcomes:
@@ -104,11 +104,11 @@ class Report:
 
     @property
     def has_failed(self) -> bool:
-        """Whether any input has."""
+        """Whether any input has failed."""
         return self._counts["failed"] > 0
 
     def note(self, text: str) -> None:
-        """Say what a person should know of the whole run."""
+        """Print a note about the whole run."""
         if not self._how.quiet:
             with self._progress.aside():
                 say_here(text)
@@ -124,7 +124,7 @@ class Report:
         self._progress.update(sum(self._counts.values()), self._counts["failed"])
 
     def _say_space(self, outcome: Outcome) -> None:
-        """Say once if the results of the images that are left will not fit on the disk."""
+        """Warn once if the remaining results will not fit on the disk."""
         if self._space and not self._how.quiet and outcome.written:
             total = self._progress.total
             left = None if total is None else total - sum(self._counts.values())
@@ -162,24 +162,24 @@ class Report:
             self._remember(written)
 
     def _remember(self, written: Written) -> None:
-        """Keep the first array that has a picture beside it, and count the others."""
+        """Count the arrays that have a picture, and keep the paths of the first."""
         if len(written.files) == 2:
             self._pictures += 1
             self._drawn = self._drawn or list(written.files)
 
     def _say_pictures(self) -> None:
-        """Tell a person at a terminal, who sees paths of arrays, that there is something to see."""
+        """On a terminal, point out the pictures beside the arrays."""
         at_terminal = sys.stdout.isatty() and sys.stderr.isatty()
         if not self._drawn or self._how.quiet or self._how.null or not at_terminal:
             return
         array, picture = map(printable, self._drawn)
-        what = f"its picture is {picture}"
+        what = f"the picture of it is {picture}"
         if self._pictures > 1:
-            what = f"{self._pictures} pictures lie beside the arrays, such as {picture}"
+            what = f"{self._pictures} pictures were written beside the arrays, such as {picture}"
         say_here(f"{what}; to see it here: featcli show {shlex.quote(array)}")
 
     def end(self) -> int:
-        """Sum up, and return the exit code."""
+        """Print the summary, and return the exit code."""
         counts = self._counts
         if counts["left out"] == counts.total():
             say_here("no image or array in the input")

@@ -1,4 +1,4 @@
-"""Pipelines under a name, each a line of text in the user's configuration folder."""
+"""Saved pipelines: text files of one line in the user's configuration folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from featcli.pipeline import Pipeline
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+=-]{0,59}")
 _SUFFIX = ".pipeline"
-_LONGEST = 1 << 20  # bytes; no pipeline comes near
+_LONGEST = 1 << 20  # bytes, far more than any pipeline needs
 
 
 def folder() -> Path:
-    """Return where this platform keeps what users set; it need not be there."""
+    """Return the folder of saved pipelines on this platform; it may not exist yet."""
     home = Path.home()
     if sys.platform == "win32":
         base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
@@ -29,10 +29,10 @@ def folder() -> Path:
 
 
 def path_of(name: str) -> Path:
-    """Return the file of a name; raises UsageError for what can be none."""
+    """Return the path of a saved pipeline; raises UsageError for an invalid name."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"the name of a pipeline has letters, digits, _ + = - and at most 60 of them, "
+            f"the name of a pipeline consists of at most 60 letters, digits, _ + = -, "
             f"not {name[:80]!r}"
         )
     return folder() / f"{name}{_SUFFIX}"
@@ -45,7 +45,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> str:
-    """Return the text of a saved pipeline; raises UsageError where there is none."""
+    """Return the text of a saved pipeline; raises UsageError if there is none."""
     path = path_of(name)
     try:
         with path.open("rb") as stream:
@@ -61,18 +61,18 @@ def load(name: str) -> str:
 
 
 def check(name: str, text: str, overwrite: bool) -> None:
-    """Refuse a name under which another pipeline is saved."""
+    """Raise OutputExists if another pipeline is saved under this name."""
     if os.path.lexists(path_of(name)) and not overwrite and load(name) != _line(text):
         raise OutputExists(f"{name!r} is saved already: {load(name)}; --overwrite replaces it")
 
 
 def _line(text: str) -> str:
-    """Return a pipeline's text in one line."""
+    """Return a pipeline's text on one line."""
     return text.strip() if len(text.splitlines()) == 1 else str(Pipeline(text))
 
 
 def save(name: str, text: str) -> Path:
-    """Write a pipeline under a name and return its file."""
+    """Save a pipeline and return the path of its file."""
     from featcli.io import reports
 
     path = path_of(name)

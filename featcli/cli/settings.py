@@ -1,4 +1,4 @@
-"""What a command was told, as typed values: a group for each list of options in `options`."""
+"""The values of a command's options as typed groups, one for each list of options in `options`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Group = TypeVar("Group", bound=tuple[Any, ...])
 
 
 class Sources(NamedTuple):
-    """What is read: `options.inputs`."""
+    """The inputs: `options.inputs`."""
 
     inputs: tuple[str, ...] = ()
     from_file: tuple[str, ...] = ()
 
     @property
     def is_stdin(self) -> bool:
-        """Whether standard input says what is read, or is it."""
+        """Whether standard input is read, as an input or as a list of inputs."""
         return not (self.inputs or self.from_file) or "-" in (*self.inputs, *self.from_file)
 
 
 class Reading(NamedTuple):
-    """How it is read: `options.reading` and `options.decode`."""
+    """How inputs are read: `options.reading` and `options.decode`."""
 
     unit: bool = False
     background: str = "white"
@@ -37,7 +37,7 @@ class Reading(NamedTuple):
 
 
 class Writing(NamedTuple):
-    """Where results go: `options.outputs`."""
+    """Where and how results are written: `options.outputs`."""
 
     output: str | None = None
     format: str | None = None
@@ -52,7 +52,7 @@ class Writing(NamedTuple):
 
 
 class Printing(NamedTuple):
-    """What is printed of it."""
+    """What is printed."""
 
     null: bool = False
     as_json: bool = False
@@ -62,7 +62,7 @@ class Printing(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """How many inputs at once, and what becomes of those that fail: `options.batch`."""
+    """How many inputs are processed: `options.batch`."""
 
     jobs: int | None = None
     timeout: float | None = None
@@ -75,7 +75,7 @@ class Batch(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """All that commands which run a pipeline have in common."""
+    """The options of all commands that run a pipeline over inputs."""
 
     sources: Sources
     reading: Reading
@@ -85,17 +85,17 @@ class Settings(NamedTuple):
 
     @classmethod
     def take(cls, given: dict[str, Any]) -> Self:
-        """Take them out of what Click gives; raises UsageError for an output that cannot be."""
+        """Build the groups from Click's values; raises UsageError for an invalid output."""
         sources, reading = collect(Sources, given), collect(Reading, given)
         output = OutputSpec.parse(*collect(Writing, given))
         printing, batch = collect(Printing, given), collect(Batch, given)
         if given:
-            raise TypeError(f"options that no group has: {', '.join(given)}")
+            raise TypeError(f"options that belong to no group: {', '.join(given)}")
         return cls(sources, reading, output, printing, batch)
 
 
 def collect(group: type[Group], given: dict[str, Any]) -> Group:
-    """Take the options of a group out of what Click gives; those that are not there stay unset."""
+    """Move the options of a group out of Click's values; missing ones get their defaults."""
     return group(**{name: given.pop(name) for name in group.__annotations__ if name in given})
 
 

@@ -1,4 +1,4 @@
-"""Whether the results of a large batch will fit on the disk: said early, from the first ones."""
+"""An early warning if the results of a large batch will not fit on the disk."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from featcli import budget, system
 from featcli.io.sinks import Written
 
-_ENOUGH = 20  # results that tell how large the others will be
+_ENOUGH = 20  # results from which the size of the others is estimated
 
 
 class FreeSpace:
-    """Compares what is left to be written with what is free.
+    """Compares the estimated size of the remaining results with the free space.
 
     Parameters
     ----------
     folder : Path
-        Where results go.
+        The folder of the results.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,13 +26,13 @@ class FreeSpace:
         self._is_decided = False
 
     def after(self, written: Sequence[Written], left: int | None) -> str:
-        """Take note of what an image has written; return a warning, once, if the rest is too much.
+        """Add the results of an image; return a warning, once, if the others will not fit.
 
         Parameters
         ----------
         written : sequence of Written
         left : int or None
-            How many images are still to come; None where that is not known.
+            The number of remaining images; None if unknown.
         """
         new = [one for one in written if one.status == "written"]
         if self._is_decided or not new:
@@ -47,6 +47,6 @@ class FreeSpace:
         if free is None or needed <= free:
             return ""
         return (
-            f"the results of the {left:,} images that are left take about {budget.shown(needed)}, "
-            f"and {budget.shown(free)} are free in {self._folder}"
+            f"the results of the remaining {left:,} images take about {budget.shown(needed)}, but "
+            f"only {budget.shown(free)} are free in {self._folder}"
         )

@@ -1,4 +1,4 @@
-"""What `info` and `show` say of a table of vectors."""
+"""The description of a table of vectors by `info`, and its first rows by `show`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VALUES = 6
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Describe a table by what JSON can hold; raises FeatError for what is none."""
+    """Describe a table as JSON values; raises FeatError if it is not one."""
     table = open_table(path)
     vectors = {
         spelled(name): {
@@ -43,7 +43,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _reduced(table: VectorTable) -> dict[str, list[str]]:
-    """Name what was done to the vectors afterwards."""
+    """Return the names of the reductions (such as PCA) of each column of vectors."""
     then = table.about.get("then")
     if not isinstance(then, dict):
         return {}
@@ -59,7 +59,7 @@ def _reduced(table: VectorTable) -> dict[str, list[str]]:
 
 
 def lines(about: dict[str, Any]) -> Iterator[str]:
-    """Write what `describe` found, for people."""
+    """Yield the description by `describe` as lines of text."""
     yield about["file"]
     yield f"  rows     {about['rows']}, with {', '.join(about['texts'])}"
     for name, found in about["vectors"].items():
@@ -74,7 +74,7 @@ def lines(about: dict[str, Any]) -> Iterator[str]:
     several = made.get("pipelines")
     texts = several.values() if isinstance(several, dict) else [made.get("pipeline")]
     for text in texts:
-        yield f"  made by  {text or 'unknown: the table does not say'}"
+        yield f"  made by  {text or 'unknown: the table does not record it'}"
     model = made.get("model")
     if isinstance(model, dict):
         yield f"  model    {model.get('name')}, sha256 {model.get('sha256')}..."
@@ -82,7 +82,7 @@ def lines(about: dict[str, Any]) -> Iterator[str]:
 
 
 def rows(path: Path) -> Iterator[str]:
-    """Write the first rows of a table, a line each."""
+    """Yield the first rows of a table as lines of text."""
     table = open_table(path)
     for row in range(min(len(table), _SHOWN)):
         label = table.texts["label"][row] if "label" in table.texts else ""

@@ -1,4 +1,4 @@
-"""Small pictures of images for pages."""
+"""Thumbnails of images for HTML pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _QUALITY = 80
 
 
 def thumbnail(path: Path | None) -> bytes | None:
-    """Return a small JPEG of an image; None where it is gone or cannot be read."""
+    """Return a small JPEG of an image; None if the file is missing or cannot be read."""
     from PIL import Image
 
     from featcli.io.reading import read_file
@@ -36,7 +36,7 @@ def thumbnail(path: Path | None) -> bytes | None:
 
 
 class Thumbnails:
-    """Thumbnails, and how many images were not to be found.
+    """Makes thumbnails, and counts the images that were not found.
 
     Attributes
     ----------
@@ -53,6 +53,6 @@ class Thumbnails:
         return found
 
     def said(self) -> str:
-        """Say how many images were not to be found."""
+        """Return a message with the number of missing images."""
         were = "image was" if self.missing == 1 else "images were"
         return f"{self.missing} {were} not found: the page has placeholders"

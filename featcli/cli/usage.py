@@ -1,4 +1,4 @@
-"""All commands with their arguments and options, as plain data: for programs and for man pages."""
+"""All commands with their arguments and options as data, for --json-usage and the man pages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import click
 from featcli._version import __version__
 from featcli.cli.command import Text
 from featcli.cli.options import Described, Grouped
+from featcli.cli.variables import VARIABLES
 from featcli.errors import EXIT_CODES
 
 
 def usage(root: click.Group) -> dict[str, Any]:
-    """Describe the whole command line by what JSON can hold."""
+    """Return a description of the whole command line as JSON values."""
     context = click.Context(root, info_name="featcli")
     commands = (root.get_command(context, name) for name in root.list_commands(context))
     return {
@@ -23,6 +24,7 @@ def usage(root: click.Group) -> dict[str, Any]:
         "version": __version__,
         "help": inspect.cleandoc(root.help or ""),
         "exit_codes": EXIT_CODES,
+        "variables": VARIABLES,
         "options": [_option(one) for one in root.params if isinstance(one, click.Option)],
         "commands": [_command(command, context) for command in commands if command],
     }
@@ -78,7 +80,7 @@ def _choices(kind: Any) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold; None where there is none."""
+    """Return the value if JSON can represent it, otherwise None."""
     try:
         return json.loads(json.dumps(value))
     except TypeError:

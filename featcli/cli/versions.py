@@ -1,4 +1,4 @@
-"""The versions of everything that takes part, for a bug report."""
+"""The versions of featcli, its packages, Python and the system, for a bug report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees while a network learns: a live line on a terminal, else a line an epoch."""
+"""The display of `train`: a progress bar on a terminal, otherwise a line for each epoch."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from featcli.models.learning.training import Epoch, Progress
 
 
 class Quiet:
-    """Nothing to see but what was asked for."""
+    """A display that shows only what was asked for by options."""
 
     def write(self, text: str) -> None:
         """Write a line."""
         click.echo(text, err=True)
 
     def tell(self, epoch: Epoch) -> None:
-        """See what an epoch came to."""
+        """Show the results of an epoch."""
 
     def watch(self, progress: Progress) -> None:
-        """See where an epoch stands."""
+        """Show the progress within an epoch."""
 
     def stop(self) -> None:
         """End the display, so that other lines can follow."""
 
 
 class Lines(Quiet):
-    """A line an epoch."""
+    """A display with a line for each epoch."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -43,7 +43,7 @@ class Lines(Quiet):
 
 
 class Live(Lines):
-    """A bar of all epochs with loss, accuracy, speed and the time that is left."""
+    """A progress bar over all epochs with loss, accuracy, speed and remaining time."""
 
     def __init__(self, epochs: int, done: int, display: Any) -> None:
         super().__init__(epochs)
@@ -60,25 +60,25 @@ class Live(Lines):
         self.write(line(epoch, self._epochs))
 
     def watch(self, progress: Progress) -> None:
-        """Move the bar."""
+        """Update the bar."""
         done = progress.epoch - 1 + progress.done / progress.count
         seconds = time.monotonic() - self._begin
         speed = (done - self._first) * progress.count / max(seconds, 1e-9)
         left = seconds / max(done - self._first, 1e-9) * (self._epochs - done)
         state = (
-            # What a narrow terminal cuts off is what matters the least.
+            # A narrow terminal cuts off the end: the least important comes last.
             f"epoch {progress.epoch}/{self._epochs}  {_clock(left)} left  "
             f"loss {progress.loss:.4f}  accuracy {progress.accuracy:.2%}  {speed:,.0f} images/s"
         )
         self._display.update(self._task, completed=done, state=state)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._display.stop()
 
 
 def line(epoch: Epoch, epochs: int) -> str:
-    """Write what an epoch came to."""
+    """Return the results of an epoch as a line of text."""
     text = f"epoch {epoch.epoch}/{epochs}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}"
     if epoch.val_loss is not None and epoch.val_accuracy is not None:
         text += f", validation {epoch.val_loss:.4f} and {epoch.val_accuracy:.2%}"

@@ -66,7 +66,12 @@ def test_after_a_kill_the_manifest_is_written_by_who_asks(workspace, inline):
 
 
 def test_failed_is_refused_for_what_has_no_memory(workspace, inline):
-    assert_refused(inline("info", "photo.jpg", "--failed"), 2, "--failed", "which have a memory")
+    assert_refused(
+        inline("info", "photo.jpg", "--failed"),
+        2,
+        "--failed",
+        "needs the results of several inputs",
+    )
     assert_refused(inline("info", "--failed"), 2)
 
 

@@ -151,7 +151,7 @@ def test_a_page_over_the_limit_says_which_option_helps(workspace, inline):
         inline(*given, "--pipeline", "convolve vertical | relu"), 1,
         "photo.jpg", "more than the 1 MB of --max-size", "resize", "--max-size",
     )  # fmt: skip
-    assert_refused(inline(*given), 1, "1 MB of --max-size: allow more by --max-size")
+    assert_refused(inline(*given), 1, "--max-size 1 (MB): raise --max-size")
     tight = ("explain", "photo.jpg", "--max-size", "5")
     (fewer,) = re.findall(r"--channels (\d+)", inline(*tight).stderr)
     assert inline(*tight, "--channels", fewer, "-o", "-", binary=True).returncode == 0
@@ -180,11 +180,11 @@ def test_the_montage_is_drawn_beside_the_result(workspace, inline):
 
 def test_a_montage_of_several_pictures_is_refused(workspace, inline):
     given = ("run", "abs", "--montage", "sheet.png")
-    assert_refused(inline(*given, "small.png", "gray.png"), 2, "--montage draws one picture")
-    assert_refused(inline(*given, "samples", "-o", "out/"), 2, "--montage draws one picture")
+    assert_refused(inline(*given, "small.png", "gray.png"), 2, "--montage takes one image")
+    assert_refused(inline(*given, "samples", "-o", "out/"), 2, "--montage takes one image")
     stream = inline("abs", "small.png", "gray.png", "-o", "-", binary=True).stdout
     done = inline(*given, "-o", "out/", stdin=stream)
-    assert done.returncode == 2 and "--montage draws one picture" in done.stderr
+    assert done.returncode == 2 and "--montage takes one image" in done.stderr
     assert not (workspace / "sheet.png").exists()
 
 
@@ -201,7 +201,7 @@ def test_a_montage_goes_where_nothing_else_does(workspace, inline):
     assert_refused(inline(*given, "small.png", "--overwrite"), 2, "is an input")
     assert_refused(inline(*given, "sheet.jpg"), 2, "sheet.jpg", ".png")
     done = inline(*given, "small.abs.png")
-    assert done.returncode == 2 and "a result has gone there" in done.stderr
+    assert done.returncode == 2 and "a result was written there" in done.stderr
 
 
 def test_show_previews_every_stage(workspace, inline):

@@ -87,8 +87,8 @@ def test_the_command_writes_a_file_and_obeys_the_rules_of_outputs(inline, worksp
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("digits",), "-o: names the file to write, which ends in .onnx"),
-        (("digits", "-o", "d.npz"), "ends in .onnx"),
+        (("digits",), "-o: name the file to write; its suffix is .onnx"),
+        (("digits", "-o", "d.npz"), "its suffix is .onnx"),
         (("digits", "-o", "folder.onnx"), "is not a regular file"),
         (("digitz", "-o", "d.onnx"), "did you mean digits"),
         (("photo.jpg", "-o", "d.onnx"), "photo.jpg"),

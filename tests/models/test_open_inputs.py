@@ -121,7 +121,7 @@ def test_of_pixels_that_go_in_as_they_are_a_note_says_what_is_likely(workspace, 
     ):
         done = inline(*words)
         assert done.returncode == 0
-        assert "m.onnx does not say what becomes of a picture first" in done.stderr
+        assert "m.onnx does not contain its preprocessing" in done.stderr
         lines = [line for line in done.stderr.splitlines() if "--preprocessing" in line]
         assert len(lines) == 3
         for line in lines:

@@ -151,9 +151,9 @@ def test_groups_are_what_chains_of_near_pairs_connect(workspace, inline):
 
 
 def test_what_cannot_be_compared_is_refused(folder, inline):
-    assert_refused(inline("duplicates"), 2, "name a table, or images")
+    assert_refused(inline("duplicates"), 2, "no input: name images")
     assert_refused(inline("duplicates", "none"), 2, "none")
-    assert_refused(inline("duplicates", folder, "--threshold", "2"), 2, "from -1 to 1")
+    assert_refused(inline("duplicates", folder, "--threshold", "2"), 2, "between -1 and 1")
     bits = ("duplicates", folder, "--method", "dhash", "--threshold", "1.5")
     assert_refused(inline(*bits), 2, "whole number of bits")
     assert_refused(inline("duplicates", folder, "-o", "x.txt"), 2, ".html")

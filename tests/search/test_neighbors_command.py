@@ -131,7 +131,7 @@ def test_one_row_has_no_neighbor(workspace, inline):
 
 def test_what_cannot_be_looked_for_is_refused(table, inline):
     assert_refused(inline("neighbors", "cat"), 2, "--in TABLE")
-    assert_refused(inline("neighbors", "--in", table), 2, "name what to look for")
+    assert_refused(inline("neighbors", "--in", table), 2, "no query")
     assert_refused(inline("neighbors", "none", "--in", table), 2, "no key of")
     assert_refused(inline("neighbors", "cat", "--in", table, "-o", "x.txt"), 2, ".html")
     assert_refused(inline("neighbors", "cat", "--in", "none.npz"), 1, "none.npz")

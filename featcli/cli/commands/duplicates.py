@@ -204,11 +204,11 @@ def _report(
 
 
 def _say(groups: list[Group], missing: int, count: int) -> None:
-    could_go = sum(len(group.others) for group in groups)
+    superfluous = sum(len(group.others) for group in groups)
     copies = sum(one.is_exact for group in groups for one in group.others)
-    found = f"{_counted(len(groups), 'group')} of {_counted(count, 'image')}"
-    exact = f", {_counted(copies, 'exact copy', 'exact copies')} among them" if copies else ""
-    lines = [f"{found}: {_counted(could_go, 'duplicate')}{exact}"]
+    found = f"{_counted(superfluous, 'duplicate')} in {_counted(len(groups), 'group')}"
+    exact = f" ({_counted(copies, 'exact copy', 'exact copies')})" if copies else ""
+    lines = [f"{_counted(count, 'image')}: {found}{exact}"]
     if missing:
         lines.append(
             f"{_counted(missing, 'image')} could not be read, and not be checked for exact copies"

@@ -1,4 +1,4 @@
-"""Measure a classifier on labelled images: accuracy, and precision and recall of each class.
+"""Measure a classifier on labelled images: accuracy, precision and recall per class.
 
 DATA is the same as for 'featcli train'; for digits, and for a folder of idx files, the test set is
 used, which is not trained on. Images are preprocessed as by 'featcli classify'. DATA may also be a

@@ -33,15 +33,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import get_args
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
+from featcli.cli.neighbors_shown import Found, Queries, each, save, score_name
 from featcli.cli.piped import standard_input
 from featcli.cli.searching import (
     Searched,
@@ -50,56 +50,18 @@ from featcli.cli.searching import (
     images,
     row_name,
     say_bad,
-    write,
 )
 from featcli.errors import UsageError
 from featcli.io import tables
 from featcli.io.atomic import check_free
-from featcli.io.columns import Columns, describe, spelled
+from featcli.io.columns import spelled
 from featcli.io.vectortables import VectorTable
 from featcli.search.metrics import Metric, Table
 from featcli.search.neighbors import neighbors
 
-Array = npt.NDArray[Any]
-
 _KINDS = (".csv", ".jsonl", ".parquet", ".html")
 _MOST_ROWS = 2000  # on a page
 _LONGEST_LIST = 1 << 26  # bytes
-
-
-class Queries(NamedTuple):
-    """The queries.
-
-    Attributes
-    ----------
-    names : list of str
-        The key, or the path of the image.
-    files : list of Path or None
-    vectors : ndarray, (queries, values)
-    own : ndarray of int, (queries,)
-        The query's own row in the table; -1 if it has none.
-    """
-
-    names: list[str]
-    files: list[Path | None]
-    vectors: Array
-    own: Array
-
-
-class Found(NamedTuple):
-    """The nearest rows of each query.
-
-    Attributes
-    ----------
-    queries : Queries
-    rows : ndarray of int, (queries, n)
-        -1 if there are fewer than n.
-    scores : ndarray of float, (queries, n)
-    """
-
-    queries: Queries
-    rows: Array
-    scores: Array
 
 
 def _neighbors(
@@ -149,8 +111,7 @@ def _neighbors(
     if not output:
         _print(found, searched, metric, as_json)
         return
-    savers = {".html": _save_page, ".parquet": _save_atlas if every else _save_table}
-    savers.get(kind, _save_table)(output, overwrite, found, searched, metric)
+    save(output, overwrite, found, searched, metric, every)
     emit(output)
 
 
@@ -230,27 +191,9 @@ def _search(queries: Queries, known: Table, count: int, with_self: bool) -> Foun
     return Found(queries, rows, scores)
 
 
-def _score_name(metric: Metric) -> str:
-    return "cosine" if metric == "cosine" else "distance"
-
-
-def _each(found: Found, searched: Searched, metric: Metric) -> Iterator[dict[str, Any]]:
-    """Yield a record for each neighbor of each query."""
-    table = searched.table
-    for query, name in enumerate(found.queries.names):
-        for rank, row in enumerate(found.rows[query].tolist(), 1):
-            if row < 0:
-                break
-            texts = {text: values[row] for text, values in table.texts.items()}
-            score = float(found.scores[query, rank - 1])
-            yield {"query": name, "rank": rank, "key": table.keys[row], **texts} | {
-                _score_name(metric): score
-            }
-
-
 def _print(found: Found, searched: Searched, metric: Metric, as_json: bool) -> None:
     last = None
-    for row in _each(found, searched, metric):
+    for row in each(found, searched, metric):
         if as_json:
             texts = {
                 name: spelled(one) if isinstance(one, str) else one for name, one in row.items()
@@ -262,90 +205,7 @@ def _print(found: Found, searched: Searched, metric: Metric, as_json: bool) -> N
             last = row["query"]
         label = f"  {row['label']}" if row.get("label") else ""
         part = f" {row['part']}" if row.get("part") else ""
-        click.echo(f"  {row[_score_name(metric)]:8.4f}  {printable(row['key'] + part + label)}")
-
-
-def _save_table(
-    output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
-) -> None:
-    def again() -> Iterator[dict[str, Any]]:
-        for row in _each(found, searched, metric):
-            texts = {name: _placed(row[name], searched, output) for name in row if name == "file"}
-            yield row | texts
-
-    first = next(again(), None)
-    if first is None:
-        raise UsageError(f"{searched.table.path} has no other row: there is nothing to write")
-    count = int((found.rows >= 0).sum())
-    rows = tables.Rows(again, count, Columns.of([describe(first, {})]))
-    kind = Path(output).suffix.lower()
-    write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
-
-
-def _placed(file: str, searched: Searched, output: str) -> str:
-    """Return the path of a file relative to the output, from one relative to the table."""
-    if not file or "://" in file:
-        return file
-    return os.path.relpath(searched.table.path.parent / file, Path(output).parent)
-
-
-def _save_atlas(
-    output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
-) -> None:
-    """Write the table as Parquet with a column of neighbors, as Embedding Atlas reads it.
-
-    Distances are 1 - cosine, or Euclidean.
-    """
-    from featcli.extras import extra
-
-    arrow, parquet = extra("pyarrow", "parquet"), extra("pyarrow.parquet", "parquet")
-    far = 1 - found.scores if metric == "cosine" else found.scores
-    lists = [
-        {"ids": rows[rows >= 0].tolist(), "distances": scores[rows >= 0].tolist()}
-        for rows, scores in zip(found.rows, far, strict=True)
-    ]
-    kind = arrow.struct(
-        [("ids", arrow.list_(arrow.int64())), ("distances", arrow.list_(arrow.float64()))]
-    )
-    table = searched.table
-    texts = {"key": list(map(spelled, table.keys))}
-    for name, values in table.texts.items():
-        placed = [_placed(one, searched, output) if name == "file" else one for one in values]
-        texts[name] = list(map(spelled, placed))
-    whole = arrow.table(texts | {"neighbors": arrow.array(lists, kind)})
-    write(output, overwrite, lambda stream: parquet.write_table(whole, stream))
-
-
-def _save_page(
-    output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
-) -> None:
-    from featcli.cli.thumbnails import Thumbnails
-    from featcli.view.gallery import Row, Tile, page
-
-    table, pictures = searched.table, Thumbnails()
-    score_name = _score_name(metric)
-
-    def rows() -> Iterator[Row]:
-        for query, name in enumerate(found.queries.names):
-            first = Tile(name, "the query", pictures.of(found.queries.files[query]), is_first=True)
-            near = [
-                Tile(
-                    row_name(table, row),
-                    f"{score_name} {score:.4f}",
-                    pictures.of(table.file_of(row)),
-                )
-                for row, score in zip(found.rows[query], found.scores[query], strict=True)
-                if row >= 0
-            ]
-            yield Row(name, (first, *near))
-
-    count = len(found.queries.names)
-    counted = "1 image" if count == 1 else f"{count} images"
-    lead = f"The most similar of {len(table)} images in {table.path.name}, by {score_name}."
-    pieces = page(f"Neighbors of {counted}", lead, rows())
-    write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
-    if pictures.missing:
-        say(pictures.said(), command="neighbors")
+        click.echo(f"  {row[score_name(metric)]:8.4f}  {printable(row['key'] + part + label)}")
 
 
 command = Command(

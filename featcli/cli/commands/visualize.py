@@ -1,4 +1,4 @@
-"""Draw what the filters of a layer respond to, or which parts of an image led to a prediction.
+"""Draw what the filters of a layer respond to, or which parts of an image decide its class.
 
 Without --image, an image is computed for each filter that activates it as strongly as possible
 (activation maximization by gradient ascent): starting from faint noise, the pixels follow the
