@@ -47,7 +47,7 @@ def test_a_table_for_people_and_the_matrix_as_csv_and_png(desk, inline):
     done = inline("evaluate", "m.npz", "folder", "--report", "r")
     assert done.stdout.startswith("accuracy ")
     rows = [line.split() for line in done.stdout.splitlines()[-4:]]
-    assert rows[0] == ["right", "lying", "spot", "standing"]
+    assert rows[0] == ["true", "lying", "spot", "standing"]
     assert [row[0] for row in rows[1:]] == rows[0][1:]
     assert sum(int(cell) for row in rows[1:] for cell in row[1:] if cell != ".") == 120
     rows = list(csv.reader((desk / "r/confusion.csv").open()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from conftest import Runner, assert_refused
 
 from featcli._index import COMMANDS, STAGES
+from featcli.cli.variables import VARIABLES
 from featcli.errors import EXIT_CODES
 
-MAN = Path(__file__).resolve().parent.parent / "docs" / "man"
+ROOT = Path(__file__).resolve().parent.parent
+MAN = ROOT / "docs" / "man"
 NAMES = [*STAGES, *COMMANDS]
 
 
@@ -110,14 +113,22 @@ def test_the_usage_as_json_has_every_command_with_types_and_defaults(inline: Run
     assert usage["exit_codes"] == EXIT_CODES
 
 
-def test_every_command_has_a_man_page_with_its_options_and_exit_codes(inline: Runner) -> None:
+def test_every_command_has_a_man_page_with_its_options_exit_codes_and_variables(
+    inline: Runner,
+) -> None:
     assert {path.stem for path in MAN.glob("*.1")} == {"featcli", *(f"featcli-{n}" for n in NAMES)}
     for one in json.loads(inline("--json-usage").stdout)["commands"]:
         text = (MAN / f"featcli-{one['name']}.1").read_text("utf-8")
         for option in one["options"]:
             assert option["names"][0].replace("-", "\\-") in text
-        for code in EXIT_CODES:
-            assert code.replace("-", "\\-") in text
+        for word in (*EXIT_CODES, *VARIABLES):
+            assert f"\\fB{word}\\fR" in text.replace("\\-", "-")
+
+
+def test_every_variable_that_featcli_reads_is_documented() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "featcli").rglob("*.py"))
+    read = set(re.findall(r'"(FEATCLI_[A-Z]+)"', code)) - {"FEATCLI_COMPLETE"}
+    assert read <= set(VARIABLES)
 
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")

@@ -98,7 +98,9 @@ def test_plugins_are_listed_with_what_keeps_them_from_use(workspace, installed, 
     assert rows["stage", "relu"]["state"] == "not used: relu is a built-in name"
     assert rows["kernel", "vertical"]["state"] == "not used: vertical is a built-in name"
     assert featcli("plugins", "knight", env=installed).stdout.count("\n") == 1
-    assert_refused(featcli("plugins", "rook", env=installed), 2, "no plugin brings rook")
+    assert_refused(
+        featcli("plugins", "rook", env=installed), 2, "no plugin has a stage or kernel rook"
+    )
     assert len(featcli("plugins", env=installed).stdout.splitlines()) == len(rows)
 
 

@@ -42,7 +42,7 @@ def test_to_save_without_an_input_runs_nothing(workspace: Path, inline: Runner) 
 
 
 def test_pipelines_are_listed_as_text_and_as_json(workspace: Path, inline: Runner) -> None:
-    assert "none is saved" in inline("pipelines").stderr
+    assert "no pipeline is saved" in inline("pipelines").stderr
     for name, text in (("b", "relu"), ("a", "gray | abs")):
         inline("run", text, "--save", name)
     assert json.loads(inline("pipelines", "--json").stdout) == {"a": "gray | abs", "b": "relu"}

@@ -216,7 +216,7 @@ def test_a_heat_is_drawn_over_the_photo(workspace, inline):
         (["--tile", "axb"], 2, "--tile"),
         (["--maps", "--l2"], 2, "--l2 is for vectors"),
         (["--maps"], 2, "scores gives 10 values, no maps"),
-        (["--tile", "28", "--heat", "h.jpg"], 2, "the picture is a .png"),
+        (["--tile", "28", "--heat", "h.jpg"], 2, "the suffix must be .png"),
         (
             ["--tile", "28", "--heat", "h.png", "--heat-of", "zzz"],
             2,

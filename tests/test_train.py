@@ -180,7 +180,7 @@ def test_a_broken_image_is_named_and_counted_and_the_exit_code_is_1(desk, inline
 REFUSALS = [
     (("nothing", "-o", "m.npz"), 2, "no data 'nothing'"),
     (("bars.npz",), 2, "missing option '-o'"),
-    (("bars.npz", "-o", "m"), 2, "a model's file ends in .npz"),
+    (("bars.npz", "-o", "m"), 2, "the suffix of a model file is .npz"),
     (("bars.npz", "-o", "m.npz", "--arch", "conv 8 3 | dense 3 | softmax"), 2, "12x12x1 | conv"),
     (("bars.npz", "-o", "m.npz", "--arch", "lenet", "--size", "4"), 2, "do not fit into 2x2"),
     (("bars.npz", "-o", "m.npz", "--epochs", "0"), 2, "'--epochs'"),

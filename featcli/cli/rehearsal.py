@@ -46,7 +46,7 @@ class Rehearsal(NamedTuple):
 
         `check(items)` makes the checks of a run before any work, and raises UsageError.
         """
-        counts = {"to do": 0, "done already": 0, "refused": 0, _FAILED: 0}
+        counts = {"to do": 0, "there already": 0, "refused": 0, _FAILED: 0}
         batch = self.settings.batch
         self.target.rehearse()
         plan = Planner(batch.checksum, batch.retry_failed, self.target.past)
@@ -73,7 +73,7 @@ class Rehearsal(NamedTuple):
             if planned.error:
                 say_here(str(planned.error))
                 return "refused" if isinstance(planned.error, UsageError) else _FAILED
-            return "done already" if planned.status == "unchanged" else ""
+            return "there already" if planned.status == "unchanged" else ""
         heading, checksum = self._heading(item), self.settings.batch.checksum
         try:
             self.target.sink.preflight([heading], [planned.prior])
@@ -87,7 +87,7 @@ class Rehearsal(NamedTuple):
             return "refused"
         except FeatError:
             is_there = None  # it cannot be read; a run will report that
-        return "done already" if is_there else "to do"
+        return "there already" if is_there else "to do"
 
     def _heading(self, item: Item) -> Heading:
         found = item.heading()

@@ -63,7 +63,7 @@ def test_a_second_run_does_nothing_and_a_changed_shard_alone_is_done_again(inlin
     inline(*FLAT, RANGE, *PARTS)
     before, times = parts(), {path: path.stat().st_mtime_ns for path in Path("vectors").iterdir()}
     done = inline(*FLAT, RANGE, *PARTS)
-    assert done.stderr.endswith("4 of 4 parts are there already\n")
+    assert done.stderr.endswith("4 of 4 parts exist already\n")
     assert times == {path: path.stat().st_mtime_ns for path in Path("vectors").iterdir()}
     save_shard(shards / "x-001.tar", 9)
     assert "6 done, 0 skipped" in inline(*FLAT, RANGE, *PARTS).stderr
@@ -84,7 +84,7 @@ def test_a_shard_with_a_failure_is_tried_again_and_then_done(inline, shards):
     assert inline(*FLAT, RANGE, *PARTS).returncode == 1
     save_shard(shards / "x-001.tar", 1)
     assert inline(*FLAT, RANGE, *PARTS).returncode == 0
-    assert inline(*FLAT, RANGE, *PARTS).stderr.endswith("4 of 4 parts are there already\n")
+    assert inline(*FLAT, RANGE, *PARTS).stderr.endswith("4 of 4 parts exist already\n")
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_shards_in_a_bucket_give_the_same_parts_there(inline, bucket, shards, pr
     assert len(bucket.keys("vectors.manifest")) == 4
     proxy.seen.clear()
     proxy.log.clear()
-    assert inline(*words).stderr.endswith("4 of 4 parts are there already\n")
+    assert inline(*words).stderr.endswith("4 of 4 parts exist already\n")
     assert proxy.seen["PUT"] == 0
     assert not [line for line in proxy.log if line.startswith("GET") and line.endswith(".tar")]
     save_shard(shards / "x-001.tar", 9)

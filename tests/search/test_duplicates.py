@@ -54,7 +54,7 @@ def test_exact_copies_have_the_same_pixels_whatever_the_format(folder, inline):
     (members,) = groups_in(done)
     assert Path(members[0]["file"]).name == "cat.jpg"
     assert [Path(one["file"]).name for one in members if one["exact"]] == ["same.png"]
-    assert "1 exact copy among them" in done.stderr
+    assert "(1 exact copy)" in done.stderr
 
 
 def test_the_paths_of_what_could_go_are_printed_for_other_programs(folder, inline):

@@ -113,7 +113,7 @@ def test_a_table_that_does_not_say_how_it_was_made_needs_a_model(table, inline):
     assert inline("neighbors", "cat", "--in", "bare.npz").returncode == 0
     assert_refused(inline("neighbors", "in/cat.jpg", "--in", "bare.npz"), 2, "give --model")
     done = inline("neighbors", "in/cat.jpg", "--in", "bare.npz", "--model", "imagenet")
-    assert_refused(done, 1, "gives 1280 values")
+    assert_refused(done, 1, "gives a vector of 1280 values")
 
 
 def test_rows_of_nan_are_named_and_left_out(workspace, inline):
@@ -132,7 +132,7 @@ def test_one_row_has_no_neighbor(workspace, inline):
 def test_what_cannot_be_looked_for_is_refused(table, inline):
     assert_refused(inline("neighbors", "cat"), 2, "--in TABLE")
     assert_refused(inline("neighbors", "--in", table), 2, "no query")
-    assert_refused(inline("neighbors", "none", "--in", table), 2, "no key of")
+    assert_refused(inline("neighbors", "none", "--in", table), 2, "nor a key of")
     assert_refused(inline("neighbors", "cat", "--in", table, "-o", "x.txt"), 2, ".html")
     assert_refused(inline("neighbors", "cat", "--in", "none.npz"), 1, "none.npz")
     assert_refused(inline("neighbors", "cat", "--in", "in/cat.jpg"), 1, "a table is one of")
@@ -178,7 +178,7 @@ def test_one_tile_is_asked_for_by_its_place_and_a_smaller_image_as_a_whole(tiled
     command = ("--in", "tiles.npz", "-n", 2, "--json")
     assert list(found_by_query(inline("neighbors", "cat r0c200", *command))) == ["cat r0c200"]
     assert list(found_by_query(inline("neighbors", "small.png", *command))) == ["small.png"]
-    assert_refused(inline("neighbors", "cat r1c1", *command), 2, "no key of tiles.npz")
+    assert_refused(inline("neighbors", "cat r1c1", *command), 2, "nor a key of tiles.npz")
 
 
 def test_duplicates_are_whole_images(tiled, inline):
@@ -208,7 +208,7 @@ def test_one_row_has_no_copy(workspace, inline):
     np.savez("t.npz", keys=np.array(["a"]), features=np.ones((1, 3), np.float32))
     done = inline("duplicates", "t.npz", "--check")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "0 groups of 1 image" in done.stderr
+    assert "1 image: 0 duplicates in 0 groups" in done.stderr
 
 
 def test_rows_of_nan_are_named_by_duplicates_and_by_all_neighbors(workspace, inline):
