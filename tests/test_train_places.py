@@ -174,7 +174,7 @@ def test_an_output_that_is_a_file_of_the_data_by_another_name_is_refused(
     other = Path(name)
     other.hardlink_to(file)
     done = inline("train", data, *words, *QUICK, "--overwrite")
-    assert_refused(done, 2, f"{name} is a file of the data", "choose another name")
+    assert_refused(done, 2, f"{name} is the same file as", "choose another name")
     assert file.read_bytes() == kept
     assert other.samefile(file)
     other.unlink()
@@ -187,7 +187,7 @@ def test_labels_beside_the_images_that_are_named_are_not_written_over(desk, inli
     labels = images.with_name("train-labels-idx1-ubyte")
     kept = labels.read_bytes()
     words = ("-o", "m.npz", "--history", labels, "--overwrite")
-    assert_refused(inline("train", images, *words, *QUICK), 2, "is a file of the data")
+    assert_refused(inline("train", images, *words, *QUICK), 2, "is the same file as")
     assert labels.read_bytes() == kept
 
 

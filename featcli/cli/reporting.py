@@ -173,7 +173,7 @@ class Report:
         if not self._drawn or self._how.quiet or self._how.null or not at_terminal:
             return
         array, picture = map(printable, self._drawn)
-        what = f"the picture of it is {picture}"
+        what = f"its picture is {picture}"
         if self._pictures > 1:
             what = f"{self._pictures} pictures were written beside the arrays, such as {picture}"
         say_here(f"{what}; to see it here: featcli show {shlex.quote(array)}")
