@@ -1,14 +1,14 @@
 """Extract features from images the way a convolutional network does.
 
-Every stage is a function on plain arrays, under its command's name with underscores:
+Every stage is a function on NumPy arrays, named as its command with underscores for dashes:
 
 >>> import featcli
 >>> edges = featcli.convolve(x, "vertical")
 >>> halved = featcli.pool(featcli.relu(edges), 2)
 
 `read` and `write` turn files into `Frame`s and back, and `Pipeline("convolve vertical | relu")`
-runs several stages on one; `recover` reads values back from a picture. Nothing is imported before
-it is used.
+runs several stages on one. `recover` reads the values of a feature map back from its picture.
+Modules are imported when a name of theirs is first used.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What there is, by name: module and first line. By tools/generate.py."""
+"""Stages and commands by name: module and first line of help (made by tools/generate.py)."""
 
 STAGES: dict[str, tuple[str, str]] = {
     "abs": ("featcli.ops.activation", "Drop the sign of every value."),

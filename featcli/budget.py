@@ -1,7 +1,7 @@
-"""How much memory a command may take.
+"""Limits on the memory that a command may use.
 
-What an input takes is estimated from its header before it is decoded; what has no header to trust
-is read in bounded pieces.
+The memory that an input needs is estimated from its header before it is decoded. Inputs whose
+header cannot be trusted are read in pieces up to a limit.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import BinaryIO
 from featcli.errors import ReadError
 
 DEFAULT = 10**9
-LARGEST_TEXT = 16 << 20  # of JSON: what it is parsed to may be twenty times as large
-STARTED = 90_000_000  # what Python, NumPy, SciPy and Pillow take before there is any input
+LARGEST_TEXT = 16 << 20  # bytes of JSON; the parsed objects may take twenty times as much
+STARTED = 90_000_000  # bytes that Python, NumPy, SciPy and Pillow use before any input is read
 _PIECE = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40}
@@ -27,16 +27,16 @@ _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?I?)B?", re.IGNORECASE | r
 
 
 class TooLarge(ReadError):
-    """An input is larger than what may be read whole."""
+    """An input is too large to be read whole."""
 
 
 class MemoryExceeded(TooLarge):
-    """An input would take more memory than the command may.
+    """An input would need more memory than the command may use.
 
     Attributes
     ----------
     needed : int
-        Bytes, as estimated.
+        Estimated need in bytes.
     """
 
     def __init__(self, text: str, needed: int = 0) -> None:
@@ -45,18 +45,18 @@ class MemoryExceeded(TooLarge):
 
 
 def size_of(text: str) -> int:
-    """Read a size in bytes, such as `500MB`, `2GB` or `1.5GiB`; raises ValueError."""
+    """Parse a size such as `500MB`, `2GB` or `1.5GiB` into bytes; raises ValueError."""
     found = _SIZE.fullmatch(text.strip())
     if not found or found[2].upper() not in _UNITS:
-        raise ValueError(f"{text!r} is no size such as 500MB or 2GB")
+        raise ValueError(f"{text!r} is not a size such as 500MB or 2GB")
     size = int(float(found[1]) * _UNITS[found[2].upper()])
     if size < 1:
-        raise ValueError(f"{text!r} is no size: it must be at least 1B")
+        raise ValueError(f"{text!r} is too small: a size must be at least 1B")
     return size
 
 
 def shown(size: int) -> str:
-    """Write a size for people."""
+    """Format a size in bytes for people, such as `1.5 GB`."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= factor:
             return f"{size / factor:.3g} {unit}"
@@ -64,12 +64,12 @@ def shown(size: int) -> str:
 
 
 def default() -> int:
-    """Return the budget that holds where none is given: 1 GB, or half of a smaller container."""
+    """Return the default limit: 1 GB, or half of a container's memory if that is less."""
     return min([DEFAULT, *(limit // 2 for limit in _container_limits())])
 
 
 def installed() -> int:
-    """Return the memory that there is, of the machine or of a smaller container; 0 if unknown."""
+    """Return the memory of the machine, or of the container if less; 0 if unknown."""
     names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
     machine = 0
     if hasattr(os, "sysconf"):
@@ -79,14 +79,14 @@ def installed() -> int:
 
 
 def check(needed: int, limit: int) -> None:
-    """Raise MemoryExceeded if an input takes more than what a process has for it.
+    """Raise MemoryExceeded if an input needs more memory than the process may use.
 
     Parameters
     ----------
     needed : int
-        Bytes, besides what every process takes.
+        Bytes for this input, not counting `STARTED`.
     limit : int
-        Bytes of the whole process.
+        Bytes for the whole process.
     """
     if needed + STARTED > limit:
         whole = needed + STARTED
@@ -104,7 +104,7 @@ def read_file(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> bytes:
 
 
 def taken(stream: BinaryIO, most: int) -> io.BytesIO:
-    """Read a stream to its end, piece by piece; raises ReadError for more than `most` bytes."""
+    """Read a stream to its end in pieces; raises ReadError for more than `most` bytes."""
     found = io.BytesIO()
     while piece := stream.read(min(_PIECE, most + 1 - found.tell())):
         found.write(piece)
@@ -117,7 +117,7 @@ def taken(stream: BinaryIO, most: int) -> io.BytesIO:
 def _container_limits(
     groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
 ) -> Iterator[int]:
-    """Yield the limits of the control groups that this process is in, versions 1 and 2."""
+    """Yield the memory limits of this process's control groups (cgroup versions 1 and 2)."""
     try:
         lines = groups.read_text("ascii", "replace").splitlines()
     except OSError:
@@ -131,7 +131,7 @@ def _container_limits(
 
 
 def _limits_above(root: Path, path: str, name: str) -> Iterator[int]:
-    """Yield what a group and those that it is part of allow; a group may be hidden from inside."""
+    """Yield the limits of a control group and its parents, as far as they are visible."""
     place = root / path.strip("/")
     for folder in (place, *place.parents):
         if folder.is_relative_to(root):

@@ -1,4 +1,4 @@
-"""Docstrings as they are written (numpydoc), in parts."""
+"""Parsing of numpydoc docstrings into sections and parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def docstring(thing: Any) -> str:
-    """Return a docstring, from the source where Python was told to drop it (-OO)."""
+    """Return a docstring; read it from the source where `python -OO` has removed it."""
     if thing.__doc__ or sys.flags.optimize < 2:
         return inspect.cleandoc(thing.__doc__ or "")
     import ast
@@ -22,14 +22,14 @@ def docstring(thing: Any) -> str:
 
 
 def sections(doc: str) -> dict[str, str]:
-    """Split a numpydoc docstring at its underlined titles."""
+    """Split a numpydoc docstring at its underlined titles; the first part is `Summary`."""
     pieces = re.split(r"^(\S[^\n]*)\n-{3,}\n", doc, flags=re.MULTILINE)
     titles = ["Summary", *pieces[1::2]]
     return dict(zip(titles, (text.strip("\n") for text in pieces[::2]), strict=True))
 
 
 def parameter_texts(section: str) -> dict[str, str]:
-    """Return each parameter's indented text on one line."""
+    """Return the description of each parameter, by name and on one line."""
     pieces = re.split(r"^(\w+) :[^\n]*\n", section, flags=re.MULTILINE)
     bodies = (" ".join(text.split()) for text in pieces[2::2])
     return dict(zip(pieces[1::2], bodies, strict=True))

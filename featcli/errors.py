@@ -1,6 +1,6 @@
-"""What can go wrong, each with the exit code that a shell sees.
+"""Exceptions, each with the exit code of the command.
 
-A message is one line that names the file or option, says what is wrong and what would be right.
+A message is one line that names the file or option, and says what is wrong and what would be right.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class FeatError(Exception):
-    """An item failed: its content had to be looked at to know. Exit code 1."""
+    """Base of all errors: an input could not be processed. Exit code 1."""
 
     exit_code = 1
 
     def named(self, name: object) -> Self:
-        """Return this error with the name of what it is about before its message."""
+        """Return a copy of this error whose message begins with `name: `."""
         found = copy.copy(self)
         found.args = (f"{name}: {self}",)
         return found
@@ -46,34 +46,34 @@ class WriteError(FeatError):
 
 
 class StageError(FeatError):
-    """A stage refuses the array that reached it; the message names step and shape."""
+    """A stage does not accept its input array; the message names the step and the shape."""
 
 
 class UsageError(FeatError):
-    """The request itself is wrong, whatever the input holds. Exit code 2."""
+    """The command was called wrongly, whatever the input holds. Exit code 2."""
 
     exit_code = 2
 
 
 class OutputExists(UsageError):
-    """An output is already there and is not featcli's own to replace."""
+    """An output exists already, and featcli did not write it, so it is not replaced."""
 
 
 class Unwritable(WriteError):
-    """Whatever follows could not be written either."""
+    """An output cannot be written for a reason that concerns all further outputs too."""
 
 
 class DiskFull(Unwritable):
-    """There is no room."""
+    """The disk is full, or read-only."""
 
 
 class InUse(Unwritable):
-    """Another program has what is needed to itself."""
+    """Another program has locked the file or folder."""
 
 
 @contextlib.contextmanager
 def as_write_error(path: Path) -> Iterator[None]:
-    """Say of what the system refuses which file it was about."""
+    """Turn an OSError in the `with` block into a WriteError that names the file."""
     try:
         yield
     except OSError as error:
@@ -81,6 +81,6 @@ def as_write_error(path: Path) -> Iterator[None]:
 
 
 def write_error(path: Path, error: OSError) -> WriteError:
-    """Say which file could not be written and why."""
+    """Return the WriteError (or DiskFull) that says which file could not be written and why."""
     kind = DiskFull if error.errno in _FULL else WriteError
     return kind(f"cannot write {path}: {error.strerror or error}")

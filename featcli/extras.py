@@ -1,4 +1,4 @@
-"""Packages that only an extra brings."""
+"""Optional packages, which are installed by an extra: `pip install 'featcli[NAME]'`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from featcli.errors import UsageError
 
-# What the extra `fast` brings, by the name of the package: the module that is used.
+# Packages of the extra `fast`, and the module that is used of each.
 FAST = {"zlib-ng": "zlib_ng.zlib_ng", "simplejpeg": "simplejpeg"}
 
 
 def fast(package: str) -> Any | None:
-    """Import what the extra `fast` brings; None where it is not installed, and not needed.
+    """Import the module of a package of the extra `fast`; None if it is not installed.
 
-    It may change the bytes of a file, never a value or a pixel.
+    Using it may change the bytes of a file, but never a value or a pixel.
     """
     try:
         return importlib.import_module(FAST[package])
@@ -24,7 +24,7 @@ def fast(package: str) -> Any | None:
 
 
 def version_of_fast(package: str) -> str:
-    """Say which version of a package of the extra `fast` is used, or why none is."""
+    """Return the version of a package of the extra `fast`, or why it is not used."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -35,7 +35,7 @@ def version_of_fast(package: str) -> str:
 
 
 def extra(module: str, name: str) -> Any:
-    """Import a module of the extra `name`; raises UsageError that says what to install."""
+    """Import a module of the extra `name`; raises UsageError with the command to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

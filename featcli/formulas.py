@@ -1,6 +1,6 @@
-"""Kernels with parameters, each a typed function; and how their numbers are read and written.
+"""Kernels with parameters, such as `gaussian:sigma=2`; each is a typed function.
 
-In every formula `x` runs to the right and `y` downwards from the centre.
+In every formula `x` points right and `y` down, both counted from the centre.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NUMBER = re.compile(rf"({_DECIMAL})(?:/({_DECIMAL}))?")
 
 
 def number(word: str, where: str) -> float:
-    """Read one number, or a fraction such as `1/9`; `where` begins the refusal."""
+    """Parse a number, or a fraction such as `1/9`; `where` is the start of an error message."""
     match = _NUMBER.fullmatch(word)
     if match is None:
         raise ValueError(f"{where}: {quoted(word)} is not a number such as 2, -0.5 or 1/9")
@@ -32,12 +32,12 @@ def number(word: str, where: str) -> float:
 
 
 def shortest(value: float) -> str:
-    """Write a number so that it is read again exactly, integers without a point."""
+    """Format a number as short as reads back exactly; integers have no decimal point."""
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
 def quoted(text: str) -> str:
-    """Return `text` for a message, in quotes and not too long."""
+    """Return `text` in quotes for a message, shortened to 40 characters."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
@@ -46,7 +46,7 @@ _ALIASES = {"lambda": "wavelength"}
 
 
 class Formula(NamedTuple):
-    """A kernel with parameters, declared by one function; its docstring is its description."""
+    """A kernel with parameters, computed by one function; its docstring is the description."""
 
     name: str
     function: Callable[..., Matrix]
@@ -59,7 +59,7 @@ class Formula(NamedTuple):
 
     @property
     def usage(self) -> str:
-        """How it is written, such as `gaussian:sigma=...[,size=...]`."""
+        """How to write it, such as `gaussian:sigma=...[,size=...]`."""
         words = [
             f",{name}=..." if default is inspect.Parameter.empty else f"[,{name}={default or 0}]"
             for name, default in self.parameters.items()
@@ -73,19 +73,19 @@ class Formula(NamedTuple):
 
     @property
     def shows(self) -> str:
-        """What it lights up: the second paragraph of its description."""
+        """What it responds to: the second paragraph of its description."""
         return self._paragraph(1)
 
     @property
     def citation(self) -> str:
-        """Where it comes from: the last paragraph of its description."""
+        """Its source in the literature: the last paragraph of its description."""
         return self._paragraph(-1).partition("---------- ")[2]
 
     def _paragraph(self, index: int) -> str:
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[index].split())
 
     def evaluate(self, words: str) -> tuple[str, Matrix]:
-        """Return the canonical text and the values for `words`, such as `sigma=2,size=9` or `7`."""
+        """Return canonical text and values for parameters such as `sigma=2,size=9` or `7`."""
         try:
             given = self._arguments(words)
             values = self.function(**given)
@@ -95,7 +95,7 @@ class Formula(NamedTuple):
         return f"{self.name}:{text}" if text else self.name, values
 
     def _arguments(self, words: str) -> dict[str, Any]:
-        """Read the parameters; those that equal their default are left out."""
+        """Parse the parameters; those that equal their default are left out."""
         known = self.parameters
         given: dict[str, float | Shape] = {}
         for position, word in enumerate(words.split(",") if words else ()):
@@ -145,7 +145,7 @@ def _formula(function: _Function) -> _Function:
 def gaussian(sigma: float, size: int | None = None) -> Matrix:
     """Gaussian blur, `exp(-(x**2 + y**2) / (2 sigma**2))` divided by its sum.
 
-    Smooths: what is smaller than about `sigma` pixels fades, without ringing. The taps are
+    Smooths: details smaller than about `sigma` pixels fade, without ringing. The taps are
     positive and sum to 1.
 
     Parameters
@@ -241,8 +241,8 @@ def gabor(
 ) -> Matrix:
     """Gabor, a cosine wave in a Gaussian window.
 
-    Lights up stripes that are `wavelength` apart and run across the direction `theta`: 0 finds
-    vertical stripes, 90 horizontal ones. The sum is not made 0 or 1.
+    Responds to stripes that are `wavelength` apart and perpendicular to the direction `theta`: 0
+    finds vertical stripes, 90 horizontal ones. The taps are not scaled to a sum of 0 or 1.
 
     Parameters
     ----------
@@ -266,8 +266,8 @@ def gabor(
     Notes
     -----
     `exp(-(u**2 + (gamma v)**2) / (2 sigma**2)) * cos(2 pi u / wavelength + psi)` with
-    `u = x cos(theta) + y sin(theta)` and `v = y cos(theta) - x sin(theta)`, which turns as
-    scikit-image and OpenCV do: clockwise as seen. OpenCV counts `psi` the other way.
+    `u = x cos(theta) + y sin(theta)` and `v = y cos(theta) - x sin(theta)`: `theta` turns clockwise
+    in the picture, as in scikit-image and OpenCV. In OpenCV `psi` has the opposite sign.
 
     References
     ----------
@@ -290,7 +290,7 @@ def gabor(
 
 @_formula
 def box(size: int | Shape) -> Matrix:
-    """Mean of a rectangle, every tap `1 / (rows * cols)`.
+    """Box blur, the mean of a rectangle: every tap is `1 / (rows * cols)`.
 
     Smooths: each pixel becomes the mean of its neighbourhood. The taps sum to 1.
 
@@ -317,7 +317,7 @@ def box(size: int | Shape) -> Matrix:
 def motion(length: float, angle: float = 0) -> Matrix:
     """Motion blur: a line one pixel wide, `max(0, 1 - distance to the line)` divided by its sum.
 
-    Smears along a straight movement of `length` pixels and keeps what runs in that direction. The
+    Blurs as a straight movement of `length` pixels would; lines in that direction stay sharp. The
     taps sum to 1.
 
     Parameters
@@ -325,7 +325,8 @@ def motion(length: float, angle: float = 0) -> Matrix:
     length : float
         Pixels, 1 to 1000.
     angle : float
-        Direction in degrees, counter-clockwise as seen: 0 is horizontal, 45 rises to the right.
+        Direction in degrees, counter-clockwise in the picture: 0 is horizontal, 45 rises to the
+        right.
 
     Returns
     -------
@@ -349,12 +350,12 @@ def motion(length: float, angle: float = 0) -> Matrix:
 
 
 def _reach(size: int | None, sigma: float) -> Matrix:
-    """Return the coordinates -radius..radius of `size` taps, by default four `sigma` either way."""
+    """Return the coordinates -radius..radius of `size` taps; the default radius is 4 `sigma`."""
     if size is None:
         size = 2 * int(4 * sigma + 0.5) + 1
         if size > LARGEST:
             raise ValueError(
-                f"needs {size} x {size} taps, at most {LARGEST} are possible; set size"
+                f"needs {size} x {size} taps, more than {LARGEST} x {LARGEST}; set size"
             )
     _check_size("size", size)
     if size % 2 == 0:
@@ -363,7 +364,7 @@ def _reach(size: int | None, sigma: float) -> Matrix:
 
 
 def _direction(degrees: float) -> tuple[float, float]:
-    # Rounded so that 90 degrees are exactly vertical and leave no taps of 1e-17 beside the line.
+    # Rounded so that 90 degrees is exactly vertical, without taps of 1e-17 beside the line.
     angle = math.radians(degrees)
     return round(math.cos(angle), 15), round(math.sin(angle), 15)
 

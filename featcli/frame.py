@@ -1,4 +1,4 @@
-"""What flows through every stage: an array that knows what it is and where it came from."""
+"""Frames: arrays with their channel labels, source and history, which stages take and return."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Value = str | int | float | bool | None | tuple["Value", ...]
 
 
 class Step(NamedTuple):
-    """One thing that was done: a stage and the parameters it was given, text and numbers only."""
+    """One step of a pipeline: the name of a stage and its parameters (text and numbers only)."""
 
     stage: str
     params: tuple[tuple[str, Value], ...] = ()
 
     @classmethod
     def of(cls, stage: str, **params: Value) -> Self:
-        """Make a step from keyword arguments, in their order."""
+        """Make a step from keyword arguments, keeping their order."""
         return cls(stage, tuple((name, _freeze(value)) for name, value in params.items()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json` can write; `from_json` gives the same step again."""
+        """Return a dict that can be written as JSON; `from_json` is the inverse."""
         return {"stage": self.stage, "params": dict(self.params)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; raises ValueError for anything else."""
+        """Make a step from the dict that `to_json` returns; raises ValueError for any other."""
         stage, params = data.get("stage"), data.get("params")
         if not isinstance(stage, str) or not isinstance(params, dict):
             raise ValueError("a step has a stage and its params")
@@ -51,9 +51,9 @@ class Source(NamedTuple):
     Attributes
     ----------
     key : str
-        The image's relative path without its suffix; names every output.
+        The image's relative path without its suffix; outputs are named by it.
     file : str
-        The file that was read, as it was given.
+        The path of the file that was read, as the user wrote it.
     """
 
     key: str = "array"
@@ -61,23 +61,22 @@ class Source(NamedTuple):
 
 
 class Frame:
-    """An array on its way through the stages; immutable, small, picklable.
+    """An array and what is known of it; immutable and picklable.
 
     Attributes
     ----------
     data : ndarray
         Maps, `(rows, cols, channels)`, or a vector, `(n,)`. Read-only.
     labels : tuple of str
-        A name per channel, or per element of a vector; empty for a vector without names.
+        A name for each channel, or each element of a vector; empty for a vector without names.
     source : Source
         Where it came from.
     part : str
         Which of several results of one image this is, such as `"R"`; else empty.
     history : tuple of Step
-        What was done to it.
+        The steps that made it.
     row_length : int
-        How many values of a vector were one row of the maps that it was flattened from; 0 where
-        that is not known.
+        For a flattened vector, how many of its values were one row of the maps; 0 if unknown.
     """
 
     __slots__ = ("data", "labels", "source", "part", "history", "row_length")  # noqa: RUF023
@@ -120,11 +119,11 @@ class Frame:
         return f"<Frame {self.source.key!r} {shape} {self.data.dtype}{done}>"
 
     def _repr_png_(self) -> bytes | None:
-        """Show itself in a notebook, as the picture that the commands write of it."""
+        """Show the frame in a notebook, as the picture that the commands write of it."""
         return _shown("png", self)
 
     def _repr_html_(self) -> str | None:
-        """Show itself in a notebook: the picture, and what it is."""
+        """Show the frame in a notebook: the picture and a description."""
         return _shown("page", self)
 
     @property
@@ -138,16 +137,16 @@ class Frame:
 
 
 class Frames(list[Frame]):
-    """The results of one picture, which show themselves side by side in a notebook."""
+    """The results of one picture; a notebook shows them side by side."""
 
     def _repr_html_(self) -> str | None:
         return _shown("pages", self)
 
 
 def _shown(how: str, what: Any) -> Any:
-    """Draw for a notebook; None, so that it shows the text, for what cannot be drawn.
+    """Draw for a notebook; return None, so that it shows the text, if there is no picture.
 
-    Drawing stands far above this in the house: it is found by its name, as stages are.
+    The module is imported by its name because frames must not depend on drawing.
     """
     try:
         return getattr(importlib.import_module("featcli.view.notebook"), how)(what)
@@ -156,25 +155,26 @@ def _shown(how: str, what: Any) -> Any:
 
 
 class LargeFrame(Frame):
-    """Maps whose numbers are not held, but read or computed some rows at a time.
+    """Maps that are not kept in memory, but read or computed some rows at a time.
 
     Parameters
     ----------
     rows : callable
-        `rows(begin, end)` gives these rows, (end - begin, cols, channels); cheap in their order.
+        `rows(begin, end)` returns these rows, (end - begin, cols, channels); it is fast when they
+        are asked for from top to bottom.
     shape : tuple of int
     dtype : dtype
     labels, source, part, history
-        As of a `Frame`.
+        As for `Frame`.
     height : int
-        How many rows are best asked for at a time.
+        How many rows to ask for at a time.
     cost : int
-        Bytes that giving some rows takes besides them.
+        Bytes that `rows` needs besides its result.
 
     Attributes
     ----------
     data : ndarray
-        Of its shape and type, and all zeros: it takes no memory, and is not to be read.
+        Zeros of this shape and type, which take no memory; they tell nothing of the values.
     """
 
     __slots__ = ("cost", "height", "rows")
@@ -205,7 +205,7 @@ class LargeFrame(Frame):
 
 
 def stand_in(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    """Return zeros of a shape and type that take no memory."""
+    """Return a read-only array of zeros that takes no memory (by broadcasting)."""
     return np.broadcast_to(np.zeros((), dtype), tuple(shape))
 
 
@@ -235,16 +235,16 @@ def _labels(labels: Sequence[str], data: Array) -> tuple[str, ...]:
 
 
 class Sample(NamedTuple):
-    """All the parts of one image, which travel together; or the error that it died of.
+    """The results of one image, or the error that it failed with.
 
     Attributes
     ----------
     source : Source
-        What the parts have in common.
+        The image that they come from.
     frames : tuple of Frame
-        One, or one for each part.
+        The result, or one for each part.
     notes : tuple of str
-        What a person should know, such as a depth that was lost in reading.
+        Messages for the user, such as that the bit depth was reduced in reading.
     error : str
         Why there are no frames; else empty.
     """

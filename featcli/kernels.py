@@ -1,7 +1,7 @@
-"""Kernels: a built-in name, a formula, numbers or a file, each made into one small matrix.
+"""Kernels, read from a built-in name, a formula, numbers or a file.
 
-featcli correlates, it does not flip: the tap to the right of the centre weighs the pixel to the
-right of the centre. `values[row, col]` has its rows downwards, as a picture has.
+featcli computes cross-correlation, as neural networks do: the kernel is not flipped, so the tap
+right of the centre is the weight of the pixel right of the centre. Rows of `values` run downwards.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _NUMERIC = re.compile(r"(?=.*[0-9])[-+0-9.eE/,;\s\[\]]+", re.DOTALL)
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A kernel and its name; immutable, small, picklable.
+    """A kernel with its name and description; immutable and picklable.
 
     Attributes
     ----------
     label : str
-        For channel labels and file names; only `[A-Za-z0-9_+=-]`.
+        Name for channel labels and file names; only `[A-Za-z0-9_+=-]`.
     text : str
-        The canonical text, by value where a file was read: `parse(text)` is this kernel again.
+        Canonical text (the numbers, for a kernel from a file); `parse(text)` is an equal kernel.
     values : ndarray of float64, (rows, cols)
         Finite, at most 1023 x 1023, read-only.
     title, shows, citation : str
-        What it is, what it lights up, where it comes from; empty for the user's own.
+        What it is, what it responds to, its source; empty for the user's own kernels.
     see_also : tuple of str
-        Kernels to compare it with.
+        Names of kernels to compare it with.
     """
 
     label: str
@@ -69,7 +69,7 @@ class Kernel:
 
 
 class Description(NamedTuple):
-    """A kernel as its source writes it: the kernel is `values / divisor`."""
+    """A kernel as its source writes it, as integers and a divisor: `values / divisor`."""
 
     name: str
     values: Matrix
@@ -80,7 +80,7 @@ class Description(NamedTuple):
     see_also: tuple[str, ...] = ()
 
     def kernel(self, text: str = "") -> Kernel:
-        """Return the kernel; by value under its name unless `text` is given."""
+        """Return the kernel; its text is `text`, or by default its name and numbers."""
         plain = of(self.values / self.divisor, self.name)
         about = (self.title, self.shows, self.citation, self.see_also)
         return Kernel(plain.label, text or plain.text, plain.values, *about)
@@ -92,17 +92,17 @@ def names() -> list[str]:
 
 
 def parse(text: str, files: bool = True) -> Kernel:
-    """Read one kernel: a built-in name, a formula, numbers, or a file.
+    """Read a kernel: a built-in name, a formula, numbers, or a file.
 
     Parameters
     ----------
     text : str
         `vertical`; `gaussian:sigma=2,size=9` or `box:7`; `-1 0 1; -1 0 1; -1 0 1`, also with a
         label, `edge=-1 0 1; -1 0 1`, fractions, `1/9`, or in brackets, `[[-1, 0, 1]]`; or a .toml,
-        .json, .csv, .txt or .npy file. Names, formulas and numbers come before files, so that a
-        text which names no file means the same in every folder.
+        .json, .csv, .txt or .npy file. A file is looked for last, so that files of the current
+        folder never change what a name, a formula or numbers mean.
     files : bool
-        Whether it may be a file; if not, none is looked up.
+        Whether the text may name a file; if not, the file system is not looked at.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def parse(text: str, files: bool = True) -> Kernel:
 
 
 def describe(text: str) -> Description:
-    """Return what is to be shown of the kernel `text`, which is anything that `parse` reads."""
+    """Return the description of a kernel, given by any text that `parse` reads."""
     if text.strip() in _built_in():
         return _read_file(_built_in()[text.strip()])
     kernel = parse(text)
@@ -134,7 +134,7 @@ def describe(text: str) -> Description:
 
 
 def of(values: npt.ArrayLike, label: str = "") -> Kernel:
-    """Make a kernel from an array; its text is its values.
+    """Make a kernel from an array; its text consists of its values.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def of(values: npt.ArrayLike, label: str = "") -> Kernel:
     Raises
     ------
     ValueError
-        Another shape or type, a value that is not finite, a label with other characters.
+        The shape or type is not one of these, a value is not finite, or the label is invalid.
     """
     matrix = matrices.checked(np.asarray(values))
     text = "; ".join(" ".join(map(shortest, row)) for row in matrix.tolist())
@@ -176,7 +176,7 @@ def _without_files(text: str) -> Kernel | None:
 
 
 def _from_plugin(text: str) -> Kernel | None:
-    """Read a kernel that another package brings: numbers, or a dict of what a file would say."""
+    """Read a kernel of a plugin: numbers, or a dict with the keys of a kernel file."""
     entry = plugins.entry(plugins.KERNELS, text)
     if entry is None:
         return None
@@ -184,7 +184,7 @@ def _from_plugin(text: str) -> Kernel | None:
     try:
         about = matrices.fields(dict(found) if isinstance(found, Mapping) else {"values": found})
     except (ValueError, OverflowError) as error:
-        raise plugins.refusal(entry, f"that is no kernel: {error}") from error
+        raise plugins.refusal(entry, f"that is not a kernel: {error}") from error
     return Description(text, **about).kernel()
 
 
@@ -212,7 +212,7 @@ def _refusal(text: str) -> ValueError:
         _inline(text)
     except ValueError as error:
         return error
-    return ValueError(f"{quoted(text)} is no kernel; {matrices.EXAMPLE}")
+    return ValueError(f"{quoted(text)} is not a kernel; {matrices.EXAMPLE}")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -231,20 +231,20 @@ def _built_in() -> Mapping[str, Path]:
 
 
 def _directory() -> Path:
-    """Find the kernels inside an installed package, else beside it in a checkout."""
+    """Find the folder of built-in kernels: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parent
     places = (package / "data" / "kernels", package.parent / "kernels")
     for place in places:
-        # Beside an installed package, `kernels` could be somebody else's.
+        # Beside an installed package, `kernels` could be a folder of another package.
         if (place / "vertical.toml").is_file():
             return place
-    raise FeatError(f"featcli's own kernels are neither in {places[0]} nor in {places[1]}")
+    raise FeatError(f"the built-in kernels are neither in {places[0]} nor in {places[1]}")
 
 
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # too long for a name, or holds a zero byte
+    except (OSError, ValueError):  # the text is too long for a name, or holds a zero byte
         return False
 
 

@@ -1,8 +1,7 @@
-"""A pipeline over a picture larger than memory: strips of rows, each with all that its stages see.
+"""Run a pipeline on a picture larger than memory, in strips of rows.
 
-A strip's result is computed as if it were a picture: from its rows of the result back through the
-stages it is found which rows of the input they are made of, and forward again what lies outside
-is cut off.
+For each strip of the result, go back through the stages to find which rows of the input it depends
+on; then run the stages on these rows, and cut off after each stage what lies outside.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from featcli.frame import Array, LargeFrame, Step
 from featcli.pipeline import memory, words
 from featcli.windows import Window
 
-_PLENTY = 48_000_000  # bytes of a strip and of what is made of it: more makes nothing quicker
+_PLENTY = 48_000_000  # bytes of a strip and its results; larger strips are not faster
 
 
 class _Layer(NamedTuple):
-    """One step, and what reaches it of the whole picture."""
+    """One step, the rows that its results depend on, and how many rows its whole input has."""
 
     step: Step
     window: Window
     rows: int
 
     def run(self, maps: Array, begin: int, end: int) -> Array:
-        """Compute the results `begin` to `end` of the rows that `window` says they need."""
+        """Compute the rows `begin` to `end` of the result from `maps`, the rows they depend on."""
         stage, params = stages.get(self.step.stage), dict(self.step.params)
         dropped = self.window.needs(begin, end, self.rows).dropped
         run = self.window.run
@@ -45,7 +44,7 @@ class _Layer(NamedTuple):
 
 
 class InStrips:
-    """Steps, laid out for one picture; see `in_strips`."""
+    """Steps that run on one picture in strips; see `in_strips`."""
 
     def __init__(self, steps: Sequence[Step], frame: LargeFrame) -> None:
         self._frame, self._steps = frame, tuple(steps)
@@ -65,7 +64,7 @@ class InStrips:
         self._shape, self._dtype, self._labels = shape, dtype, tuple(labels)
 
     def result(self, limit: int) -> LargeFrame:
-        """Return what comes out, in strips as high as `limit` bytes of the process allow."""
+        """Return the result, in strips as high as a process of `limit` bytes can compute."""
         frame = self._frame
         return LargeFrame(
             self.compute,
@@ -90,7 +89,7 @@ class InStrips:
         return maps
 
     def _height(self, limit: int) -> int:
-        """Return how many rows at a time take no more; raises MemoryExceeded if one does."""
+        """Return how many rows fit into `limit` bytes; raises MemoryExceeded if not even one."""
         room = limit - budget.STARTED - self._frame.cost
         room = min(room, max(_PLENTY, self._takes(1)))
         low, high = 0, self._shape[0]
@@ -102,15 +101,17 @@ class InStrips:
         return low
 
     def _takes(self, height: int) -> int:
-        """Estimate the bytes that a strip takes: its input, twice while it is read, and the rest.
+        """Estimate the bytes that a strip of the result needs.
 
-        The result before it is still being written.
+        Counted are its input (twice, while it is read), what the stages need, and the previous
+        strip, which is still being written.
         """
         whole, wanted = self._frame.data, height
         for layer in reversed(self._layers):
             window = layer.window
             height = max(height - 1, 1) * window.stride + window.extent
-            height += window.stride if window.first < 0 else 0  # it begins at a multiple of it
+            # With padding, a strip of the input begins at a multiple of the stride.
+            height += window.stride if window.first < 0 else 0
         shape = (min(height, len(whole)), *whole.shape[1:])
         size = math.prod(shape) * whole.dtype.itemsize
         before = wanted * math.prod(self._shape[1:]) * self._dtype.itemsize
@@ -118,7 +119,7 @@ class InStrips:
 
 
 def in_strips(steps: Sequence[Step], frame: LargeFrame, limit: int) -> LargeFrame:
-    """Run steps on a picture that is not held.
+    """Run steps on a picture that is not in memory.
 
     Parameters
     ----------
@@ -130,14 +131,14 @@ def in_strips(steps: Sequence[Step], frame: LargeFrame, limit: int) -> LargeFram
     Returns
     -------
     LargeFrame
-        Its rows are computed when they are asked for: the bytes that a whole run would give.
+        Its rows are computed when they are asked for, to the same bytes as in one run.
 
     Raises
     ------
     StageError
-        A stage needs more than some rows at a time, or does not take this shape.
+        A stage needs the whole picture at once, or does not accept this shape.
     MemoryExceeded
-        A single row takes more than `limit`.
+        A single row needs more than `limit`.
     """
     return InStrips(steps, frame).result(limit)
 

@@ -1,7 +1,7 @@
-"""Small matrices of numbers: from text, and from .toml, .json, .csv, .txt and .npy files.
+"""Read matrices of numbers from text, and from .toml, .json, .csv, .txt and .npy files.
 
-A file may come from anyone: its size, the length of its rows and the depth of its keys are bounded
-before a parser sees them.
+Files are not trusted: their size, the length of their rows and the depth of their keys are checked
+before they are parsed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SUFFIXES = (".toml", ".json", ".csv", ".txt", ".npy")
 EXAMPLE = "write rows like '-1 0 1; -1 0 1; -1 0 1'"
 KEYS = ("values", "divisor", "title", "shows", "citation", "see_also")
 _LARGEST_FILE = dict.fromkeys(SUFFIXES, 4 << 20) | {".toml": 1 << 20}  # tomllib is slow
-_MOST_KEYS = 2 * LARGEST + 1000  # in TOML, where each costs tomllib much
+_MOST_KEYS = 2 * LARGEST + 1000  # in TOML, because each key takes tomllib long
 _LONGEST_ROW = 40 * LARGEST
 _BRACKETED = re.compile(r"\s*\[\s*(\[.*\])\s*\]\s*", re.DOTALL)
 _ROW = re.compile(r"\s*\[([^\[\]]*)\]\s*")
-# A dotted key of many pieces, for which tomllib takes time and memory by the square of its length.
+# A dotted key of many parts: tomllib's time and memory for it grow with the square of its length.
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
 
 
 def checked(matrix: npt.NDArray[Any]) -> Matrix:
-    """Return the values as float64; raises ValueError for what is no kernel's matrix."""
+    """Return the values as float64; raises ValueError if they cannot be those of a kernel."""
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or matrix.size == 0:
         raise ValueError(
             f"a kernel is a table of numbers (rows, cols), not {matrix.dtype} {matrix.shape}"
@@ -43,7 +43,7 @@ def checked(matrix: npt.NDArray[Any]) -> Matrix:
     if max(matrix.shape) > LARGEST:
         rows, cols = matrix.shape
         raise ValueError(f"a kernel has at most {LARGEST} x {LARGEST} values, not {rows} x {cols}")
-    # Adding zero turns -0.0 into 0.0: both mean the same, and the text must not tell them apart.
+    # Adding zero turns -0.0 into 0.0, so that equal kernels have equal texts.
     result: Matrix = matrix.astype(np.float64) + 0.0
     for row, col in np.argwhere(~np.isfinite(result))[:1]:
         value = result[row, col]
@@ -52,7 +52,7 @@ def checked(matrix: npt.NDArray[Any]) -> Matrix:
 
 
 def split_rows(text: str) -> list[str]:
-    """Split text at its semicolons or lines; brackets around rows are left out."""
+    """Split text into rows at semicolons or line ends; brackets around rows are removed."""
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed:
         return re.split(r"\]\s*,?\s*\[", bracketed[1].strip()[1:-1])
@@ -62,7 +62,7 @@ def split_rows(text: str) -> list[str]:
 
 
 def table(rows: Iterable[str]) -> list[list[float]]:
-    """Read rows of numbers, separated by blanks or commas."""
+    """Parse rows of numbers that are separated by blanks or commas."""
     return _rectangle(
         [number(word, f"row {row}, value {col}") for col, word in enumerate(_words(line), 1)]
         for row, line in enumerate(rows, 1)
@@ -73,10 +73,10 @@ def _words(line: str) -> list[str]:
     line = line.strip()
     if ";" in line:
         raise ValueError(
-            f"{quoted(line)}: in a file each row has a line; separate values by commas"
+            f"{quoted(line)}: in a file each row is one line; separate values by commas"
         )
     if len(line) > _LONGEST_ROW:
-        raise ValueError(f"a row of {len(line)} letters is longer than any kernel's")
+        raise ValueError(f"a row of {len(line)} characters is too long for a kernel")
     return [word.strip("\"'") for word in re.split(r"\s*,\s*|\s+", line)] if line else []
 
 
@@ -87,21 +87,21 @@ def _rectangle(rows: Iterable[list[float]]) -> list[list[float]]:
             raise ValueError(f"row {row} of the kernel is empty; {EXAMPLE}")
         if len(values) != len(table[0]):
             raise ValueError(
-                f"row {row} of the kernel has the length {len(values)}, row 1 has "
-                f"{len(table[0])}; all must be equally long"
+                f"row {row} of the kernel has length {len(values)}, but row 1 has length "
+                f"{len(table[0])}; all rows must be equally long"
             )
     return table
 
 
 def content(path: Path) -> dict[str, Any]:
-    """Read what a file of one of `SUFFIXES` says of its kernel: `values`, and others of `KEYS`.
+    """Read a kernel file of one of `SUFFIXES`; return its `values`, and others of `KEYS`.
 
     Raises
     ------
     ValueError
-        What it says is no kernel.
+        The content is not a kernel.
     ReadError, OSError
-        It is too large, or cannot be read.
+        The file is too large, or cannot be read.
     """
     suffix = path.suffix.lower()
     data = budget.read_file(path, _LARGEST_FILE[suffix])
@@ -118,18 +118,18 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def _decoded(data: bytes) -> str:
-    """Read text as its byte order mark says, by default as UTF-8."""
+    """Decode text as its byte order mark says, by default as UTF-8."""
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("is no text in UTF-8") from None
+        raise ValueError("is not text in UTF-8") from None
 
 
 def _parsed(text: str, language: str) -> Any:
     if language == "TOML" and _DEEP_KEY.search(text):
-        raise ValueError("has a key of more pieces than any kernel's")
+        raise ValueError("has a key of too many dotted parts for a kernel")
     if language == "TOML" and text.count("=") + text.count("\n[") > _MOST_KEYS:
-        raise ValueError("has more keys than any kernel")
+        raise ValueError("has too many keys for a kernel")
     try:
         return tomllib.loads(text) if language == "TOML" else json.loads(text)
     except RecursionError:
@@ -137,13 +137,13 @@ def _parsed(text: str, language: str) -> Any:
             f"is nested too deeply; a kernel in {language} is a list of rows"
         ) from None
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"is not right as {language}: {error}") from None
+        raise ValueError(f"is not valid {language}: {error}") from None
     except ValueError:
-        raise ValueError("holds a number of too many digits") from None
+        raise ValueError("has a number with too many digits") from None
 
 
 def fields(data: dict[str, Any]) -> dict[str, Any]:
-    """Check the keys of a .toml or .json kernel."""
+    """Check the keys and values of a .toml or .json kernel, and fill in the defaults."""
     for key in data:
         if key not in KEYS:
             raise ValueError(f"unknown key {quoted(key)}; a kernel has {', '.join(KEYS)}")

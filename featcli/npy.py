@@ -1,8 +1,8 @@
-"""The .npy format, read without trusting it.
+"""Read and write .npy and .npz files, without trusting what is read.
 
 `np.load(allow_pickle=False)` still allocates whatever a header asks for: a file of 78 bytes can
-ask for 32 GiB. Here the header, the type and the declared size are checked against the bytes that
-are there before anything is allocated. Source: NumPy's format description, NEP 1.
+ask for 32 GiB. Here the header, the type and the declared size are checked against the actual
+size before memory is allocated. Source: NumPy's format description, NEP 1.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Array = npt.NDArray[Any]
 MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
 _PIECE = 1 << 20
-_LARGEST_DIRECTORY = 16 << 20  # of an archive: 200,000 arrays
+_LARGEST_DIRECTORY = 16 << 20  # bytes of an archive's list of entries: 200,000 arrays
 _LONGEST_END = 1 << 17
-_PER_ARRAY = 2500  # bytes that an array takes besides its numbers
-# What NumPy writes; anything else goes the slow way through its own parser.
+_PER_ARRAY = 2500  # bytes of memory for an array besides its numbers
+# A header as NumPy writes it; any other is parsed by NumPy, which is slower.
 _PLAIN_HEADER = re.compile(
     rb"\{'descr': '([<>|=][biuf]\d)', 'fortran_order': (False|True), "
     rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), ?\} *\n"
@@ -42,11 +42,11 @@ _PLAIN_HEADER = re.compile(
 
 
 class NotNumbersError(ReadError):
-    """An array holds text, objects or numbers of a type that is not read."""
+    """An array holds text, objects or numbers of an unsupported type."""
 
 
 class Header(NamedTuple):
-    """What a .npy file says of its array."""
+    """The header of a .npy file."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -62,7 +62,7 @@ Allow = Callable[[Header], object]
 
 
 def load(path: str | os.PathLike[str]) -> Array:
-    """Read the .npy file at `path`; see `read` for what is refused."""
+    """Read the .npy file at `path`; raises the errors of `read`."""
     with Path(path).open("rb") as stream:
         return read(stream, os.fstat(stream.fileno()).st_size)
 
@@ -73,21 +73,21 @@ def read(stream: BinaryIO, size: int, allow: Allow | None = None) -> Array:
     Parameters
     ----------
     stream : binary file
-        At the beginning of the .npy data; need not be seekable.
+        Positioned at the beginning of the .npy data; need not be seekable.
     size : int
-        How many bytes the .npy data has in all.
+        Total bytes of the .npy data.
     allow : callable, optional
         Called with the header before any number is read; may raise ReadError.
 
     Returns
     -------
     ndarray
-        Boolean, integer or floating, at most 8 bytes an element, in native byte order.
+        Boolean, integer or float, at most 8 bytes an element, in native byte order.
 
     Raises
     ------
     ReadError
-        No .npy data, a type that holds no numbers, or a header that does not fit the bytes.
+        This is not .npy data, the type is not numeric, or the header does not match the size.
     """
     header, length = read_header(stream)
     check_size(header, size - length)
@@ -99,15 +99,15 @@ def read(stream: BinaryIO, size: int, allow: Allow | None = None) -> Array:
 
 
 def check_size(header: Header, present: int) -> None:
-    """Raise ReadError unless just as many bytes follow as the header declares."""
+    """Raise ReadError unless the number of bytes present is the one that the header declares."""
     if present > header.nbytes:
-        raise ReadError(f"more bytes follow than the {header.nbytes} that its header declares")
+        raise ReadError(f"too long: its header declares {header.nbytes} bytes, {present} follow")
     if present < header.nbytes:
         raise ReadError(f"truncated: its header declares {header.nbytes} bytes, {present} follow")
 
 
 def _fill(array: Array, stream: BinaryIO) -> None:
-    """Read into an array piece by piece: no byte is held twice, and none that is not there."""
+    """Read into an array in pieces, so that no byte is in memory twice."""
     begin = 0
     while piece := stream.read(min(len(array) - begin, _PIECE)):
         array[begin : begin + len(piece)] = np.frombuffer(piece, np.uint8)
@@ -117,12 +117,12 @@ def _fill(array: Array, stream: BinaryIO) -> None:
 
 
 def read_header(stream: BinaryIO) -> tuple[Header, int]:
-    """Read and check the header; return it and its length in bytes."""
+    """Read and check the header; return it and its length in bytes, magic number included."""
     prefix = stream.read(8)
     if prefix[:6] != MAGIC or len(prefix) < 8:
-        raise ReadError("not a .npy file: it does not begin as one")
+        raise ReadError("not a .npy file: its first bytes are wrong")
     if prefix[6:] not in (b"\x01\x00", b"\x02\x00"):
-        raise ReadError(f".npy version {prefix[6]}.{prefix[7]} is not one that holds plain numbers")
+        raise ReadError(f".npy version {prefix[6]}.{prefix[7]} is not supported; use 1.0 or 2.0")
     width = 2 if prefix[6] == 1 else 4
     raw = stream.read(width)
     length = int.from_bytes(raw, "little")
@@ -139,14 +139,14 @@ def _parse(version: int, rest: bytes) -> Header:
 
 
 def _plain(text: bytes) -> Header | None:
-    """Read a header as NumPy writes it; None for any other."""
+    """Parse a header in the form that NumPy writes; return None for any other."""
     found = _PLAIN_HEADER.fullmatch(text)
     if not found:
         return None
     lengths = [int(one) for one in found[3].replace(b" ", b"").split(b",") if one]
     try:
         return Header(tuple(lengths), found[2] == b"True", np.dtype(found[1].decode()))
-    except TypeError:  # a size that no such type has
+    except TypeError:  # such as f3: there is no float of 3 bytes
         return None
 
 
@@ -156,18 +156,18 @@ def _parse_any(version: int, rest: bytes) -> Header:
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote, or of odd escapes
+            warnings.simplefilter("ignore")  # about headers of Python 2, or invalid escapes
             return Header(*parse(io.BytesIO(rest)))
-    except Exception as error:  # the text is parsed as Python, which fails in many ways
+    except Exception as error:  # NumPy parses the text as Python, which raises many types of errors
         raise ReadError("its .npy header is broken") from error
 
 
 def _check(header: Header) -> None:
     if header.dtype.kind not in "biuf" or header.dtype.itemsize > 8:
         raise NotNumbersError(
-            f"its elements are of type {header.dtype}; integers or floats of up to 64 bits are read"
+            f"its elements are of type {header.dtype}, not integers or floats of up to 64 bits"
         )
-    # True is an int to isinstance, and no length.
+    # Not isinstance, which takes True for an int.
     if any(type(length) is not int or length < 0 for length in header.shape):
         raise ReadError(f"its .npy header declares the shape {header.shape}")
 
@@ -178,23 +178,23 @@ def _build(data: Array, header: Header) -> Array:
         flat = flat.byteswap(inplace=True).view(header.dtype.newbyteorder("="))
     try:
         return flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
-    except (ValueError, OverflowError) as error:  # more axes than NumPy has, or 0 times too much
-        raise ReadError("its .npy header declares a shape that no array has") from error
+    except (ValueError, OverflowError) as error:  # too many axes, or a huge one beside one of 0
+        raise ReadError("its .npy header declares an impossible shape") from error
 
 
 def write(stream: BinaryIO, array: Array) -> None:
-    """Write `array` as .npy: equal arrays give equal bytes."""
+    """Write `array` as .npy; equal arrays give equal bytes."""
     np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_rows(stream: BinaryIO, like: Array, strips: Iterable[Array]) -> None:
-    """Write an array strip by strip: the bytes that `write` gives of the whole.
+    """Write an array in strips of rows; the file is the same as from `write`.
 
     Parameters
     ----------
     stream : binary file
     like : ndarray
-        Of the shape and type of the whole; its values do not matter.
+        Any array of the whole one's shape and type; its values do not matter.
     strips : iterable of ndarray
         All rows, in order.
     """
@@ -210,23 +210,23 @@ def load_archive(
     others: list[str] | None = None,
     allow: Allow | None = None,
 ) -> dict[str, Array]:
-    """Read every array of the .npz file at `path` (or open there), by name.
+    """Read all arrays of an .npz file into a dict.
 
     Parameters
     ----------
     path : path or binary file, seekable
     most : int
-        How many bytes the arrays may take.
+        Bytes of memory that the arrays may take in all.
     others : list of str, optional
-        Takes the reason for each array that is left out because it holds no numbers; without it
-        such a file is refused.
+        Arrays that are not numeric are skipped, and the reason is appended to this list. Without
+        it they raise ReadError.
     allow : callable, optional
         Called with each header before its numbers are read; may raise ReadError.
 
     Raises
     ------
     ReadError
-        No .npz file, an array that `read` refuses, or arrays that take too much.
+        This is not an .npz file, `read` refuses an array, or the arrays take too much memory.
     """
     with open_archive(path) as archive:
         entries = array_entries(archive)
@@ -248,10 +248,10 @@ def load_archive(
 
 @contextlib.contextmanager
 def open_archive(path: str | os.PathLike[str] | BinaryIO) -> Iterator[zipfile.ZipFile]:
-    """Open an .npz file, whose every trouble in the `with` block becomes a ReadError.
+    """Open an .npz file; errors of `zipfile` in the `with` block become a ReadError.
 
-    Refused are a directory of its entries that is too long, two entries of one name, entries
-    that are encrypted, and packings other than those that NumPy writes.
+    A file is refused if its list of entries is too long, if two entries have the same name, or
+    if one is encrypted or compressed by a method that NumPy does not write.
     """
     import zipfile
 
@@ -265,34 +265,34 @@ def open_archive(path: str | os.PathLike[str] | BinaryIO) -> Iterator[zipfile.Zi
             yield archive
         except (FeatError, OSError):
             raise
-        except Exception as error:  # zipfile fails in many ways on broken data
-            raise ReadError(f"not a sound .npz file: {error}") from error
+        except Exception as error:  # zipfile raises many types of errors on broken data
+            raise ReadError(f"not a valid .npz file: {error}") from error
 
 
 class _Bounded:
-    """A file whose directory of entries, which `zipfile` reads at once, is not too long."""
+    """A file that refuses large reads, because `zipfile` reads its list of entries at once."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
 
     def read(self, size: int = -1) -> bytes:
-        # Without a size, `zipfile` is at the end mark, which is at most a comment of 64 KiB away.
+        # Without a size, `zipfile` reads the end record, with a comment of at most 64 KiB.
         most = _LARGEST_DIRECTORY if size >= 0 else _LONGEST_END
         data = self._read(most + 1 if size < 0 else min(size, most + 1))
         if len(data) > most:
-            raise ReadError("its list of arrays is longer than that of any .npz file")
+            raise ReadError("its list of arrays is too long")
         return data
 
 
 def _check_entries(entries: Sequence[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
     if len(set(names)) < len(names):
-        raise ReadError("two of its arrays have one name")
+        raise ReadError("two of its arrays have the same name")
     for entry in entries:
         if entry.flag_bits & 1:
             raise ReadError(f"its array {entry.filename!r} is encrypted")
         if entry.compress_type not in (0, 8):  # stored, deflated
-            raise ReadError(f"its array {entry.filename!r} is packed in a way that is not NumPy's")
+            raise ReadError(f"its array {entry.filename!r} is not compressed as NumPy does it")
 
 
 def array_entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -305,7 +305,7 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allow: Allow | None
     with archive.open(entry) as stream:
         try:
             array = read(stream, entry.file_size, allow)  # type: ignore[arg-type]
-            stream.read(1)  # at its end the checksum is compared
+            stream.read(1)  # zipfile compares the checksum at the end
             return array
         except budget.MemoryExceeded:
             raise
@@ -314,9 +314,9 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allow: Allow | None
 
 
 class ArchiveWriter:
-    """Writes an uncompressed .npz array by array; fixed dates make equal arrays equal bytes.
+    """Write an uncompressed .npz array by array; equal arrays give equal bytes (dates are fixed).
 
-    In a `with` block it is closed at the end, or abandoned where an error ends it.
+    At the end of a `with` block it is closed, or abandoned after an error.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -337,25 +337,25 @@ class ArchiveWriter:
         self.abandon() if error else self.close()
 
     def write(self, name: str, array: Array) -> None:
-        """Add one array under its name."""
+        """Add an array."""
         entry = self._entry(f"{name}.npy")  # dated 1980-01-01
         with self._zip.open(entry, "w", force_zip64=True) as member:
             write(member, array)  # type: ignore[arg-type]
 
     def write_with(self, name: str, save: Callable[[BinaryIO], object]) -> None:
-        """Add one array that `save` writes as .npy."""
+        """Add an array that `save` writes into a stream as .npy."""
         with self._zip.open(self._entry(f"{name}.npy"), "w", force_zip64=True) as member:
             save(member)  # type: ignore[arg-type]
 
     def write_text(self, name: str, text: bytes) -> None:
-        """Add an entry that is no array, under its full name."""
+        """Add an entry that is not an array; `name` is its full name."""
         self._zip.writestr(self._entry(name), text)
 
     def close(self) -> None:
-        """Write the directory of the archive, without which it cannot be read."""
+        """Write the archive's list of entries, without which it cannot be read."""
         self._zip.close()
 
     def abandon(self) -> None:
-        """Finish with a file that is thrown away; else `zipfile` complains when it is freed."""
+        """Close a file that will be discarded; otherwise `zipfile` warns when it is freed."""
         with contextlib.suppress(OSError, ValueError):
             self._zip.close()

@@ -1,4 +1,4 @@
-"""A pipeline: its text, its steps, and how a frame runs through them."""
+"""Pipelines: parse their text, check that the stages fit together, and run them on frames."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ Watch = Callable[[Step, Frame, list[Frame]], None]
 
 
 class Pipeline:
-    """Stages in a row, such as `convolve vertical | relu | pool 2 | flatten`.
+    """A sequence of stages, such as `convolve vertical | relu | pool 2 | flatten`.
 
     Parameters
     ----------
     text : str or iterable of Step
-        The text splits at `|`, each piece as a shell splits its words; quotes work. After the
-        stage's name come its words in order and its options (`pool 2 --kind mean`).
+        Steps separated by `|`. Each is the name of a stage, followed by its arguments and options
+        (`pool 2 --kind mean`), with the quoting of a shell.
     watch : callable, optional
         Called as `watch(step, frame, results)` after each step on each frame.
 
     Attributes
     ----------
     gives : str or None
-        `"maps"`, `"vector"`, or None where that depends on the input.
+        What the last stage returns: `"maps"`, `"vector"`, or None where that depends on the input.
 
     Raises
     ------
     UsageError
-        An unknown stage or option, a value out of range, or a stage that cannot take what the
-        one before it gives.
+        A stage or option is unknown, a value is out of range, or a stage does not accept what the
+        one before it returns.
     """
 
-    takes_strips = True  # so that a picture larger than memory may be run row by row
+    takes_strips = True  # a picture larger than memory may be run in strips of rows
 
     def __init__(self, text: str | Iterable[Step], watch: Watch | None = None) -> None:
         self.steps = parse(text) if isinstance(text, str) else tuple(text)
@@ -50,19 +50,19 @@ class Pipeline:
         self.gives = check(self.steps)
 
     def __call__(self, frame: Frame | npt.ArrayLike) -> Frame:
-        """Run, where one result is expected; raises ValueError for several parts."""
+        """Run on one frame and return the single result; raises ValueError for several parts."""
         results = self.run(_as_frame(frame))
         if len(results) != 1:
             raise ValueError(f"{self} gives {len(results)} parts: use run(), which returns a list")
         return results[0]
 
     def run(self, frame: Frame | npt.ArrayLike) -> list[Frame]:
-        """Run one frame, or array, through all steps.
+        """Run all steps on one frame or array; return a list of its results.
 
         Raises
         ------
         StageError
-            A stage refuses its array; the message names the step and the array's shape.
+            A stage does not accept its input; the message names the step and the shape.
         """
         return Frames(self._run(_as_frame(frame)))
 
@@ -85,52 +85,52 @@ class Pipeline:
 
     @property
     def has_several_vectors(self) -> bool:
-        """Whether one row of a table has several vectors."""
+        """Whether a row of a table (one image) has several vectors."""
         return self.splits
 
     @property
     def recipe(self) -> tuple[Step, ...]:
-        """All that it does, as steps."""
+        """All steps, as the outputs record them."""
         return self.steps
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a table says of how it was made: plain JSON; `pipeline` can be run again."""
+        """How a table was made, as JSON; its `pipeline` is a text that can be run again."""
         return {"pipeline": str(self)}
 
     def decode_size(self, rows: int, cols: int) -> tuple[int, int, str] | None:
-        """Return the rows, columns and filter that a picture is resized to first, if it is."""
+        """Return rows, columns and filter if the first stage resizes the picture, else None."""
         hook = stages.get(self.steps[0].stage).decode_size
         return hook(rows, cols, **dict(self.steps[0].params)) if hook else None
 
     @property
     def pixel_range(self) -> int:
-        """Up to which value the first stage takes pixels; 0 as the file has them."""
+        """The largest pixel value that the first stage expects; 0 for pixels as in the file."""
         hook = stages.get(self.steps[0].stage).pixel_range
         return hook(**dict(self.steps[0].params)) if hook else 0
 
     def memory(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Estimate the most bytes that a run on such an array holds besides it; see `memory`."""
+        """Estimate the most bytes that a run needs besides its input; see `memory`."""
         return memory(self.steps, shape, dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out who watches: another process has its own."""
+        """Leave out `watch`, which belongs to this process."""
         return self.__dict__ | {"watch": None}
 
     def for_workers(self) -> list[Any]:
-        """Return what each worker has to `take()` first; see `stage`, of `once`."""
+        """Return the objects whose `take()` each worker process calls first; see `stage(once=)`."""
         hooks = [(stages.get(step.stage).once, dict(step.params)) for step in self.steps]
         return [made for once, params in hooks if once and (made := once(**params))]
 
     def hand_over(self) -> Any:
-        """Return what was kept of an input for whoever writes its results; nothing here."""
+        """Return what the process that writes the results needs besides them: here nothing."""
         return None
 
     def take_over(self, kept: Any) -> None:
-        """Keep what another process has handed over."""
+        """Accept what `hand_over` returned in another process."""
 
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
-        """Return part and history of every result, before anything is computed."""
+        """Return part and history of each result without computing it."""
         heads = [(frame.part, frame.labels)]
         for step in self.steps:
             heads = [result for head in heads for result in _outline(step, *head)]
@@ -147,9 +147,9 @@ Find = Callable[[str], Stage]
 
 
 def parse(text: str, find: Find = stages.get) -> tuple[Step, ...]:
-    """Read a pipeline's text; raises UsageError that names the step.
+    """Parse the text of a pipeline; raises UsageError that names the step.
 
-    `find` gives the stage of a name: inside a model other names mean something.
+    `find` returns the stage of a name; models have other stages than pipelines.
     """
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|")
     lexer.whitespace_split, lexer.commenters = True, ""
@@ -168,7 +168,7 @@ def parse(text: str, find: Find = stages.get) -> tuple[Step, ...]:
 
 
 def parse_step(number: int, tokens: Sequence[str], find: Find = stages.get) -> Step:
-    """Read the words of one step; raises UsageError that names its number."""
+    """Parse the words of one step; raises UsageError that names its number."""
     if not tokens:
         raise UsageError(f"step {number} is empty: name a stage between the bars")
     try:
@@ -179,7 +179,7 @@ def parse_step(number: int, tokens: Sequence[str], find: Find = stages.get) -> S
 
 
 def make_step(stage: Stage, given: dict[str, Any]) -> Step:
-    """Complete parsed arguments with the defaults; raises ValueError for a missing one."""
+    """Make a step from arguments and defaults; raises ValueError if a required one is missing."""
     for param in stage.params:
         if param.required and param.name not in given:
             raise ValueError(f"needs {param.option} {param.converter.metavar}")
@@ -189,7 +189,7 @@ def make_step(stage: Stage, given: dict[str, Any]) -> Step:
 
 
 def _arguments(stage: Stage, tokens: Sequence[str]) -> dict[str, Any]:
-    """Read words and options into values by parameter name."""
+    """Parse words and options into values by parameter name."""
     given: dict[str, Any] = {}
     words = [param for param in stage.params if param.word]
     rest = list(tokens)
@@ -211,7 +211,7 @@ def _arguments(stage: Stage, tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def suggestion(stage: Stage, word: str) -> str:
-    """Write `"; did you mean --size 2?"` for a word that one of the stage's options takes."""
+    """Return `"; did you mean --size 2?"` if an option of the stage accepts `word`, else `""`."""
     for param in stage.params:
         with contextlib.suppress(ValueError):
             if (param.word or param.choices) and param.parse(word) is not None:
@@ -220,7 +220,7 @@ def suggestion(stage: Stage, word: str) -> str:
 
 
 def _is_option(token: str) -> bool:
-    """A word may begin with a minus sign and a digit or a dot."""
+    """Return whether a token is an option, not a negative number such as `-1` or `-.5`."""
     return len(token) > 1 and token[0] == "-" and not (token[1].isdigit() or token[1] == ".")
 
 
@@ -237,7 +237,7 @@ def _option(stage: Stage, token: str) -> tuple[Param, str | None]:
 
 def _word(words: list[Param], token: str) -> Param:
     if not words:
-        raise ValueError(f"one word too many: {token!r}")
+        raise ValueError(f"unexpected argument {token!r}")
     return words[0] if words[0].converter.many else words.pop(0)
 
 
@@ -261,29 +261,29 @@ def _store(given: dict[str, Any], param: Param, text: str) -> None:
 
 
 def words(step: Step, find: Find = stages.get) -> list[str]:
-    """Write a step as a shell's words: the stage's name and its options."""
+    """Return a step as words of a command line: the stage's name and its options."""
     stage = find(step.stage)
     given = dict(step.params)
     return [stage.name, *(w for p in stage.params for w in p.arguments(given[p.name]))]
 
 
 def caption(history: Iterable[Step]) -> str:
-    """Write a history as a pipeline's text; what this version does not know, by its name."""
+    """Return a history as the text of a pipeline; it may have steps that this version has not."""
     return " | ".join(filter(None, map(_caption_of, history)))
 
 
-# How a person asks for what reading does; the range of pixels follows from the model.
-_SPELLED = {"reduced": "--decode fast", "as_bytes": ""}
+# Parameters of the step `read`, and the options that a user writes for them.
+_READ_OPTIONS = {"reduced": "--decode fast", "as_bytes": ""}
 
 
 def _caption_of(step: Step) -> str:
     params = dict(step.params)
-    if step.stage == "tile" and "row" in params:  # a tile is cut out as by crop
+    if step.stage == "tile" and "row" in params:  # the same as a crop
         return "crop {height}x{width} --at {row},{col}".format(**params)
-    if step.stage == "read" and not _SPELLED.keys().isdisjoint(dict(step.params)):
-        rest = Step(step.stage, tuple(one for one in step.params if one[0] not in _SPELLED))
-        spelled = [_SPELLED[name] for name, _ in step.params if name in _SPELLED]
-        text = " ".join(filter(None, [*_caption_of(rest).split(" ")[1:], *spelled]))
+    if step.stage == "read" and not _READ_OPTIONS.keys().isdisjoint(params):
+        rest = Step(step.stage, tuple(one for one in step.params if one[0] not in _READ_OPTIONS))
+        options = [_READ_OPTIONS[name] for name in params if name in _READ_OPTIONS]
+        text = " ".join(filter(None, [*_caption_of(rest).split(" ")[1:], *options]))
         return f"read {text}" if text else ""
     try:
         return shlex.join(words(step))
@@ -294,12 +294,12 @@ def _caption_of(step: Step) -> str:
 
 
 def check(steps: Sequence[Step], find: Find = stages.get) -> str | None:
-    """Return what the last step gives, `"maps"` or `"vector"`; None for either.
+    """Return what the last step returns: `"maps"`, `"vector"`, or None if it depends on the input.
 
     Raises
     ------
     UsageError
-        A stage cannot take what the one before it gives.
+        A stage does not accept what the one before it returns.
     """
     current: str | None = None
     for number, step in enumerate(steps, 1):
@@ -333,7 +333,7 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
             f"{_shape(frame.data)}"
         )
     try:
-        with np.errstate(all="ignore"):  # infinity and NaN are results, and no news for people
+        with np.errstate(all="ignore"):  # infinity and NaN are valid results: no warnings
             result = stage.function(frame.data, **params)
     except ValueError as error:
         raise StageError(f"{shlex.join(words(step))}: {error}") from error
@@ -351,7 +351,7 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
 
 
 def memory(steps: Iterable[Step], shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Estimate the most bytes that steps hold besides the array that goes in."""
+    """Estimate the most bytes that steps need at a time besides their input."""
     shape = (*shape, 1) if len(shape) == 2 else shape
     most = held = 0
     for step in steps:
@@ -360,7 +360,7 @@ def memory(steps: Iterable[Step], shape: tuple[int, ...], dtype: np.dtype[Any]) 
             after = stage.shape_of(shape, params)
             work = stage.work_on(shape, dtype, params)
         except (ValueError, IndexError, ZeroDivisionError):
-            break  # the stage itself will say what it does not take
+            break  # the stage itself will raise the error when it runs
         shape, dtype = after, stage.dtype_of(dtype, params)
         size = math.prod(shape) * dtype.itemsize
         most, held = max(most, held + work + size), size

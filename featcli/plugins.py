@@ -1,8 +1,7 @@
-"""Stages and kernels that other packages bring, found by their entry points.
+"""Plugins: stages and kernels of other packages, found by their entry points.
 
-A package names what it brings in its pyproject.toml, as entry points of the groups
-`featcli.stages` and `featcli.kernels`. Nothing is looked for before a name is asked for that
-featcli does not know.
+A package declares them in its pyproject.toml as entry points of the groups `featcli.stages` and
+`featcli.kernels`. They are only looked for when a name is not one of featcli's own.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
 @cache
 def found(group: str) -> Sequence[EntryPoint]:
-    """Return what all packages bring of a group, by name and then by package."""
+    """Return the entry points of a group, sorted by name and then by package."""
     from importlib.metadata import entry_points
 
     return sorted(entry_points(group=group), key=lambda one: (one.name, package_of(one)))
 
 
 def package_of(entry: EntryPoint) -> str:
-    """Name a plugin's package and its version."""
+    """Return the name and version of the package that a plugin comes from."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
 def names(group: str) -> list[str]:
-    """Return the names of a group without loading anything."""
+    """Return the names of the plugins of a group, without importing them."""
     return list(dict.fromkeys(entry.name for entry in found(group)))
 
 
 def entry(group: str, name: str) -> EntryPoint | None:
-    """Return what a package brings under a name, not yet imported; None if none does."""
+    """Return the entry point of a name, without importing it; None if there is none."""
     if not _NAME.fullmatch(name):
         return None
     return next((one for one in found(group) if one.name == name), None)
 
 
 def imported(plugin: EntryPoint) -> Any:
-    """Import what an entry point names; raises ValueError for whatever goes wrong."""
+    """Import the object of an entry point; any failure becomes a ValueError."""
     try:
         return plugin.load()
     except (Exception, SystemExit) as error:
@@ -55,5 +54,5 @@ def imported(plugin: EntryPoint) -> Any:
 
 
 def refusal(entry: EntryPoint, reason: str) -> ValueError:
-    """Say in one line why what a plugin brings cannot be used."""
-    return ValueError(f"the plugin {package_of(entry)} brings {entry.name!r}, but {reason}")
+    """Return the ValueError that says why a stage or kernel of a plugin cannot be used."""
+    return ValueError(f"the plugin {package_of(entry)} declares {entry.name!r}, but {reason}")

@@ -1,8 +1,8 @@
-"""The declaration of a stage, from which everything else about it derives.
+"""Stages: functions `array -> array` that are registered by the decorator `@stage`.
 
-A stage is an ordinary function `array -> array`. Its parameters, types, ranges and choices are
-read from its signature, its help from its numpydoc docstring; `@stage` adds what a function cannot
-say of itself: what it takes and gives, and what its result is called.
+Command, options, help, pipeline step and documentation all derive from this declaration. Parameters
+and types are read from the function's signature, help from its numpydoc docstring; `@stage` adds
+the kinds of input and result, and how the result is labelled.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ Gives = Literal["maps", "vector", "same", "parts"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 DecodeSize = Callable[..., tuple[int, int, str] | None]
 
-WORK = 16.0  # bytes a value that a stage may take to compute: two float64 beside it
+WORK = 16.0  # default of the working memory in bytes for each value: two float64
 REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
 
-# Stages that only a model has need for: found by name, but no rows of the index.
+# Steps that only models use: found by name, but not listed in the index.
 OF_MODELS = {"classify": "featcli.models.stages", "features": "featcli.models.stages"}
 
 
 class Converter(NamedTuple):
-    """How a parameter is written: put one into `Annotated[...]`.
+    """How to parse and format a parameter: put one into `Annotated[...]`.
 
     `parse` turns text into the value that the history stores (text, numbers, tuples of them) or
-    raises ValueError; `show` is its inverse; `tag` names the value in a file name. Where
-    `parse` may look a file up, `plain` is what reads a text of which no file may be looked up.
+    raises ValueError; `show` is its inverse; `tag` formats the value for a file name. If `parse`
+    may open files, `plain` parses without doing so.
     """
 
     parse: Callable[[str], Any]
@@ -56,7 +56,7 @@ class Converter(NamedTuple):
 
 
 def at_least(low: int, /, **values: int | None) -> None:
-    """Raise ValueError for a value that is no whole number of at least `low`; None passes."""
+    """Raise ValueError for a value that is not an integer of at least `low`; None is allowed."""
     for name, value in values.items():
         is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if value is not None and (not is_whole or value < low):
@@ -64,14 +64,14 @@ def at_least(low: int, /, **values: int | None) -> None:
 
 
 def one_of(choices: Any, /, **values: str) -> None:
-    """Raise ValueError for a value that is none of a `Literal`'s choices."""
+    """Raise ValueError for a value that is not one of a `Literal`'s choices."""
     for name, value in values.items():
         if value not in get_args(choices):
             raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {value!r}")
 
 
 def whole_number(text: str) -> int:
-    """Read an integer; raises ValueError that says what would be right."""
+    """Parse an integer; raises ValueError."""
     try:
         return int(text)
     except ValueError:
@@ -79,7 +79,7 @@ def whole_number(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """Read an integer of at least 1."""
+    """Parse an integer of at least 1; raises ValueError."""
     value = whole_number(text)
     if value < 1:
         raise ValueError(f"must be a whole number of at least 1, not {value}")
@@ -87,7 +87,7 @@ def positive(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """Read a finite number."""
+    """Parse a finite number; raises ValueError."""
     try:
         value = float(text)
     except ValueError:
@@ -106,7 +106,7 @@ _PLAIN: dict[Any, Converter] = {
 
 
 class Param(NamedTuple):
-    """One parameter of a stage, as a word of a pipeline text and as an option."""
+    """A parameter of a stage: an option, and (if `word`) also a positional argument."""
 
     name: str
     help: str
@@ -124,17 +124,17 @@ class Param(NamedTuple):
 
     @property
     def short(self) -> str | None:
-        """Words have a one-letter option too: `-k` for the kernel."""
+        """The one-letter option of a positional argument, such as `-k` for the kernel."""
         return f"-{self.name[0]}" if self.word else None
 
     def parse(self, text: str) -> Any:
-        """Turn one piece of text into the value; raises ValueError."""
+        """Turn text into the value; raises ValueError."""
         if self.choices and text not in self.choices:
             raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}")
         return self.converter.parse(text)
 
     def arguments(self, value: Any) -> list[str]:
-        """Write the option with `value` as a shell's arguments; nothing for the default."""
+        """Return the option and `value` as command-line arguments; none for the default."""
         if value == self.default:
             return []
         if self.flag:
@@ -143,7 +143,7 @@ class Param(NamedTuple):
         return [piece for one in values for piece in (self.option, self.converter.show(one))]
 
     def tag(self, value: Any) -> str:
-        """Name `value` in a file name."""
+        """Return `value` as a part of a file name."""
         if value is None:
             return ""
         show = self.converter.tag or self.converter.show
@@ -152,7 +152,7 @@ class Param(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stage:
-    """A registered stage: the function, what it says of itself, and the hooks."""
+    """A registered stage: the function and what `@stage` declares of it (see there)."""
 
     function: Callable[..., Any]
     takes: Kind
@@ -173,7 +173,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """The command's name: the function's, with dashes; a learned layer's has none."""
+        """The command's name: the function's, with dashes (but underscores for a learned layer)."""
         name: str = self.function.__name__
         return name if self.learned else name.replace("_", "-")
 
@@ -184,7 +184,7 @@ class Stage:
 
     @cached_property
     def params(self) -> tuple[Param, ...]:
-        """Everything after the array."""
+        """The parameters after the input array."""
         hints = typing.get_type_hints(self.function, include_extras=True)
         texts = parameter_texts(self.doc.get("Parameters", ""))
         listed = list(inspect.signature(self.function).parameters.values())[1:]
@@ -195,7 +195,7 @@ class Stage:
         return next(param for param in self.params if param.name == name)
 
     def without_files(self) -> Stage:
-        """Return the same stage, whose parameters are read without looking any file up."""
+        """Return a copy of the stage whose parameters are parsed without opening files."""
         plain = [(param, param.converter) for param in self.params]
         found = replace(self)
         found.__dict__["params"] = tuple(
@@ -205,11 +205,11 @@ class Stage:
         return found
 
     def labels_of(self, labels: tuple[str, ...], params: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of the result's channels."""
+        """Return the names of the result's channels."""
         return tuple(self.labels(labels, **params)) if self.labels else labels
 
     def dtype_of(self, dtype: np.dtype[Any], params: Mapping[str, Any]) -> np.dtype[Any]:
-        """Type of the result."""
+        """Return the type of the result."""
         if callable(self.dtype):
             return np.dtype(self.dtype(dtype, **params))
         if self.dtype == "same" or (self.dtype == "float" and dtype.kind == "f"):
@@ -217,13 +217,13 @@ class Stage:
         return np.dtype(np.float32)
 
     def shape_of(self, shape: tuple[int, ...], params: Mapping[str, Any]) -> tuple[int, ...]:
-        """Shape of the result; of all parts in one, where there are several."""
+        """Return the shape of the result; if there are several parts, of all of them together."""
         if self.shape:
             return self.shape(shape, **params)
         return (math.prod(shape),) if self.gives == "vector" else shape
 
     def row_length_of(self, before: Array, result: Array, params: Mapping[str, Any]) -> int | None:
-        """How many values of a vector were one row of maps; None if that is as it was."""
+        """Return how many values of a vector were one row of maps; None if that is unchanged."""
         if self.row_length:
             return self.row_length(before.shape, **params)
         return None if self.gives == "same" and before.shape == result.shape else 0
@@ -231,7 +231,7 @@ class Stage:
     def work_on(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], params: Mapping[str, Any]
     ) -> int:
-        """Estimate the bytes that computing takes besides its input and its result."""
+        """Estimate the bytes of working memory, besides the input and the result."""
         if callable(self.work):
             return self.work(shape, dtype, **params)
         values = max(math.prod(shape), math.prod(self.shape_of(shape, params)))
@@ -240,13 +240,13 @@ class Stage:
     def window(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], params: Mapping[str, Any]
     ) -> Window:
-        """Say which rows each row of the result is made of; raises ValueError where all are."""
+        """Return which input rows a row of the result depends on; raises ValueError if on all."""
         if self.rows is None or (self.takes == "any" and len(shape) == 1):
             raise ValueError("it needs the whole picture at once")
         return self.rows(shape, dtype, **params)
 
     def tag(self, params: Mapping[str, Any]) -> str:
-        """Name this stage in a file name, with what differs from the defaults."""
+        """Return the stage's part of a file name, with the parameters that are not the default."""
         form = self.tag_format(**params) if callable(self.tag_format) else self.tag_format
         shown = {param.name: param.tag(params[param.name]) for param in self.params}
         used = set(re.findall(r"{(\w+)}", form))
@@ -259,7 +259,7 @@ class Stage:
 
 
 def safe_tag(text: str) -> str:
-    """Keep `[A-Za-z0-9_+=-]`; past 60 characters a short hash stands for the rest."""
+    """Return `text` for a file name: only `[A-Za-z0-9_+=-]`, cut to 60 characters with a hash."""
     tag = re.sub(r"[^A-Za-z0-9_+=-]", "_", text.replace(".", "p"))
     if len(tag) <= 60:
         return tag
@@ -294,41 +294,41 @@ def stage(
         `"maps"` (rows, cols, channels), `"vector"` (n,) or `"any"`; a result may also be the
         `"same"` kind as the input, or `"parts"`: a tuple of maps, one for each channel.
     labels : callable, optional
-        `labels(labels, **params)` names the result's channels; without it they stay.
+        `labels(labels, **params)` returns the labels of the result; by default they stay.
     tag : str or callable, optional
-        The name in file names, with fields for parameters: `"{kind}{size}"`; or `tag(**params)`
-        that returns one. Others are added where they differ from their default.
+        The stage's part of a file name, with fields for parameters: `"{kind}{size}"`; or
+        `tag(**params)` that returns it. Other parameters are added if they are not the default.
     dtype : str or callable
-        `"float32"`, `"same"`, `"float"` (floats stay, the rest float32), `dtype(input, **params)`.
+        Type of the result: `"float32"`, `"same"`, `"float"` (floats stay, all others become
+        float32), or `dtype(input_dtype, **params)`.
     explain : callable, optional
-        `explain(x, **params)` says how the result will be computed.
+        `explain(x, **params)` returns a text on how the result will be computed.
     decode_size : callable, optional
-        `decode_size(rows, cols, **params)` gives rows, columns and filter of what a stage resizes
-        a picture to first, so that a larger one may be decoded at a part of its size; or None.
+        `decode_size(rows, cols, **params)` returns rows, columns and filter if the stage first
+        resizes the picture, so that a larger JPEG can be decoded at a reduced size; else None.
     pixel_range : callable, optional
-        `pixel_range(**params)` says up to which value the stage takes pixels; 0 as they are.
+        `pixel_range(**params)` returns the largest pixel value that the stage expects; 0 for any.
     resolve_params : callable, optional
-        `resolve_params(**params)` returns what a history has: also what one of them leaves open.
-        Raises ValueError for what cannot be.
+        `resolve_params(**params)` returns the parameters to record, with all that is implied made
+        explicit; raises ValueError for values that do not go together.
     learned : bool
-        A layer of a network, whose numbers come from its model: part of the pipeline grammar
-        inside a model, no command. Its function takes the shape that reaches it.
+        Whether this is a layer whose weights come from a model: it can be written in a model's
+        pipeline, but is not a command. Its function takes the input's shape.
     shape : callable, optional
-        `shape(input_shape, **params)` gives the result's; else the input's, for vectors in a row.
+        `shape(input_shape, **params)` returns the result's; by default it has as many values.
     work : float or callable
-        How many bytes computing takes besides input and result: for each value of the larger of
-        the two, or `work(input_shape, input_dtype, **params)` in all.
+        Working memory in bytes besides input and result: per value of the larger of the two, or
+        in all by `work(input_shape, input_dtype, **params)`.
     row_length : callable, optional
-        `row_length(input_shape, **params)` says how many values of the vector are a row of the maps
-        that came in, for a stage that keeps all in their order.
+        `row_length(input_shape, **params)` returns how many values of the vector are one row of the
+        input maps, for a stage that keeps all values in their order.
     rows : callable, optional
-        `rows(input_shape, input_dtype, **params)` says which rows of its input a row of the result
-        is made of (`windows.each`: the one in its place), so that a picture larger than memory can
-        be computed in strips; raises ValueError that says why not where parameters forbid it.
-        Without it, the stage needs the whole picture.
+        `rows(input_shape, input_dtype, **params)` returns the `Window` of input rows that a row of
+        the result depends on (`windows.each`: the same row), so that large pictures can be computed
+        in strips; raises ValueError if parameters forbid it. By default the stage cannot do so.
     once : callable, optional
-        `once(**params)` returns what is made once for all processes that run the stage: an object
-        that can be pickled, whose method `take()` is called in each; or None.
+        `once(**params)` returns an object that is made once and pickled to all worker processes,
+        where its method `take()` is called; or None.
     """
 
     def register(function: Function) -> Function:
@@ -347,7 +347,7 @@ def stage(
 
 
 def get(name: str) -> Stage:
-    """Return the stage called `name`, importing its module or its plugin if need be."""
+    """Return the stage called `name`; import its module or plugin if necessary."""
     if name not in REGISTRY:
         module = OF_MODELS.get(name) or STAGES.get(name, ("",))[0]
         if module:
@@ -358,16 +358,16 @@ def get(name: str) -> Stage:
 
 
 def _from_plugin(name: str) -> bool:
-    """Import a stage that another package brings; False where none does."""
+    """Import the stage from a plugin; return False if no plugin has it."""
     if entry := plugins.entry(plugins.STAGES, name):
         function = plugins.imported(entry)
         if name not in REGISTRY or REGISTRY[name].function is not function:
-            raise plugins.refusal(entry, f"that is no function under @stage called {name!r}")
+            raise plugins.refusal(entry, f"that is not a function under @stage called {name!r}")
     return entry is not None
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
-    """Write `": did you mean ...?"`, or nothing when no name is near."""
+    """Return `": did you mean ...?"` with similar names, or `""` if there are none."""
     import difflib
 
     found = difflib.get_close_matches(name, list(names), n=3)
@@ -389,12 +389,12 @@ def _param(parameter: inspect.Parameter, hint: Any, text: str) -> Param:
 
 
 def _converter(hint: Any) -> tuple[Converter, tuple[str, ...]]:
-    """Find how a parameter of this type is written, and its choices if it has any."""
+    """Return the converter of a type, and its choices if it has any."""
     if get_origin(hint) is Literal:
         return Converter(str, "|".join(get_args(hint))), get_args(hint)
     if get_origin(hint) is typing.Annotated:
         return next(item for item in hint.__metadata__ if isinstance(item, Converter)), ()
-    for option in get_args(hint):  # X | None is written as X is
+    for option in get_args(hint):  # X | None is parsed as X
         if option is not type(None):
             return _converter(option)
     return _PLAIN.get(hint, _PLAIN[str]), ()

@@ -1,6 +1,6 @@
-"""What differs between operating systems, so that nothing else has to ask which one it runs on.
+"""Functions that differ between operating systems: file locks, processes, free disk space.
 
-Where a system has no locks of files (some network drives) every run takes itself for the only one.
+On drives without file locks (some network drives) every lock succeeds.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import os
 import sys
 from pathlib import Path
 
-# For os.open: what is opened is no link, a pipe is not waited for, bytes stay as they are, and no
-# child gets it. Windows has only the last two.
+# Flags for os.open: do not follow links, do not wait for a pipe, do not convert line ends, and do
+# not pass the file to child processes. Windows has only the last two.
 PLAIN = 0
 for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC", "O_NOINHERIT"):
     PLAIN |= getattr(os, _name, 0)
-_FOLDER_LOCK = "folder.lock"  # Windows cannot open a folder: this file in it stands for it
-# Where Windows locks a byte: far behind everything, and not where SQLite has its own locks.
+_FOLDER_LOCK = "folder.lock"  # Windows cannot open a folder, so this file in it is locked instead
+# The byte that is locked on Windows: far behind the end, and not one that SQLite locks.
 _LOCKED_BYTE = 0x7FFF0000
 
 
 def try_lock(descriptor: int, shared: bool = False) -> bool:
-    """Take the lock of an open file if nobody has it; say whether that went well.
+    """Lock an open file; return False if another process has locked it.
 
-    It ends with the process, however that ends.
+    The lock is released when the process ends, even if it is killed.
 
     Parameters
     ----------
     descriptor : int
-        Of the open file.
+        File descriptor.
     shared : bool
-        Keep away only those who want it for themselves. Windows has no such locks: there it is
-        only tried whether somebody has it.
+        Take a shared lock, which only conflicts with exclusive ones. Windows has none: there the
+        file is only tested for a lock.
     """
     try:
         import fcntl
@@ -68,23 +68,23 @@ def _try_lock_on_windows(descriptor: int, shared: bool) -> bool:
 
 
 def open_folder(folder: Path) -> int:
-    """Open a folder of featcli's own so that it can be locked; raises OSError."""
+    """Open one of featcli's folders so that it can be locked; raises OSError."""
     if sys.platform != "win32":
         return os.open(folder, os.O_RDONLY | PLAIN)
     return os.open(folder / _FOLDER_LOCK, os.O_RDWR | os.O_CREAT | PLAIN, 0o666)
 
 
 def close_folder(descriptor: int, folder: Path) -> None:
-    """Close what `open_folder` gave."""
+    """Close the descriptor that `open_folder` returned."""
     os.close(descriptor)
     if sys.platform == "win32":
-        with contextlib.suppress(OSError):  # another process has it
+        with contextlib.suppress(OSError):  # another process has it open
             (folder / _FOLDER_LOCK).unlink()
 
 
 def is_running(process: int) -> bool:
-    """Say whether a process is there, of whomever it is."""
-    if sys.platform == "win32":  # where os.kill(process, 0) would interrupt it
+    """Return whether a process with this id exists, of any user."""
+    if sys.platform == "win32":  # where os.kill(process, 0) would interrupt the process
         return _is_running_on_windows(process)
     try:
         os.kill(process, 0)
@@ -101,7 +101,7 @@ def _is_running_on_windows(process: int) -> bool:
     kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
     handle = kernel.OpenProcess(0x1000, False, process)  # PROCESS_QUERY_LIMITED_INFORMATION
     if not handle:
-        return bool(kernel.GetLastError() != 87)  # ERROR_INVALID_PARAMETER: there is none
+        return bool(kernel.GetLastError() != 87)  # ERROR_INVALID_PARAMETER: no such process
     code = ctypes.c_ulong()
     kernel.GetExitCodeProcess(handle, ctypes.byref(code))
     kernel.CloseHandle(handle)
@@ -109,8 +109,8 @@ def _is_running_on_windows(process: int) -> bool:
 
 
 def free_space(folder: Path) -> int | None:
-    """Return how many bytes may still be written into a folder, or None if that is not known."""
-    import shutil  # it brings compressors with it
+    """Return how many bytes are free on the disk of a folder, or None if unknown."""
+    import shutil  # here because it imports the compression modules
 
     try:
         return shutil.disk_usage(folder).free

@@ -1,7 +1,8 @@
-"""What a pipeline or a network did to one picture: every layer, what it gave, and by which rule.
+"""Traces: all layers that a pipeline or network ran on one picture, with their results and rules.
 
-A rule says how one cell of the result comes from cells of what the layer took, in plain arrays and
-names, so that a page can show it and a test can compute it again. Nothing here computes.
+A rule describes how each cell of a layer's result is computed from cells of its input, as arrays
+and names. `featcli explain` shows it, and tests recompute the results from it. There are only data
+classes here.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ OUTSIDE = -1
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Which rows and columns of the input each output sees.
+    """The rows and columns of the input under the window of each output cell.
 
     Attributes
     ----------
     rows : ndarray of int, (output rows, window rows)
-        Tap `i` of output row `r` lies on row `rows[r, i]`; `OUTSIDE` where there is none.
+        Row `i` of the window of output row `r` lies on input row `rows[r, i]`; `OUTSIDE` in the
+        padding.
     cols : ndarray of int, (output cols, window cols)
-        Likewise.
+        The same for columns.
     """
 
     rows: Index
@@ -35,14 +37,14 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Filter:
-    """What gives one feature map: windows of some channels, weighted, summed, and a bias.
+    """How one feature map is computed: a weighted sum over a window of some channels, plus a bias.
 
     Attributes
     ----------
     windows : Windows
     weight : ndarray, (window rows, window cols, channels)
     sources : ndarray of int, (channels,)
-        The input's channel that each slice of the weight is for.
+        Input channel of each slice `weight[:, :, i]`.
     bias : float
     """
 
@@ -60,8 +62,8 @@ class Function:
     ----------
     name : str
     formula : str
-        In `x`, with numbers, + - * / and the functions max, min, exp, log, tanh, abs and sqrt, such
-        as `max(x, 0)`: by it a page computes the function and draws it.
+        An expression in `x`, such as `max(x, 0)`, with numbers, + - * / and the functions max, min,
+        exp, log, tanh, abs and sqrt; the page of `explain` computes and draws it.
     text : str
         What it does, as the end of a sentence.
     """
@@ -73,16 +75,16 @@ class Function:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """Weighted sums over windows: a convolution, or a mixture of channels.
+    """Weighted sums over windows: a convolution, or a weighted mean of channels.
 
     Attributes
     ----------
     filters : tuple of Filter
         One for each channel of the result.
     activation : Function, optional
-        What follows.
+        Applied to the sums.
     rounded : bool
-        Whether the sum is rounded to a whole number.
+        Whether the sums are rounded to integers.
     """
 
     filters: tuple[Filter, ...]
@@ -92,7 +94,7 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """(x - mean) / spread * scale + shift, each (channels,)."""
+    """(x - mean) / spread * scale + shift; all arrays have shape (channels,)."""
 
     mean: Array
     spread: Array
@@ -102,7 +104,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Activate:
-    """A function of every value."""
+    """A function that is applied to every value."""
 
     function: Function
 
@@ -117,7 +119,7 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Pick:
-    """A cell as it is: cut out, or a channel of its own. `channels` are those of the input."""
+    """Cells copied unchanged: a crop, or some channels. `channels` are those of the input."""
 
     windows: Windows
     channels: Index
@@ -125,7 +127,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Flatten:
-    """Maps to a vector, in the order "chw" or "hwc"."""
+    """Maps made into a vector, in the order "chw" or "hwc"."""
 
     order: str
 
@@ -141,7 +143,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Softmax:
-    """Along the last axis."""
+    """Softmax along the last axis."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,14 @@ class Add:
 
 @dataclass(frozen=True)
 class Concat:
-    """Several inputs side by side: `sizes` of each, in channels or in values of a vector."""
+    """Several inputs concatenated; `sizes` are their numbers of channels (or of values)."""
 
     sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """No formula by cells; `text` says what happens."""
+    """A layer without a formula for its cells; `text` describes it."""
 
     text: str = ""
 
@@ -170,24 +172,25 @@ Rule = Sum | Affine | Activate | Pool | Pick | Flatten | Dense | Softmax | Add |
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer in its place.
+    """One layer of a trace.
 
     Attributes
     ----------
     name : str
         Unique in the trace.
     title : str
-        As a person would write it: `convolve vertical`, `conv + relu6`.
+        As a user would write it: `convolve vertical`, `conv + relu6`.
     rule : Rule
     inputs : tuple of int
-        Numbers of the layers that it takes; none for the picture itself.
+        Numbers of its input layers; empty for the picture itself.
     data : ndarray, (rows, cols, channels) or (n,)
+        The result.
     labels : tuple of str
-        Of the channels, or of a vector's values; empty for a vector without names.
+        Names of the channels, or of a vector's values; empty for a vector without names.
     group : str
-        The block, or the step, that it is a part of; else empty.
+        The block or step that it is a part of; else empty.
     row_length : int
-        How many values of a vector were a row of the maps that it was flattened from; else 0.
+        For a flattened vector, how many of its values were one row of the maps; else 0.
     """
 
     name: str
@@ -201,12 +204,12 @@ class Layer:
 
     @property
     def kind(self) -> str:
-        """Name the rule: `sum`, `pool` ..., or `input`."""
+        """The name of the rule, such as `sum` or `pool`; `input` for the picture."""
         return type(self.rule).__name__.lower() if self.inputs else "input"
 
     @property
     def channels(self) -> int:
-        """How many maps; a vector is one."""
+        """The number of maps; 1 for a vector."""
         return int(self.data.shape[2]) if self.data.ndim == 3 else 1
 
     def label(self, channel: int) -> str:
@@ -216,20 +219,20 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Heat:
-    """Where in the picture a class was seen.
+    """A heat map: which places of the picture made the network choose a class.
 
     Attributes
     ----------
     label : str
-        Of the class.
+        Name of the class.
     share : float
-        What the network gave it.
+        The network's probability of the class.
     map : ndarray, (rows, cols)
-        Larger where it matters more.
+        Larger where the place matters more.
     region : tuple of float
-        Top, left, bottom and right of what the map covers, as shares of the picture.
+        Top, left, bottom and right of the map in the picture, as fractions of its size.
     text : str
-        How it was found, in a sentence.
+        A sentence on how it was computed.
     """
 
     label: str
@@ -241,20 +244,20 @@ class Heat:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Everything that happened to one picture.
+    """All layers of a pipeline or network for one picture.
 
     Attributes
     ----------
     picture : str
-        The file.
+        The file's name.
     recipe : str
         The model's name, or the pipeline's text.
     about : str
-        A sentence on it.
+        A sentence on the model or pipeline.
     layers : tuple of Layer
-        The picture first; a layer takes only what stands before it.
+        The picture first; each layer comes after its inputs.
     scores : tuple of (str, float)
-        The best classes, if there are any, the best first.
+        The classes with the highest probabilities, the highest first; empty without classes.
     heats : tuple of Heat
     """
 
@@ -266,5 +269,5 @@ class Trace:
     heats: tuple[Heat, ...] = ()
 
     def inputs_of(self, layer: Layer) -> list[Layer]:
-        """Return the layers that one takes."""
+        """Return the input layers of a layer."""
         return [self.layers[number] for number in layer.inputs]

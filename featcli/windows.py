@@ -1,4 +1,4 @@
-"""Which rows of its input a row of a stage's result is made of: what computing in strips needs."""
+"""The rows of the input that a row of a stage's result depends on, for computing in strips."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 
 class Window(NamedTuple):
-    """Row n of the result is made of row `n * stride + first` and the `extent - 1` after it.
+    """Row n of the result depends on `extent` input rows, from `n * stride + first` on.
 
-    The default is a stage that makes every row of the row in its place.
+    By default that is row n itself.
 
     Attributes
     ----------
     stride, first, extent : int
-        Where `first` is negative, or the last rows lie below the picture, the stage itself makes up
-        what lies outside, from at most `extent` rows at that edge.
+        If `first` is negative, or the last rows lie below the picture, the stage itself pads the
+        input, using at most `extent` rows at that edge.
     run : callable, optional
-        `run(rows)` computes the result of some rows, where the stage's function, which takes them
-        for a whole picture, would not.
+        `run(rows)` computes the result for some rows, if the stage's function, which would take
+        them for a whole picture, gives another one.
     """
 
     stride: int = 1
@@ -27,7 +27,7 @@ class Window(NamedTuple):
     run: Callable[[Any], Any] | None = None
 
     def needs(self, begin: int, end: int, rows: int) -> Need:
-        """Return the rows of an input of `rows` rows that results `begin` to `end` need."""
+        """Return which of the input's `rows` rows the results `begin` to `end` depend on."""
         start = begin * self.stride + self.first
         stop = (end - 1) * self.stride + self.first + self.extent
         if self.first >= 0:
@@ -42,9 +42,9 @@ class Window(NamedTuple):
 
 
 class Need(NamedTuple):
-    """Rows of an input, from `start` to before `stop`.
+    """Rows `start` to `stop` (exclusive) of an input.
 
-    Of what is made of them, `dropped` results come before those that were asked for.
+    The first `dropped` rows of their result are not wanted and are cut off.
     """
 
     start: int
@@ -57,5 +57,5 @@ EACH = Window()
 
 
 def each(*_: object, **_params: object) -> Window:
-    """Declare of a stage that every row is made of the row in its place."""
+    """Return the window of a stage whose every row depends on the same row of its input."""
     return EACH

@@ -51,7 +51,7 @@ USAGE = {
     "a vector for pool": (["run", "flatten | pool 2", "nofile"], "step 2 (pool) takes maps"),
     "an unknown kernel": (["convolve", "gray.png", "-k", "vertikal"], "did you mean vertical?"),
     "an empty kernel": (["convolve", "gray.png", "-k", ""], "row 1 of the kernel is empty"),
-    "a ragged kernel": (["convolve", "gray.png", "-k", "1 2; 3"], "all must be equally long"),
+    "a ragged kernel": (["convolve", "gray.png", "-k", "1 2; 3"], "all rows must be equally long"),
     "a ragged kernel file": (["convolve", "gray.png", "-k", "notes.txt"], "equally long"),
     "NaN in a kernel": (["convolve", "gray.png", "-k", "1 nan"], "'nan' is not a number"),
     "no such kernel file": (["convolve", "gray.png", "-k", "no.csv"], "no such file"),
@@ -101,7 +101,7 @@ CONTENT = {
     "a lying header": (["relu", "lying.npy"], "declares 34359738368 bytes, 0 follow"),
     "four dimensions": (["relu", "four.npy"], "four.npy: an array of shape (2, 2, 2, 2)"),
     "no values": (["relu", "nothing.npy"], "nothing.npy: an array of shape (0, 3)"),
-    "no sound .npz": (["relu", "zip.npz"], "zip.npz: not a sound .npz file"),
+    "no valid .npz": (["relu", "zip.npz"], "zip.npz: not a valid .npz file"),
     "a vector for pool": (["pool", "vector.npy"], "pool takes maps, not a vector of shape 5"),
     "a kernel too large": (["convolve", "gray.png", "-k", "box:9", "--padding", "valid"], "9x9"),
     "too many pixels": (

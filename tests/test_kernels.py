@@ -86,7 +86,7 @@ def test_any_text_is_a_kernel_or_one_line_of_refusal(text):
         ("vertical, horizontal", "names several kernels"),
         ("", "row 1 of the kernel is empty"),
         ("edge=", "row 1 of the kernel is empty"),
-        ("1 2; 3", "row 2 of the kernel has the length 1, row 1 has 2"),
+        ("1 2; 3", "row 2 of the kernel has length 1, but row 1 has length 2"),
         ("1 2;;3 4", "row 2 of the kernel is empty"),
         ("1 nan; 2 3", "row 1, value 2: 'nan' is not a number"),
         ("1 2; inf 3", "row 2, value 1: 'inf' is not a number"),
@@ -217,12 +217,12 @@ def test_names_and_numbers_come_before_files_of_that_name(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "1 2\n3\n", "row 2 of the kernel has the length 1"),
-        ("a.csv", "1;2;3\n", "'1;2;3': in a file each row has a line"),
+        ("a.csv", "1 2\n3\n", "row 2 of the kernel has length 1"),
+        ("a.csv", "1;2;3\n", "'1;2;3': in a file each row is one line"),
         ("a.csv", "# nothing\n", "a kernel is a table of numbers"),
         ("a.txt", "1 nan\n", "'nan' is not a number"),
-        ("a.txt", b"\xff\x80", "is no text in UTF-8"),
-        ("a.json", "[[1, 2], [3]]", "row 2 of the kernel has the length 1"),
+        ("a.txt", b"\xff\x80", "is not text in UTF-8"),
+        ("a.json", "[[1, 2], [3]]", "row 2 of the kernel has length 1"),
         ("a.json", "[[1, NaN]]", "row 1, value 2 is nan"),
         ("a.json", "[[1, true]]", "row 1, value 2: 'True' is not a number"),
         ("a.json", "[[1" + "0" * 400 + "]]", "too large"),
@@ -240,12 +240,12 @@ def test_names_and_numbers_come_before_files_of_that_name(tmp_path, monkeypatch)
         ("a.npy", b"\x93NUMPY", "kernel file"),
         ("a.dat", "1 2", "its name must end in one of .toml"),
         ("a.csv", "1 " * 2**21 + "1", "larger than 4.19 MB"),
-        ("a.csv", "1 " * 2**20, "a row of 2097151 letters is longer than any kernel's"),
+        ("a.csv", "1 " * 2**20, "a row of 2097151 characters is too long for a kernel"),
         ("a.csv", "1\n" * 2**20, "at most 1023 x 1023 values"),
         ("a.toml", "#" * 2**21, "larger than 1.05 MB"),
-        ("a.toml", ".".join("a" * 20_000) + " = 1", "a key of more pieces than any kernel's"),
-        ("a.toml", " . ".join(["'a b'"] * 20_000) + " = 1", "a key of more pieces"),
-        ("a.toml", "[" + ".".join(['"a"'] * 20_000) + "]", "a key of more pieces"),
+        ("a.toml", ".".join("a" * 20_000) + " = 1", "a key of too many dotted parts for a kernel"),
+        ("a.toml", " . ".join(["'a b'"] * 20_000) + " = 1", "a key of too many dotted parts"),
+        ("a.toml", "[" + ".".join(['"a"'] * 20_000) + "]", "a key of too many dotted parts"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_that_names_it(tmp_path, name, content, message):
@@ -304,7 +304,7 @@ def test_a_folder_is_no_kernel_file(tmp_path):
 
 def test_missing_built_in_kernels_are_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(kernels, "__file__", str(tmp_path / "featcli" / "kernels.py"))
-    with pytest.raises(FeatError, match="own kernels are neither in"):
+    with pytest.raises(FeatError, match="built-in kernels are neither in"):
         kernels._directory()
 
 
@@ -342,9 +342,9 @@ def test_brackets_that_are_no_matrix_are_refused(text):
     ("name", "text", "message"),
     [
         ("deep.json", "[" * 100_000, "is nested too deeply"),
-        ("half.json", "[[", "is not right as JSON"),
-        ("half.toml", "values = [[1, 2]", "is not right as TOML"),
-        ("long.json", "[[1" + "0" * 5000 + "]]", "holds a number of too many digits"),
+        ("half.json", "[[", "is not valid JSON"),
+        ("half.toml", "values = [[1, 2]", "is not valid TOML"),
+        ("long.json", "[[1" + "0" * 5000 + "]]", "has a number with too many digits"),
     ],
 )
 def test_a_broken_kernel_file_is_described_in_featclis_words(tmp_path, name, text, message):

@@ -86,7 +86,7 @@ def test_a_directory_of_entries_that_is_gigabytes_long_is_not_read(measured):
     sparse("long.npz", 3_000_000_100, b"PK\3\4")
     with Path("long.npz").open("ab") as stream:
         stream.write(end)
-    assert_refused(measured("relu", "long.npz"), 1, "its list of arrays is longer")
+    assert_refused(measured("relu", "long.npz"), 1, "its list of arrays is too long")
 
 
 # Side files
@@ -148,9 +148,9 @@ def test_weights_of_gigabytes_are_refused(measured):
 @pytest.mark.parametrize(
     "name, text, words",
     [
-        ("k.toml", ".".join("a" * 20_000) + "=1", "a key of more pieces"),
+        ("k.toml", ".".join("a" * 20_000) + "=1", "a key of too many dotted parts"),
         ("k.toml", "[[a]]\n" * 600_000, "larger than 1.05 MB"),
-        ("k.toml", "values=[[1]]\n" + "a.b.c={}\n" * 90_000, "more keys than any kernel"),
+        ("k.toml", "values=[[1]]\n" + "a.b.c={}\n" * 90_000, "too many keys for a kernel"),
         ("k.json", "[" * 4_000_000, "nested too deeply"),
         ("k.json", "[" + "9" * 4_000_000 + "]", "too many digits"),
         ("k.csv", "1 " * 2_000_000, "a row of 3999999 letters"),
@@ -189,7 +189,7 @@ def test_a_model_that_has_an_array_twice_is_refused(measured, digits):
         archive.writestr(first, archive.read(first))
     np.save("one.npy", np.zeros((28, 28), np.uint8))
     found = measured("classify", "one.npy", "--model", "m.npz", "--no-files")
-    assert_refused(found, 1, "two of its arrays have one name")
+    assert_refused(found, 1, "two of its arrays have the same name")
 
 
 # What `info` tells

@@ -101,7 +101,7 @@ def test_a_header_that_python_2_wrote_is_read_without_a_warning():
 def test_a_type_that_holds_no_numbers_is_refused_by_its_name(array):
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=True)
-    with pytest.raises(ReadError, match="integers or floats of up to 64 bits are read"):
+    with pytest.raises(ReadError, match="not integers or floats of up to 64 bits"):
         read(stream.getvalue())
 
 
@@ -195,7 +195,7 @@ def test_any_text_as_header_gives_an_array_or_a_read_error(text, data):
 
 
 def test_the_bytes_behind_the_array_are_not_ignored():
-    with pytest.raises(ReadError, match="more bytes follow than the 8"):
+    with pytest.raises(ReadError, match="declares 8 bytes, "):
         read(saved(np.zeros(1)) + b"x")
 
 
@@ -251,7 +251,7 @@ def test_equal_arrays_make_equal_archives():
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", b"PK\5\6" + bytes(10), b"hello" * 100])
 def test_what_is_no_zip_is_refused(data):
-    with pytest.raises(ReadError, match=r"not a sound \.npz file"):
+    with pytest.raises(ReadError, match=r"not a valid \.npz file"):
         load_archive(data)
 
 
@@ -310,7 +310,7 @@ def test_names_that_lead_elsewhere_are_names_and_nothing_more(tmp_path, monkeypa
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_one_name_for_two_arrays_is_refused():
     data = archive_of(("a.npy", saved(np.arange(3))), ("a.npy", saved(np.arange(2))))
-    with pytest.raises(ReadError, match="two of its arrays have one name"):
+    with pytest.raises(ReadError, match="two of its arrays have the same name"):
         load_archive(data)
 
 

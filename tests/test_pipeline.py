@@ -64,7 +64,7 @@ def test_bars_need_no_blanks_around_them():
         ("pol 2", r"step 1 \(pol\): no stage 'pol': did you mean pool"),
         ("pool 0", r"step 1 \(pool\): --size: must be a whole number of at least 1, not 0"),
         ("pool two", "'two' is not a whole number"),
-        ("pool 2 3", "one word too many: '3'"),
+        ("pool 2 3", "unexpected argument '3'"),
         ("pool --kind median", "'median' is not one of max, mean, min"),
         ("pool --sise 2", "no option --sise: did you mean --size"),
         ("pool --size", "--size needs a value"),

@@ -71,7 +71,7 @@ def test_the_stage_of_a_plugin_is_completed_once_and_only_if_it_is_one(installed
     [
         (("gone", "gray.png"), "No module named"),
         (("ends", "gray.png"), "SystemExit"),
-        (("number", "gray.png"), "no function under @stage"),
+        (("number", "gray.png"), "not a function under @stage"),
         (("run", "gone", "gray.png"), "No module named"),
         (("convolve", "gray.png", "-k", "ragged"), "no kernel"),
     ],

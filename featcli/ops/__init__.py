@@ -1,4 +1,4 @@
-"""What a network computes, array to array, one idea a file."""
+"""Stages and layers as functions from array to array, one topic per file."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["batch_norm", "conv2d", "dense", "layer_norm", "pool2d", "softmax"]
 
 
 def __getattr__(name: str) -> Any:
-    # Commands of single stages start without the functions of networks.
+    # Imported late because commands of single stages do not need it.
     if name not in __all__:
         raise AttributeError(f"module 'featcli.ops' has no attribute {name!r}")
     from featcli.ops import networks

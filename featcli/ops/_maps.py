@@ -1,4 +1,4 @@
-"""What every stage does with the array it is given: check it, and see a 2-D one as one channel."""
+"""Checks and conversions of the input array of a stage."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def as_numbers(x: npt.ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        It holds anything but integers, booleans or floats.
+        The type is not integer, boolean or float.
     TypeError
-        It is a frame, or the name of a file.
+        `x` is a frame, or a text such as a file's name.
     """
     if isinstance(x, str):
-        raise TypeError(f"takes an array, not text: featcli.read({x!r}).data is that of a file")
+        raise TypeError(f"takes an array, not text: featcli.read({x!r}).data reads it from a file")
     if hasattr(x, "history"):
         raise TypeError("takes an array, not a frame: give its .data, or run a Pipeline on it")
     array = np.asarray(x)
@@ -32,13 +32,13 @@ def as_numbers(x: npt.ArrayLike) -> Array:
 
 
 def as_maps(x: npt.ArrayLike) -> tuple[Array, Callable[[Array], Array]]:
-    """See `x` as maps.
+    """Return `x` as maps; a 2-D array gets one channel.
 
     Returns
     -------
     maps : ndarray, (rows, cols, channels)
     restore : callable
-        Gives a one-channel result its 2-D shape back if `x` was 2-D.
+        Removes the channel axis of a one-channel result if `x` was 2-D.
     """
     array = as_numbers(x)
     if array.ndim == 2:
@@ -48,11 +48,11 @@ def as_maps(x: npt.ArrayLike) -> tuple[Array, Callable[[Array], Array]]:
             f"takes maps (rows, cols, channels) or (rows, cols), not an array of shape "
             f"{array.shape}"
         )
-    return array, _as_it_is
+    return array, _unchanged
 
 
 def as_floats(x: npt.ArrayLike) -> Array:
-    """Return floats as they are and everything else as float32."""
+    """Return floats unchanged and all other types as float32."""
     array = as_numbers(x)
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
@@ -61,5 +61,5 @@ def _without_channel_axis(result: Array) -> Array:
     return result[:, :, 0] if result.shape[2] == 1 else result
 
 
-def _as_it_is(result: Array) -> Array:
+def _unchanged(result: Array) -> Array:
     return result

@@ -1,4 +1,4 @@
-"""Activations: element by element, and softmax across the last axis."""
+"""Activation functions: element by element, and softmax along the last axis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from featcli.windows import each
 def relu(x: npt.ArrayLike) -> Array:
     """Replace every negative value by zero.
 
-    ReLU(x) = max(0, x): where the feature is absent or reversed, nothing remains.
+    ReLU(x) = max(0, x): the result is 0 wherever a feature is absent, or present with the opposite
+    sign.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def relu_into(x: Array, out: Array) -> Array:
 def relu6(x: npt.ArrayLike) -> Array:
     """Replace every negative value by zero, and every value above six by six.
 
-    ReLU6(x) = min(max(0, x), 6): the activation of networks for small devices.
+    ReLU6(x) = min(max(0, x), 6): common in networks for mobile devices, such as MobileNetV2.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def sigmoid(x: npt.ArrayLike) -> Array:
 
 def sigmoid_into(x: Array, out: Array) -> Array:
     """Compute `sigmoid` of floats into `out`, which may be `x` itself; return `out`."""
-    # exp of what is never positive cannot overflow, and small values keep all their digits.
+    # exp of -|x| cannot overflow, and small results keep all their digits.
     power = np.exp(-np.abs(x))
     return np.divide(np.where(x >= 0, x.dtype.type(1), power), 1 + power, out=out)
 
@@ -135,7 +136,7 @@ def tanh_into(x: Array, out: Array) -> Array:
 
 @stage(takes="any", gives="same", dtype="float", rows=each)
 def softmax(x: npt.ArrayLike) -> Array:
-    """Turn scores into shares that sum to 1, along the last axis.
+    """Turn scores into probabilities that sum to 1, along the last axis.
 
     softmax(x) = exp(x) / sum(exp(x)): over all elements of a vector, and over the channels at
     each pixel of maps (so maps of a single channel become 1 everywhere).
@@ -151,14 +152,14 @@ def softmax(x: npt.ArrayLike) -> Array:
 
     Examples
     --------
-    Which of the channels dominates at each pixel:
+    Show which of the channels dominates at each pixel:
 
         featcli softmax photo.jpg
     """
     array = as_floats(x)
     if array.ndim == 0:
         raise ValueError("takes an array of at least one axis, not a single number")
-    # A sum of many half-precision values would leave that type's range.
+    # Computed in float32 at least: a sum of many float16 values would overflow.
     wide = array.astype(np.result_type(array, np.float32), copy=False)
     with np.errstate(invalid="ignore", under="ignore"):
         return softmax_into(wide, np.empty_like(wide)).astype(array.dtype, copy=False)
@@ -166,7 +167,7 @@ def softmax(x: npt.ArrayLike) -> Array:
 
 def softmax_into(x: Array, out: Array, axis: int = -1) -> Array:
     """Compute `softmax` of floats into `out`, which may be `x` itself; return `out`."""
-    # Subtracting the maximum changes nothing in exact arithmetic and keeps exp from overflowing.
+    # Subtracting the maximum does not change the result, but keeps exp from overflowing.
     np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=out)
     np.exp(out, out=out)
     return np.divide(out, out.sum(axis=axis, keepdims=True), out=out)
@@ -178,7 +179,7 @@ def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 @stage(takes="any", gives="same", dtype=_unsigned, work=0, rows=each)
 def abs(x: npt.ArrayLike) -> Array:
-    """Drop the sign of every value.
+    """Replace every value by its absolute value.
 
     Parameters
     ----------
@@ -187,12 +188,12 @@ def abs(x: npt.ArrayLike) -> Array:
     Returns
     -------
     ndarray
-        Of the shape of `x` and its type; signed integers become unsigned ones of the same width,
-        which hold every magnitude (the magnitude of -128 is 128).
+        Of the shape and type of `x`, but signed integers become unsigned ones of the same width
+        (so that the absolute value of -128 can be 128).
 
     Examples
     --------
-    Edges of either direction:
+    Edges from dark to bright and from bright to dark:
 
         featcli run "convolve vertical | abs" photo.jpg
     """
@@ -202,5 +203,5 @@ def abs(x: npt.ArrayLike) -> Array:
 
 
 def abs_into(x: Array, out: Array) -> Array:
-    """Compute the magnitudes into `out`, which may be `x` itself; return `out`."""
+    """Compute the absolute values into `out`, which may be `x` itself; return `out`."""
     return np.abs(x, out=out)

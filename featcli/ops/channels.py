@@ -1,4 +1,4 @@
-"""What concerns the channels of a picture: split them, mix them into gray, or make three of one."""
+"""Stages for channels: split them, convert colour to gray, and gray to three channels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from featcli.windows import each
 Weights = Literal["rec601", "rec709", "mean"]
 # Luma weights of R, G, B.
 LUMA = {
-    "rec601": (0.299, 0.587, 0.114),  # ITU-R BT.601, as Pillow's and OpenCV's
-    "rec709": (0.2126, 0.7152, 0.0722),  # ITU-R BT.709, as scikit-image's (there 0.2125, 0.7154)
+    "rec601": (0.299, 0.587, 0.114),  # ITU-R BT.601, as in Pillow and OpenCV
+    "rec709": (0.2126, 0.7152, 0.0722),  # ITU-R BT.709; scikit-image has 0.2125, 0.7154, 0.0721
     "mean": (1 / 3, 1 / 3, 1 / 3),
 }
 
 
 @stage(takes="maps", gives="parts", tag="", dtype="same", work=0)
 def split_channels(x: npt.ArrayLike) -> tuple[Array, ...]:
-    """Give every channel as a result of its own: R, G and B of a photo.
+    """Return every channel as a separate result: R, G and B of a photo.
 
-    The arrays are the plain values; the pictures of R, G and B are tinted in their colour.
+    The arrays hold the values of the channel; the pictures of R, G and B are shown in its colour.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ def split_channels(x: npt.ArrayLike) -> tuple[Array, ...]:
     Returns
     -------
     tuple of ndarray, each (rows, cols, 1)
-        2-D if `x` is; of its type.
+        Of the type of `x`; 2-D for 2-D input.
 
     Examples
     --------
-    The three channels of a photo, as photo.R, photo.G and photo.B:
+    The three channels of a photo, in files named photo.R, photo.G and photo.B:
 
         featcli split-channels photo.jpg
 
@@ -72,17 +72,17 @@ def _one_channel(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
     rows=each,
 )
 def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
-    """Mix R, G and B into one channel by their brightness.
+    """Convert R, G and B to one gray channel, as a weighted mean.
 
     rec601 is 0.299 R + 0.587 G + 0.114 B, rec709 is 0.2126 R + 0.7152 G + 0.0722 B. Integers are
-    rounded to the nearest one (64-bit ones beyond 2**53 to the digits of a float64). A picture of
-    one channel stays as it is.
+    rounded to the nearest one (64-bit ones beyond 2**53 with the precision of float64). A picture
+    of one channel is returned unchanged.
 
     Parameters
     ----------
     x : array_like, (rows, cols, 3), (rows, cols, 1) or (rows, cols)
     weights : {"rec601", "rec709", "mean"}
-        How much each of R, G and B counts.
+        The weights of R, G and B.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
 
     Examples
     --------
-    One channel to work on:
+    The vertical edges of a photo, without its colours:
 
         featcli run "gray | convolve vertical" photo.jpg
     """
@@ -126,10 +126,10 @@ def _rgb_labels(labels: Sequence[str], **_: Any) -> Sequence[str]:
     rows=each,
 )
 def rgb(x: npt.ArrayLike) -> Array:
-    """Make three channels of one: a gray picture with R, G and B all alike.
+    """Convert a gray picture to three equal channels R, G and B.
 
-    So gray pictures and colour ones give vectors of one length, and rows of one table. A picture of
-    three channels stays as it is.
+    With it gray and colour pictures give vectors of the same length, which fit into one table. A
+    picture of three channels is returned unchanged.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def rgb(x: npt.ArrayLike) -> Array:
 
     Examples
     --------
-    Gray pictures and colour ones in one table:
+    Gray and colour pictures in one table:
 
         featcli run "rgb | resize 8x8 | flatten" samples -o table.csv
     """

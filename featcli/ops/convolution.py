@@ -1,4 +1,4 @@
-"""convolve: slide a kernel over every channel."""
+"""The stage `convolve`: slide a kernel over every channel."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Kernels = Annotated[
 Padding = Literal["same", "valid"]
 Engine = Literal["auto", "scipy"]
 Border = Literal["reflect", "nearest", "mirror", "constant", "wrap"]
-_SPECTRA = 100_000_000  # bytes of tiles, kernels and their spectra
-_LARGE = 32  # rows or columns of a kernel that may be correlated by its spectrum
+_SPECTRA = 100_000_000  # bytes that correlation by Fourier transforms needs
+_LARGE = 32  # rows or columns of a kernel above which Fourier transforms may be used
 
 
 def _labels(labels: Sequence[str], kernel: Sequence[str], **_: object) -> list[str]:
@@ -40,7 +40,7 @@ def _labels(labels: Sequence[str], kernel: Sequence[str], **_: object) -> list[s
 def explain_plan(
     x: npt.ArrayLike, kernel: Kernels, *, engine: Engine = "auto", **options: Any
 ) -> str:
-    """Say how each kernel is computed, without computing it.
+    """Describe how each kernel would be computed, without computing it.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _shape(shape: tuple[int, ...], *, kernel: Any, **params: Any) -> tuple[int, 
 
 
 def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, **params: Any) -> int:
-    """Estimate what the engine holds: rows in the cache, or for a large kernel spectra."""
+    """Estimate the engine's working memory; only Fourier transforms need much."""
     reach = max(max(kernels.parse(one).values.shape) for one in kernel) * params["dilation"]
     converted = math.prod(shape) * 4 if dtype == np.float16 else 0
     return converted + (_SPECTRA if reach > _LARGE else 0)
@@ -78,15 +78,15 @@ def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, **params
 def _rows(
     shape: tuple[int, ...], dtype: np.dtype[Any], *, kernel: Any, engine: str, **options: Any
 ) -> Window:
-    """Say which rows are seen; raises ValueError for what would not give the same bytes."""
+    """Return the window of rows; raises ValueError if strips would not give the same bytes."""
     if options["border"] == "wrap" and options["padding"] == "same":
         raise ValueError("--border wrap joins the first rows to the last ones")
     taps = [kernels.parse(one).values for one in kernel]
     name = correlation.tiled(shape, dtype, taps, engine=engine, **options)
     if name is not None:
         raise ValueError(
-            f"the kernel {kernel[name]} is computed by Fourier transforms of tiles, which strips "
-            "would cut: --engine scipy computes it row by row, and slowly"
+            f"the kernel {kernel[name]} is computed by Fourier transforms of large tiles, not row "
+            "by row: --engine scipy can do so, but is slow"
         )
     first, end = zip(
         *(correlation.rows_seen(shape[0], len(one), **options) for one in taps), strict=True
@@ -118,19 +118,20 @@ def convolve(
     """Slide a kernel over every channel: one feature map for each.
 
     At every position the kernel is multiplied element by element with the patch of the picture
-    under it, and the products are summed: the cross-correlation that a CNN computes. Nothing is
-    divided, clipped or flipped. The result is float32: exact for integers while
-    sum|kernel| * max|x| stays below 2**24, otherwise within 1e-5 of that product.
+    under it, and the products are summed: the cross-correlation that a CNN computes. The result is
+    not scaled or clipped, and the kernel is not flipped. The result is float32; for integers it is
+    exact while sum|kernel| * max|x| is below 2**24, otherwise the error is at most 1e-5 times that
+    product.
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels) or (rows, cols)
-        The picture or feature maps; each channel is filtered on its own.
+        The picture or feature maps; each channel is filtered separately.
     kernel : str, array_like (kernel rows, kernel cols), or a sequence of them
         A built-in name ('featcli kernels' lists them), a formula such as gaussian:sigma=2, a
         file (.toml .json .csv .txt .npy), or rows of numbers such as "-1 0 1; -1 0 1; -1 0 1"
         or [[-1,0,1],[-1,0,1],[-1,0,1]].
-        Several give their maps one after the other.
+        With several kernels, the maps of each follow those of the one before.
     stride : int
         Keep every N-th row and column, from the first.
     dilation : int
@@ -138,27 +139,27 @@ def convolve(
     padding : {"same", "valid"}
         same: as many rows and columns as the picture; valid: only where the kernel fits inside.
     border : {"reflect", "nearest", "mirror", "constant", "wrap"}
-        What lies beyond the edge, by SciPy's names; constant is zero.
+        How the picture is padded, by SciPy's names; constant is zero padding.
     flip : bool
-        The mathematical convolution, as scipy.ndimage.convolve: the kernel turned by 180
-        degrees, and the centre of an even one with it.
+        Rotate the kernel by 180 degrees: the mathematical convolution, as scipy.ndimage.convolve.
     engine : {"auto", "scipy"}
-        auto: the quickest way (-v says which); scipy: the definition itself.
+        auto: the fastest method (-v shows which); scipy: directly by the definition, which is slow.
 
     Returns
     -------
     ndarray of float32, (rows, cols, kernels * channels)
-        Kernel by kernel, each with every channel; 2-D for 2-D input and one kernel.
+        All channels by the first kernel, then by the second, and so on; 2-D for 2-D input and one
+        kernel.
 
     Raises
     ------
     ValueError
-        An unknown kernel, a kernel that is not a rectangle of finite numbers, or with
-        `padding="valid"` one that is larger than the picture.
+        A kernel is unknown, is not a rectangle of finite numbers, or is larger than the picture
+        with `padding="valid"`.
 
     See Also
     --------
-    scipy.ndimage.correlate : The definition, in float64, with the dilated kernel.
+    scipy.ndimage.correlate : The same in float64, given the dilated kernel.
 
     Examples
     --------
@@ -197,7 +198,7 @@ def convolve(
 
 
 def _listed(kernel: object) -> list[object]:
-    """See one kernel, as text or as an array, as a list of one."""
+    """Return a list of kernels; a single one, as text or array, becomes a list of one."""
     if isinstance(kernel, str) or (isinstance(kernel, np.ndarray) and kernel.ndim == 2):
         return [kernel]
     if not isinstance(kernel, Sequence) and not isinstance(kernel, np.ndarray):
@@ -212,7 +213,7 @@ def _taps(kernel: object) -> Array:
         return kernels.parse(kernel).values
     try:
         values = np.asarray(kernel)
-    except ValueError:  # NumPy speaks of an inhomogeneous shape
+    except ValueError:  # NumPy's message is about an inhomogeneous shape
         raise ValueError("the rows of a kernel must be equally long") from None
     return kernels.of(values).values
 

@@ -1,4 +1,4 @@
-"""flatten: maps to a vector."""
+"""The stage `flatten`: turn maps into a vector."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def _row_length(shape: tuple[int, ...], order: Order) -> int:
 
 @stage(takes="maps", gives="vector", dtype="same", work=0, row_length=_row_length)
 def flatten(x: npt.ArrayLike, *, order: Order = "chw") -> Array:
-    """Arrange all values in one column: the input of a dense layer.
+    """Arrange all values in one vector: the input of a dense layer.
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels) or (rows, cols)
     order : {"chw", "hwc"}
-        chw: channel after channel, each row by row, as PyTorch; hwc: pixel by pixel, each with
-        all its channels.
+        chw: one channel after the other, each row by row, as in PyTorch; hwc: one pixel after the
+        other, each with all its channels.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def flatten(x: npt.ArrayLike, *, order: Order = "chw") -> Array:
 
     Examples
     --------
-    A photo as a vector, whose picture shows that neighbours are lost:
+    A photo as a vector; its picture shows that pixels lose their neighbours above and below:
 
         featcli flatten photo.jpg
 

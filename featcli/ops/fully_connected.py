@@ -1,4 +1,4 @@
-"""dense: the fully connected layer, with weights from a file."""
+"""The stage `dense`: a fully connected layer, with weights from a file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LARGEST = budget.DEFAULT // 2
 
 
 def parse_weights(text: str) -> str:
-    """Read a file's name and add its content's hash, so that the history says which weights.
+    """Add a hash of the file's content to its name, so that the history identifies the weights.
 
-    A text that has a hash already is checked against the file.
+    If the text has a hash already, check it; raises ValueError if the file has changed.
     """
     name, _, expected = text.partition(_MARK)
     if Path(name).suffix not in (".npy", ".npz"):
@@ -45,7 +45,7 @@ def _digest(name: str) -> str:
 
 
 def _no_file(text: str) -> str:
-    raise ValueError(f"{text[:80]!r} is a file's name, and here none may be given")
+    raise ValueError(f"{text[:80]!r} is a file's name, but files may not be named here")
 
 
 Weights = Annotated[
@@ -61,7 +61,7 @@ Weights = Annotated[
 
 @stage(takes="vector", gives="vector", labels=lambda _labels, **_: (), tag="dense")
 def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Array:
-    """Combine all values of a vector into new ones: x @ weight + bias.
+    """Apply a fully connected layer to a vector: x @ weight + bias.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Arr
         A .npy file of shape (n, m), or an .npz file with the arrays weight (n, m) and,
         optionally, bias (m,).
     bias : str or array_like, (m,), optional
-        A .npy file; zero if neither this nor the .npz gives one.
+        A .npy file. By default the bias of the .npz file, or zero.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Arr
     Raises
     ------
     ValueError
-        Shapes that do not fit each other, or a file that holds no such arrays.
+        The shapes do not match, or a file does not hold these arrays.
 
     Notes
     -----
@@ -87,7 +87,7 @@ def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Arr
 
     Examples
     --------
-    A layer of your own on pooled edges:
+    A layer with your own weights, on a reduced photo:
 
         featcli run "resize 8x8 | flatten | dense weights.npz | sigmoid" photo.jpg
     """
@@ -97,13 +97,13 @@ def dense(x: npt.ArrayLike, weight: Weights, bias: Weights | None = None) -> Arr
     matrix, offset = loaded(weight, bias)
     _check(vector, matrix, offset)
     wide = np.result_type(vector, matrix, np.float32)
-    # Spread-out memory takes another path through BLAS, which rounds otherwise.
+    # Contiguous, because BLAS computes and rounds strided arrays in another way.
     result = np.ascontiguousarray(vector, wide) @ np.ascontiguousarray(matrix, wide)
     return (result if offset is None else result + offset).astype(np.float32)
 
 
 def loaded(weight: Weights, bias: Weights | None = None) -> tuple[Array, Array | None]:
-    """Return the matrix and the bias that `dense` multiplies by and adds, from files or arrays."""
+    """Return the weight matrix and the bias (or None) of `dense`, from files or arrays."""
     matrix, offset = _loaded(weight) if isinstance(weight, str) else (as_numbers(weight), None)
     if isinstance(bias, str):
         return matrix, _loaded(bias)[0]
@@ -131,4 +131,4 @@ def _check(vector: Array, matrix: Array, offset: Array | None) -> None:
             f"({vector.shape[0]}, m), not {matrix.shape}"
         )
     if offset is not None and offset.shape != matrix.shape[1:]:
-        raise ValueError(f"the bias needs the shape {matrix.shape[1:]}, not {offset.shape}")
+        raise ValueError(f"the bias must have shape {matrix.shape[1:]}, not {offset.shape}")

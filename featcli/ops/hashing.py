@@ -1,4 +1,4 @@
-"""dhash and phash: short fingerprints of a picture, equal or nearly so for near-duplicates."""
+"""The stages `dhash` and `phash`: fingerprints that are (nearly) equal for near-duplicates."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ def _shape(_shape: tuple[int, ...], *, size: int) -> tuple[int, ...]:
 def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by where its brightness rises from left to right.
 
-    The picture is made gray and shrunk to size rows and size + 1 columns; each value says whether
-    a pixel is darker than its right neighbour. Count in how many values two fingerprints differ:
-    near-duplicates differ in few.
+    The picture is converted to gray and shrunk to size rows and size + 1 columns; each value is 1
+    if a pixel is darker than its right neighbour, else 0. Near-duplicates differ in few values.
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels) or (rows, cols)
         Of one or three channels.
     size : int
-        Rows of the fingerprint, and values in each.
+        Rows and columns of the fingerprint.
 
     Returns
     -------
@@ -58,12 +57,12 @@ def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
 
 @stage(takes="maps", gives="vector", tag="phash{size}", dtype=_bits, shape=_shape, work=12)
 def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
-    """Fingerprint a picture by the coarse waves that it is made of.
+    """Fingerprint a picture by the lowest frequencies of its cosine transform.
 
-    The picture is made gray and shrunk to 4 size rows and columns; of its discrete cosine
-    transform the size x size lowest frequencies are kept, and each value says whether one of them
-    is above their median (taken without the mean brightness). It survives more changes of
-    brightness and contrast than dhash, and takes longer.
+    The picture is converted to gray and shrunk to 4 * size rows and columns. Each value is 1 if one
+    of the size x size lowest frequencies of its discrete cosine transform is above their median
+    (which leaves out the mean brightness), else 0. It tolerates more changes of brightness and
+    contrast than dhash, and takes longer.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
 
     See Also
     --------
-    scipy.fft.dctn : The transform (type II, but for its factor of 4).
+    scipy.fft.dctn : The transform (type II, without its factor of 4).
 
     Notes
     -----
@@ -93,13 +92,13 @@ def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """
     at_least(1, size=size)
     small = _gray_floats(x, 4 * size, 4 * size).astype(np.float64)
-    # The lowest frequencies of the transform alone, as two small matrix products.
+    # Only the lowest frequencies of the transform, as two small matrix products.
     angles = np.outer(np.arange(size), np.arange(4 * size) + 0.5) * (np.pi / (4 * size))
     waves = (np.cos(angles) @ small @ np.cos(angles).T).ravel()
     return (waves > np.median(waves[1:] if size > 1 else waves)).astype(np.uint8)
 
 
 def _gray_floats(x: npt.ArrayLike, rows: int, cols: int) -> npt.NDArray[Any]:
-    """Shrink a picture to some rows and columns, gray, without rounding to whole numbers."""
+    """Convert a picture to gray and resize it, in float32 without rounding to integers."""
     maps, _ = as_maps(x)
     return resize(gray(maps.astype(np.float32)), (rows, cols), filter="box")[:, :, 0]

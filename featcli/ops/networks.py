@@ -1,8 +1,8 @@
-"""A network's own functions, as PyTorch and ONNX define them, with the channels last.
+"""The layers of networks, as PyTorch and ONNX define them, but with the channels last.
 
-They take one image, (rows, cols, channels), or several of a size, (n, rows, cols, channels), and
-compute in float64 where `x` is that, else in float32: sums leave the range of float16. The layers
-of featcli's models are these functions.
+They take one image, (rows, cols, channels), or several of the same size, (n, rows, cols, channels),
+and compute in float64 if `x` is float64, else in float32 (in float16 sums would overflow). The
+layers of featcli's models use these functions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def conv2d(
     dilation: Pair = 1,
     groups: int = 1,
 ) -> Array:
-    """Convolve with a sum over the channels: the layer of a network.
+    """Convolve and sum over the channels: a convolutional layer.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ def conv2d(
     weight : array_like, (kernel rows, kernel cols, c_in / groups, c_out)
     bias : array_like, (c_out,), optional
     stride, dilation : int or (int, int)
-        Between positions, and between the taps of the kernel.
+        Distance between positions, and between the taps of the kernel.
     padding : int, (rows, cols), ((top, bottom), (left, right)) or "same"
-        Zeros around the maps. same: as many as give ceil(length / stride) positions, an odd one
-        below and to the right (ONNX: SAME_UPPER).
+        Zeros around the maps. same: so many that there are ceil(length / stride) positions; of an
+        odd number the larger part is below and to the right (SAME_UPPER in ONNX).
     groups : int
-        The channels are divided into so many parts; each filter sees one of them.
+        Into how many groups the channels are divided; each filter sees one group.
 
     Returns
     -------
@@ -56,11 +56,11 @@ def conv2d(
     Raises
     ------
     ValueError
-        Shapes that do not fit each other.
+        The shapes do not match.
 
     See Also
     --------
-    torch.nn.functional.conv2d : The same, with the channels first.
+    torch.nn.functional.conv2d : The same with the channels first.
     """
     maps, taps = _floats(x), as_numbers(weight)
     _check_maps(maps)
@@ -90,10 +90,10 @@ def convolved(
     dilation: tuple[int, int],
     groups: int,
 ) -> Array:
-    """Compute `conv2d` of one image, whose shape and type are known to fit."""
+    """Compute `conv2d` of one image without checking shapes and types."""
     found = engine.conv2d(maps, kernel, stride, padding, dilation, groups)
     if offset is not None:
-        # One long sum for a row instead of one for each pixel.
+        # Added row by row: faster than a short sum for each pixel.
         rows = found.reshape(len(found), -1)
         rows += np.tile(offset, found.shape[1])
     return found
@@ -109,7 +109,7 @@ def pool2d(
     *,
     count_padding: bool = False,
 ) -> Array:
-    """Summarise each window of maps by its largest or its mean value.
+    """Reduce each window of maps to its largest or its mean value.
 
     Parameters
     ----------
@@ -117,14 +117,13 @@ def pool2d(
     kind : {"max", "mean"}
     size : int or (int, int)
     stride : int or (int, int), optional
-        Without it the windows touch.
+        By default the window's size.
     padding : int, (rows, cols) or ((top, bottom), (left, right))
-        Around the maps; never the largest value. At most half a window.
+        Padding around the maps, at most half a window; ignored in a maximum.
     ceil : bool
-        Round the number of windows up; none begins beyond the maps.
+        Round the number of windows up, but leave out windows that begin beyond the maps.
     count_padding : bool
-        Whether a mean counts the padding as zeros, as PyTorch does unless told otherwise; ONNX
-        does not.
+        Whether a mean counts the padding as zeros: the default in PyTorch, but not in ONNX.
 
     Returns
     -------
@@ -144,7 +143,7 @@ def pool2d(
 
 
 def dense(x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Array:
-    """Combine all values into new ones: x @ weight + bias.
+    """Apply a fully connected layer: x @ weight + bias.
 
     Parameters
     ----------
@@ -176,7 +175,7 @@ def batch_norm(
     *,
     epsilon: float = 1e-5,
 ) -> Array:
-    """Shift and scale every channel by statistics that training found.
+    """Normalize every channel by its mean and variance in training, then scale and shift it.
 
     Parameters
     ----------
@@ -204,7 +203,7 @@ def batch_norm_factors(
     *,
     epsilon: float = 1e-5,
 ) -> tuple[Array, Array]:
-    """Return what `batch_norm` multiplies every channel by and then adds, in float64."""
+    """Return the factor and the offset of each channel in `batch_norm`, in float64."""
     wide = np.dtype(np.float64)
     centre = as_numbers(mean).astype(wide)
     count = centre.size
@@ -221,7 +220,7 @@ def layer_norm(
     *,
     epsilon: float = 1e-5,
 ) -> Array:
-    """Shift and scale one image, or one vector, to mean 0 and variance 1, then every channel.
+    """Normalize one image or vector to mean 0 and variance 1, then scale and shift every channel.
 
     Parameters
     ----------
@@ -237,7 +236,7 @@ def layer_norm(
     See Also
     --------
     torch.nn.functional.layer_norm : The same for a vector.
-    torch.nn.functional.group_norm : The same for maps, with one group and the channels first.
+    torch.nn.functional.group_norm : The same for maps, with one group and channels first.
     """
     maps = _floats(x)
     if maps.ndim not in (1, 3) or not maps.size:
@@ -269,13 +268,13 @@ def softmax(x: npt.ArrayLike, axis: int = -1) -> Array:
 
 
 def _floats(x: npt.ArrayLike) -> Array:
-    """Return float64 as it is and everything else as float32."""
+    """Return float64 unchanged and all other types as float32."""
     array = as_numbers(x)
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def _each(maps: Array, function: Callable[[Array], Array]) -> Array:
-    """Apply a function to each image of several, or to the one."""
+    """Apply a function to the image, or to each of several."""
     return np.stack([function(one) for one in maps]) if maps.ndim == 4 else function(maps)
 
 
@@ -298,7 +297,7 @@ def _pads(
     stride: tuple[int, int],
     dilation: tuple[int, int],
 ) -> engine.Padding:
-    """Read a padding; raises ValueError for one that is none."""
+    """Return a padding as ((top, bottom), (left, right)); raises ValueError if it is invalid."""
     if isinstance(padding, str):
         if padding != "same":
             raise ValueError(f"padding must be same or numbers, not {padding!r}")
@@ -323,5 +322,5 @@ def _check_fits(
 def _vector(name: str, values: npt.ArrayLike, count: int, dtype: np.dtype[Any]) -> Array:
     array = as_numbers(values)
     if array.shape != (count,):
-        raise ValueError(f"{name} needs the shape ({count},), not {array.shape}")
+        raise ValueError(f"{name} must have shape ({count},), not {array.shape}")
     return array.astype(dtype)

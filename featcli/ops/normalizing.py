@@ -1,4 +1,4 @@
-"""normalize: shift and scale. l2: a length of 1."""
+"""The stages `normalize` (by mean and standard deviation) and `l2` (to a length of 1)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from featcli.ops._maps import Array, as_numbers
 from featcli.stage import Converter, number, stage
 from featcli.windows import each
 
-_LEVELS = 256  # of a byte
+_LEVELS = 256  # possible values of a byte
 
 
 def parse_numbers(text: str) -> tuple[float, ...]:
-    """Read one number, or several separated by commas."""
+    """Parse one number, or several separated by commas."""
     return tuple(number(piece) for piece in text.split(","))
 
 
 def show_numbers(values: tuple[float, ...]) -> str:
-    """Write what `parse_numbers` reads."""
+    """Format numbers as `parse_numbers` reads them."""
     return ",".join(
         f"{value:g}" if float(f"{value:g}") == value else repr(value) for value in values
     )
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
-    """Read what can be divided by."""
+    """Parse numbers that are not zero."""
     values = parse_numbers(text)
     if not all(values):
         raise ValueError("must not be zero")
@@ -40,16 +40,16 @@ Scales = Annotated[float | tuple[float, ...], Converter(parse_scales, "X[,X...]"
 
 @stage(takes="any", gives="same", tag="normalize", rows=each)
 def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
-    """Subtract a mean and divide by a standard deviation, each channel by its own.
+    """Subtract a mean and divide by a standard deviation, which may differ between channels.
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels) or (n,)
-        2-D is one channel.
+        A 2-D array is one channel.
     mean : float or sequence of float
-        One for all channels, or one for each.
+        One number for all channels, or one for each.
     std : float or sequence of float
-        Likewise; not zero.
+        One number for all channels, or one for each; not zero.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
     Raises
     ------
     ValueError
-        A number of values that is neither 1 nor the number of channels, or a `std` of zero.
+        There are neither one value nor as many as channels, or `std` is zero.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
 
         featcli normalize photo.jpg --mean 127.5 --std 127.5
 
-    As networks that were trained on ImageNet want it, from pixels in 0..1:
+    The usual preprocessing for networks trained on ImageNet, from pixels in 0..1:
 
         featcli normalize photo.jpg --unit --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """
@@ -83,7 +83,7 @@ def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
 
 
 def _looked_up(array: Array, shift: Array, scale: Array) -> Array:
-    """Compute what becomes of each of 256 levels once, and look up what becomes of a pixel."""
+    """Normalize bytes by a table of the results for all 256 values."""
     levels = np.arange(_LEVELS)[:, np.newaxis]
     table = ((levels - shift) / scale).astype(np.float32)
     if table.shape[1] == 1:
@@ -105,22 +105,21 @@ def _per_channel(name: str, values: object, channels: int) -> Array:
 def l2(x: npt.ArrayLike) -> Array:
     """Divide all values by their Euclidean length, so that it becomes 1.
 
-    Vectors of length 1 are compared by their direction alone: their product is the cosine of the
-    angle between them.
+    The dot product of two vectors of length 1 is the cosine of the angle between them.
 
     Parameters
     ----------
     x : array_like, any shape
-        Maps are taken as one vector.
+        Maps are treated as one vector.
 
     Returns
     -------
     ndarray of float32
-        x / sqrt(sum(x * x)), of the shape of `x`; zeros stay zeros, and NaN makes all of it NaN.
+        x / sqrt(sum(x * x)), of the shape of `x`; zeros stay zeros, and one NaN makes all NaN.
 
     Examples
     --------
-    Features that a dot product compares:
+    Features that can be compared by a dot product:
 
         featcli run "features --layer pool | l2" photo.jpg
     """
@@ -129,7 +128,7 @@ def l2(x: npt.ArrayLike) -> Array:
     largest = max(flat.max(initial=0), -flat.min(initial=0))
     if not np.isfinite(largest):
         return np.full(array.shape, np.nan, np.float32)
-    # Scaled first, so that no square overflows or vanishes.
+    # Scaled first, so that no square overflows or underflows.
     flat /= largest or 1
     flat /= float(np.sqrt(flat @ flat)) or 1
     return array.astype(np.float32)

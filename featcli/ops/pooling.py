@@ -1,4 +1,4 @@
-"""pool: summarise each window by one value."""
+"""The stage `pool`: reduce each window to one value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _shape(shape: tuple[int, ...], **params: Any) -> tuple[int, ...]:
 
 
 def _work(shape: tuple[int, ...], dtype: np.dtype[Any], **params: Any) -> int:
-    """Estimate what is held when one axis has been pooled, and the other one after it."""
+    """Estimate the bytes of the results after pooling along one axis, and along both."""
     width = 8 if params["kind"] == "mean" else dtype.itemsize
     step = params["stride"] or params["size"]
     return 0 if params["global_"] else int(math.prod(shape) * width * (1 / step + 1 / step**2))
@@ -58,9 +58,9 @@ def pool(
     ceil: bool = False,
     global_: bool = False,
 ) -> Array:
-    """Summarise each window of pixels by its largest, mean or smallest value.
+    """Reduce each window of pixels to its largest, mean or smallest value.
 
-    A window of 2x2 halves rows and columns. Every channel is pooled on its own.
+    A window of 2x2 halves rows and columns. Every channel is pooled separately.
 
     Parameters
     ----------
@@ -68,18 +68,18 @@ def pool(
     size : int
         Side of the square window, in pixels.
     kind : {"max", "mean", "min"}
-        What stands for a window; mean gives float32, max and min keep the type.
+        Which value of a window to keep; mean gives float32, max and min keep the type.
     stride : int, optional
-        Distance between windows, in pixels; without it the windows touch.
+        Distance between windows, in pixels; by default the window's size.
     ceil : bool
         Keep the partial windows at the lower and right edge, which are dropped otherwise.
     global_ : bool
-        One window over the whole map, whatever its size: global pooling.
+        Global pooling: one window over the whole map, whatever its size.
 
     Returns
     -------
     ndarray, (floor((rows - size) / stride) + 1, ..., channels)
-        With `ceil` rounded up instead, but no window begins beyond the edge.
+        With `ceil` rounded up instead, but without windows that begin beyond the edge.
 
     Raises
     ------
@@ -88,9 +88,9 @@ def pool(
 
     Notes
     -----
-    The sizes are those of `torch.nn.MaxPool2d` and, for a mean that leaves the outside out,
-    `torch.nn.AvgPool2d(count_include_pad=False)`; but with `ceil` a window larger than the maps is
-    a partial one, which PyTorch refuses for some strides.
+    The sizes are those of `torch.nn.MaxPool2d` and, for means,
+    `torch.nn.AvgPool2d(count_include_pad=False)`. But with `ceil` a window larger than the maps is
+    allowed as a partial one, which PyTorch refuses for some strides.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def _whole(maps: Array, kind: str) -> Array:
 
 
 class Axis(NamedTuple):
-    """The windows along rows, or along columns; `pads` lie before and after."""
+    """The windows along one axis; `pads` is the padding before and after."""
 
     size: int
     stride: int
@@ -135,11 +135,11 @@ def pooled(
     dtype: npt.DTypeLike,
     count_padding: bool = False,
 ) -> Array:
-    """Summarise every window of maps, (rows, cols, c), along one axis after the other.
+    """Pool maps, (rows, cols, c), along one axis after the other.
 
-    A square window's max, min or mean is that of its rows' in turn. Means are summed in float64
-    and given as `dtype`; the others keep the type. Padding, which only floats can have, is never
-    the largest or smallest value; a mean counts it as zeros if `count_padding`.
+    The max, min or mean of a window is the max, min or mean of those of its columns. Means are
+    summed in float64 and returned as `dtype`; the others keep the type. Padding, which only floats
+    can have, is ignored in max and min; a mean counts it as zeros if `count_padding`.
     """
     for number, axis in enumerate(axes):
         turned = _pooled_along(np.moveaxis(maps, number, 0), kind, axis, count_padding)

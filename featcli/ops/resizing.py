@@ -1,4 +1,4 @@
-"""resize and crop: another size, by interpolation or by cutting."""
+"""The stages `resize` (by interpolation) and `crop`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featcli.windows import Window
 
 
 def parse_size(text: str) -> int | tuple[int, int]:
-    """Read `N`, or `RxC`: rows x columns."""
+    """Parse `N`, or `RxC`: rows x columns."""
     pieces = text.lower().split("x")
     if len(pieces) > 2:
         raise ValueError(f"{text!r} is neither a number nor ROWSxCOLS")
@@ -23,20 +23,20 @@ def parse_size(text: str) -> int | tuple[int, int]:
 
 
 def show_size(size: int | tuple[int, int]) -> str:
-    """Write what `parse_size` reads."""
+    """Format a size as `parse_size` reads it."""
     return "x".join(map(str, np.atleast_1d(size)))
 
 
 def parse_place(text: str) -> tuple[int, int]:
-    """Read `ROW,COL`, from 0."""
+    """Parse `ROW,COL`, counted from 0."""
     pieces = [whole_number(piece.strip()) for piece in text.split(",")]
     if len(pieces) != 2 or min(pieces) < 0:
-        raise ValueError(f"{text!r} is no ROW,COL, such as 0,112")
+        raise ValueError(f"{text!r} is not ROW,COL, such as 0,112")
     return pieces[0], pieces[1]
 
 
 def show_place(place: tuple[int, int]) -> str:
-    """Write what `parse_place` reads."""
+    """Format a position as `parse_place` reads it."""
     return f"{place[0]},{place[1]}"
 
 
@@ -49,7 +49,7 @@ Size = Annotated[int | tuple[int, int], Converter(parse_size, "N|RxC", show_size
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int] | None:
-    """Check the size; None for a single number."""
+    """Check a size; return (rows, cols), or None for a single number."""
     if isinstance(size, (int, np.integer)):
         at_least(1, size=int(size))
         return None
@@ -64,7 +64,7 @@ def _dtype(dtype: np.dtype[Any], **_: object) -> Any:
 
 
 def _decode_size(rows: int, cols: int, *, size: Any, filter: str) -> tuple[int, int, str] | None:
-    """Return rows, columns and filter; of nearest, which averages nothing, every pixel counts."""
+    """Return rows, columns and filter; None for nearest, whose result needs the exact pixels."""
     return None if filter == "nearest" else (*_resized(rows, cols, size), filter)
 
 
@@ -89,32 +89,31 @@ def resize(
 ) -> Array:
     """Change the number of rows and columns with Pillow's filters.
 
-    Shrinking averages over all pixels that a new one covers, so that nothing is skipped (but with
-    nearest, which picks one).
+    Shrinking averages over all pixels that a new one covers (except with nearest, which picks one).
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels) or (rows, cols)
     size : int or (int, int)
-        N is the short side, the other follows (rounded down, as torchvision does); RxC is rows
-        times columns.
+        N is the length of the shorter side; the other keeps the proportions (rounded down, as in
+        torchvision). RxC is rows times columns.
     filter : {"bicubic", "bilinear", "nearest", "box", "hamming", "lanczos"}
-        How the values between pixels are found.
+        How values between pixels are interpolated.
 
     Returns
     -------
     ndarray, (new rows, new cols, channels)
-        uint8 and uint16 stay what they are, rounded and kept within their range; everything else
-        becomes float32.
+        uint8 and uint16 keep their type, rounded and clipped to its range; all others become
+        float32.
 
     See Also
     --------
-    PIL.Image.Image.resize : The reference, channel by channel; of uint8 first along the rows, to
-        bytes, and then along the columns.
+    PIL.Image.Image.resize : The reference, channel by channel; uint8 is resized along the rows and
+        rounded first, and then along the columns.
 
     Examples
     --------
-    The short side to 128 pixels:
+    The shorter side to 128 pixels:
 
         featcli resize photo.jpg --size 128
 
@@ -128,19 +127,19 @@ def resize(
         raise ValueError(f"nothing to resize in maps of shape {maps.shape}")
     rows, cols = _resized(maps.shape[0], maps.shape[1], size)
     if max(rows, cols) >= 2**31 or rows * cols >= 2**31:
-        raise ValueError(f"{rows}x{cols} is more than Pillow resizes to: 2**31 pixels")
+        raise ValueError(f"{rows}x{cols} is too large: Pillow can resize to at most 2**31 pixels")
     if maps.dtype == np.uint8:
         found = resampled(maps, rows, cols, filter)
         if found is not None:
             return restore(found)
-        if maps.shape[2] == 3:  # the same numbers, in one go
+        if maps.shape[2] == 3:  # the same result in one call
             return _resize_plane(maps, rows, cols, filter)
     planes = [_resize_plane(maps[:, :, i], rows, cols, filter) for i in range(maps.shape[2])]
     return restore(np.stack(planes, axis=2))
 
 
 def _resized(rows: int, cols: int, size: Any) -> tuple[int, int]:
-    """Return the rows and columns of the result."""
+    """Return the rows and columns of a resized picture."""
     pair = _pair(size)
     if pair:
         return pair
@@ -153,14 +152,14 @@ def _resize_plane(plane: Array, rows: int, cols: int, filter: str) -> Array:
     from PIL import Image
 
     method = Image.Resampling[filter.upper()]
-    # Pillow resizes 8-bit planes and 32-bit floats; 16-bit integers are exact in the latter.
+    # Pillow resizes bytes and float32; float32 holds 16-bit integers exactly.
     with np.errstate(over="ignore"):
         plain = plane if plane.dtype == np.uint8 else plane.astype(np.float32)
     if plane.dtype.kind == "f" and np.isinf(plain).sum() > np.isinf(plane).sum():
-        raise ValueError("holds values beyond the range of float32, in which it is resized")
+        raise ValueError("holds values beyond the range of float32, which resizing computes in")
     image = Image.fromarray(np.ascontiguousarray(plain))
     if plane.dtype == np.uint8 and filter != "nearest":
-        # Bytes are rounded after each pass, and versions of Pillow differ in which is the first.
+        # Bytes are rounded after each pass, and versions of Pillow differ in which pass is first.
         image = image.resize((cols, image.height), method)
     result = np.array(image.resize((cols, rows), method))
     if plane.dtype not in (np.uint16, np.bool_):
@@ -188,16 +187,16 @@ def _rows_of_crop(shape: tuple[int, ...], _dtype: object, *, size: Any, at: Any)
     rows=_rows_of_crop,
 )
 def crop(x: npt.ArrayLike, size: Size, *, at: Place = None) -> Array:
-    """Cut out the centre, or another place.
+    """Cut out the centre of a picture, or another part.
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels) or (rows, cols)
     size : int or (int, int)
-        N is a square of N x N pixels; RxC is rows times columns. Of an odd remainder the larger
-        half is cut at the bottom and at the right.
+        N is a square of N x N pixels; RxC is rows times columns. If an odd number of pixels is cut
+        off, the larger half is cut at the bottom and right.
     at : (int, int), optional
-        The first row and the first column to keep, instead of the centre.
+        The first row and column to keep, counted from 0; by default the part is centred.
 
     Returns
     -------
@@ -207,7 +206,7 @@ def crop(x: npt.ArrayLike, size: Size, *, at: Place = None) -> Array:
     Raises
     ------
     ValueError
-        The picture is smaller, or ends before.
+        The picture is too small for this size and position.
 
     Examples
     --------
@@ -225,9 +224,9 @@ def crop(x: npt.ArrayLike, size: Size, *, at: Place = None) -> Array:
 
 
 def _box(shape: tuple[int, ...], size: Any, at: Any) -> tuple[int, int, int, int]:
-    """Return the first row and column, and the rows and columns, that are kept.
+    """Return the first row and column, and the numbers of rows and columns, to keep.
 
-    Raises ValueError for a picture that is too small.
+    Raises ValueError if the picture is too small.
     """
     _pair(size)
     rows, cols = np.broadcast_to(size, 2).tolist()

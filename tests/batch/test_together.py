@@ -232,7 +232,7 @@ def test_a_failed_image_of_shards_stays_failed_and_costs_nothing(images, workspa
 def test_wrong_shards_are_refused(words, images, inline):
     assert_refused(inline("relu", "in", *words), 2, "x-%05d.tar")
     assert_refused(
-        inline("relu", "in", "-o", "x-%d.tar", "--shard-size", "much"), 2, "'much' is no size"
+        inline("relu", "in", "-o", "x-%d.tar", "--shard-size", "much"), 2, "'much' is not a size"
     )
 
 
