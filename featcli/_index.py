@@ -1,15 +1,15 @@
 """Stages and commands by name: module and first line of help (made by tools/generate.py)."""
 
 STAGES: dict[str, tuple[str, str]] = {
-    "abs": ("featcli.ops.activation", "Drop the sign of every value."),
+    "abs": ("featcli.ops.activation", "Replace every value by its absolute value."),
     "convolve": (
         "featcli.ops.convolution",
         "Slide a kernel over every channel: one feature map for each.",
     ),
-    "crop": ("featcli.ops.resizing", "Cut out the centre, or another place."),
+    "crop": ("featcli.ops.resizing", "Cut out the centre of a picture, or another part."),
     "dense": (
         "featcli.ops.fully_connected",
-        "Combine all values of a vector into new ones: x @ weight + bias.",
+        "Apply a fully connected layer to a vector: x @ weight + bias.",
     ),
     "dhash": (
         "featcli.ops.hashing",
@@ -17,24 +17,24 @@ STAGES: dict[str, tuple[str, str]] = {
     ),
     "flatten": (
         "featcli.ops.flattening",
-        "Arrange all values in one column: the input of a dense layer.",
+        "Arrange all values in one vector: the input of a dense layer.",
     ),
-    "gray": ("featcli.ops.channels", "Mix R, G and B into one channel by their brightness."),
+    "gray": ("featcli.ops.channels", "Convert R, G and B to one gray channel, as a weighted mean."),
     "l2": (
         "featcli.ops.normalizing",
         "Divide all values by their Euclidean length, so that it becomes 1.",
     ),
     "normalize": (
         "featcli.ops.normalizing",
-        "Subtract a mean and divide by a standard deviation, each channel by its own.",
+        "Subtract a mean and divide by a standard deviation, which may differ between channels.",
     ),
     "phash": (
         "featcli.ops.hashing",
-        "Fingerprint a picture by the coarse waves that it is made of.",
+        "Fingerprint a picture by the lowest frequencies of its cosine transform.",
     ),
     "pool": (
         "featcli.ops.pooling",
-        "Summarise each window of pixels by its largest, mean or smallest value.",
+        "Reduce each window of pixels to its largest, mean or smallest value.",
     ),
     "relu": ("featcli.ops.activation", "Replace every negative value by zero."),
     "relu6": (
@@ -45,18 +45,15 @@ STAGES: dict[str, tuple[str, str]] = {
         "featcli.ops.resizing",
         "Change the number of rows and columns with Pillow's filters.",
     ),
-    "rgb": (
-        "featcli.ops.channels",
-        "Make three channels of one: a gray picture with R, G and B all alike.",
-    ),
+    "rgb": ("featcli.ops.channels", "Convert a gray picture to three equal channels R, G and B."),
     "sigmoid": ("featcli.ops.activation", "Squeeze every value into 0..1."),
     "softmax": (
         "featcli.ops.activation",
-        "Turn scores into shares that sum to 1, along the last axis.",
+        "Turn scores into probabilities that sum to 1, along the last axis.",
     ),
     "split-channels": (
         "featcli.ops.channels",
-        "Give every channel as a result of its own: R, G and B of a photo.",
+        "Return every channel as a separate result: R, G and B of a photo.",
     ),
     "tanh": ("featcli.ops.activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
 }

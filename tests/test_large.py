@@ -106,7 +106,7 @@ def test_a_picture_lower_than_its_kernel_is_one_strip(rows, border):
         "pool --global": "--global needs the whole picture",
         "split-channels": "gives several results",
         "convolve vertical --border wrap": "joins the first rows to the last",
-        "convolve gabor:theta=30,sigma=12": "--engine scipy computes it row by row",
+        "convolve gabor:theta=30,sigma=12": "--engine scipy can do so",
         "crop 2000": "cannot cut 2000x2000 out of a picture of 1000x900",
         "pool 1001": "does not fit",
     }.items(),

@@ -267,7 +267,7 @@ def test_dense_reads_its_weights_from_files_and_notices_when_they_change(tmp_pat
     [
         (np.ones((4, 2)), None, r"needs a weight of shape \(3, m\)"),
         (np.ones(3), None, "needs a weight"),
-        (np.ones((3, 2)), np.ones(3), r"the bias needs the shape \(2,\)"),
+        (np.ones((3, 2)), np.ones(3), r"the bias must have shape \(2,\)"),
     ],
 )
 def test_dense_says_which_shapes_would_fit(weight, bias, message):
@@ -296,7 +296,7 @@ def test_dense_does_not_overflow_in_half_precision():
 def test_resize_refuses_what_it_cannot_hold():
     with pytest.raises(ValueError, match="beyond the range of float32"):
         featcli.resize(np.full((4, 4), 1e300), 2)
-    with pytest.raises(ValueError, match="more than Pillow resizes to"):
+    with pytest.raises(ValueError, match="too large: Pillow can resize to"):
         featcli.resize(np.ones((4, 4), np.uint8), 3_000_000_000)
 
 

@@ -119,7 +119,7 @@ def test_same_puts_the_odd_zero_below_and_to_the_right(length, size, stride, exp
         ({"weight": np.ones((3, 3, 2, 4))}, "does not fit 3 channels in 1 groups"),
         ({"weight": np.ones((3, 3, 3))}, "weight must be"),
         ({"weight": np.ones((9, 9, 3, 4))}, "does not fit into maps"),
-        ({"bias": np.ones(3)}, r"bias needs the shape \(4,\)"),
+        ({"bias": np.ones(3)}, r"bias must have shape \(4,\)"),
         ({"stride": 0}, "stride must be"),
         ({"padding": -1}, "padding must be"),
         ({"padding": "valid"}, "padding must be same"),
