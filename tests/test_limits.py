@@ -153,7 +153,7 @@ def test_weights_of_gigabytes_are_refused(measured):
         ("k.toml", "values=[[1]]\n" + "a.b.c={}\n" * 90_000, "too many keys for a kernel"),
         ("k.json", "[" * 4_000_000, "nested too deeply"),
         ("k.json", "[" + "9" * 4_000_000 + "]", "too many digits"),
-        ("k.csv", "1 " * 2_000_000, "a row of 3999999 letters"),
+        ("k.csv", "1 " * 2_000_000, "a row of 3999999 characters"),
         ("k.csv", "1\n" * 2_000_000, "at most 1023 x 1023"),
     ],
 )

@@ -73,7 +73,7 @@ def test_the_stage_of_a_plugin_is_completed_once_and_only_if_it_is_one(installed
         (("ends", "gray.png"), "SystemExit"),
         (("number", "gray.png"), "not a function under @stage"),
         (("run", "gone", "gray.png"), "No module named"),
-        (("convolve", "gray.png", "-k", "ragged"), "no kernel"),
+        (("convolve", "gray.png", "-k", "ragged"), "not a kernel"),
     ],
 )
 def test_a_broken_plugin_is_one_line(words, said, workspace, installed, featcli) -> None:
