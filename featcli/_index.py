@@ -1,4 +1,4 @@
-"""Stages and commands by name: module and first line of help (made by tools/generate.py)."""
+"""Stages and commands: module and summary (by tools/generate.py)."""
 
 STAGES: dict[str, tuple[str, str]] = {
     "abs": ("featcli.ops.activation", "Replace every value by its absolute value."),

@@ -53,7 +53,7 @@ def find_commands() -> dict[str, tuple[str, str]]:
 def index() -> str:
     return "".join(
         [
-            '"""Stages and commands by name: module and first line of help (made by tools/generate.py)."""\n\n',
+            '"""Stages and commands: module and summary (by tools/generate.py)."""\n\n',
             table("STAGES", find_stages()),
             "\n",
             table("COMMANDS", find_commands()),
