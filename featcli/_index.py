@@ -26,7 +26,7 @@ STAGES: dict[str, tuple[str, str]] = {
     ),
     "normalize": (
         "featcli.ops.normalizing",
-        "Subtract a mean and divide by a standard deviation, which may differ between channels.",
+        "Subtract a mean and divide by a standard deviation, for each channel.",
     ),
     "phash": (
         "featcli.ops.hashing",

@@ -40,7 +40,7 @@ Scales = Annotated[float | tuple[float, ...], Converter(parse_scales, "X[,X...]"
 
 @stage(takes="any", gives="same", tag="normalize", rows=each)
 def normalize(x: npt.ArrayLike, mean: Numbers, std: Scales) -> Array:
-    """Subtract a mean and divide by a standard deviation, which may differ between channels.
+    """Subtract a mean and divide by a standard deviation, for each channel.
 
     Parameters
     ----------
