@@ -1,7 +1,7 @@
-"""How a correlation is computed fast. No user words here: arrays in, arrays out.
+"""Fast correlation and convolution of arrays, independent of files, commands and options.
 
-`correlation` checks what it is given and chooses one of four ways: `compiled` calls the C of
-`kernel.c` and `correlate.h` through `library`; `scipy_ways` has Fourier transforms, and SciPy's own
-correlation, which defines the result and computes it where there is no compiled kernel. `layers`,
-`bottleneck` and `columns` are a network's own convolutions.
+`correlation` checks its arguments and chooses how to compute each kernel: `compiled` calls the C
+code in `kernel.c` and `correlate.h` through `library`; `scipy_ways` has Fourier transforms and
+SciPy's correlation, which defines the result and replaces the C code where it is not compiled.
+`layers` and `bottleneck` are the convolutions of networks.
 """

@@ -1,8 +1,8 @@
-"""Expand, depthwise, project: the three convolutions of an inverted residual, in one sweep.
+"""The three convolutions of an inverted residual block (expand, depthwise, project), in one pass.
 
-The expanded maps are six times as many as what goes in and comes out. Written as a whole they do
-not fit into a core's cache; here a strip of rows is expanded, filtered and projected before the
-next one is begun, and only the rows that two strips share are kept.
+There are six times as many expanded maps as input maps, too many for a core's cache. So strips of
+rows are expanded, filtered and projected one after the other, and only the expanded rows that two
+strips share are kept.
 
 Source of the structure: Sandler et al., MobileNetV2, CVPR 2018.
 """
@@ -19,25 +19,25 @@ from featcli.engine.layers import same
 
 Array = npt.NDArray[Any]
 
-# What the expanded rows of one strip may take, in bytes.
+# Largest size of the expanded rows of a strip, in bytes.
 STRIP_BYTES = 768 * 1024
 
 
 class Bottleneck:
-    """The layer with its weights; may be used by several threads at once.
+    """The block with its weights; can be used by several threads at once.
 
     Parameters
     ----------
     shape : (int, int, int)
-        Rows, columns and channels of what goes in.
+        Rows, columns and channels of the input.
     expand : (weight (c_in, c), bias (c,)) or None
     depthwise : (weight (k, k, c), bias (c,))
     project : (weight (c, c_out), bias (c_out,))
     stride : int
     limits : (float, float)
-        What the activation after expand and depthwise leaves; must hold zero.
+        Least and largest value of the activation after expand and depthwise; zero must lie between.
     skip : bool
-        Whether the input is added to the result.
+        Whether the input is added to the result (a skip connection).
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class Bottleneck:
         padded = np.empty((reach, left + width + right, channels), dtype=np.float32)
         padded[:, :left] = padded[:, left + width :] = 0
         filtered = np.empty((height, cols, channels), dtype=np.float32)
-        known = 0  # rows of `padded` that the strip before has filled already
-        first = -above  # row of x that the first row of `padded` stands for
+        known = 0  # rows at the top of `padded` that are filled already, by the previous strip
+        first = -above  # row of x that belongs to the first row of `padded`
         for top in range(0, rows, height):
             count = min(height, rows - top)
             needed = (count - 1) * taps.stride + taps.size
@@ -96,7 +96,7 @@ class Bottleneck:
             first += count * taps.stride
 
     def _fill(self, x: Array, padded: Array, span: tuple[int, int], first: int, left: int) -> None:
-        """Expand those rows of x that `padded[span]` stands for; beyond the edge is zero."""
+        """Expand the rows of x that belong to `padded[span]`; rows beyond the edge become zero."""
         begin, end = (min(max(row + first, 0), len(x)) for row in span)
         padded[span[0] : begin - first] = 0
         padded[end - first : span[1]] = 0
@@ -112,7 +112,7 @@ class Bottleneck:
 
 
 def _strip_rows(rows: int, numbers: int) -> int:
-    """Divide the rows into strips of about equal height."""
+    """Return the height of strips: at most STRIP_BYTES large, and all about equally high."""
     most = max(1, STRIP_BYTES // (4 * numbers))
     strips = -(-rows // most)
     return -(-rows // strips)

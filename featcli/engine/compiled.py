@@ -1,4 +1,4 @@
-"""Correlation by the compiled kernel, in strips of rows."""
+"""Correlation by the compiled C code, in strips of rows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from featcli.engine.strips import run as run_strips
 from featcli.engine.taps import Array
 from featcli.engine.ways import Task
 
-# In the order of their numbers in the C sources.
+# In the order of their numbers in the C code.
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 BORDERS = ("nearest", "wrap", "reflect", "mirror", "constant")
 KNOWN_SIZES = ((3, 3), (5, 5), (7, 7))
 LONGEST_SUM = 128
-# Values of a row that are computed at a time: as many rows as a kernel has stay in the cache.
+# Values of a row that are computed at a time, so that all rows under the kernel stay in the cache.
 TILE = 4096
-# Results of a strip: a fraction of a second for any kernel that comes here.
+# Results of a strip: computed in a fraction of a second with any kernel.
 STRIP = 2**19
-# Results for which one more thread is worth its start.
+# Results for each further thread; with fewer, starting a thread would take longer than it saves.
 WORTH_A_THREAD = 2**18
 
 
@@ -35,7 +35,7 @@ def run(
     border: str,
     threads: int | None,
 ) -> None:
-    """Compute kernels of one size and put their results into `out`."""
+    """Correlate with kernels of the same size, and write the results into `out`."""
     kernel_library = library.load()
     assert kernel_library is not None
     source = np.require(x, requirements=["C", "A"])
@@ -56,7 +56,7 @@ def run(
 def _job(
     x: Array, out: Array, tasks: Sequence[Task], dilation: int, border: str
 ) -> tuple[library.Job, list[Any]]:
-    """Describe the work for C; the second is what has to live as long as it does."""
+    """Return the job for the C code, and the objects to keep alive while it runs."""
     rows, cols = tasks[0].rows, tasks[0].cols
     sums = np.float64 if _needs_double(x, tasks) else np.float32
     kept: list[Any] = [x, out]
@@ -78,7 +78,7 @@ def _job(
         col_before=cols.before,
         row_extent=rows.extent,
         col_extent=cols.extent,
-        # An axis that is shorter than the stride has one result, whichever it is.
+        # The strides differ only for an axis shorter than the stride, which has one result anyway.
         stride=max(rows.stride, cols.stride),
         dilation=dilation,
         result_cols=cols.results,
@@ -95,7 +95,7 @@ def _job(
 
 
 def _needs_double(x: Array, tasks: Sequence[Task]) -> bool:
-    """Whether float32 cannot hold the pixels, or would lose too much in a sum."""
+    """Return whether float32 cannot hold the pixels, or its sums would be too inexact."""
     if x.dtype.itemsize > 2 and x.dtype != np.float32:
         return True
     rows, cols = tasks[0].taps.shape
@@ -107,7 +107,7 @@ def _kernel(task: Task, place: int, sums: Any, kept: list[Any]) -> library.Kerne
         kept.append(values)
         return values.ctypes.data
 
-    # Sums of at most LONGEST_SUM taps: whole columns, each of these row by row.
+    # The order of the C code: groups of whole columns with at most LONGEST_SUM taps, row by row.
     height, width = task.taps.shape
     row, col = (places.astype(np.int64) for places in np.nonzero(task.taps))
     order = np.argsort(col // max(LONGEST_SUM // height, 1), kind="stable")

@@ -1,4 +1,5 @@
-/* Every function once for each type of sums; kernel.c includes this for each set of instructions. */
+/* Define every function, with sums in float and in double. kernel.c includes this file once for each
+ * instruction set. */
 #define REAL float
 #include "correlate.h"
 #include "layers.h"

@@ -1,9 +1,9 @@
-/* Correlation of strips of rows. kernel.c includes this file once for every type of sums (REAL) and
- * every set of instructions; NAME() gives each copy its own names.
+/* Correlation of strips of rows. This file is included once for each type of sums (REAL) and each
+ * instruction set; NAME() gives each copy different names.
  *
- * Source rows are converted to REAL, with their border, in a ring of buffers that is as high as the
- * kernel. Sums stay in registers over all taps. A sum begins at 0 and its taps are added row by row,
- * whichever form computes it: so the same value comes out of every form, for any height of a strip.
+ * Source rows are converted to REAL and padded, into a ring buffer with as many rows as the kernel.
+ * Sums stay in registers over all taps. Every form starts a sum at 0 and adds the taps row by row, so
+ * that all forms give the same value, for strips of any height.
  */
 
 #define LANES ((int64_t)(WIDTH / sizeof(REAL)))
@@ -11,7 +11,7 @@
 
 typedef REAL NAME(Vector) __attribute__((vector_size(WIDTH), aligned(sizeof(REAL)), may_alias));
 
-/* A tap above the row that is being computed. */
+/* A tap: the source values under it for the first result of a row, and its weight. */
 typedef struct {
     const REAL *from;
     REAL weight;
@@ -20,18 +20,18 @@ typedef struct {
 /* The buffers of one strip, for a tile of columns that starts at source column `left`. */
 typedef struct {
     const Job *job;
-    int64_t left, width, pitch; /* pixels; values that a row of results has; values of a buffer */
-    int64_t height, loaded;     /* rows of the ring; the source row that comes next */
-    int direct;                 /* rows can be read where they are */
+    int64_t left, width, pitch; /* in pixels; values in a row of results; values in a row of the ring */
+    int64_t height, loaded;     /* rows of the ring; the next source row to load */
+    int direct;                 /* whether source rows can be used without copying them */
     REAL *ring, *between, *results;
-    const REAL **rows;          /* where each row of the ring is */
+    const REAL **rows;          /* address of each row of the ring */
     NAME(Tap) *taps;
 } NAME(Tile);
 
 #define AT(from) (*(const NAME(Vector) *)(from))
 
-/* Put sums in their place. x - x is 0 for every number, and NaN for NaN and infinity: `*odd` adds up
- * whether one was met. */
+/* Store sums, or add them to what is there. x - x is 0 for every finite number but NaN for NaN and
+ * infinity, so `*odd` becomes NaN if any result is not finite. */
 static inline __attribute__((always_inline)) void NAME(store)(
     REAL *to, int64_t x, int64_t n, NAME(Vector) sums, int add, NAME(Vector) *odd)
 {
@@ -56,11 +56,12 @@ static inline int NAME(any)(const NAME(Vector) *odd)
     return any;
 }
 
-/* Add up to LONGEST_SUM taps at a time, whole columns: long sums in float32 lose precision. */
+/* Return how many columns of taps to add at a time: at most LONGEST_SUM taps, because long sums in
+ * float32 lose precision. */
 static int64_t NAME(band)(int64_t rows) { return rows < LONGEST_SUM ? LONGEST_SUM / rows : 1; }
 
 /* Sum taps into one row of n values, 4 vectors at a time. May read BLOCK values beyond the row.
- * Says whether a result is not finite. */
+ * Return whether a result is not finite. */
 static int NAME(sum_row)(REAL *to, int64_t n, const NAME(Tap) *taps, int64_t count, int add)
 {
     NAME(Vector) odd = {0};
@@ -81,7 +82,7 @@ static int NAME(sum_row)(REAL *to, int64_t n, const NAME(Tap) *taps, int64_t cou
     return NAME(any)(&odd);
 }
 
-/* The same in float64, for rows whose sums are not finite: no zero sees what lies under it. */
+/* The same in float64 with only the taps that are not zero, for rows whose sums are not finite. */
 static void NAME(sum_careful)(REAL *to, int64_t n, const NAME(Tap) *taps, const double *weights,
                               int64_t count)
 {
@@ -95,9 +96,9 @@ static void NAME(sum_careful)(REAL *to, int64_t n, const NAME(Tap) *taps, const 
     }
 }
 
-/* Sum taps of the columns first..last into 4 rows at once: a value that is loaded serves all of them.
- * `seen` are the rows + 3 source rows, `step` the distance of neighbouring columns; the weights have
- * 3 rows of zeros above and below, which are left out where the compiler knows the size. */
+/* Sum the taps of columns first..last into 4 rows at once, so that each value is loaded once for all 4.
+ * `seen` has rows + 3 source rows, `step` is the distance of neighbouring columns in values. The weights
+ * have 3 rows of zeros above and below, which are skipped if the height is a constant (`known`). */
 static inline __attribute__((always_inline)) int NAME(four)(
     REAL *const *to, int64_t n, const REAL *const *seen, const REAL *weights, int64_t rows, int64_t cols,
     int64_t first, int64_t last, int64_t step, int known)
@@ -167,7 +168,7 @@ static void NAME(convert)(REAL *to, const char *from, int64_t n, int type)
     }
 }
 
-/* Copy a source row, `twin` or nothing but zeros, with the border at its ends. */
+/* Copy source row `twin`, or zeros if it is negative, with padding at both ends. */
 static void NAME(copy)(const NAME(Tile) *tile, int64_t twin, int64_t cols, REAL *to)
 {
     const Job *job = tile->job;
@@ -185,7 +186,7 @@ static void NAME(copy)(const NAME(Tile) *tile, int64_t twin, int64_t cols, REAL 
     }
 }
 
-/* Make a source row ready, which may lie outside the picture, as all its columns may. */
+/* Load a source row into the ring; it may lie in the padding, and so may all columns of the tile. */
 static void NAME(load)(NAME(Tile) *tile, int64_t row)
 {
     const Job *job = tile->job;
@@ -216,7 +217,7 @@ static int NAME(along)(NAME(Tile) *tile, const Kernel *kernel, const REAL *from,
     return NAME(sum_row)(to, tile->width, tile->taps, count, 0);
 }
 
-/* Point at what every tap that is not zero sees. */
+/* Fill `tile->taps` with the taps that are not zero. */
 static void NAME(point)(NAME(Tile) *tile, const Kernel *kernel, int64_t first)
 {
     int64_t gap = tile->job->dilation;
@@ -228,7 +229,7 @@ static void NAME(point)(NAME(Tile) *tile, const Kernel *kernel, int64_t first)
     }
 }
 
-/* One row of results; `first` is the first source row that it sees. */
+/* Compute one row of results; `first` is the first source row under the kernel. */
 static void NAME(compute_row)(NAME(Tile) *tile, const Kernel *kernel, int64_t first, REAL *to)
 {
     int64_t gap = tile->job->dilation, count = 0, start = 0, stop;
@@ -257,7 +258,7 @@ static void NAME(compute_row)(NAME(Tile) *tile, const Kernel *kernel, int64_t fi
     }
 }
 
-/* Four rows of results at once, where neighbouring rows see the same source rows. */
+/* Compute four rows of results at once (stride 1 and dilation 1, so that they share source rows). */
 static int NAME(compute_four)(NAME(Tile) *tile, const Kernel *kernel, int64_t first, REAL *const *to)
 {
     const REAL **seen = (const REAL **)tile->taps;
@@ -278,7 +279,7 @@ static int NAME(compute_four)(NAME(Tile) *tile, const Kernel *kernel, int64_t fi
     return NAME(sum_four)(to, tile->width, seen, kernel->dense, rows, kernel->cols, channels);
 }
 
-/* Put a row of results in its place: every stride-th pixel, between those of other kernels. */
+/* Write a row of results: every stride-th pixel, beside the channels of the other kernels. */
 static void NAME(put)(const Job *job, float *to, const REAL *from, int64_t pixels)
 {
     int64_t channels = job->channels;
@@ -308,7 +309,7 @@ static void NAME(compute)(NAME(Tile) *tile, int64_t y, int count, int64_t col, i
         }
         int64_t first = y - job->row_before;
         int by_four = count == 4 && (kernel->column || kernel->dense);
-        /* If a sum is not finite, row by row finds out which, and has the same bytes for the others. */
+        /* If a result is not finite, repeat row by row: that finds the row, and all others stay the same. */
         if (!by_four || NAME(compute_four)(tile, kernel, first, to))
             for (int r = 0; r < count; r++)
                 NAME(compute_row)(tile, kernel, first + r, to[r]);
@@ -317,7 +318,7 @@ static void NAME(compute)(NAME(Tile) *tile, int64_t y, int count, int64_t col, i
     }
 }
 
-/* Result rows top..bottom of one tile of columns. */
+/* Compute the result rows top..bottom of one tile of columns. */
 static void NAME(sweep)(NAME(Tile) *tile, int64_t top, int64_t bottom, int64_t col, int64_t pixels)
 {
     const Job *job = tile->job;
@@ -335,7 +336,8 @@ static void NAME(sweep)(NAME(Tile) *tile, int64_t top, int64_t bottom, int64_t c
     }
 }
 
-/* Choose the next tile, from `col` on: of rows that are there as REAL, only the ends are copied. */
+/* Choose the next tile, from `col` on, and return its width. If the source has the type REAL, only tiles
+ * at the left and right end need copies. */
 static int64_t NAME(next_tile)(NAME(Tile) *tile, int64_t col)
 {
     const Job *job = tile->job;
@@ -349,7 +351,7 @@ static int64_t NAME(next_tile)(NAME(Tile) *tile, int64_t col)
     return end - col < job->tile ? end - col : job->tile;
 }
 
-/* Compute result rows top..bottom; returns 0, or 1 if there is no memory. */
+/* Compute the result rows top..bottom; return 0, or 1 if there is not enough memory. */
 static int NAME(correlate)(const Job *job, int64_t top, int64_t bottom)
 {
     int64_t channels = job->channels, most = (job->tile - 1) * job->stride + job->col_extent;

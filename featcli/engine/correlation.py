@@ -1,4 +1,4 @@
-"""Correlation: what is asked for is checked, and a rule chooses how each kernel is computed."""
+"""Correlation: check the arguments, and choose the fastest way to compute each kernel."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from featcli.engine.geometry import BORDERS, Axis, axis
 from featcli.engine.taps import Array, factors, significant
 from featcli.engine.ways import Task, Way
 
-# Only where float32 can neither overflow nor vanish on account of the kernel alone.
+# Range of a kernel's sum of absolute taps in which float32 results neither overflow nor underflow.
 ORDINARY = 2.0**-60, 2.0**60
-# What a tap, and a Fourier transform, cost for 16 results, in steps of the compiled kernel; SciPy
-# takes that many for one of its own. Measured by `benchmarks/engine.py`.
+# Time for 16 results by a Fourier transform (of floats, of integers), and for each tap by SciPy;
+# the unit is the time of one tap in the compiled code. Measured by `benchmarks/engine.py`.
 FOURIER, FOURIER_EXACT, SCIPY_TAP = 400.0, 1000.0, 16.0
 
 
 class Options(NamedTuple):
-    """As in `correlate`."""
+    """The options of `correlate`."""
 
     stride: int = 1
     dilation: int = 1
@@ -31,7 +31,7 @@ class Options(NamedTuple):
     flip: bool = False
 
     def check(self) -> None:
-        """Raise ValueError for what is not usable."""
+        """Raise ValueError for an invalid option."""
         for name, value in (("stride", self.stride), ("dilation", self.dilation)):
             if value < 1:
                 raise ValueError(f"{name} is {value}; it must be 1 or more")
@@ -60,32 +60,33 @@ def correlate(
     kernels : sequence of ndarray, each (kernel rows, kernel cols)
         Floating or integer; finite.
     engine : {"auto", "scipy"}
-        "scipy" for the definition itself.
+        "scipy" computes directly by the definition.
     threads : int, optional
-        At most this many; as many as there are processors to use if not given.
+        Largest number of threads; by default the number of usable processors.
     stride : int
-        Every `stride`-th row and column of the full result, from the first.
+        Keep every `stride`-th row and column of the full result, from the first.
     dilation : int
         Distance between neighbouring taps, in pixels.
     padding : {"same", "valid"}
         `valid` keeps only the positions where the whole kernel lies inside.
     border : {"reflect", "nearest", "mirror", "constant", "wrap"}
-        What lies outside the picture, by SciPy's names; `constant` is zero.
+        How the picture is padded, by SciPy's names; `constant` is zero.
     flip : bool
-        The mathematical convolution, as `scipy.ndimage.convolve`.
+        Rotate the kernel by 180 degrees, as `scipy.ndimage.convolve`.
 
     Returns
     -------
     ndarray of float32, (rows, cols, kernels * channels)
-        Kernel by kernel, each with every channel. With integer pixels and whole-number taps
-        exact while sum|k| * max|x| < 2**24; else within 1e-5 * sum|k| * max|x| of the
-        definition, `scipy.ndimage.correlate` in float64 with the dilated kernel. NaN and infinity
-        appear where the definition has them. No bit depends on the number of threads.
+        All channels by the first kernel, then by the second, and so on. The definition is
+        `scipy.ndimage.correlate` in float64 with the dilated kernel. For integer pixels and taps
+        the result is exact while sum|k| * max|x| < 2**24; else the error is at most 1e-5 times that
+        product. NaN and infinity are where the definition has them. The result does not depend on
+        the number of threads.
 
     Raises
     ------
     ValueError
-        If an option, a kernel or the array's type is not usable.
+        An option, a kernel or the array's type is invalid.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; it must be 1 or more")
@@ -110,7 +111,7 @@ def describe(
     engine: str = "auto",
     **options: Any,
 ) -> str:
-    """Say, a line per kernel, how `correlate` computes it."""
+    """Describe how `correlate` computes each kernel, in a line per kernel."""
     _, tasks = _tasks(shape, np.dtype(dtype), kernels, engine, Options(**options))
     return "\n".join(f"{'x'.join(map(str, task.taps.shape))}: {task.way}" for task in tasks)
 
@@ -123,10 +124,10 @@ def tiled(
     engine: str = "auto",
     **options: Any,
 ) -> int | None:
-    """Return the number of a kernel whose results depend on where its tiles lie; None if none is.
+    """Return the number of a kernel that is computed by Fourier transforms, or None.
 
-    Those of all other ways are the same bytes for any part of the picture that holds all that a
-    result sees.
+    Their rounding depends on where the tiles lie. All other ways give the same bytes if they are
+    run on a part of the picture.
     """
     _, tasks = _tasks(shape, np.dtype(dtype), kernels, engine, Options(**options))
     return next((task.number for task in tasks if task.way.name == "fourier"), None)
@@ -135,7 +136,7 @@ def tiled(
 def rows_seen(
     rows: int, taps: int, *, stride: int, dilation: int, padding: str, flip: bool, **_: Any
 ) -> tuple[int, int]:
-    """Return which rows the first result sees: from the first, negative above the picture."""
+    """Return the first and the end of the rows under the first window; negative in the padding."""
     along = axis(rows, taps, stride=stride, dilation=dilation, padding=padding, flip=flip)
     return -along.before, along.extent - along.before
 
@@ -204,10 +205,10 @@ def _task(
 def _ways(
     taps: Array, is_separable: bool, rows: Axis, cols: Axis, exact: bool, engine: str
 ) -> dict[Way, float]:
-    """List the ways to compute a kernel and what 16 results cost: the rule that chooses.
+    """Return the possible ways to compute a kernel and the estimated time for 16 results by each.
 
-    A kernel that reaches far beyond the picture, or whose magnitude float32 cannot hold, is left
-    to SciPy.
+    A kernel much larger than the picture, or with taps outside the range of float32, is computed
+    in float64.
     """
     far = any(along.extent > 4 * along.size + 64 for along in (rows, cols))
     total, count = float(np.abs(taps).sum()), np.count_nonzero(taps)
@@ -220,7 +221,7 @@ def _ways(
         if is_separable:
             found[Way("scipy separable")] = SCIPY_TAP * (height + width + 4)
         return found
-    # Rows are computed by four, where 3 more are seen; the commonest sizes have code of their own.
+    # Four rows are computed at a time, which takes 3 more input rows; common sizes have own code.
     seen = height if (height, width) in compiled.KNOWN_SIZES else height + 3
     found[Way("dense")] = float(seen * width)
     found[Way("sparse")] = 2.0 * count
@@ -230,7 +231,7 @@ def _ways(
 
 
 def _computed_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return a type of native byte order that holds every value and that both ways know."""
+    """Return the type to compute with: in native byte order, and known to C and SciPy."""
     if dtype.kind == "f" and dtype.itemsize not in (4, 8):
         return np.dtype(np.float32 if dtype.itemsize == 2 else np.float64)
     return dtype.newbyteorder("=")

@@ -1,7 +1,7 @@
-"""Steps of a network's layers that the compiled kernel does in one pass over the maps.
+"""Operations of network layers that the compiled code does in one pass over the maps.
 
-Each has NumPy's form beside it, as definition and for where there is no compiled kernel. Maps are
-float32, channels last.
+Each has a version in NumPy, as its definition and for use without compiled code. Maps are float32,
+channels last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from featcli.engine import library
 
 Array = npt.NDArray[Any]
-# The least and the largest value that an activation leaves, such as (0, 6) for ReLU6.
+# The least and the largest value after an activation, such as (0, 6) for ReLU6.
 Limits = tuple[float, float]
 ANY: Limits = (-np.inf, np.inf)
 
@@ -31,11 +31,11 @@ class Taps(NamedTuple):
 
 
 def depthwise(padded: Array, taps: Taps, out: Array, limits: Limits = ANY) -> None:
-    """Convolve every channel with its own filter, add the bias and keep the limits.
+    """Convolve every channel with its own filter, add the bias, and clip to the limits.
 
     Parameters
     ----------
-    padded : ndarray, (rows that the windows reach, cols, channels), contiguous
+    padded : ndarray, (rows under all windows, cols, channels), contiguous
     taps : Taps
     out : ndarray, (rows, result cols, channels), contiguous
     limits : (float, float)
@@ -78,16 +78,16 @@ def depthwise_by_numpy(padded: Array, taps: Taps, out: Array, limits: Limits) ->
 def finish(
     x: Array, bias: Array, out: Array, limits: Limits = ANY, added: Array | None = None
 ) -> None:
-    """Add the bias and perhaps other maps to the product of a layer, and keep the limits.
+    """Add the bias, and optionally other maps, to maps; clip to the limits.
 
     Parameters
     ----------
     x : ndarray, (rows, cols, channels), contiguous
     bias : ndarray, (channels,), contiguous
     out : ndarray, (rows, cols, channels)
-        Its rows may lie apart, each is contiguous; may be `x`.
+        Each row must be contiguous; may be `x`.
     limits : (float, float)
-    added : ndarray, as `x`, optional
+    added : ndarray, of the shape of `x`, contiguous, optional
     """
     compiled = library.load()
     if compiled is None:

@@ -1,4 +1,4 @@
-"""Where the outputs lie, which pixels each one sees, and what lies outside the picture."""
+"""Geometry of a correlation: the window of each output, and padding outside the picture."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ BORDERS = ("reflect", "nearest", "mirror", "constant", "wrap")
 
 
 class Axis(NamedTuple):
-    """One direction of a correlation.
+    """One axis of a correlation.
 
-    Output `n` is computed from the pixels `n * stride - before` and the `extent - 1` after it.
+    Output `n` depends on `extent` pixels, from `n * stride - before` on.
     """
 
     size: int
@@ -32,7 +32,7 @@ def axis(
     padding: str,
     flip: bool,
 ) -> Axis:
-    """Lay out one direction. A stride beyond the edge keeps what one to the edge does."""
+    """Return the geometry along one axis; a stride longer than the picture is cut to its size."""
     stride = min(stride, max(size, 1))
     extent = (taps - 1) * dilation + 1
     centre = extent - 1 - extent // 2 if flip else extent // 2
@@ -42,7 +42,7 @@ def axis(
 
 
 def border_index(positions: npt.NDArray[np.intp], size: int, border: str) -> npt.NDArray[np.intp]:
-    """Map positions outside `0 .. size - 1` to the pixel that stands in for them."""
+    """Map positions outside `0 .. size - 1` to the pixels that the padding copies."""
     if border == "nearest":
         return np.clip(positions, 0, size - 1)
     if border == "wrap":

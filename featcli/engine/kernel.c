@@ -1,7 +1,7 @@
-/* featcli's compiled kernel: plain C, without Python's headers, called through ctypes.
+/* The compiled code of featcli: plain C, without Python's headers, called through ctypes.
  *
- * Every function works on rows of pixels, lets other threads run, and has a form in NumPy or SciPy
- * that defines it. Products and sums are rounded one by one (-ffp-contract=off), so that every
+ * Every function works on rows of pixels, and has a version in NumPy or SciPy that defines its result.
+ * Products and sums are rounded separately (-ffp-contract=off: no fused multiply-add), so that every
  * processor gives the same bytes.
  */
 #include <float.h>
@@ -19,33 +19,34 @@
 enum { NEAREST, WRAP, REFLECT, MIRROR, CONSTANT };
 #define LONGEST_SUM 128
 
-/* A kernel; `column` and `line` where it is separable, else `dense` if few of its taps are zero. */
+/* A kernel; `column` and `line` are set if it is separable, else `dense` if few of its taps are zero. */
 typedef struct {
-    int64_t place;                   /* of its first channel among those of the result */
-    int64_t rows, cols, count;       /* of taps; how many are not zero */
-    const int64_t *places;           /* row and column of these, row by row */
-    const double *weights;           /* and their weights */
-    const void *dense, *column, *line; /* of the type of sums; the first two between 3 rows of zeros */
+    int64_t place;                   /* index of its first channel in the result */
+    int64_t rows, cols, count;       /* size, and number of taps that are not zero */
+    const int64_t *places;           /* row and column of each of these taps */
+    const double *weights;           /* and their values */
+    const void *dense, *column, *line; /* type REAL; dense and column have 3 rows of zeros on both sides */
 } Kernel;
 
 typedef struct {
     const char *data;
-    float *result;                                   /* (rows, cols, apart) */
+    float *result;                                   /* (rows, result_cols, apart) */
     int64_t rows, cols, channels, row_bytes, item_bytes; /* of the source */
-    int64_t row_before, col_before;                  /* how far the first window begins outside */
-    int64_t row_extent, col_extent;                  /* of the dilated kernel */
-    int64_t stride, dilation, result_cols, apart, tile; /* `tile`: columns of results at a time */
+    int64_t row_before, col_before;                  /* padding above and left of the first window */
+    int64_t row_extent, col_extent;                  /* size of the dilated kernel */
+    int64_t stride, dilation, result_cols, apart, tile; /* apart: channels of the result of all kernels;
+                                                         * tile: columns computed at a time */
     int64_t kernel_count, most_taps;
     const Kernel *kernels;
     int32_t type, border, is_double;
 } Job;
 
-/* The values that an activation leaves: infinite where there is no limit. */
+/* The least and largest value after an activation; infinite if there is no limit. */
 typedef struct {
     float low, high;
 } Limits;
 
-/* A network's own depthwise convolution of padded maps, channels last. */
+/* The depthwise convolution of a network on padded maps, channels last. */
 typedef struct {
     const float *data, *weight, *bias; /* (rows, cols, channels), (size, size, channels), (channels,) */
     float *result;                     /* (rows, result_cols, channels) */
@@ -53,7 +54,7 @@ typedef struct {
     Limits limits;
 } Depthwise;
 
-/* What follows a product of matrices: bias, a skip connection, an activation. */
+/* The steps after a layer's matrix product: bias, skip connection, activation. */
 typedef struct {
     const float *data, *bias, *added; /* (rows, cols, channels), (channels,), as data or none */
     float *result;                    /* rows of `pitch` values; may be data itself */
@@ -63,10 +64,10 @@ typedef struct {
 
 /* The filters of a PNG's rows (PNG specification, section 9). */
 enum { NONE, SUB, UP, AVERAGE, PAETH };
-#define SHARED 16 /* rows that have one filter */
+#define SHARED 16 /* rows that get the same filter */
 
-/* One axis of a picture at another size: each result is a sum of `count` values from `first` on, times
- * weights in units of 2^-FRACTION, of which there are `taps` for each. */
+/* The filters along one axis of a picture that is resized: each result is the sum of `count` values from
+ * `first` on, times weights in units of 2^-FRACTION. The table has `taps` weights for each result. */
 typedef struct {
     const int64_t *first, *count;
     const uint32_t *weights;
@@ -75,7 +76,7 @@ typedef struct {
 #define FRACTION 22
 #define HALF (1u << (FRACTION - 1))
 
-/* The position that stands in for one outside 0..size-1; -1 for a constant of zero. */
+/* Return the position that the padding copies for one outside 0..size-1; -1 for zero padding. */
 static int64_t outside(int64_t at, int64_t size, int border)
 {
     if (at >= 0 && at < size)
@@ -96,7 +97,7 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #define JOIN(name, type, set) name##_##type##_##set
 #define EXPAND(name, type, set) JOIN(name, type, set)
 #define NAME(name) EXPAND(name, REAL, SET)
-/* WIDTH is the size of a vector register, in bytes: compilers spill what is larger. */
+/* WIDTH is the size of a vector register in bytes. Longer vectors would be spilled to memory. */
 
 #define SET plain
 #define WIDTH 16
@@ -136,7 +137,7 @@ static int64_t outside(int64_t at, int64_t size, int border)
 #endif
 #endif
 
-/* The copy of a function that this processor runs fastest; tests ask for narrower vectors. */
+/* Choose the copy of a function with the widest vectors that this processor has; tests lower the limit. */
 PUBLIC int32_t featcli_widest = 64;
 #if defined(__x86_64__)
 #define CHOOSE(name)                                                                                  \
@@ -203,7 +204,7 @@ PUBLIC void featcli_resample_columns(const uint8_t *data, int64_t width, int64_t
 #endif
 PUBLIC const uint32_t featcli_fingerprint = FINGERPRINT;
 
-/* 0 if known numbers give known results. */
+/* Check all functions but correlation and resampling with known numbers; return 0 if they are right. */
 static int check_rest(void)
 {
     static const uint8_t rows[] = {10, 20, 40, 80, 11, 19, 50, 79, 12, 18, 60, 78}, zeros[4];
@@ -220,7 +221,7 @@ static int check_rest(void)
     return memcmp(found, levels, sizeof levels) || result[0] != -4 || result[1] != -2 || result[2] != 0;
 }
 
-/* Halve a known picture both ways; 0 if the numbers are right. */
+/* Halve a known picture along both axes; return 0 if the result is right. */
 static int check_resampled(void)
 {
     enum { COLS = 18, ROWS = 10 };
@@ -244,7 +245,8 @@ static int check_resampled(void)
     return wrong;
 }
 
-/* Correlate a known picture with a known kernel, in every form; 0 if the numbers are right. */
+/* Correlate a known picture with a known kernel in every form, and run the other checks; return 0 if all
+ * results are right. */
 PUBLIC int featcli_check(void)
 {
     static const int64_t places[] = {0, 0, 0, 2, 1, 0, 1, 2, 2, 0, 2, 2};

@@ -1,8 +1,7 @@
-/* What the layers of a network do besides matrix products, channels last: depthwise convolution, and
- * what follows a product. kernel.c includes this file once for every set of instructions, after
- * correlate.h. */
+/* Operations of network layers besides matrix products, channels last: depthwise convolution, and the
+ * steps after a product. This file is included once for each instruction set, after correlate.h. */
 
-/* Keep values between two limits; NaN stays NaN. */
+/* Clip values to two limits; NaN stays NaN. */
 static inline __attribute__((always_inline)) NAME(Vector) NAME(limited)(NAME(Vector) x, Limits limits)
 {
     NAME(Vector) low = (NAME(Vector)){0} + limits.low, high = (NAME(Vector)){0} + limits.high;
@@ -17,13 +16,13 @@ static inline float NAME(limited_one)(float x, Limits limits)
     return x < limits.low ? limits.low : x > limits.high ? limits.high : x;
 }
 
-/* One row of results, for up to LANES channels: sums of four pixels stay in registers over all taps. */
+/* Compute one row of results for LANES channels; the sums of four pixels stay in registers. */
 static inline __attribute__((always_inline)) void NAME(depthwise_row)(
     const float *from, const float *weight, NAME(Vector) bias, float *to, int64_t pixels, int64_t pitch,
     int64_t channels, int64_t size, int64_t stride, Limits limits)
 {
     for (int64_t x = 0; x < pixels; x += 4, from += 4 * stride * channels, to += 4 * channels) {
-        /* Beyond the last pixel the last is computed again, and put down once. */
+        /* If less than four pixels are left, the last is computed several times, and stored once. */
         int64_t step[4], count = pixels - x < 4 ? pixels - x : 4;
         for (int64_t n = 0; n < 4; n++)
             step[n] = (n < count ? n : count - 1) * stride * channels;
@@ -43,7 +42,7 @@ static inline __attribute__((always_inline)) void NAME(depthwise_row)(
     }
 }
 
-/* Channels that fill no vector, one by one. */
+/* Compute one row of results for one of the channels that do not fill a vector. */
 static void NAME(depthwise_rest)(const float *from, const float *weight, float bias, float *to,
                                  int64_t pixels, int64_t pitch, int64_t channels, int64_t size,
                                  int64_t stride, Limits limits)
@@ -73,7 +72,7 @@ static void NAME(depthwise)(const Depthwise *job, int64_t rows)
     }
 }
 
-/* Add the bias and perhaps other maps, and keep the limits. */
+/* Add the bias and, if there are any, the other maps; clip to the limits. */
 static void NAME(finish)(const Finish *job, int64_t rows)
 {
     int64_t channels = job->channels, width = job->cols * channels;

@@ -1,6 +1,6 @@
-"""A network's own convolution, with channels last: one matrix product, and windows for the rest.
+"""The convolutional layer of networks, channels last, as matrix products of unfolded windows.
 
-Memory: rows are taken in strips, so that what a convolution unfolds stays within the cache.
+Windows are unfolded (im2col) in strips of rows, so that they fit into the cache.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
-# What a strip's unfolded windows may take, in numbers: about the cache of one core.
+# Most numbers in the unfolded windows of a strip: about the size of a core's cache.
 STRIP = 200_000
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
 
 def same(length: int, size: int, stride: int, dilation: int = 1) -> Pair:
-    """Return the zeros before and after that give ceil(length / stride) windows.
+    """Return the padding before and after for ceil(length / stride) windows.
 
-    Of an odd number the larger half comes after: TensorFlow's SAME, ONNX's SAME_UPPER.
+    Of an odd number the larger half comes after: SAME in TensorFlow, SAME_UPPER in ONNX.
     """
     reach = (size - 1) * dilation + 1
     total = max((-(-length // stride) - 1) * stride + reach - length, 0)
@@ -33,19 +33,19 @@ def same(length: int, size: int, stride: int, dilation: int = 1) -> Pair:
 
 
 def count(length: int, size: int, stride: int, dilation: int, pads: Pair) -> int:
-    """Return how many windows fit; zero or less if none does."""
+    """Return how many windows fit along an axis; zero or less if none does."""
     return (length + sum(pads) - (size - 1) * dilation - 1) // stride + 1
 
 
 def pad(x: Array, padding: Padding, value: float = 0.0) -> Array:
-    """Put `value` around the rows and columns of `x`, (rows, cols, c)."""
+    """Pad the rows and columns of `x`, (rows, cols, c), with `value`."""
     if padding == NO_PADDING:
         return x
     return np.pad(x, (*padding, (0, 0)), constant_values=value)
 
 
 def windows(x: Array, size: Pair, stride: Pair, dilation: Pair) -> Array:
-    """See padded maps as windows, (rows, cols, kernel rows, kernel cols, c), without a copy."""
+    """Return a view of padded maps as windows, (rows, cols, kernel rows, kernel cols, c)."""
     rows, cols = (
         count(n, k, s, d, (0, 0))
         for n, k, s, d in zip(x.shape[:2], size, stride, dilation, strict=True)
@@ -62,11 +62,11 @@ def windows(x: Array, size: Pair, stride: Pair, dilation: Pair) -> Array:
 def conv2d(
     x: Array, weight: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
-    """Convolve maps (rows, cols, c_in) with (kr, kc, c_in / groups, c_out), all of one type."""
+    """Convolve maps (rows, cols, c_in) with a weight (kr, kc, c_in / groups, c_out)."""
     size = (weight.shape[0], weight.shape[1])
     if size == (1, 1) and groups == 1 and padding == NO_PADDING:
         taken = x[:: stride[0], :: stride[1]]
-        # As one matrix: a stack of small ones would be multiplied one by one.
+        # Reshaped to one matrix, because NumPy multiplies a stack of matrices one by one.
         product = taken.reshape(-1, x.shape[2]) @ weight[0, 0]
         return product.reshape(*taken.shape[:2], weight.shape[3])
     padded = pad(x, padding)
@@ -93,7 +93,7 @@ def _depthwise(padded: Array, weight: Array, stride: int) -> Array:
 
 
 def _product(seen: Array, weight: Array) -> Array:
-    """Unfold the windows strip by strip and multiply them with the weights."""
+    """Unfold windows, in strips of rows, and multiply them by the weights."""
     rows, cols = seen.shape[:2]
     matrix = weight.reshape(-1, weight.shape[3])
     result = np.empty((rows, cols, matrix.shape[1]), dtype=np.result_type(seen, weight))

@@ -1,4 +1,7 @@
-"""The compiled kernel: found, checked and called through ctypes, which lets other threads run."""
+"""The compiled C code: load and check it, and declare its functions for ctypes.
+
+ctypes releases the GIL during calls, so that threads can compute in parallel.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-# The library's name is the same for every system: nothing but this module looks for it.
+# The library has the same name on every system, since only this module loads it.
 FILE = FOLDER / "_kernel.bin"
-# Why there is none, written by the build.
+# Written by the build if it fails: the reason.
 REASON = FOLDER / "_kernel.txt"
 
 
@@ -89,7 +92,7 @@ class Axis(ctypes.Structure):
     )
 
 
-# The arguments of each function: addresses, whole numbers, float64 numbers, truth values.
+# The types of arguments: addresses, integers, float64 numbers, booleans.
 _TYPES: dict[str, Any] = {
     "p": ctypes.c_void_p,
     "n": ctypes.c_int64,
@@ -110,7 +113,7 @@ _ARGUMENTS = {
 
 
 def _fingerprint() -> int:
-    """Return a number that changes with the C sources, which the library was built with."""
+    """Return a checksum of the C sources; the library contains that of its own sources."""
     found = 0
     for path in sorted(path for path in FOLDER.iterdir() if path.suffix in (".c", ".h")):
         found = zlib.crc32(path.read_bytes(), found)
@@ -119,7 +122,7 @@ def _fingerprint() -> int:
 
 @cache
 def _found() -> tuple[ctypes.CDLL | None, str]:
-    """Return the library, or None and the reason."""
+    """Return the library and "compiled", or None and the reason why it is not used."""
     if os.environ.get("FEATCLI_ENGINE") == "scipy":
         return None, "FEATCLI_ENGINE=scipy"
     if not FILE.exists():
@@ -139,11 +142,11 @@ def _found() -> tuple[ctypes.CDLL | None, str]:
 
 
 def load() -> ctypes.CDLL | None:
-    """Return the compiled kernel, or None where SciPy has to do without it."""
+    """Return the compiled code, or None if it is not available."""
     return _found()[0]
 
 
 def state() -> str:
-    """Say whether the compiled kernel is used, or why it is not."""
+    """Return whether the compiled code is used, or why not, as text for people."""
     found, reason = _found()
     return "compiled kernel" if found else f"SciPy (no compiled kernel: {reason})"

@@ -1,7 +1,7 @@
-/* Rows of a PNG, and the levels of a picture; pixels.py says what they are. kernel.c includes this file
- * once for every set of instructions. */
+/* Filters of PNG rows, and conversion of values to 256 levels; see pixels.py. This file is included once
+ * for each instruction set. */
 
-/* The neighbour nearest to left + above - corner (PNG specification, section 9.4). */
+/* Return the neighbour nearest to left + above - corner (PNG specification, section 9.4). */
 static inline __attribute__((always_inline)) int NAME(paeth)(int left, int above, int corner)
 {
     int to_left = abs(above - corner), to_above = abs(left - corner);
@@ -10,7 +10,7 @@ static inline __attribute__((always_inline)) int NAME(paeth)(int left, int above
     return to_corner < to_left && to_corner < to_above ? corner : nearer;
 }
 
-/* What a filter leaves of a row; pixels left of the row are zero. */
+/* Compute the residuals of a row by a filter; pixels left of the row count as zero. */
 static void NAME(residual)(const uint8_t *row, const uint8_t *above, int64_t width, int64_t step,
                      int kind, uint8_t *out)
 {
@@ -38,7 +38,7 @@ static void NAME(residual)(const uint8_t *row, const uint8_t *above, int64_t wid
     }
 }
 
-/* The filter that leaves least of two rows; a residual of 255 is one of -1. */
+/* Return the filter with the smallest residuals on two rows; residuals are signed: 255 is -1. */
 static int NAME(least)(const uint8_t *data, const uint8_t *zeros, int64_t top, int64_t bottom,
                  int64_t width, int64_t step, uint8_t *scratch)
 {
@@ -67,7 +67,7 @@ static int NAME(least)(const uint8_t *data, const uint8_t *zeros, int64_t top, i
     return found;
 }
 
-/* Put before each row from `top` to `bottom` its filter, and subtract what that predicts.
+/* Filter the rows from `top` to `bottom`: each becomes the number of its filter and the residuals.
  * `scratch` is two rows long. */
 static void NAME(filter)(const uint8_t *data, int64_t top, int64_t bottom, int64_t width, int64_t step,
                          uint8_t *scratch, uint8_t *out)
@@ -85,8 +85,8 @@ static void NAME(filter)(const uint8_t *data, int64_t top, int64_t bottom, int64
     }
 }
 
-/* Undo the filters of `count` rows; `above` is the row before them, or zeros. Returns 1 for a
- * filter that there is not. */
+/* Undo the filters of `count` rows; `above` is the row before them, or zeros. Return 1 for an invalid
+ * filter, else 0. */
 static int NAME(unfilter)(const uint8_t *data, int64_t count, int64_t width, int64_t step,
                           const uint8_t *above, uint8_t *out)
 {
@@ -133,8 +133,8 @@ static int NAME(unfilter)(const uint8_t *data, int64_t count, int64_t width, int
     return 0;
 }
 
-/* The nearest of 256 levels for each value: level 0 is `low`, level 255 `high`, a step 1 / `scale`.
- * What is not a number is level 0. */
+/* Compute the nearest of 256 levels for each value: level 0 is `low`, level 255 `high`, a level is
+ * 1 / `scale` wide. NaN becomes level 0. */
 static void NAME(levels)(const float *x, int64_t count, double low, double high, double scale,
                          int32_t is_abs, uint8_t *out)
 {
@@ -147,7 +147,7 @@ static void NAME(levels)(const float *x, int64_t count, double low, double high,
     }
 }
 
-/* Count what is not a number, infinite, and finite but beyond `low` or `high`. */
+/* Count values that are NaN, that are infinite, and that are finite but outside `low` to `high`. */
 static void NAME(losses)(const float *x, int64_t count, double low, double high, int32_t is_abs,
                          int64_t *found)
 {

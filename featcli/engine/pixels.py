@@ -1,4 +1,4 @@
-"""The bytes of a PNG's rows and the levels of a picture, by the compiled kernel or NumPy.
+"""Filters of PNG rows, and conversion of values to 256 levels, by the compiled code or NumPy.
 
 Source of the filters: PNG specification, section 9.
 """
@@ -15,18 +15,18 @@ from featcli.engine import library
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
 
-_ROWS = 16  # rows that share a filter
+_ROWS = 16  # rows that get the same filter
 _NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
 
 
 def filtered(flat: Pixels, top: int, bottom: int, step: int) -> Pixels:
-    """Put before every row the number of its filter, and subtract what that filter predicts.
+    """Apply PNG filters: each row becomes the number of its filter and the residuals.
 
     Parameters
     ----------
     flat : ndarray of uint8, (rows, bytes of a row), contiguous
     top, bottom : int
-        Which rows are wanted. Sixteen rows share the filter that leaves least.
+        Which rows to filter. Each 16 rows get the filter with the smallest residuals.
     step : int
         Bytes of a pixel.
 
@@ -50,19 +50,22 @@ def filtered(flat: Pixels, top: int, bottom: int, step: int) -> Pixels:
 
 
 def can_unfilter() -> bool:
-    """Say whether `unfilter` can be used; NumPy cannot: every byte needs the one before."""
+    """Return whether `unfilter` can be used: not without compiled code.
+
+    NumPy would be too slow because every byte depends on the one before.
+    """
     return library.load() is not None
 
 
 def unfilter(rows: Pixels, above: Pixels, step: int, out: Pixels) -> bool:
-    """Undo the filters of rows, with the compiled kernel only.
+    """Undo the filters of rows; needs the compiled code.
 
     Parameters
     ----------
     rows : ndarray of uint8, (rows, 1 + bytes of a row), contiguous
-        What `filtered` gives.
+        As from `filtered`.
     above : ndarray of uint8, (bytes of a row,)
-        The row before the first of them, zeros at the top of a picture.
+        The row before the first, without filter; zeros at the top of a picture.
     step : int
         Bytes of a pixel.
     out : ndarray of uint8, (rows, bytes of a row), contiguous
@@ -70,7 +73,7 @@ def unfilter(rows: Pixels, above: Pixels, step: int, out: Pixels) -> bool:
     Returns
     -------
     bool
-        False for the number of a filter that there is not.
+        False if a filter's number is invalid.
     """
     compiled = library.load()
     assert compiled is not None
@@ -79,9 +82,9 @@ def unfilter(rows: Pixels, above: Pixels, step: int, out: Pixels) -> bool:
 
 
 def levels(x: Array, low: float, high: float, scale: float, is_abs: bool, out: Pixels) -> bool:
-    """Fill `out` with the nearest of 256 levels: `low` is level 0, a level is 1 / `scale` wide.
+    """Write the nearest of 256 levels into `out`: `low` is level 0, a level is 1 / `scale` wide.
 
-    What is not a number becomes 0. Returns False where the compiled kernel cannot do it.
+    NaN becomes 0. Return False, without doing anything, if the compiled code cannot do it.
     """
     compiled = _for(x)
     if compiled is not None:
@@ -91,9 +94,9 @@ def levels(x: Array, low: float, high: float, scale: float, is_abs: bool, out: P
 
 
 def losses(x: Array, low: float, high: float, is_abs: bool) -> tuple[int, int, int] | None:
-    """Count what is not a number, infinite, and finite but outside the limits.
+    """Count values that are NaN, that are infinite, and that are finite but outside the limits.
 
-    Returns None where the compiled kernel cannot do it.
+    Return None if the compiled code cannot do it.
     """
     compiled = _for(x)
     if compiled is None:
@@ -104,12 +107,12 @@ def losses(x: Array, low: float, high: float, is_abs: bool) -> tuple[int, int, i
 
 
 def _for(x: Array) -> Any:
-    """The compiled kernel, for values that it takes."""
+    """Return the compiled code if it can process `x`, else None."""
     return library.load() if x.dtype == np.float32 and x.flags.c_contiguous else None
 
 
 def residual(flat: Pixels, top: int, bottom: int, step: int, kind: int, out: Pixels) -> None:
-    """Subtract from every byte what its filter predicts (PNG specification, section 9.2)."""
+    """Subtract a filter's prediction from every byte (PNG specification, section 9.2)."""
     rows = flat[top:bottom]
     if kind == _NONE:
         out[:] = rows
@@ -123,7 +126,7 @@ def residual(flat: Pixels, top: int, bottom: int, step: int, kind: int, out: Pix
         return
     left = _shifted(rows, step)
     if kind == _AVERAGE:
-        # The mean rounded down, without a ninth bit: what both have, and half of what one has.
+        # The mean rounded down, in 8 bits: the common bits, and half of the others.
         left = (left & above) + ((left ^ above) >> 1)
     elif kind == _PAETH:
         left = _paeth(left, above, _shifted(above, step))
@@ -131,18 +134,18 @@ def residual(flat: Pixels, top: int, bottom: int, step: int, kind: int, out: Pix
 
 
 def _shifted(rows: Pixels, step: int) -> Pixels:
-    """Return for every byte that of the pixel to the left."""
+    """Return for every byte the same byte of the pixel to the left."""
     left = np.zeros_like(rows)
     left[:, step:] = rows[:, :-step]
     return left
 
 
 def _paeth(left: Pixels, above: Pixels, corner: Pixels) -> Pixels:
-    """Predict by the neighbour nearest to left + above - corner."""
+    """Return the neighbours nearest to left + above - corner (the Paeth predictor)."""
     to_left = np.maximum(above, corner) - np.minimum(above, corner)
     to_above = np.maximum(left, corner) - np.minimum(left, corner)
     nearer = np.where(to_left <= to_above, left, above)
-    # Where the corner does not lie between both, one of them is nearer to the sum than it is.
+    # The corner can only be the nearest if it lies between left and above.
     between = (above > corner) != (left > corner)
     gap = np.maximum(to_left, to_above) - np.minimum(to_left, to_above)
     use_corner = between & (gap < np.minimum(to_left, to_above))
@@ -151,12 +154,12 @@ def _paeth(left: Pixels, above: Pixels, corner: Pixels) -> Pixels:
 
 
 def _filter_of(flat: Pixels, top: int, bottom: int, step: int) -> int:
-    """Compare, on two rows, the sums of what each filter leaves."""
+    """Return the filter with the smallest sum of residuals on two rows in the middle."""
     top = (top + bottom) // 2
     left = np.empty((min(2, bottom - top), flat.shape[1]), np.uint8)
     sums = []
     for kind in (_NONE, _SUB, _UP, _AVERAGE, _PAETH):
         residual(flat, top, top + len(left), step, kind, left)
-        # A residual of 255 is one of -1.
+        # Residuals are signed: 255 is -1.
         sums.append(np.minimum(left, -left).sum(dtype=np.int64))
     return int(np.argmin(sums))

@@ -1,15 +1,14 @@
-/* Pictures of bytes at another size; resampling.py says what the numbers of an axis are. kernel.c includes
- * this file once for every set of instructions.
+/* Resizing pictures of bytes; see resampling.py for the filters of an axis. This file is included once
+ * for each instruction set.
  *
- * All sums are of whole numbers, so that their order does not matter. Along a row they are computed for
- * SIDE rows at a time: a block of rows is turned on its side, and what lies beside a value is the same
- * value of the next row. */
+ * All sums are of integers, so that their order does not matter. Rows are resampled SIDE at a time: the
+ * block of rows is transposed, so that the same value of all rows lies side by side in memory. */
 
-#define SIDE 32 /* rows */
-#define SPAN 64 /* values of a row whose sums are kept at a time */
+#define SIDE 32 /* rows of a block */
+#define SPAN 64 /* values whose sums are computed at a time */
 
-/* The sums of `count` values side by side over all taps, which are `apart` bytes from each other; those out
- * of range become 0 and 255. */
+/* Compute weighted sums for `count` neighbouring values; the taps of a sum lie `apart` bytes from each
+ * other. Results are clipped to 0..255. */
 static inline __attribute__((always_inline)) void NAME(sums_of)(
     const uint8_t *from, int64_t apart, const uint32_t *weights, int64_t taps, uint8_t *to, int64_t count)
 {
@@ -25,7 +24,7 @@ static inline __attribute__((always_inline)) void NAME(sums_of)(
     }
 }
 
-/* One row of the result, from the rows below each other that it is made of. */
+/* Compute one row of the result from the rows under its filter. */
 static void NAME(resample_down)(const uint8_t *from, int64_t width, const uint32_t *weights, int64_t taps,
                                 uint8_t *to)
 {
@@ -36,7 +35,7 @@ static void NAME(resample_down)(const uint8_t *from, int64_t width, const uint32
         NAME(sums_of)(from + x, width, weights, taps, to + x, width - x);
 }
 
-/* Swap what lies beside the diagonal, in blocks of `bits`, of two rows of bytes. */
+/* Swap blocks of `bits` between two rows of bytes: a step of transposing. */
 static inline __attribute__((always_inline)) void NAME(swap)(uint64_t *a, uint64_t *b, int bits,
                                                              uint64_t mask)
 {
@@ -45,7 +44,7 @@ static inline __attribute__((always_inline)) void NAME(swap)(uint64_t *a, uint64
     *a ^= other << bits;
 }
 
-/* Turn eight rows of eight bytes on their side. */
+/* Transpose eight rows of eight bytes. */
 static inline __attribute__((always_inline)) void NAME(turn_eight)(
     const uint8_t *const *from, int64_t at, uint8_t *const *to, int64_t to_at)
 {
@@ -62,7 +61,7 @@ static inline __attribute__((always_inline)) void NAME(turn_eight)(
         memcpy(to[i] + to_at, a + i, 8);
 }
 
-/* Turn SIDE rows, of which the last may be given several times, into columns: (width, SIDE). */
+/* Transpose SIDE rows, of which some may be the same, to (width, SIDE). */
 static void NAME(turn)(const uint8_t *const *rows, int64_t width, uint8_t *turned)
 {
     int64_t x = 0;
@@ -78,7 +77,7 @@ static void NAME(turn)(const uint8_t *const *rows, int64_t width, uint8_t *turne
             turned[x * SIDE + i] = rows[i][x];
 }
 
-/* Turn columns into rows again. */
+/* Transpose (width, SIDE) to SIDE rows. */
 static void NAME(turn_back)(const uint8_t *turned, int64_t width, uint8_t *const *rows)
 {
     int64_t x = 0;
@@ -94,7 +93,7 @@ static void NAME(turn_back)(const uint8_t *turned, int64_t width, uint8_t *const
             rows[i][x] = turned[x * SIDE + i];
 }
 
-/* SIDE rows along themselves; `scratch` has room for them before and after, turned on their side. */
+/* Resample SIDE rows; `scratch` holds them before and after, transposed. */
 static void NAME(resample_along)(const uint8_t *const *rows, int64_t width, int64_t channels,
                                  const Axis *axis, uint8_t *scratch, uint8_t *const *results)
 {
@@ -108,7 +107,7 @@ static void NAME(resample_along)(const uint8_t *const *rows, int64_t width, int6
     NAME(turn_back)(found, axis->results * channels, results);
 }
 
-/* Rows first..first+count of a picture along themselves. */
+/* Resample the rows first..first+count of a picture; return 1 if there is not enough memory, else 0. */
 static int NAME(resample_rows)(const uint8_t *data, int64_t cols, int64_t channels, int64_t first,
                                int64_t count, const Axis *axis, uint8_t *out)
 {
@@ -120,7 +119,7 @@ static int NAME(resample_rows)(const uint8_t *data, int64_t cols, int64_t channe
         const uint8_t *rows[SIDE];
         uint8_t *results[SIDE];
         for (int64_t i = 0; i < SIDE; i++) {
-            /* Beyond the last row the last is computed again, and put where nobody looks. */
+            /* After the last row, compute the last again to fill the block, and discard the result. */
             int is_there = y + i < count;
             rows[i] = data + (first + (is_there ? y + i : count - 1)) * width;
             results[i] = is_there ? out + (y + i) * pitch : scratch + (width + pitch) * SIDE;
@@ -131,7 +130,7 @@ static int NAME(resample_rows)(const uint8_t *data, int64_t cols, int64_t channe
     return 0;
 }
 
-/* Every column of a picture along itself; row `before` is the first that `data` has. */
+/* Resample every column of a picture; the first row of `data` is row `before` of the picture. */
 static void NAME(resample_columns)(const uint8_t *data, int64_t width, int64_t before, const Axis *axis,
                                    uint8_t *out)
 {

@@ -23,7 +23,7 @@ from featcli.engine import library
 Numbers = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
 _ONE = 1 << 22
-_CUBIC = -0.5  # Keys' a
+_CUBIC = -0.5  # the parameter a of Keys
 
 
 def _box(x: Numbers) -> Numbers:
@@ -41,7 +41,7 @@ def _bicubic(x: Numbers) -> Numbers:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-# Their half widths. The others have sines, which not every library rounds alike.
+# Filters and their half widths. The others use sines, which are rounded differently by C libraries.
 _FILTERS: dict[str, tuple[Callable[[Numbers], Numbers], float]] = {
     "box": (_box, 0.5),
     "bilinear": (_bilinear, 1.0),
@@ -50,12 +50,12 @@ _FILTERS: dict[str, tuple[Callable[[Numbers], Numbers], float]] = {
 
 
 class Axis(NamedTuple):
-    """One axis of a picture at another size.
+    """The filters along one axis of a picture that is resized.
 
     Attributes
     ----------
     first, taps : ndarray of int64, (results,)
-        The first value that a result is made of, and of how many it is.
+        The first input value of each result, and the number of its input values.
     weights : ndarray of int32, (results, most taps)
         In units of 2**-22.
     """
@@ -66,7 +66,7 @@ class Axis(NamedTuple):
 
     @property
     def for_c(self) -> library.Axis:
-        """The same for the compiled kernel; valid as long as this is."""
+        """The same as a C structure, which is valid as long as this object exists."""
         arrays = (self.first, self.taps, self.weights)
         results, most = self.weights.shape
         return library.Axis(*(array.ctypes.data for array in arrays), most, results)
@@ -74,7 +74,7 @@ class Axis(NamedTuple):
 
 @lru_cache(maxsize=16)
 def axis(size: int, results: int, filter: str) -> Axis:
-    """Return what each of `results` values is made of, along an axis of `size`."""
+    """Return the filters that resize an axis from `size` to `results` values."""
     function, half = _FILTERS[filter]
     scale = size / results
     wide = max(scale, 1.0)
@@ -91,7 +91,7 @@ def axis(size: int, results: int, filter: str) -> Axis:
 
 
 def resampled(maps: Pixels, rows: int, cols: int, filter: str) -> Pixels | None:
-    """Return maps of bytes at another size; None where the compiled kernel cannot do it.
+    """Resize maps of bytes; return None if the compiled code cannot do it.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def resampled(maps: Pixels, rows: int, cols: int, filter: str) -> Pixels | None:
 
 
 def _along(compiled: Any, maps: Pixels, first: int, last: int, cols: int, filter: str) -> Pixels:
-    """Resample the rows that are needed along themselves."""
+    """Resample the rows `first` to `last` to `cols` columns."""
     maps, across = np.ascontiguousarray(maps), axis(maps.shape[1], cols, filter)
     out = np.empty((last - first, cols, maps.shape[2]), np.uint8)
     sizes = (*maps.shape[1:], first, last - first)
@@ -129,7 +129,7 @@ def _along(compiled: Any, maps: Pixels, first: int, last: int, cols: int, filter
 
 
 def _down(compiled: Any, maps: Pixels, before: int, axis: Axis) -> Pixels:
-    """Resample every column along itself; the first row of `maps` is row `before` of all."""
+    """Resample every column; the first row of `maps` is row `before` of the picture."""
     out = np.empty((len(axis.first), *maps.shape[1:]), np.uint8)
     width = maps.shape[1] * maps.shape[2]
     ends = (ctypes.byref(axis.for_c), out.ctypes.data)

@@ -1,4 +1,4 @@
-"""Correlation by SciPy: its own, which is the definition, and Fourier transforms."""
+"""Correlation by SciPy: by `scipy.ndimage`, which is the definition, or by Fourier transforms."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from featcli.engine.strips import run as run_strips
 from featcli.engine.taps import Array, dilate, scaled
 from featcli.engine.ways import Task
 
-# Results of a strip for SciPy's correlation, and positions of a Fourier transform on each side.
+# Results of a strip for SciPy's correlation, and the side of a Fourier transform.
 STRIP = 2**17
 TRANSFORM = 512
-# No pixels are as large as this; marks for missing values are, and drown the others in a transform.
+# Larger values mark missing pixels; in a Fourier transform their rounding errors would spread.
 MARK = 2.0**50
 
 
@@ -30,7 +30,7 @@ def run(
     border: str,
     threads: int | None,
 ) -> None:
-    """Compute kernels of one size and put their results into `out`."""
+    """Correlate with kernels of the same size, and write the results into `out`."""
     for task in tasks:
         place = out[:, :, task.number * x.shape[2] :][:, :, : x.shape[2]]
         if task.way.name == "far":
@@ -42,13 +42,13 @@ def run(
 
 
 def _positions(along: Axis, first: int, results: int) -> npt.NDArray[np.intp]:
-    """Return the positions, some of them outside, that `results` results from `first` on see."""
+    """Return the pixels under the windows of `results` results from `first` on, with padding."""
     start = first * along.stride - along.before
     return np.arange(start, start + (results - 1) * along.stride + along.extent)
 
 
 def _padded(x: Array, rows: npt.NDArray[np.intp], cols: npt.NDArray[np.intp], border: str) -> Array:
-    """Copy the pixels at rows x cols, the border's where they lie outside."""
+    """Return the pixels at rows x cols, padded where they lie outside the picture."""
     is_inside = rows[0] >= 0 and rows[-1] < x.shape[0]
     index = slice(rows[0], rows[-1] + 1) if is_inside else border_index(rows, x.shape[0], border)
     block = x[index]
@@ -71,10 +71,10 @@ def _direct(
 
     taps, exponent = scaled(task.taps)
     factored = task.factors if task.way.name == "scipy separable" else None
-    # (correlate1d would see what lies under a tap of zero.)
+    # Not correlate1d, which multiplies by taps of zero (and so spreads NaN).
     lines = [dilate(part[None], dilation)[0] for part in factored or ()]
     kernels = [lines[0][:, None], lines[1][None]] if lines else [dilate(taps, dilation)]
-    is_flat = x.shape[2] == 1  # of a third axis of one, SciPy makes a loop for each value
+    is_flat = x.shape[2] == 1  # SciPy is slow with a third axis of length 1
     kernels = kernels if is_flat else [kernel[:, :, None] for kernel in kernels]
     cols = _positions(task.cols, 0, task.cols.results)
     types: list[Any] = (
@@ -95,7 +95,7 @@ def _direct(
 
 
 def _inside(result: Array, task: Task) -> Array:
-    """Leave out the results that saw beyond a block, and those between a stride's."""
+    """Return the results whose windows lie inside the block, at every stride-th position."""
     top, left = task.rows.extent // 2, task.cols.extent // 2
     bottom, right = (top + 1 - task.rows.extent, left + 1 - task.cols.extent)
     return result[top : bottom or None : task.rows.stride, left : right or None : task.cols.stride]
@@ -104,7 +104,7 @@ def _inside(result: Array, task: Task) -> Array:
 def _transformed(
     x: Array, out: Array, task: Task, dilation: int, border: str
 ) -> tuple[Callable[[Strip], None], int]:
-    """Fourier transforms of one tile after the other (overlap-save)."""
+    """Return a function that correlates a strip by Fourier transforms of tiles (overlap-save)."""
     from scipy import fft
 
     sides = [
@@ -146,7 +146,7 @@ def _transformed(
 
 
 def _side(extent: int, seen: int) -> int:
-    """Choose the length of a transform: large against the overlap, small against the cache."""
+    """Return the length of a transform: long compared with the overlap, but fit for the cache."""
     from scipy import fft
 
     results = seen - extent + 1
@@ -155,7 +155,7 @@ def _side(extent: int, seen: int) -> int:
 
 
 def _replace(block: Array, out: Array, task: Task, dilation: int) -> None:
-    """Compute a tile that holds NaN, infinity or a mark tap by tap: a transform would smear it."""
+    """Compute a tile with NaN, infinity or huge values directly: a transform would spread them."""
     rows, cols = (
         along._replace(size=size, before=0, results=size - along.extent + 1, stride=along.stride)
         for along, size in zip((task.rows, task.cols), block.shape, strict=False)
@@ -174,7 +174,7 @@ def _replace(block: Array, out: Array, task: Task, dilation: int) -> None:
 
 
 def _gathered(x: Array, task: Task, dilation: int, border: str) -> Array:
-    """Add up the taps one by one, each from the pixels that stand in for those it reaches."""
+    """Correlate tap by tap, for kernels much larger than the picture."""
     far = [
         _far_positions(along, size, dilation, border)
         for along, size in zip((task.rows, task.cols), task.taps.shape, strict=True)
@@ -191,13 +191,13 @@ def _gathered(x: Array, task: Task, dilation: int, border: str) -> Array:
 def _far_positions(
     along: Axis, taps: int, dilation: int, border: str
 ) -> list[npt.NDArray[np.intp]]:
-    """Return for each tap the pixel that every result sees through it; -1 is none."""
+    """Return for each tap the pixel under it at every result; -1 for zero padding."""
     size = along.size
     results = np.arange(along.results) * along.stride
     period = {"reflect": 2 * size, "mirror": max(1, 2 * size - 2), "wrap": size}.get(border)
     found = []
     for tap in range(taps):
-        offset = tap * dilation - along.before  # of any size: an integer of Python's
+        offset = tap * dilation - along.before  # a Python integer, which cannot overflow
         near = offset % period if period else max(-size, min(size, offset))
         is_inside = (results + near >= 0) & (results + near < size)
         seen = border_index(results + near, size, border)

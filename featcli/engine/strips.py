@@ -1,4 +1,4 @@
-"""Strips of rows, shared among threads."""
+"""Split work into strips of rows, and run them in threads."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ Strip = tuple[int, int]
 
 
 def strips(rows: int, height: int) -> list[Strip]:
-    """Cut `rows` into strips (first, end) of at most `height`."""
+    """Split `rows` into strips (first, end) of at most `height` rows."""
     return [(top, min(top + height, rows)) for top in range(0, rows, height)]
 
 
 def run(
     work: Callable[[Strip], None], items: Sequence[Strip], threads: int | None, most: int
 ) -> None:
-    """Call `work` for every strip; the calling thread works too, so that Ctrl-C ends it.
+    """Call `work` for every strip, in threads and in the calling thread (so that Ctrl-C works).
 
     Parameters
     ----------
     work : callable
-        Takes a strip; what it raises is raised here, once all threads have stopped.
+        Called with a strip; its exceptions are raised here after all threads have stopped.
     items : sequence of strips
     threads : int, optional
-        At most this many; as many as there are processors to use if not given.
+        Largest number of threads; by default the number of usable processors.
     most : int
-        More threads than these are not worth their start.
+        The number of threads above which more would not be faster.
     """
     waiting, lock = iter(items), threading.Lock()
     failures: list[BaseException] = []
@@ -53,7 +53,7 @@ def run(
         for other in others:
             other.join()
     except BaseException as error:
-        failures.append(error)  # a signal, between two steps of this thread: the others stop too
+        failures.append(error)  # Ctrl-C or another signal: the other threads stop too
         raise
     if failures:
         raise failures[0]

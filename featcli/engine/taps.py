@@ -1,4 +1,4 @@
-"""What a kernel is made of: taps that count, and a column times a row."""
+"""Properties of a kernel's taps: scale, taps that SciPy ignores, and separable factors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# Far below the promised 1e-5, above the rounding of kernels that were stored as float32.
+# Relative error up to which a kernel counts as separable: far below the allowed 1e-5, but above
+# the rounding of kernels that were stored as float32.
 CLOSE = 2e-7
 
 
 def scaled(kernel: Array) -> tuple[Array, int]:
-    """Scale very small or large taps by a power of two, which is exact; return its exponent.
+    """Scale very small or large taps by a power of two (exactly); return taps and exponent.
 
-    SciPy takes taps below 2.2e-16 for zero.
+    Without it SciPy would treat taps below 2.2e-16 as zero.
     """
     taps = np.asarray(kernel, dtype=np.float64)
     exponent = int(np.frexp(np.abs(taps).max(initial=0.0))[1])
@@ -24,22 +25,22 @@ def scaled(kernel: Array) -> tuple[Array, int]:
 
 
 def significant(kernel: Array) -> Array:
-    """Return the kernel in float64, with zeros for the taps that SciPy skips."""
+    """Return the kernel in float64, with zeros for taps so small that SciPy skips them."""
     taps, exponent = scaled(kernel)
     kept = np.where(np.abs(taps) > np.finfo(np.float64).eps, taps, 0.0)
     return np.ldexp(kept, exponent) if exponent else kept
 
 
 def is_whole(kernel: Array) -> bool:
-    """Say whether every tap is a whole number."""
+    """Return whether all taps are integers."""
     return bool((kernel == np.rint(kernel)).all())
 
 
 def factors(kernel: Array) -> tuple[Array, Array] | None:
-    """Write a kernel as a column times a row, where its rank is 1.
+    """Return a separable kernel (of rank 1) as a column and a row; None for any other.
 
-    Whole numbers give whole numbers, and their product is exact. Otherwise the largest tap of the
-    row is 1, so that no sum on the way is larger than sum|kernel| * max|x|.
+    The factors of integers are integers, and their product is exact. Otherwise the largest tap of
+    the row is 1, so that no intermediate sum exceeds sum|kernel| * max|x|.
     """
     pivot = np.unravel_index(np.abs(kernel).argmax(), kernel.shape)
     row, whole = kernel[pivot[0]], is_whole(kernel) and np.abs(kernel).max() < 2**53
@@ -54,7 +55,7 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
 
 
 def dilate(kernel: Array, dilation: int) -> Array:
-    """Put `dilation - 1` zeros between neighbouring taps."""
+    """Insert `dilation - 1` zeros between neighbouring taps."""
     rows, cols = ((size - 1) * dilation + 1 for size in kernel.shape)
     spread = np.zeros((rows, cols))
     spread[::dilation, ::dilation] = kernel

@@ -1,4 +1,4 @@
-"""What is to be done: one kernel, and the way in which it is computed."""
+"""The ways in which a kernel can be computed, and the description of one computation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WORDS = {
 
 
 class Way(NamedTuple):
-    """One of the ways, by its name in `WORDS`."""
+    """A way to compute a kernel, by its name in `WORDS`."""
 
     name: str
 
     @property
     def compiled(self) -> bool:
-        """Whether the compiled kernel computes it."""
+        """Whether it uses the compiled code."""
         return self.name in ("dense", "sparse", "separable")
 
     def __str__(self) -> str:
@@ -33,15 +33,15 @@ class Way(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A kernel, turned already if it is to be flipped.
+    """The correlation with one kernel (which is flipped already, if it has to be).
 
     Attributes
     ----------
     number : int
-        Which of the kernels it is.
+        The kernel's position among all.
     taps : ndarray of float64, (kernel rows, kernel cols)
     factors : (column, row) or None
-        Where the kernel is separable.
+        The factors of a separable kernel.
     rows, cols : Axis
     exact : bool
         Whether the pixels are integers.

@@ -170,13 +170,13 @@ def test_a_layer_may_take_what_earlier_ones_gave():
         ("conv 4 --name a | concat b", "no earlier layer 'b': before it are a"),
         ("conv 4 --name first | concat fist", "did you mean first"),
         ("conv 4 --name a | concat a2 --name a2", "no earlier layer 'a2'"),
-        ("conv 4 --name a | pool 2 | concat a", "4x4x4 and 8x8x4 cannot be put side by side"),
+        ("conv 4 --name a | pool 2 | concat a", "4x4x4 and 8x8x4 cannot be concatenated"),
         ("conv 4 --name a | conv 3 | add a", "8x8x3 and 8x8x4 cannot be added"),
-        ("conv 4 --name a | flatten | concat a", "256 and 8x8x4 cannot be put side by side"),
+        ("conv 4 --name a | flatten | concat a", "256 and 8x8x4 cannot be concatenated"),
         ("conv 4 --name a | add a a", "adds one earlier layer, not 2"),
         ("conv 4 --activation swish", "'swish' is not one of none, abs"),
-        ("dropout 1", "must be a number of 0 to below 1, not 1"),
-        ("dropout -0.1", "must be a number of 0 to below 1"),
+        ("dropout 1", "must be a number from 0 to below 1, not 1"),
+        ("dropout -0.1", "must be a number from 0 to below 1"),
     ],
 )
 def test_an_earlier_layer_that_does_not_fit_is_refused(text, words):

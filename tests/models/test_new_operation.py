@@ -136,5 +136,5 @@ def test_without_a_form_in_onnx_the_export_is_refused_in_one_line(
     api.save_model("m.npz", network, {n: np.ones(s) for n, s in network.weights.items()})
     done = inline("export", "m.npz", "-o", "m.onnx")
     assert done.returncode == 2
-    assert done.stderr == "featcli export: m.npz: stretch has no form in ONNX\n"
+    assert done.stderr == "featcli export: m.npz: stretch cannot be written as ONNX\n"
     assert [one.name for one in workspace.glob("*m.*")] == ["m.npz"]

@@ -1,7 +1,7 @@
-"""The operations of networks, one a file: this package is their registry.
+"""The operations of networks, one per file.
 
-Every module here that has no leading underscore is imported, and declares its layers. To add one,
-add a file; see `base` for what an operation says of itself.
+All modules without a leading underscore are imported here, which registers their layers. To add an
+operation, add a file; `base` describes what it has to define.
 """
 
 from importlib import import_module

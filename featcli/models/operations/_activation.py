@@ -1,4 +1,4 @@
-"""What activations have in common: a function of every value, beside its slope."""
+"""Base class of activations: a function of every value, and its derivative."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from featcli.trace import Activate, Rule
 
 
 class Activation(Operation):
-    """An activation, in its place.
+    """An activation in a network.
 
     Attributes
     ----------
     onnx : str
-        ONNX's operator.
+        The operator in ONNX.
     needs_input : bool
-        The slope does not follow from the result alone.
+        Whether the gradient depends on the input, not on the result alone.
     limits : (float, float) or None
-        Of an activation that only keeps values between two limits: these.
+        The limits of an activation that clips values, such as (0, 6) for ReLU6.
     """
 
     onnx: ClassVar[str]
@@ -39,32 +39,32 @@ class Activation(Operation):
     limits: ClassVar[tuple[float, float] | None] = None
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
-        """Fill `out`, which may be `x` itself, and return it; the channels lie along `axis`."""
+        """Compute into `out`, which may be `x` itself, and return it; `axis` has the channels."""
         raise NotImplementedError
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """Return the gradient of `x` from that of `y`; it may be written into `dy`."""
+        """Return the gradient of `x` from that of `y`; may write into `dy`."""
         raise NotImplementedError
 
     def ready(self, weights: Weights) -> Run:
-        """Fill a new array."""
+        """Compute into a new array."""
         return lambda x: self.compute(x, np.empty_like(x))
 
     def ready_in_place(self, weights: Weights) -> Run:
-        """Write over what goes in."""
+        """Overwrite the input."""
         return lambda x: self.compute(x, x)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """All images at once."""
+        """Compute all images at once."""
         return _Trained(self, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """A function of the cell at the same place."""
+        """Return the rule: a function of the same cell of the input."""
         assert self.function is not None
         return Activate(self.function)
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """The operator of the same name."""
+        """Add the operator `onnx`."""
         return graph.node(self.onnx, inputs)
 
 
@@ -76,7 +76,7 @@ class _Trained(Trained):
         self._operation = operation
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Apply it."""
+        """Apply the activation."""
         self._x = x
         here = self.in_place and not self._operation.needs_input
         out = x if here else self.buffers.get("y", x.shape)
@@ -84,15 +84,16 @@ class _Trained(Trained):
         return self._y
 
     def input_grad(self, dy: Array) -> Array:
-        """Multiply by the slope."""
+        """Multiply by the derivative."""
         if not self.revives or self._operation.limits is None:
             return self._operation.gradient(dy, self._x, self._y)
         return self._revived(dy, self._operation.limits)
 
     def _revived(self, dy: Array, limits: tuple[float, float]) -> Array:
-        """Do so, but let through what leads back between the limits where else all would be zero.
+        """Do so, but images whose gradient would be all zeros keep the part that points inwards.
 
-        Source: Lucid's gradient of ReLU for feature visualization, Olah et al., Distill, 2017.
+        That is the part that moves clipped values back between the limits. Source: the gradient of
+        ReLU in Lucid, for feature visualization, Olah et al., Distill, 2017.
         """
         given = self.buffers.get("given", dy.shape)
         given[...] = dy

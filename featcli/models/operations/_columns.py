@@ -1,10 +1,9 @@
-"""Convolution of a batch whose images lie side by side: one matrix product for each row of maps.
+"""Convolution of a batch by unfolded windows (im2col): one matrix product for each row of maps.
 
-Maps are laid out (rows, channels, cols, images), so that what is next to each other in memory is
-the same pixel of all images: every copy and every product runs over long contiguous stretches,
-however few channels there are. Unfolding along the columns is then enough: the taps of a kernel's
-rows are neighbours in memory already. It takes a kernel's width times the memory of the maps,
-where unfolding both ways takes its whole area.
+Maps are laid out (rows, channels, cols, images): the same pixel of all images is contiguous in
+memory, so that copies and products run over long stretches even if there are few channels. Only the
+columns are unfolded; the rows under a kernel need no copy. That takes as much memory as the maps
+times the width of the kernel, not times its area.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ Pair = tuple[int, int]
 
 
 class Match(NamedTuple):
-    """Positions of what is given, and the positions of what is read at each of them."""
+    """Slices of two axes that belong together; see `match`."""
 
     given: slice
     read: slice
 
 
 def match(given: int, read: int, step: int, offset: int) -> Match:
-    """Pair every i in 0..given with i * step + offset, where that is in 0..read.
+    """Match every i in 0..given with i * step + offset, if that lies in 0..read.
 
     Returns
     -------
     Match
-        Two slices of one length; both empty where nothing meets.
+        Two slices of the same length; both are empty if there are no pairs.
     """
     first = max(0, -(offset // step))
     count = max(0, min(given, (read - 1 - offset) // step + 1) - first)
@@ -48,19 +47,19 @@ def match(given: int, read: int, step: int, offset: int) -> Match:
 
 
 class Unfolding(NamedTuple):
-    """How maps are put into columns, and how the columns are seen as matrices.
+    """How to unfold maps into an array of columns, and to view that as matrices.
 
     Attributes
     ----------
     held, width : int
-        Rows and columns of what is held.
+        Rows and columns of the unfolded array.
     rows : Match
-        Rows of the maps, and where they are held.
+        Rows of the maps, and their places in the unfolded array.
     taps : sequence of (slice, slice)
-        For each column of the kernel: columns of the maps, and where they are held.
+        For each column of the kernel: columns of the maps, and their places.
     results, step, gap, tall : int
-        How many rows the result has, how far apart they begin, how far apart the rows of the
-        kernel are, and how many there are.
+        Rows of the result, distance of their windows, distance of the kernel's rows, and number of
+        the kernel's rows.
     """
 
     held: int
@@ -73,28 +72,28 @@ class Unfolding(NamedTuple):
     tall: int
 
     def held_shape(self, channels: int, images: int) -> tuple[int, ...]:
-        """Return the shape of the memory that `fill` needs, all zeros before it is first used."""
+        """Return the shape of the array that `fill` needs, which must be zeros at first."""
         return (self.held, len(self.taps), channels, self.width, images)
 
     def fill(self, x: Array, columns: Array) -> Array:
-        """Put maps into columns and see them as matrices.
+        """Unfold maps and return them as matrices.
 
         Parameters
         ----------
         x : ndarray, (rows, channels, cols, images)
         columns : ndarray
-            Of `held_shape`; what lies in the padding stays zero.
+            Of `held_shape`; values in the padding stay zero.
 
         Returns
         -------
         ndarray, (result rows, kernel rows * kernel cols * channels, width * images)
         """
         seen = self.windows(x, columns)
-        # A view, but where a dilation leaves rows out.
+        # A view, unless a dilation leaves rows out.
         return seen.reshape(self.results, -1, self.width * x.shape[3])
 
     def windows(self, x: Array, columns: Array) -> Array:
-        """Put maps into columns and see what each row of results is made of, without a copy.
+        """Unfold maps and return a view of the windows of each row of results.
 
         Returns
         -------
@@ -113,12 +112,12 @@ class Unfolding(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """The positions of a convolution.
+    """The sizes and positions of a convolution.
 
     Attributes
     ----------
     before, after : (int, int)
-        Rows and columns of what goes in and of what comes out.
+        Rows and columns of the input and of the result.
     kernel : (int, int)
     stride, dilation : int
     padding : ((int, int), (int, int))
@@ -132,7 +131,7 @@ class Geometry:
     padding: Padding
 
     def taps(self, axis: int) -> list[Match]:
-        """For each tap along an axis: results, and what they read there."""
+        """Return for each tap along an axis: the results, and the inputs under the tap."""
         before, after = self.before[axis], self.after[axis]
         start = self.padding[axis][0]
         return [
@@ -142,7 +141,7 @@ class Geometry:
 
     @cached_property
     def forward(self) -> Unfolding:
-        """From maps to what each position of the kernel sees."""
+        """The unfolding of the input into the windows of the results."""
         reach = (self.kernel[0] - 1) * self.dilation
         held = (self.after[0] - 1) * self.stride + reach + 1
         return Unfolding(
@@ -158,9 +157,9 @@ class Geometry:
 
     @cached_property
     def backward(self) -> Unfolding:
-        """From gradients of the results to those that each pixel gets: the kernel turned around.
+        """The unfolding of the results' gradients, for those of the input (transposed convolution).
 
-        A stride leaves zeros between them.
+        With a stride there are zeros between them.
         """
         reach = (self.kernel[0] - 1) * self.dilation
         held = self.before[0] + reach
@@ -177,7 +176,7 @@ class Geometry:
 
 
 def turned(weight: Array) -> Array:
-    """Return the matrix that multiplies the columns of `Geometry.backward`.
+    """Return the rotated kernels as the matrix that multiplies the columns of `Geometry.backward`.
 
     Parameters
     ----------

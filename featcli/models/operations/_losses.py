@@ -1,7 +1,7 @@
-"""How good a guess is: the losses, each beside its gradient.
+"""Loss functions and their gradients.
 
-Both take scores (logits), before softmax or sigmoid: there the sums are exact where the
-probabilities have long become 0 or 1. A batch is (classes, images).
+They take scores (logits), before softmax or sigmoid, because that is exact even where probabilities
+are rounded to 0 or 1. A batch of scores is (classes, images).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from featcli.models.operations.base import Array
 
 
 class Loss(NamedTuple):
-    """A loss, as an operation at the end of a network has it.
+    """A loss function, which belongs to the last operation of a network.
 
     Attributes
     ----------
     name : str
     compute : callable
-        From scores (classes, images), the right classes (images,) and how much each image counts
-        (images,; 1 unless given) to the loss and the gradient of the scores.
+        `compute(scores, wanted, counts)` returns the loss and the gradient of the scores, from
+        scores (classes, images), true classes (images,) and, optionally, weights of images.
     is_mean : bool
-        Over the scores of an image: each has its own part in the loss.
+        Whether the loss of an image is the mean over its scores.
     """
 
     name: str
@@ -33,21 +33,21 @@ class Loss(NamedTuple):
 
 
 def cross_entropy(scores: Array, wanted: Array, counts: Array | None = None) -> tuple[float, Array]:
-    """Sum over the images of -log(probability of the right class), by softmax.
+    """Return the sum over all images of -log(probability of the true class), after softmax.
 
     Parameters
     ----------
     scores : ndarray, (classes, images)
     wanted : ndarray of int, (images,)
-        The right class of each.
+        The true class of each image.
     counts : ndarray, (images,), optional
-        How much each counts.
+        The weight of each image.
 
     Returns
     -------
     loss : float
     gradient : ndarray, (classes, images)
-        probabilities - 1 at the right class.
+        The probabilities, minus 1 at the true class.
     """
     images = np.arange(scores.shape[1])
     shifted = scores - scores.max(axis=0)
@@ -64,20 +64,22 @@ def cross_entropy(scores: Array, wanted: Array, counts: Array | None = None) -> 
 def binary_cross_entropy(
     scores: Array, wanted: Array, counts: Array | None = None
 ) -> tuple[float, Array]:
-    """Sum over the images of -log of the probability of each right answer, by sigmoid.
+    """Return the sum over all images of the binary cross-entropy of their scores, after sigmoid.
 
     Parameters
     ----------
     scores : ndarray, (1, images) or (classes, images)
-        One score says class 1 or not; several each say their own class or not.
+        A single score is for class 1 against class 0; several are each for one class against all
+        others.
     wanted : ndarray of int, (images,)
+        The true class of each image.
     counts : ndarray, (images,), optional
-        How much each counts.
+        The weight of each image.
 
     Returns
     -------
     loss : float
-        The mean over the scores, summed over the images.
+        The mean over the scores of an image, summed over the images.
     gradient : ndarray, of the shape of `scores`
     """
     answers = one_hot(wanted, len(scores), scores.dtype)
@@ -92,7 +94,7 @@ def binary_cross_entropy(
 
 
 def one_hot(wanted: Array, count: int, dtype: np.dtype[np.generic]) -> Array:
-    """Return 1 where the class is right; with one score, where it is class 1."""
+    """Return (classes, images) with 1 at the true class; for a single score, 1 for class 1."""
     if count == 1:
         return wanted[np.newaxis].astype(dtype)
     return (wanted == np.arange(count)[:, np.newaxis]).astype(dtype)
@@ -103,7 +105,7 @@ BINARY_CROSS_ENTROPY = Loss("binary cross-entropy", binary_cross_entropy, is_mea
 
 
 def guesses(scores: Array) -> Array:
-    """Return the class of each image that the scores speak for."""
+    """Return the predicted class of each image."""
     if len(scores) == 1:
         return (scores[0] > 0).astype(np.intp)
     return scores.argmax(axis=0)

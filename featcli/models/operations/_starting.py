@@ -1,4 +1,4 @@
-"""Where training begins: random weights of the right size, and flat ones."""
+"""Initial values of weights: random ones of a suitable size, zeros and ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featcli.models.operations.base import Array, Operation, Shape
 
 
 def drawn(random: np.random.Generator, shape: Shape, activation: Operation | None) -> Array:
-    """Draw weights (..., c_in, c_out) that keep the size of what flows through them.
+    """Draw weights (..., c_in, c_out) with which results are about as large as inputs.
 
     Before an activation that rectifies they are normal with variance 2 / n_in (He et al., Delving
     deep into rectifiers, 2015), else uniform with variance 2 / (n_in + n_out) (Glorot and Bengio,
@@ -25,10 +25,10 @@ def drawn(random: np.random.Generator, shape: Shape, activation: Operation | Non
 
 
 def zeros(_random: np.random.Generator, shape: Shape, _activation: Operation | None) -> Array:
-    """Return zeros: the start of a bias, a shift, a mean."""
+    """Return zeros, for biases, shifts and means."""
     return np.zeros(shape)
 
 
 def ones(_random: np.random.Generator, shape: Shape, _activation: Operation | None) -> Array:
-    """Return ones: the start of a scale, a variance."""
+    """Return ones, for scales and variances."""
     return np.ones(shape)

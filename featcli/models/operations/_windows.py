@@ -1,4 +1,4 @@
-"""Which rows and columns of maps a window sees, for the rules that `explain` shows."""
+"""The rows and columns under windows, for the rules that `explain` shows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Positions = npt.NDArray[np.intp]
 
 
 def taps(count: int, size: int, stride: int, gap: int, first: int) -> Positions:
-    """Return where the taps of each output lie: (count, size), beyond the maps too."""
+    """Return the positions of the taps of each output, (count, size); some may lie outside."""
     begin = np.arange(count)[:, np.newaxis] * stride + first
     return begin + np.arange(size) * gap
 
 
 def inside(positions: Positions, size: int) -> Index:
-    """Put `OUTSIDE` in the place of what lies beyond 0..size."""
+    """Replace positions outside 0..size by `OUTSIDE`."""
     return np.where((positions >= 0) & (positions < size), positions, OUTSIDE).astype(np.int32)
 
 

@@ -1,4 +1,4 @@
-"""The magnitude."""
+"""The absolute value as an activation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Abs(Activation):
     """|x|, of maps or vectors.
 
     Source: Jarrett, Kavukcuoglu, Ranzato and LeCun, What is the best multi-stage architecture for
-    object recognition?, 2009, which rectifies so.
+    object recognition?, 2009.
     """
 
     kind = "abs"
@@ -30,6 +30,6 @@ class Abs(Activation):
         return abs_into(x, out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """The sign of what went in."""
+        """Multiply by the sign of the input."""
         dy *= np.sign(x)
         return dy

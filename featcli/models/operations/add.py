@@ -1,4 +1,4 @@
-"""The sum of what two ways give: the end of a block with a skip connection."""
+"""The sum of the results of two layers: the end of a block with a skip connection."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from featcli.trace import Rule
 
 
 class Add(Operation):
-    """y = x1 + x2, cell by cell. Source: He et al., Deep residual learning, CVPR 2016.
+    """y = x1 + x2, element by element. Source: He et al., Deep residual learning, CVPR 2016.
 
     Parameters
     ----------
     first, second : tuple of int
-        Equal shapes.
+        The shapes of both inputs, which must be equal.
     title : str
     """
 
@@ -44,42 +44,42 @@ class Add(Operation):
         self.title = title
 
     def ready(self, weights: Weights) -> Run:
-        """Add."""
+        """Add two arrays."""
         return np.add
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Add all images."""
+        """Add all images at once."""
         return _Trained(buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """The sum of two cells."""
+        """Return the rule: the sum of two cells."""
         return AddRule()
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Add."""
+        """Add the operator Add."""
         return graph.node("Add", inputs)
 
 
 class _Trained(Trained):
     def forward(self, x: Array, other: Array, draws: Array | None) -> Array:  # type: ignore[override]
-        """Add."""
+        """Add both inputs."""
         return np.add(x, other, out=self.buffers.get("y", x.shape))
 
     def input_grad(self, dy: Array) -> tuple[Array, Array]:
-        """The gradient of a sum is that of each part, and either way may write into it."""
+        """Return the gradient of the sum for both inputs, once as a copy (they may be changed)."""
         return dy, dy.copy()
 
 
 @layer(takes="any", gives="same")
 def add(shape: Shape, layers: EarlierLayers, *, activation: ActivationName = "none") -> Layer:
-    """Add what an earlier layer gives.
+    """Add the result of an earlier layer.
 
     Parameters
     ----------
     layers : str
-        The name of a layer before, of equal shape.
+        The name of an earlier layer whose result has the same shape.
     activation : {"none", "relu", "relu6", "sigmoid", "tanh", "abs", "softmax"}
-        What follows the sum.
+        Applied to the sum.
     """
     if len(layers) != 1:
         raise ValueError(f"adds one earlier layer, not {len(layers)}")

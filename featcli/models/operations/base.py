@@ -1,11 +1,11 @@
-"""What an operation of a network is: declared once, and everything else asks it.
+"""The base classes of operations, of which networks consist.
 
-An `Operation` knows the shapes that reach it, and says from them what it gives, which numbers it
-needs and where those start, how it computes one image, how it is trained, by which rule a person
-can compute a cell of it again, and what it is in ONNX. A layer of a network's text is a function
-under `@layer` that returns an operation, or a `Layer` of several.
+An `Operation` is made for the shapes of its inputs. It defines the shape of its result, its weights
+and their initial values, how to compute one image, how to train it, the rule by which one cell can
+be recomputed by hand, and its form in ONNX. A layer in a network's text is a function under
+`@layer` that returns an operation, or a `Layer` of several.
 
-One image has its channels last, (rows, cols, channels); a batch that is learned from is laid out
+One image has its channels last, (rows, cols, channels). A batch in training is laid out
 (rows, channels, cols, images), see `featcli.models.operations._columns`. Vectors are (n,) and
 (n, images).
 """
@@ -30,22 +30,23 @@ Weights = Mapping[str, Array]
 Run = Callable[..., Array]
 Start = Callable[[np.random.Generator, Shape, "Operation | None"], Array]
 
-BEFORE = "<"  # as an input of a part: what reaches the layer
+BEFORE = "<"  # as an input of a part: the layer's input
 
 
 class Parameter(NamedTuple):
-    """An array of numbers that an operation needs.
+    """An array of weights of an operation.
 
     Attributes
     ----------
     shape : tuple of int
     start : callable
-        `start(random, shape, activation)` returns where training begins; `activation` is the
-        operation that the results go through next, if that is one.
+        `start(random, shape, activation)` returns the initial values; `activation` is the one that
+        follows the operation, or None.
     trained : bool
-        Changed by the descent; else by `Trained.forward`, as the statistics of a normalisation.
+        Whether gradient descent changes it. If not, `Trained.forward` does: the statistics of batch
+        normalization.
     positive : bool
-        No number is below zero.
+        Whether all values are at least 0.
     """
 
     shape: Shape
@@ -55,50 +56,51 @@ class Parameter(NamedTuple):
 
 
 class Graph(Protocol):
-    """An ONNX graph in the making; see `featcli.models.exporting`."""
+    """An ONNX graph that is being built; see `featcli.models.exporting`."""
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Add a node of ONNX's operator `kind`; return the name of what it gives."""
+        """Add a node with the ONNX operator `kind`; return the name of its result."""
 
     def constant(self, name: str, array: npt.ArrayLike) -> str:
-        """Add an array of numbers; return its name."""
+        """Add a constant array; return its name."""
 
 
 class Operation:
-    """One operation in its place.
+    """An operation in a network, for inputs of certain shapes.
 
     Attributes
     ----------
     kind : str
-        What `info` and errors call it.
+        Its name in `info` and in messages.
     before : tuple of shapes
-        Of what it takes: one for each input.
+        The shapes of its inputs.
     shape : tuple of int
-        Of what it gives.
+        The shape of its result.
     parameters : dict of str to Parameter
-        By the names under which `Weights` have them.
+        Its weights, by name.
     macs : int
-        Multiplications and additions for one image, counted as one.
+        Multiply-accumulate operations for one image.
     title : str
-        As a person would write it; empty for the text of its layer.
+        Its title for people; if empty, the text of its layer is used.
     function : Function or None
-        What it does to every value, if it is a function of single values.
+        The function of a single value that it applies to every value, if it is of that kind.
     keeps_scale : bool
-        How large its results are follows from what goes in: numbers before it start as if it were
-        not there.
+        Whether it is ignored in the search for the activation that decides on the initial size of
+        the weights before it.
     keeps_values : bool
-        The finished model gives the values that go in, perhaps in another order.
+        Whether the result consists of the input's values, perhaps in another order (training may
+        change them).
     mixes_images : bool
-        While it is learned from, an image's result depends on the others of its batch.
+        Whether in training the result for an image depends on the other images of the batch.
     is_activation, rectifies : bool
-        It follows weights, which start as it needs them; it lets through about half of what
-        reaches it, so that they start larger.
+        Whether it is an activation, and one that cuts off about half of the values, for which
+        weights are larger initially.
     is_rising : bool
-        It is an activation, and more of one value gives more of it.
+        Whether it is an activation that rises with its input.
     weighs : bool
-        Each result is a weighted sum of a vector: `weight` is (n, results).
+        Whether each result is a weighted sum of a vector: `weight` is (n, results).
     loss : Loss or None
-        By which a network that ends in it is trained; it is taken of what goes into the operation.
+        The loss function of networks that end in it; it is computed from this operation's input.
     """
 
     kind: ClassVar[str]
@@ -122,20 +124,20 @@ class Operation:
     def ready(self, weights: Weights) -> Run:
         """Return the function that computes one image: `run(x, ...)`, float32 to float32.
 
-        It leaves what it is given as it is, and may be called by several threads at once.
+        It does not change its input, and several threads may call it at once.
         """
         raise NotImplementedError
 
     def ready_in_place(self, weights: Weights) -> Run:
-        """Return the same function, but one that may write over what it is given."""
+        """Return the same function, except that it may overwrite its input."""
         return self.ready(weights)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Return what computes a batch, and the gradients of it; raises ValueError if none can."""
+        """Return the version for training; raises ValueError if the operation has none."""
         raise NotImplementedError
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """Say how a cell of `result` comes from the cells of `inputs`, those of one image."""
+        """Return the rule by which a cell of `result` follows from `inputs`, for one image."""
         raise NotImplementedError
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
@@ -149,20 +151,20 @@ class Operation:
         Raises
         ------
         ValueError
-            There is no such operation in ONNX.
+            ONNX has no such operation.
         """
-        raise ValueError(f"{self.kind} has no form in ONNX")
+        raise ValueError(f"{self.kind} cannot be written as ONNX")
 
 
 class Buffers:
-    """Arrays that are used again in the next step: by what they are for, and their shape."""
+    """Arrays that are reused in every step, by their use and shape."""
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
         self._arrays: dict[tuple[str, Shape], Array] = {}
 
     def get(self, use: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> Array:
-        """Return the array for this use; zeros the first time, as it was left later."""
+        """Return the array for a use; it has zeros at first, and later its previous content."""
         key = (use, shape)
         if key not in self._arrays:
             self._arrays[key] = np.zeros(shape, self.dtype if dtype is None else dtype)
@@ -170,25 +172,25 @@ class Buffers:
 
 
 class Trained:
-    """An operation on batches: forward, and its gradients.
+    """An operation in training: the forward and backward pass for a batch.
 
-    What the methods return is used again in the next step. They may write into the gradient that
-    they are given, but not into what goes in, unless `in_place` says so.
+    Returned arrays are overwritten in the next step. The methods may overwrite the gradient that
+    they are given, but the input only if `in_place` is set.
 
     Parameters
     ----------
     buffers : Buffers
-        Of this operation alone.
+        Used by this operation only.
 
     Attributes
     ----------
     keeps_output : bool
-        The gradients need what `forward` gave, so that nobody may write into it.
+        Whether the backward pass needs the result of `forward`, so that it must not be overwritten.
     in_place : bool
-        Nobody else needs what goes in: the result may take its place.
+        Whether `forward` may overwrite its input.
     revives : bool
-        Where an activation such as ReLU lets nothing of an image's gradient back, because it has
-        cut off every value that counts, let that through which leads out of there.
+        Whether activations pass back a gradient even where they have cut off all values of an image
+        and it would be zero: that part of it which moves values back into range.
     """
 
     keeps_output = False
@@ -198,14 +200,13 @@ class Trained:
         self.in_place = self.revives = False
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Return what the operation gives for a batch; one array for each input.
+        """Return the result for a batch; takes one array for each input.
 
         Parameters
         ----------
         x : ndarray, (rows, channels, cols, images) or (n, images)
         draws : ndarray of uint64, (images,), or None
-            While it is learned from: for each image a number from which follows what is drawn at
-            random. None: as the finished model computes.
+            In training: a seed for each image. None: compute as the finished model does.
         """
         raise NotImplementedError
 
@@ -214,23 +215,24 @@ class Trained:
         return {}
 
     def input_grad(self, dy: Array) -> Array | tuple[Array, ...]:
-        """Return the gradient of what went in, after `weight_grads`: one for each input."""
+        """Return the gradient of each input; is called after `weight_grads`."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Part:
-    """An operation in its layer.
+    """An operation as a part of a layer.
 
     Attributes
     ----------
     name : str
-        Within the layer; empty for the layer itself.
+        Its name within the layer; empty for the part that gives the layer's result.
     operation : Operation
     inputs : tuple of str
-        Names of parts of this layer, `BEFORE`, or those of earlier layers with `BEFORE` in front.
+        Names of other parts of the layer, `BEFORE` for the layer's input, or `BEFORE` followed by
+        the name of an earlier layer.
     activation : Operation or None
-        What follows at once, and counts as one with it.
+        The activation that follows and is not counted as a part of its own.
     """
 
     name: str
@@ -246,14 +248,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Layer:
-    """Operations, each after those that it takes; the last one's result is the layer's.
+    """A layer of one or several operations, each after its inputs; the last gives the result.
 
     Attributes
     ----------
     parts : tuple of Part
     sweep : callable, optional
-        `sweep(weights)` returns a quicker way through all of them at once; `weights` are by part,
-        such as `depthwise.weight`.
+        `sweep(weights)` returns a faster function that computes all parts at once; the names of
+        `weights` include the part, such as `depthwise.weight`.
     """
 
     parts: tuple[Part, ...]
@@ -266,12 +268,12 @@ class Layer:
 
 
 def per_channel(values: Array, x: Array) -> Array:
-    """See a value for each channel so that it fits a batch of maps or of vectors."""
+    """Reshape one value per channel so that it broadcasts with a batch of maps or vectors."""
     return values.reshape(-1, 1, 1) if x.ndim == 4 else values.reshape(-1, 1)
 
 
 def channel_axis(batch: Array) -> int:
-    """Return the axis of a batch along which its channels, or its values, lie."""
+    """Return the axis of the channels of a batch of maps, or of the values of vectors."""
     return 1 if batch.ndim == 4 else 0
 
 

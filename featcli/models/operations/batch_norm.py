@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Batch normalization."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _MOMENTUM = 0.1  # how much of the running statistics each batch replaces, as in
 class BatchNorm(Operation):
     """(x - mean) / sqrt(variance + epsilon) * scale + shift, channel by channel.
 
-    In training mean and variance are the batch's own, and those that will be used later follow
-    them slowly; so a batch must not be divided. Source: Ioffe and Szegedy, Batch normalization,
+    In training mean and variance are those of the batch, which therefore must not be divided; the
+    finished model uses their running averages. Source: Ioffe and Szegedy, Batch normalization,
     2015.
 
     Parameters
@@ -60,23 +60,23 @@ class BatchNorm(Operation):
         self.macs = math.prod(before)
 
     def ready(self, weights: Weights) -> Run:
-        """See `featcli.ops.batch_norm`, of which the factors are found once."""
+        """Compute as `featcli.ops.batch_norm`, with factors that are computed once."""
         parts = (weights[name] for name in ("mean", "variance", "scale", "shift"))
         factor, offset = networks.batch_norm_factors(*parts, epsilon=self._epsilon)
         factor, offset = factor.astype(np.float32), offset.astype(np.float32)
         return lambda x: x * factor + offset
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """All images together."""
+        """Compute all images together."""
         return _Trained(weights, self._epsilon, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """A shift and a scale for each channel."""
+        """Return the rule: a shift and a scale for each channel."""
         spread = np.sqrt(weights["variance"].astype(np.float64) + self._epsilon)
         return Affine(weights["mean"], spread, weights["scale"], weights["shift"])
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """BatchNormalization."""
+        """Add the operator BatchNormalization."""
         names = ("scale", "shift", "mean", "variance")
         parts = [graph.constant(name, weights[name]) for name in names]
         return graph.node("BatchNormalization", [*inputs, *parts], epsilon=self._epsilon)
@@ -88,7 +88,7 @@ class _Trained(Trained):
         self._weights, self._epsilon = weights, epsilon
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Normalise, then scale and shift by what was learned."""
+        """Normalize, then scale and shift by the weights."""
         self._axes = (0, 2, 3) if x.ndim == 4 else (1,)
         self._of_batch = draws is not None
         mean, variance = self._weights["mean"], self._weights["variance"]
@@ -110,13 +110,13 @@ class _Trained(Trained):
             self._weights[name][...] += _MOMENTUM * (found - self._weights[name])
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
-        """Sum the gradient, and the gradient times the normalised values."""
+        """Sum the gradient, and the gradient times the normalized values."""
         self._shift = dy.sum(axis=self._axes)
         self._scale = (dy * self._normal).sum(axis=self._axes)
         return {"shift": self._shift, "scale": self._scale}
 
     def input_grad(self, dy: Array) -> Array:
-        """Take out what a change of one value changes in the mean and the variance of all."""
+        """Include that every value also changes the mean and the variance of the batch."""
         if self._of_batch:
             count = dy.size // self._shift.size
             dy -= per_channel(self._shift, dy) / count
@@ -127,7 +127,7 @@ class _Trained(Trained):
 
 @layer(takes="any", gives="same")
 def batch_norm(shape: Shape, *, epsilon: float = 1e-5) -> Operation:
-    """Shift and scale every channel by the mean and variance that training found.
+    """Normalize every channel by its mean and variance in training, then scale and shift it.
 
     Parameters
     ----------

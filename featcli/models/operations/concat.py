@@ -1,4 +1,4 @@
-"""The channels of several layers side by side."""
+"""Concatenation of the channels of several layers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from featcli.trace import Rule
 
 
 class Concat(Operation):
-    """The channels of the first, then those of the second ... Source: Huang et al., DenseNet, 2017.
+    """The channels of all inputs, one after the other. Source: Huang et al., DenseNet, 2017.
 
     Parameters
     ----------
     *before : tuple of int
-        (rows, cols, channels) with equal rows and columns, or (n,).
+        The shapes of the inputs: (rows, cols, channels) with equal rows and columns, or (n,).
     """
 
     kind = "concat"
@@ -41,24 +41,24 @@ class Concat(Operation):
         for one in before:
             if one[:-1] != before[0][:-1] or len(one) != len(before[0]):
                 sizes = ["x".join(map(str, shape)) for shape in (before[0], one)]
-                raise ValueError(f"{sizes[0]} and {sizes[1]} cannot be put side by side")
+                raise ValueError(f"{sizes[0]} and {sizes[1]} cannot be concatenated")
         self._sizes = tuple(one[-1] for one in before)
         super().__init__(*before, shape=(*before[0][:-1], sum(self._sizes)))
 
     def ready(self, weights: Weights) -> Run:
-        """Put them side by side."""
+        """Concatenate arrays."""
         return lambda *arrays: np.concatenate(arrays, axis=-1)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Put all images' channels side by side."""
+        """Concatenate the channels of all images."""
         return _Trained(self._sizes, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """A cell of one of the inputs."""
+        """Return the rule: a cell of one of the inputs."""
         return ConcatRule(self._sizes)
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Concat along the channels."""
+        """Add the operator Concat along the channels."""
         return graph.node("Concat", inputs, axis=1)
 
 
@@ -68,23 +68,23 @@ class _Trained(Trained):
         self._ends = np.cumsum(sizes)[:-1]
 
     def forward(self, *arrays: Array, draws: Array | None) -> Array:  # type: ignore[override]
-        """Put them side by side."""
+        """Concatenate the inputs."""
         return np.concatenate(arrays, axis=channel_axis(arrays[0]))
 
     def input_grad(self, dy: Array) -> tuple[Array, ...]:
-        """Divide the gradient as the channels were."""
+        """Split the gradient into those of the inputs."""
         parts = np.split(dy, self._ends, axis=channel_axis(dy))
         return tuple(np.ascontiguousarray(one) for one in parts)
 
 
 @layer(takes="any", gives="same")
 def concat(shape: Shape, layers: EarlierLayers) -> Layer:
-    """Put what earlier layers give beside what reaches this one, channel after channel.
+    """Concatenate the channels of the input and of earlier layers.
 
     Parameters
     ----------
     layers : str
-        The names of layers before, whose maps have as many rows and columns: one or several.
+        The names of one or several earlier layers, whose maps have as many rows and columns.
     """
     shapes = (shape, *(one.shape for one in layers))
     inputs = (BEFORE, *(one.input for one in layers))

@@ -1,4 +1,4 @@
-"""Convolution: every filter sees all channels, those of its group, or one."""
+"""The convolutional layer, whose filters see all channels, the channels of a group, or one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from featcli.trace import Filter, Rule, Sum, Windows
 
 
 def parse_padding(text: str) -> str | int:
-    """Read `same`, or zeros on every side."""
+    """Parse `same`, or the number of zeros on every side."""
     if text == "same":
         return text
     number = whole_number(text)
@@ -46,7 +46,7 @@ Padding = Annotated[str | int, Converter(parse_padding, "same|N")]
 
 
 class Conv(Operation):
-    """y[r, c, o] = sum over taps and channels of weight[i, j, k, o] * x[r', c', k], and bias[o].
+    """y[r, c, o] = the sum over i, j, k of weight[i, j, k, o] * x[r + i, c + j, k], plus bias[o].
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class Conv(Operation):
 
     Notes
     -----
-    weight: (kernel rows, kernel cols, c_in / groups, filters), bias: (filters,). The kernel is
-    not flipped. Source of the backward pass: Dumoulin and Visin, A guide to convolution
-    arithmetic for deep learning, 2016.
+    weight: (kernel rows, kernel cols, c_in / groups, filters), bias: (filters,). The formula is for
+    stride 1 without padding; the kernel is not flipped. Source of the backward pass: Dumoulin and
+    Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
 
     kind = "conv"
@@ -102,20 +102,20 @@ class Conv(Operation):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """Say how many filters of which size."""
+        """The number of filters and their size."""
         rows, cols, width, filters = self.parameters["weight"].shape
         own = "depthwise " if self.groups > 1 and width == 1 else ""
         stride = f" --stride {self.stride}" if self.stride > 1 else ""
         return f"{own}conv {filters} {rows}x{cols}{stride}"
 
     def ready(self, weights: Weights) -> Run:
-        """See `featcli.ops.conv2d`."""
+        """Compute as `featcli.ops.conv2d`."""
         weight, bias = weights["weight"], weights.get("bias")
         how = ((self.stride,) * 2, self.pads, (self.dilation,) * 2, self.groups)
         return lambda x: networks.convolved(x, weight, bias, *how)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Take the way for one group, for a filter a channel, or for groups of several."""
+        """Return the version for one group, for depthwise filters, or for other groups."""
         rows, cols, channels = self.before[0]
         geometry = Geometry(
             (rows, cols),
@@ -132,7 +132,7 @@ class Conv(Operation):
         return _Grouped(geometry, weights, self.groups, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """Windows over the channels of a group, weighted and summed."""
+        """Return the rule: a weighted sum over the window and the channels of a group."""
         weight, before = weights["weight"], self.before[0]
         windows = Windows(*(
             inside(taps(self.shape[i], self.kernel[i], self.stride, self.dilation,
@@ -149,7 +149,7 @@ class Conv(Operation):
         ))  # fmt: skip
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Conv, with the filters first: (filters, c_in / groups, rows, cols)."""
+        """Add the operator Conv, with weights (filters, c_in / groups, rows, cols)."""
         weight = graph.constant("weight", weights["weight"].transpose(3, 2, 0, 1))
         bias = [graph.constant("bias", weights["bias"])] if "bias" in weights else []
         (top, bottom), (left, right) = self.pads
@@ -167,7 +167,7 @@ class Conv(Operation):
 def _pads(
     padding: str | int, before: Shape, kernel: tuple[int, int], stride: int, dilation: int
 ) -> engine.Padding:
-    """Return the zeros around the rows and columns."""
+    """Return the padding of rows and columns."""
     if not isinstance(padding, str):
         return ((padding,) * 2,) * 2
     rows, cols = (engine.same(before[i], kernel[i], stride, dilation) for i in (0, 1))
@@ -175,7 +175,7 @@ def _pads(
 
 
 class _Trained(Trained):
-    """Every position's window against all filters: one matrix product for each row of maps."""
+    """Convolution over all channels: one matrix product for each row of maps."""
 
     def __init__(self, geometry: Geometry, weights: Weights, buffers: Buffers) -> None:
         super().__init__(buffers)
@@ -183,7 +183,7 @@ class _Trained(Trained):
         self._weight, self._bias = weights["weight"], weights.get("bias")
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Multiply what each position sees with the kernels."""
+        """Multiply the unfolded windows by the filters."""
         unfolding = self._geometry.forward
         columns = self.buffers.get("x", unfolding.held_shape(x.shape[1], x.shape[3]))
         self._seen = unfolding.fill(x, columns)
@@ -197,7 +197,7 @@ class _Trained(Trained):
         return y
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
-        """Sum, over all positions and images, what a tap saw times the gradient there."""
+        """Sum over all positions and images: the value under a tap times the gradient there."""
         flat = dy.reshape(dy.shape[0], dy.shape[1], -1)
         by_row = np.matmul(self._seen, flat.transpose(0, 2, 1))
         found = {"weight": by_row.sum(axis=0).reshape(self._weight.shape)}
@@ -206,7 +206,7 @@ class _Trained(Trained):
         return found
 
     def input_grad(self, dy: Array) -> Array:
-        """Convolve the gradient with the kernels turned around."""
+        """Convolve the gradient with the rotated kernels."""
         unfolding = self._geometry.backward
         columns = self.buffers.get("dy", unfolding.held_shape(dy.shape[1], dy.shape[3]))
         channels = self._weight.shape[2]
@@ -218,7 +218,7 @@ class _Trained(Trained):
 
 
 class _Depthwise(Trained):
-    """Every channel with a kernel of its own: sums over the taps, along whole rows of maps."""
+    """Depthwise convolution: weighted sums over the taps, for whole rows of maps."""
 
     def __init__(self, geometry: Geometry, weights: Weights, buffers: Buffers) -> None:
         super().__init__(buffers)
@@ -226,7 +226,7 @@ class _Depthwise(Trained):
         self._weight, self._bias = weights["weight"], weights.get("bias")
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Add up the taps, each times its weight."""
+        """Sum the values under all taps, times their weights."""
         unfolding, channels = self._geometry.forward, x.shape[1]
         columns = self.buffers.get("x", unfolding.held_shape(channels, x.shape[3]))
         self._seen = unfolding.windows(x, columns)
@@ -239,7 +239,7 @@ class _Depthwise(Trained):
         return y
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
-        """Sum what each tap saw times the gradient there."""
+        """Sum over all positions and images: the value under a tap times the gradient there."""
         flat = dy.reshape(*dy.shape[:2], -1)
         found = {"weight": np.einsum("rijcq,rcq->ijc", self._seen, flat)[:, :, np.newaxis]}
         if self._bias is not None:
@@ -247,7 +247,7 @@ class _Depthwise(Trained):
         return found
 
     def input_grad(self, dy: Array) -> Array:
-        """Filter the gradient with the kernels turned around."""
+        """Filter the gradient with the rotated kernels."""
         unfolding, channels = self._geometry.backward, dy.shape[1]
         columns = self.buffers.get("dy", unfolding.held_shape(channels, dy.shape[3]))
         rows, cols = self._geometry.before
@@ -259,7 +259,7 @@ class _Depthwise(Trained):
 
 
 class _Grouped(Trained):
-    """Several convolutions side by side, each of its own channels."""
+    """Convolution in groups: several convolutions, each of some of the channels."""
 
     def __init__(self, geometry: Geometry, weights: Weights, groups: int, buffers: Buffers) -> None:
         super().__init__(buffers)
@@ -274,18 +274,18 @@ class _Grouped(Trained):
         ]
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Convolve each part of the channels."""
+        """Convolve the channels of each group."""
         pieces = np.split(x, len(self._parts), axis=1)
         found = [one.forward(x, draws) for one, x in zip(self._parts, pieces, strict=True)]
         return np.concatenate(found, axis=1)
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
-        """Put the gradients of all groups side by side."""
+        """Concatenate the gradients of all groups."""
         found = [one.weight_grads(dy) for one, dy in self._divided(dy)]
         return {name: np.concatenate([one[name] for one in found], axis=-1) for name in found[0]}
 
     def input_grad(self, dy: Array) -> Array:
-        """Put the gradients of all parts side by side."""
+        """Concatenate the gradients of all groups."""
         return np.concatenate([one.input_grad(dy) for one, dy in self._divided(dy)], axis=1)
 
     def _divided(self, dy: Array) -> Iterator[tuple[_Trained, Array]]:
@@ -305,26 +305,27 @@ def conv(
     activation: ActivationName = "none",
     no_bias: bool = False,
 ) -> Layer:
-    """Convolve all channels together, once for each filter.
+    """Convolve and sum over the channels, once for each filter.
 
     Parameters
     ----------
     filters : int
-        How many feature maps it gives.
+        Number of filters, and of the feature maps that they give.
     size : int or (int, int)
         Rows and columns of each filter.
     stride : int
         Keep every N-th row and column.
     padding : {"same"} or int
-        same: zeros for ceil(length / stride) positions, an odd one below and to the right.
+        same: as many zeros as give ceil(length / stride) positions; of an odd number the larger
+        part is below and to the right. N: this many zeros on each side.
     dilation : int
         Distance between the taps.
     groups : int
-        Into how many parts the channels are divided; each filter sees one.
+        Into how many groups the channels are divided; each filter sees one group.
     activation : {"none", "relu", "relu6", "sigmoid", "tanh", "abs", "softmax"}
-        What follows it.
+        Applied to the result.
     no_bias : bool
-        Nothing is added.
+        Leave out the bias.
 
     Notes
     -----
@@ -350,7 +351,7 @@ def depthwise(
     activation: ActivationName = "none",
     no_bias: bool = False,
 ) -> Layer:
-    """Convolve every channel with a filter of its own.
+    """Convolve every channel with its own filter.
 
     Parameters
     ----------

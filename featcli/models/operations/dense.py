@@ -52,20 +52,20 @@ class Dense(Operation):
         self.macs = before[0] * units
 
     def ready(self, weights: Weights) -> Run:
-        """See `featcli.ops.dense`."""
+        """Compute as `featcli.ops.dense`."""
         weight, bias = weights["weight"], weights.get("bias")
         return lambda x: networks.dense(x, weight, bias)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """All images at once, as one matrix product."""
+        """Compute all images at once, as one matrix product."""
         return _Trained(weights, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """Every value times a weight, summed."""
+        """Return the rule: the sum of all values times their weights."""
         return DenseRule(weights["weight"], weights.get("bias", np.zeros(self.shape, np.float32)))
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Gemm."""
+        """Add the operator Gemm."""
         parts = [graph.constant(part, array) for part, array in weights.items()]
         return graph.node("Gemm", [*inputs, *parts])
 
@@ -76,7 +76,7 @@ class _Trained(Trained):
         self._weight, self._bias = weights["weight"], weights.get("bias")
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Mix all values of each image."""
+        """Compute x @ weight + bias for all images."""
         self._x = x
         y = self.buffers.get("y", (self._weight.shape[1], x.shape[1]))
         np.matmul(self._weight.T, x, out=y)
@@ -85,13 +85,13 @@ class _Trained(Trained):
         return y
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
-        """dL/dw = dL/dy * dy/dw: the gradient of the result times what went in."""
+        """dL/dw = dL/dy * dy/dw: the gradient of the result times the input."""
         gradient = self.buffers.get("dw", self._weight.shape)
         found = {"weight": np.matmul(self._x, dy.T, out=gradient)}
         return found if self._bias is None else found | {"bias": dy.sum(axis=1)}
 
     def input_grad(self, dy: Array) -> Array:
-        """dL/dx = dL/dy * dy/dx: each input gets back through the weights it went out by."""
+        """dL/dx = dL/dy * dy/dx: the gradient of the result times the transposed weights."""
         dx = self.buffers.get("dx", self._x.shape)
         return np.matmul(self._weight, dy, out=dx)
 
@@ -104,12 +104,12 @@ def dense(
     activation: ActivationName = "none",
     no_bias: bool = False,
 ) -> Layer:
-    """Combine all values of a vector into new ones: x @ weight + bias.
+    """Apply a fully connected layer to a vector: x @ weight + bias.
 
     Parameters
     ----------
     units : int
-        How many values it gives.
+        Number of values in the result.
     activation, no_bias
         As for conv.
 

@@ -1,4 +1,4 @@
-"""Dropout: while it is learned from, values are left out at random."""
+"""Dropout: in training, set random values to zero."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from featcli.stage import Converter, number
 from featcli.trace import Activate, Function, Rule
 
 _FUNCTION = Function(
-    "dropout", "x", "every value stays as it is: only while it learns are some left out"
+    "dropout", "x", "every value stays as it is: only in training are some set to 0"
 )
 
 
 class Dropout(Operation):
-    """x in the finished model; x / (1 - rate) or 0 while it is learned from.
+    """x in the finished model; in training x / (1 - rate), or 0 with the probability `rate`.
 
-    So the mean is the same. Source: Srivastava et al., Dropout, JMLR, 2014.
+    The factor keeps the mean the same. Source: Srivastava et al., Dropout, JMLR, 2014.
 
     Parameters
     ----------
     before : tuple of int
     rate : float
-        The share that is left out, of 0 to below 1.
+        The probability of 0, from 0 to below 1.
     """
 
     kind = "dropout"
@@ -47,19 +47,19 @@ class Dropout(Operation):
         self._rate = rate
 
     def ready(self, weights: Weights) -> Run:
-        """Nothing is left out any more."""
+        """Return the input unchanged: dropout is for training only."""
         return lambda x: x
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Leave out other values of each image in each step."""
+        """Set other values to zero in each image and each step."""
         return _Trained(self._rate, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """The cell at the same place."""
+        """Return the rule: the same cell of the input."""
         return Activate(_FUNCTION)
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Nothing is done."""
+        """Add the operator Identity."""
         return graph.node("Identity", inputs)
 
 
@@ -71,7 +71,7 @@ class _Trained(Trained):
         self._rate = rate
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Leave out what falls below the rate, and enlarge the rest."""
+        """Set random values to zero and scale up the others; without `draws`, return the input."""
         self._kept: Array | None = None
         if draws is None:
             return x
@@ -80,21 +80,22 @@ class _Trained(Trained):
         return np.multiply(x, self._kept, out=self.buffers.get("y", x.shape))
 
     def input_grad(self, dy: Array) -> Array:
-        """What was left out has no part in the loss."""
+        """Set the same values of the gradient to zero and scale up the others."""
         return dy if self._kept is None else np.multiply(dy, self._kept, out=dy)
 
 
 def uniform(draws: Array, shape: Shape) -> Array:
-    """Return numbers of 0 to below 1 that follow from each image's own and from their place.
+    """Return random numbers from 0 to below 1, by a hash of each image's seed and the position.
 
-    So an image's are the same in whichever block of the batch it is. The mixing is that of
-    splitmix64: Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014.
+    So the numbers of an image do not depend on how the batch is divided. The hash is splitmix64:
+    Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014.
 
     Parameters
     ----------
     draws : ndarray of uint64, (images,)
+        The seeds.
     shape : tuple of int
-        The images last.
+        Shape of the result; the last axis has the images.
     """
     places = np.arange(1, np.prod(shape[:-1], dtype=np.int64) + 1, dtype=np.uint64)
     bits = places.reshape(*shape[:-1], 1) * np.uint64(0x9E3779B97F4A7C15) + draws
@@ -108,7 +109,7 @@ def uniform(draws: Array, shape: Shape) -> Array:
 def _rate(text: str) -> float:
     value = number(text)
     if not 0 <= value < 1:
-        raise ValueError(f"must be a number of 0 to below 1, not {text}")
+        raise ValueError(f"must be a number from 0 to below 1, not {text}")
     return value
 
 
@@ -117,13 +118,13 @@ Rate = Annotated[float, Converter(_rate, "X", repr)]
 
 @layer(takes="any", gives="same")
 def dropout(shape: Shape, rate: Rate = 0.5) -> Operation:
-    """Leave out a share of all values while learning, others for each image in each step.
+    """Set random values to zero in training, other ones for each image and in each step.
 
-    The finished model leaves out nothing.
+    The finished model leaves all values unchanged.
 
     Parameters
     ----------
     rate : float
-        The share, of 0 to below 1.
+        The fraction of values that are set to zero, from 0 to below 1.
     """
     return Dropout(shape, rate)

@@ -1,4 +1,4 @@
-"""From maps to a vector."""
+"""Flattening maps to a vector."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from featcli.ops import flattening
 from featcli.trace import Flatten as FlattenRule
 from featcli.trace import Rule
 
-# Of a batch (rows, channels, cols, images): the order in which an image is read.
+# The order of the axes of a batch (rows, channels, cols, images) in which it is flattened.
 _ORDERS = {"chw": (1, 0, 2, 3), "hwc": (0, 2, 1, 3)}
 
 
 @stage_layer("flatten")
 class Flatten(Operation):
-    """All values in one column; see the stage `flatten`.
+    """All values in one vector; see the stage `flatten`.
 
     Parameters
     ----------
     before : (rows, cols, channels)
     order : {"chw", "hwc"}
-        chw as PyTorch flattens, hwc as TensorFlow. Source: torch.nn.Flatten and
-        tf.keras.layers.Flatten, of which each keeps the order that its maps have in memory.
+        chw as torch.nn.Flatten, hwc as tf.keras.layers.Flatten; both keep the order that maps have
+        in memory.
     """
 
     kind = "flatten"
@@ -46,19 +46,19 @@ class Flatten(Operation):
         self._order = order
 
     def ready(self, weights: Weights) -> Run:
-        """See `featcli.flatten`."""
+        """Compute as `featcli.flatten`."""
         return lambda x: flattening.flatten(x, order=self._order)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Rearrange all images."""
+        """Rearrange all images at once."""
         return _Trained(_ORDERS[self._order], buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """Each value as it is."""
+        """Return the rule: a cell of the input."""
         return FlattenRule(self._order)
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Flatten, which reads channel by channel."""
+        """Add the operator Flatten, which has the order chw."""
         if self._order == "hwc":
             inputs = [graph.node("Transpose", inputs, perm=[0, 2, 3, 1])]
         return graph.node("Flatten", inputs, axis=1)
@@ -78,7 +78,7 @@ class _Trained(Trained):
         return y.reshape(-1, x.shape[3])
 
     def input_grad(self, dy: Array) -> Array:
-        """Put the gradient of each value where the value was."""
+        """Rearrange the gradient back into the shape of the input."""
         back = dy.reshape(self._shape).transpose(np.argsort(self._axes))
         dx = self.buffers.get("dx", back.shape)
         dx[...] = back

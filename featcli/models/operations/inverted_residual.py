@@ -1,4 +1,4 @@
-"""An inverted residual block, and a quick way through it."""
+"""The inverted residual block of MobileNetV2, and a fast way to compute all its parts at once."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def inverted_residual(
     expansion: Positive = 6,
     activation: Literal["relu", "relu6"] = "relu6",
 ) -> Layer:
-    """Expand the channels, filter each on its own, and project them to fewer.
+    """Expand the channels, filter each separately, and project them to fewer channels.
 
-    The steps are NAME.expand, NAME.depthwise and NAME.project. The input is added where shape
-    and stride allow it. Source: Sandler et al., MobileNetV2, 2018.
+    The three convolutions are NAME.expand, NAME.depthwise and NAME.project. The input is added to
+    the result if stride is 1 and the shapes are equal. Source: Sandler et al., MobileNetV2, 2018.
 
     Parameters
     ----------
     filters : int
-        How many feature maps it gives.
+        Number of feature maps in the result.
     size : int
-        Rows and columns of the filters in the middle.
+        Rows and columns of the depthwise filters.
     stride : int
-        Of the filters in the middle.
+        Stride of the depthwise filters.
     expansion : int
-        How many times as many channels there are in the middle; 1 leaves out the first step.
+        By how much the number of channels is multiplied; 1 leaves out the first convolution.
     activation : {"relu", "relu6"}
-        After the first and the second step.
+        Applied after the first and the second convolution.
     """
     channels = shape[2] * expansion
     parts, current, last = [], shape, BEFORE
@@ -65,7 +65,7 @@ def inverted_residual(
 
 
 def _sweep(shape: Shape, stride: int, limits: Limits, skip: bool, weights: Weights) -> Run:
-    """Go through the three convolutions strip by strip; see `featcli.engine.bottleneck`."""
+    """Return the block as one function that works in strips; see `featcli.engine.bottleneck`."""
     rows, cols, channels = shape
 
     def pair(name: str, whole: Any) -> Any:

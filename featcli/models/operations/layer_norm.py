@@ -1,4 +1,4 @@
-"""Layer normalisation."""
+"""Layer normalization."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from featcli.trace import Affine, Rule
 class LayerNorm(Operation):
     """(x - mean(x)) / sqrt(variance(x) + epsilon) * scale + shift, over all values of an image.
 
-    Mean and variance are the image's own, in training and afterwards; scale and shift are those of
-    each channel. Of a vector it is `torch.nn.LayerNorm(n)`, of maps
-    `torch.nn.GroupNorm(1, channels)`. Source: Ba, Kiros and Hinton, Layer normalization, 2016.
+    Mean and variance are those of the image, also after training; scale and shift are per channel.
+    For a vector this is `torch.nn.LayerNorm(n)`, for maps `torch.nn.GroupNorm(1, channels)`.
+    Source: Ba, Kiros and Hinton, Layer normalization, 2016.
 
     Parameters
     ----------
@@ -53,23 +53,23 @@ class LayerNorm(Operation):
         self.macs = math.prod(before)
 
     def ready(self, weights: Weights) -> Run:
-        """See `featcli.ops.layer_norm`."""
+        """Compute as `featcli.ops.layer_norm`."""
         scale, shift = weights["scale"], weights["shift"]
         return lambda x: networks.layer_norm(x, scale, shift, epsilon=self._epsilon)
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Each image by itself."""
+        """Normalize each image by itself."""
         return _Trained(weights, self._epsilon, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """A shift and a scale for each channel, with this image's mean and deviation."""
+        """Return the rule: a shift and a scale per channel, with the image's mean and variance."""
         x = inputs[0].astype(np.float64)
         shape = self.shape[-1:]
         mean, spread = np.full(shape, x.mean()), np.full(shape, np.sqrt(x.var() + self._epsilon))
         return Affine(mean, spread, weights["scale"], weights["shift"])
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Written out: ONNX's LayerNormalization has a scale for every pixel."""
+        """Add the single steps: LayerNormalization of ONNX has a scale for every pixel."""
         (x,) = inputs
         axes = list(range(1, len(self.shape) + 1))
         around = (-1, 1, 1) if len(self.shape) == 3 else (-1,)
@@ -89,7 +89,7 @@ class _Trained(Trained):
         self._weights, self._epsilon = weights, epsilon
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Normalise, then scale and shift by what was learned."""
+        """Normalize, then scale and shift by the weights."""
         self._axes = tuple(range(x.ndim - 1))
         spread = np.sqrt(x.var(axis=self._axes) + self._epsilon)
         self._factor = (1 / spread).astype(x.dtype)
@@ -102,12 +102,12 @@ class _Trained(Trained):
         return y
 
     def weight_grads(self, dy: Array) -> dict[str, Array]:
-        """Sum the gradient, and the gradient times the normalised values, channel by channel."""
+        """Sum the gradient, and the gradient times the normalized values, channel by channel."""
         axes = (0, 2, 3) if dy.ndim == 4 else (1,)
         return {"shift": dy.sum(axis=axes), "scale": (dy * self._normal).sum(axis=axes)}
 
     def input_grad(self, dy: Array) -> Array:
-        """Take out what a change of one value changes in the image's mean and variance."""
+        """Include that every value also changes the image's mean and variance."""
         dy *= per_channel(self._weights["scale"], dy)
         along = (dy * self._normal).mean(axis=self._axes)
         dy -= dy.mean(axis=self._axes)
@@ -118,7 +118,7 @@ class _Trained(Trained):
 
 @layer(takes="any", gives="same")
 def layer_norm(shape: Shape, *, epsilon: float = 1e-5) -> Operation:
-    """Shift and scale every image so that its mean is 0 and its variance 1, then each channel.
+    """Normalize every image to mean 0 and variance 1, then scale and shift each channel.
 
     Parameters
     ----------

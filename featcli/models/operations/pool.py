@@ -1,4 +1,4 @@
-"""Pooling: of each window, or of the whole map, one value."""
+"""Pooling: reduce each window, or the whole map, to one value."""
 
 from __future__ import annotations
 
@@ -70,17 +70,17 @@ class Pool(Operation):
         super().__init__(before, shape=(*counts, channels))
 
     def ready(self, weights: Weights) -> Run:
-        """See `featcli.pool`."""
+        """Compute as `featcli.pool`."""
         return self._run
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
-        """Tap by tap of the window, for all windows and images at once."""
+        """Compute one position of the window after the other, for all windows and images."""
         rows, cols, _ = self.before[0]
         after = (self.shape[0], self.shape[1])
         return _Trained(self._how, (rows, cols), after, self._size, self._stride, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """The window of each cell."""
+        """Return the rule: the max, min or mean of the window of each cell."""
         tables = []
         for length, count, size in zip(self.before[0], self.shape, self._size, strict=False):
             reach, stride = min(size, length), min(self._stride, length)
@@ -88,7 +88,7 @@ class Pool(Operation):
         return PoolRule(Windows(*tables), self._how)
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """MaxPool or AveragePool; the smallest is the largest of what is negated."""
+        """Add MaxPool or AveragePool; a minimum is the negated maximum of negated values."""
         if self._how == "min":
             inputs = [graph.node("Neg", inputs)]
         kind = "AveragePool" if self._how == "mean" else "MaxPool"
@@ -96,9 +96,9 @@ class Pool(Operation):
         return graph.node("Neg", [found]) if self._how == "min" else found
 
     def _windows(self) -> dict[str, list[int]]:
-        """Write the windows so that each that there is begins inside; what lies beyond is padding.
+        """Return the windows for ONNX, with explicit padding for partial windows.
 
-        No mode of rounding is left to the reader, who may have another rule for the last window.
+        So the number of windows does not depend on `ceil_mode`, which readers treat differently.
         """
         beyond, strides = [], []
         for length, count, size in zip(self.before[0], self.shape, self._size, strict=False):
@@ -109,7 +109,7 @@ class Pool(Operation):
 
 
 class _Trained(Trained):
-    """See `Pool`; `size` of a window, which may reach beyond the maps."""
+    """Pooling of a batch; windows of `size` may reach beyond the maps."""
 
     keeps_output = True
 
@@ -129,7 +129,7 @@ class _Trained(Trained):
         self._counts = counts[:, np.newaxis, :, np.newaxis]
 
     def forward(self, x: Array, draws: Array | None) -> Array:
-        """Combine the taps of all windows, tap by tap."""
+        """Combine the values of all windows, one position of the window after the other."""
         self._x = x
         y = self.buffers.get("y", (self._after[0], x.shape[1], self._after[1], x.shape[3]))
         combine = {"max": np.maximum, "min": np.minimum, "mean": np.add}[self._kind]
@@ -142,20 +142,20 @@ class _Trained(Trained):
         return y
 
     def input_grad(self, dy: Array) -> Array:
-        """Give the gradient to those pixels that the result came from."""
+        """Pass the gradient to the pixels that the result depends on."""
         dx = self.buffers.get("dx", self._x.shape)
         dx[...] = 0
         return self._to_all(dy, dx) if self._kind == "mean" else self._to_one(dy, dx)
 
     def _to_all(self, dy: Array, dx: Array) -> Array:
-        """Every pixel of a window has the same part in its mean."""
+        """Divide the gradient of a mean evenly among the pixels of its window."""
         dy /= self._counts.astype(dy.dtype)
         for given, read in self._taps():
             dx[read] += dy[given]
         return dx
 
     def _to_one(self, dy: Array, dx: Array) -> Array:
-        """The first pixel that has the window's value takes all, as in PyTorch."""
+        """Pass the gradient to the first pixel with the window's max or min, as in PyTorch."""
         free = self.buffers.get("free", dy.shape, bool)
         free[...] = True
         for given, read in self._taps():
@@ -166,7 +166,7 @@ class _Trained(Trained):
         return dx
 
     def _taps(self) -> Iterator[tuple[Place, Place]]:
-        """Yield, for each tap of the window, results and what they read."""
+        """Yield for each position in the window: the results, and the input pixels there."""
         whole = slice(None)
         for row in self._rows:
             for col in self._cols:

@@ -1,4 +1,4 @@
-"""Which layers a network's text may have: each a function under `@layer` or `@stage_layer`."""
+"""The registry of layers that networks can have, and its decorators `@layer` and `@stage_layer`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ACTIVATIONS: dict[str, Callable[[Shape], Operation]] = {}
 
 
 class Earlier(NamedTuple):
-    """A layer that a later one takes too: its name, and the shape of what it gives."""
+    """An earlier layer that is an input of this one: its name, and the shape of its result."""
 
     name: str
     shape: Shape
 
     @property
     def input(self) -> str:
-        """Its name as an input of a part."""
+        """Its name in `Part.inputs`."""
         return BEFORE + self.name
 
 
 EARLIER = Converter(str, "NAME", many=True)
-# The names of earlier layers; a layer's function gets them as `Earlier`, with the shapes.
+# A parameter for names of earlier layers; the layer's function gets them as `Earlier`.
 EarlierLayers = Annotated[tuple[Earlier, ...], EARLIER]
 
 
@@ -38,38 +38,39 @@ def _activation(text: str) -> str:
     return text
 
 
-# What follows an operation: "none", or the name of one that has been declared an activation.
+# A parameter for the activation after an operation: its name, or "none".
 ActivationName = Annotated[str, Converter(_activation, "NAME")]
 
 
 def followed_by(name: str, shape: Shape) -> Operation | None:
-    """Return the activation of this name for what has this shape; None for "none"."""
+    """Return the activation of this name for inputs of this shape; None for "none"."""
     return None if name == "none" else ACTIVATIONS[name](shape)
 
 
 def followed(operation: Operation, name: str) -> Layer:
-    """Return the layer of an operation with an activation after it."""
+    """Return a layer of an operation and the activation that follows it."""
     return Layer((Part("", operation, activation=followed_by(name, operation.shape)),))
 
 
 def layer(*, takes: Kind, gives: Gives) -> Callable[[Function], Function]:
-    """Declare a function as a layer of networks, under its name.
+    """Register a function as a layer of networks, under its name.
 
-    It gets the shape that reaches the layer and what the text says, and returns an operation or a
-    `Layer` of several; it raises ValueError for what cannot be. Its docstring is the help.
+    It is called with the shape of the input and the parameters in the network's text, and returns
+    an operation or a `Layer` of several; it raises ValueError if they do not fit. Its docstring is
+    the help.
     """
     return stages.stage(takes=takes, gives=gives, learned=True)
 
 
 def stage_layer(name: str, *, is_activation: bool = False) -> Callable[[Function], Function]:
-    """Declare what a stage, which has the grammar and the help, is as a layer of networks.
+    """Register the layer that corresponds to a stage, whose parameters and help it shares.
 
     Parameters
     ----------
     name : str
-        Of the stage.
+        The stage's name.
     is_activation : bool
-        It may also follow other operations, as their `--activation`.
+        Whether it can be the `--activation` of other layers.
     """
 
     def register(function: Function) -> Function:
@@ -82,7 +83,7 @@ def stage_layer(name: str, *, is_activation: bool = False) -> Callable[[Function
 
 
 def find(name: str) -> Stage:
-    """Return the declaration of a layer; raises ValueError that names the nearest."""
+    """Return the declaration of a layer; raises ValueError that suggests similar names."""
     if name in stages.LEARNED:
         return stages.LEARNED[name]
     if name not in STAGE_LAYERS:
@@ -92,7 +93,7 @@ def find(name: str) -> Stage:
 
 
 def build(name: str, shape: Shape, params: Mapping[str, Any]) -> Layer:
-    """Return a layer for what has this shape; raises ValueError for what cannot be."""
+    """Return a layer for an input of this shape; raises ValueError if they do not fit."""
     function = STAGE_LAYERS.get(name) or find(name).function
     found: Operation | Layer = function(shape, **params)
     return found if isinstance(found, Layer) else Layer((Part("", found),))

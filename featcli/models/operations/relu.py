@@ -22,9 +22,9 @@ class Relu(Activation):
     function = Function("relu", "max(x, 0)", "every negative value becomes 0, the others stay")
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
-        """See `featcli.relu`."""
+        """Compute as `featcli.relu`."""
         return relu_into(x, out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """1 where something came through, else 0."""
+        """Keep the gradient where the result is above 0, else 0."""
         return np.multiply(dy, y > 0, out=dy)

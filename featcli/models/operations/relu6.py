@@ -1,4 +1,4 @@
-"""ReLU that ends at six."""
+"""ReLU with a maximum of 6."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Relu6(Activation):
     )
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
-        """See `featcli.relu6`."""
+        """Compute as `featcli.relu6`."""
         return relu6_into(x, out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """1 between the ends, else 0."""
+        """Keep the gradient where the result is between 0 and 6, else 0."""
         return np.multiply(dy, (y > 0) & (y < 6), out=dy)
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Clip."""
+        """Add the operator Clip."""
         ends = [graph.constant(name, np.float32(n)) for name, n in (("low", 0), ("high", 6))]
         return graph.node(self.onnx, [*inputs, *ends])

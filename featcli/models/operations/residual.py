@@ -1,4 +1,4 @@
-"""A residual block."""
+"""The residual block of ResNet."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def residual(
     stride: Positive = 1,
     activation: Literal["relu", "relu6"] = "relu",
 ) -> Layer:
-    """Convolve twice and add the input, as a correction to what is there already.
+    """Convolve twice and add the input (a skip connection).
 
-    The steps are NAME.conv1, NAME.conv2 and, where the shape changes, NAME.shortcut, a 1x1
+    The convolutions are NAME.conv1, NAME.conv2 and, if the shape changes, NAME.shortcut, a 1x1
     convolution of the input. Source: He et al., Deep residual learning, CVPR 2016.
 
     Parameters
     ----------
     filters : int
-        How many feature maps it gives.
+        Number of feature maps in the result.
     size : int
         Rows and columns of the filters.
     stride : int
-        Of the first convolution.
+        Stride of the first convolution.
     activation : {"relu", "relu6"}
-        After the first convolution and after the sum.
+        Applied after the first convolution and after the sum.
     """
     first = Conv(shape, filters, size, stride=stride)
     second = Conv(first.shape, filters, size)

@@ -26,10 +26,10 @@ class Sigmoid(Activation):
     )
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
-        """See `featcli.sigmoid`."""
+        """Compute as `featcli.sigmoid`."""
         return sigmoid_into(x, out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """y (1 - y)."""
+        """Multiply by y * (1 - y)."""
         dy *= y * (1 - y)
         return dy

@@ -25,17 +25,17 @@ class Softmax(Activation):
     loss = CROSS_ENTROPY
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
-        """See `featcli.softmax`."""
+        """Compute as `featcli.softmax`."""
         return softmax_into(x, out, axis)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """Y (dy - sum(dy y)): a probability takes from all others what it gains."""
+        """Return y * (dy - sum(dy * y)): all probabilities depend on each score."""
         return y * (dy - (dy * y).sum(axis=channel_axis(y), keepdims=True))
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
-        """All values at once."""
+        """Return the rule: softmax over all channels or values."""
         return SoftmaxRule()
 
     def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
-        """Softmax along the channels."""
+        """Add the operator Softmax along the channels."""
         return graph.node(self.onnx, inputs, axis=1)

@@ -22,10 +22,10 @@ class Tanh(Activation):
     function = Function("tanh", "tanh(x)", "every value is squeezed into -1..1")
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
-        """See `featcli.tanh`."""
+        """Compute as `featcli.tanh`."""
         return tanh_into(x, out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
-        """1 - y ** 2."""
+        """Multiply by 1 - y ** 2."""
         dy *= 1 - y * y
         return dy
