@@ -109,6 +109,20 @@ def test_a_vector_of_unknown_origin_is_a_strip_that_gives_its_values_back(count)
     assert np.isnan(recover(drawn.pixels, drawn.info)[0])
 
 
+@pytest.mark.parametrize("count", [10_000, 60_000, 150_000, 250_000])
+def test_a_long_strip_is_about_as_high_as_wide_and_its_bands_stay_apart(count):
+    data = np.random.default_rng(1).integers(0, 200, count).astype(np.uint8)
+    drawn = draw(data)
+    rows, cols = drawn.pixels.shape
+    assert rows <= 1.2 * cols
+    strip = Strip.from_json(drawn.info["strip"])
+    assert strip.thick < strip.pitch
+    inside = drawn.pixels[strip.top :, strip.left : -10]
+    gaps = inside[strip.thick :: strip.pitch]
+    assert len(gaps) == strip.bands and (gaps == BACKGROUND).all()
+    assert (drawn.pixels[:, : strip.left] < 200).any()  # the numbers of the bands
+
+
 @pytest.mark.parametrize("width", [1000, 970, 500, 485, 890])
 def test_the_bands_of_a_strip_hide_a_photo_whose_width_nobody_knows(width):
     photo = featcli.Pipeline(f"resize 600x{width} | gray")(

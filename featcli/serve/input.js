@@ -8,6 +8,7 @@ async function take(blob, name) {
   try {
     const found = await ask("/api/picture", blob, name);
     work.blob = blob;
+    $("given").selectedIndex = -1; // so that one of the command line can be chosen again
     await usePicture(found);
   } catch (error) {
     $("picture-error").textContent = error.message;

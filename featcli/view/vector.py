@@ -129,6 +129,11 @@ class Strip:
             raise ValueError(f"no strip can be like this: {self}")
 
     @property
+    def thick(self) -> int:
+        """Rows of pixels of a band; the rest of its pitch is a gap."""
+        return max(1, self.pitch - (_GAP if self.pitch >= _LABELLED else 1))
+
+    @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of pixels."""
         return self.top + self.bands * self.pitch, self.left + self.across * self.zoom + _MARGIN
@@ -152,6 +157,7 @@ class Strip:
 
 
 _MARGIN, _GAP = 10, 4
+_LABELLED, _THINNEST = 14, 4  # pitches: of bands that all have their number, and of the thinnest
 
 
 def _strip(x: Array, stroke: Callable[[Array], Levels], most: int) -> tuple[Levels, dict[str, Any]]:
@@ -166,7 +172,7 @@ def _strip(x: Array, stroke: Callable[[Array], Levels], most: int) -> tuple[Leve
     bands = filled.reshape(plan.bands, plan.across, *shape).repeat(plan.zoom, axis=1)
     pixels = _numbered(plan, every, 3 if shape else 0)
     right = plan.left + plan.across * plan.zoom
-    for line in range(plan.pitch - _GAP):
+    for line in range(plan.thick):
         pixels[plan.top + line :: plan.pitch, plan.left : right][: plan.bands] = bands
     return pixels, {"every": every, "strip": asdict(plan)}
 
@@ -183,9 +189,10 @@ def _planned(x: Array) -> Strip:
         across, zoom = _unlike(x), 1
     bands = -(-count // across)
     left = 2 * _MARGIN + int(font(_TEXT).getlength(str(count))) + 1
-    return Strip(
-        across, zoom, left, _MARGIN, (48 if bands <= 4 else 24 if bands <= 24 else 14), bands
-    )
+    pitch = 48 if bands <= 4 else 24 if bands <= 24 else _LABELLED
+    if bands * pitch > across:  # about as high as wide, with bands that can still be told apart
+        pitch = max(_THINNEST, min(pitch, across // bands))
+    return Strip(across, zoom, left, _MARGIN, pitch, bands)
 
 
 def _unlike(x: Array) -> int:
@@ -216,8 +223,8 @@ def _numbered(plan: Strip, every: int, channels: int) -> Levels:
     mode = "RGB" if channels else "L"
     image = Image.new(mode, plan.size[::-1], (BACKGROUND,) * 3 if channels else BACKGROUND)
     pen = ImageDraw.Draw(image)
-    for band in range(plan.bands):
-        middle = plan.top + band * plan.pitch + (plan.pitch - _GAP) / 2
+    for band in range(0, plan.bands, -(-_LABELLED // plan.pitch)):
+        middle = plan.top + band * plan.pitch + plan.thick / 2
         place = (plan.left - _MARGIN // 2, middle)
         ink = (60, 60, 60) if channels else 60
         text = str(band * plan.across * every)
