@@ -200,7 +200,7 @@ def test_a_pipe_in_a_list_is_not_waited_for(workspace, inline):
     os.mkfifo("pipe.png")
     result = inline("relu", "-o", "out", stdin=b"gray.png\npipe.png\n")
     assert result.returncode == 1
-    assert "pipe.png: no regular file" in result.stderr
+    assert "pipe.png: not a regular file" in result.stderr
 
 
 @pytest.mark.parametrize("output", [["-o", "y.npy"], ["-o", "-", "--format", "npy"]])

@@ -12,7 +12,7 @@ from tars import picture, tar_of
 
 from featcli.batch.peeking import names
 
-SAID = "left out, as no image or array that featcli reads: "
+SAID = "skipped, as no image or array that featcli reads: "
 
 
 def fill(folder: Path, **files: bytes) -> None:
@@ -46,7 +46,7 @@ def test_a_shard_with_captions_says_so_once(workspace: Path, inline: Runner) -> 
         entries.append((f"{number}.json", b'{"caption": "text"}'))
     Path("shard.tar").write_bytes(tar_of(*entries))
     done = inline("relu", "shard.tar", "-o", "o/")
-    assert done.stderr.count("left out") == 1
+    assert done.stderr.count("skipped, as") == 1
     assert f"{SAID}5 .json, 5 .txt\n" in done.stderr
     assert len(list(Path("o").glob("*.npy"))) == 5
 

@@ -98,7 +98,7 @@ def test_a_sidecar_of_gigabytes_is_not_used(measured):
     found = measured("flatten", "s.npy", "-o", "x.npy")
     assert found.code == 0
     assert found.lines == [
-        "featcli flatten: s.npy: the sidecar beside it is not used: larger than 16.8 MB"
+        "featcli flatten: s.npy: the sidecar beside it is ignored: larger than 16.8 MB"
     ]
     assert found.peak < REFUSED
 
@@ -109,7 +109,7 @@ def test_a_sidecar_of_brackets_is_not_used(measured, text):
     Path("s.json").write_text(text)
     found = measured("flatten", "s.npy", "-o", "x.npy")
     assert (found.code, len(found.lines)) == (0, 1)
-    assert "the sidecar beside it is not used: broken JSON" in found.lines[0]
+    assert "the sidecar beside it is ignored: broken JSON" in found.lines[0]
     assert found.peak < REFUSED
 
 

@@ -60,7 +60,7 @@ def test_a_sidecar_that_disagrees_is_not_used_and_that_is_said(tmp_path, text):
     assert sample.frames[0].labels == ("0",)
     assert sample.source.key == "a"
     assert len(sample.notes) == 1
-    assert sample.notes[0].startswith("the sidecar beside it is not used")
+    assert sample.notes[0].startswith("the sidecar beside it is ignored")
 
 
 def test_an_npz_gives_its_arrays_as_parts_or_the_only_one_without_a_part(tmp_path):
@@ -105,7 +105,7 @@ def test_a_broken_sidecar_is_noted(tmp_path, text):
     np.save(tmp_path / "x.npy", np.zeros((2, 2)))
     (tmp_path / "x.json").write_text(text, encoding="latin-1")
     sample = read_file(tmp_path / "x.npy", "x", ReadOptions())
-    assert "sidecar beside it is not used" in sample.notes[0]
+    assert "sidecar beside it is ignored" in sample.notes[0]
 
 
 def test_a_json_of_somebody_else_is_not_noted(tmp_path):

@@ -152,12 +152,12 @@ def test_the_extra_reads_what_the_core_does_not_and_without_it_the_kind_is_named
     for module in ("imagecodecs", "pillow_heif", "tifffile"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
     for kind, (data, _) in kinds.items():
-        with pytest.raises(ReadError, match=f"{kind} is not read: {NEED_EXTRA}"):
+        with pytest.raises(ReadError, match=f"{kind} cannot be read: {NEED_EXTRA}"):
             sample_of(data)
 
 
 def test_complex_numbers_are_refused_as_what_they_are():
-    with pytest.raises(ReadError, match="complex64 gray TIFF is not read"):
+    with pytest.raises(ReadError, match="complex64 gray TIFF is not supported"):
         sample_of(tiff_of(np.zeros((2, 2)), t339=6))
 
 
@@ -227,7 +227,7 @@ def test_icc_srgb_converts_by_the_profile_of_the_file_and_is_part_of_the_history
 def test_a_picture_that_calls_itself_reduced_is_read_with_a_note():
     sample = sample_of(tiff_of(RGB, t254=1))
     assert np.array_equal(sample.frames[0].data, RGB)
-    assert sample.notes == ("the only picture in it calls itself a reduced one",)
+    assert sample.notes == ("the only picture in it is marked as a reduced version",)
 
 
 def test_a_thumbnail_is_not_read_for_the_picture_that_hangs_below_it():

@@ -107,7 +107,7 @@ def test_a_training_in_a_folder_that_is_held_says_so_and_ends(desk, inline, monk
     os.close(descriptor)
     assert done.returncode == 1
     assert f"waiting for new, which is held by process {os.getpid()}" in done.stderr
-    assert "was not let go within" in done.stderr
+    assert "was not released within" in done.stderr
     assert not (desk / "new" / "m.npz").exists()
 
 

@@ -88,7 +88,7 @@ def test_a_folder_that_is_no_zarr_is_never_replaced(picture, inline):
     Path("o.zarr").mkdir()
     Path("o.zarr", "mine.txt").write_text("mine")
     done = inline("relu", "c.png", "-o", "o.zarr", "--overwrite")
-    assert (done.returncode, "is no .zarr" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "is not a .zarr" in done.stderr) == (2, True), done.stderr
     assert Path("o.zarr", "mine.txt").read_text() == "mine"
 
 
@@ -110,4 +110,4 @@ def test_a_zarr_that_is_named_as_an_input_is_refused_with_what_reads_it(workspac
     assert inline("relu", "gray.png", "-o", "one.zarr").returncode == 0
     done = inline("info", "one.zarr")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "a .zarr is written, not read" in done.stderr
+    assert "featcli cannot read a .zarr" in done.stderr

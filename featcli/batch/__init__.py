@@ -1,1 +1,1 @@
-"""Many inputs: plan them, process one, run all."""
+"""Processing many inputs: find them, process each one, record the results."""

@@ -1,4 +1,4 @@
-"""One archive of all results, .tar or .npz: a single shard that is written whole or not at all."""
+"""One archive (.tar or .npz) of all results: a single shard that is written completely or not."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from featcli.io.sinks import WriteOptions, Written
 
 
 class ArchiveTarget(ShardsTarget):
-    """An archive.
+    """All results in one archive.
 
     Parameters
     ----------
     memory : Memory
-        Its target is the archive.
+        The results store; its `target` is the archive.
     writing : WriteOptions
-        Whether an .npz has a sidecar.
+        Says whether an .npz gets a sidecar.
     checksum : bool
-        Tell changes by the content.
+        Recognize changed inputs by their content.
     is_told : bool
-        Whether somebody wants each result's numbers, so that all are computed again.
+        Whether each result is also printed, so that all must be computed again.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class ArchiveTarget(ShardsTarget):
         return super().__enter__()
 
     def _leave(self) -> None:
-        """Of a run that came to nothing nothing stays: no other has this memory."""
+        """Remove the store of a run that produced nothing; no other output uses it."""
         with contextlib.suppress(FeatError):
             if self._is_new and self.store.exists() and self._is_nothing():
                 self.store.forget()
         super()._leave()
 
     def _is_nothing(self) -> bool:
-        """Say whether no archive was made or begun; of several inputs, failures are kept."""
+        """Return whether no archive was begun and, of several inputs, no failure is recorded."""
         is_begun = self._known(self.memory.target.name) != [""]
         is_kept = self.store.count() if self.memory.manifest else 0
         return not (is_begun or is_kept)
@@ -66,7 +66,7 @@ class ArchiveTarget(ShardsTarget):
     def survey(self, items: Iterator[Item]) -> Iterator[Item]:
         """See `Target.survey`.
 
-        What comes from another command as arrays is computed already, and is written again.
+        Arrays that another command sends are already computed, and are always written again.
         """
         known: list[Item] = []
         seen = set[int]()
@@ -89,9 +89,9 @@ class ArchiveTarget(ShardsTarget):
         return prior if self._is_going_on else prior._replace(takes=False, is_held=False)
 
     def begin(self) -> None:
-        """See `Follower.begin`."""
+        """See `Recorder.begin`."""
         if self._is_going_on:
-            raise FeatError(f"{self.memory.target}: an input was changed meanwhile: run it again")
+            raise FeatError(f"{self.memory.target}: an input changed meanwhile: run it again")
         super().begin()
 
     def finish(self) -> list[Written]:

@@ -1,6 +1,6 @@
-"""Results in a bucket: what is done for files of this machine, and then put there.
+"""Results in a bucket.
 
-A folder's results go there one by one; a table, an archive or a shard is made here first.
+A folder's results are uploaded one by one; a table, an archive or a shard is made locally first.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from featcli.io.sinks import Sink, Written
 
 
 class InBucket(StoredTarget):
-    """What folders, tables and shards in a bucket have in common; goes before their class."""
+    """Mixin for folders, tables and shards in a bucket; listed before the class of the output."""
 
     work: Workspace
 
     def prepare(self, work: Workspace) -> Self:
-        """Take over the memory of the last run, and see what is there."""
+        """Fetch the results store of the last run, and look at what the bucket holds."""
         self.work = work
         bucket_of(work.url).check(work.url.key)
         work.fetch(self.store)
@@ -43,7 +43,7 @@ class InBucket(StoredTarget):
         return self
 
     def _see(self) -> None:
-        """Let stand-ins take the places of what is there."""
+        """Create local stand-ins for the objects that exist in the bucket."""
 
     def __enter__(self) -> Self:
         with self.work.explaining():
@@ -89,14 +89,14 @@ class InBucket(StoredTarget):
         ]
 
     def end(self) -> None:
-        """See `Target.end`: the manifest and the memory, if there is anything new to say."""
+        """See `Target.end`; uploads the manifest and the results store if they changed."""
         with self.work.explaining():
             super().end()
             if not self.store.exists():
                 return
             path = self.memory.manifest
             if path and path.exists() and not self.work.is_stand_in(path):
-                self.work.save(self.store)  # so that it is known to be featcli's, whatever comes
+                self.work.save(self.store)  # first, so that the manifest is known to be featcli's
                 self.work.upload(path, self.store)
             if self._is_changed:
                 self.work.save(self.store)
@@ -113,7 +113,7 @@ class InBucket(StoredTarget):
 
 
 class FolderInBucket(InBucket):
-    """A folder of results, which its sink puts there by itself."""
+    """A folder of results; its sink uploads them."""
 
     store: RemoteStore
 
@@ -122,7 +122,7 @@ class FolderInBucket(InBucket):
 
 
 class TableInBucket(InBucket, TableTarget):
-    """A table, which is made here and put there."""
+    """A table, made locally and then uploaded."""
 
     def _see(self) -> None:
         self.work.stand_in([self.work.name_of(path) for path in self._files], self.store)
@@ -135,7 +135,7 @@ class TableInBucket(InBucket, TableTarget):
 
 
 class PartInBucket(TableInBucket, PartTarget):
-    """A part of a folder of Parquet."""
+    """One part of a folder of Parquet files."""
 
     def leave(self) -> None:
         """See `PartTarget.leave`."""
@@ -144,10 +144,10 @@ class PartInBucket(TableInBucket, PartTarget):
 
 
 class _InShards(InBucket, ShardsTarget):
-    """What is made shard by shard, each of which is put there when it is complete."""
+    """Results that are made shard by shard; each shard is uploaded when it is complete."""
 
     def begin(self) -> None:
-        """See `ShardsTarget.begin`; what is kept of a shard is fetched for that."""
+        """See `ShardsTarget.begin`; first downloads a shard of which some results are kept."""
         if self._last and not self._is_whole:
             for path in self._paths(self._shard):
                 self.work.download(path)
@@ -163,7 +163,7 @@ class _InShards(InBucket, ShardsTarget):
 
 
 class ShardsInBucket(_InShards):
-    """Shards."""
+    """Shards in a bucket."""
 
     def _see(self) -> None:
         self.work.stand_in_listed(self._there(self.work.url), self.store)
@@ -178,14 +178,14 @@ class ShardsInBucket(_InShards):
 
 
 class ArchiveInBucket(_InShards, ArchiveTarget):
-    """An archive of all results."""
+    """An archive of all results in a bucket."""
 
     def _see(self) -> None:
         self.work.stand_in([self.work.name_of(path) for path in self._files], self.store)
 
 
 class FileInBucket(Target):
-    """One result, which its sink puts there by itself."""
+    """One result in a bucket; its sink uploads it."""
 
     def __init__(self, sink: Sink, work: Workspace) -> None:
         super().__init__(sink)

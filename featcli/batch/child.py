@@ -1,4 +1,4 @@
-"""A process of featcli's own that works on one input after the other, seen from who started it."""
+"""A worker process as its parent sees it: it works on one input after the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CODE = "import sys; sys.path[:] = sys.argv[1:]; from featcli.batch.worker impor
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Let a process start in which Ctrl-C waits until it ignores it; here it only comes later."""
+    """Start a process with Ctrl-C blocked until it ignores it; here a Ctrl-C is only delayed."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -34,26 +34,26 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 class Child:
-    """One process; what it says comes as `(child, message)`, and None when it has ended.
+    """One worker process; its messages arrive as `(child, message)`, and None when it ended.
 
     Parameters
     ----------
     start : bytes
         The first message, packed: how to work.
     inbox : SimpleQueue
-        Gets what it says.
+        Receives its messages.
     folder : str, optional
-        Where relative paths begin, if not here.
+        Its working folder, if not the current one.
 
     Attributes
     ----------
     inbox : SimpleQueue
     held : object
-        What it works on; None while it waits.
+        The input it works on; None while it waits.
     began : float
-        When it began.
+        When it began this input, in seconds of `time.monotonic`.
     is_ready : bool
-        Whether it has said that it waits for the first input.
+        Whether it has said that it is ready for the first input.
     """
 
     def __init__(self, start: bytes, inbox: SimpleQueue[Any], folder: str | None = None) -> None:
@@ -88,36 +88,36 @@ class Child:
             inbox.put((self, None))
 
     def _send(self, data: bytes) -> None:
-        # One that has died is known by its answers' end.
+        # A process that died is noticed by the end of its answers.
         with contextlib.suppress(OSError):
             channel.send_packed(self.process.stdin, data)  # type: ignore[arg-type]
 
     def give(self, held: Any, task: Any) -> None:
-        """Let it work on a task, and know by `held` what that is."""
+        """Send it a task; `held` is what the parent remembers the task by."""
         self.held, self.began = held, time.monotonic()
         self._send(channel.pack(task))
 
     def ended(self) -> str:
-        """Wait for the end of one that has died, and say in words how it ended."""
+        """Wait for the end of a process that died, and return the reason in words."""
         code = self.process.wait()
         self.close()
         return _reason(code)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it at once."""
         self.process.kill()
         self.process.wait()
         self.close()
 
     def ask_to_end(self) -> None:
-        """Let it end; one that is at work leaves nothing half-written."""
+        """Ask it to end; a busy one is terminated, and leaves nothing half-written."""
         if self.held is not None or not self.is_ready:
             self.process.terminate()
         with contextlib.suppress(OSError):
             self.process.stdin.close()  # type: ignore[union-attr]
 
     def end(self, deadline: float) -> None:
-        """Wait for it until then, and end it if need be."""
+        """Wait for its end until `deadline`, then kill it."""
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -126,7 +126,7 @@ class Child:
         self.close()
 
     def close(self) -> None:
-        """Close the pipes to one that has ended."""
+        """Close its pipes."""
         for stream in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(OSError, AttributeError):
                 stream.close()  # type: ignore[union-attr]

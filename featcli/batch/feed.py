@@ -1,4 +1,4 @@
-"""Items from a thread of their own: while the next one is waited for, results go on."""
+"""Items read by a thread: results go on while the next item is waited for."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from typing import Any
 from featcli.batch.dispatch import Ended
 from featcli.batch.items import FileItem, Item, ObjectItem
 
-_FEW, _LITTLE = 32, 2_000_000  # items, bytes: below, a pool costs more time than it saves
-_SOON = 0.05  # seconds in which a batch shows what it is
+# Below these numbers of items and bytes, starting processes takes longer than it saves.
+_MIN_ITEMS, _MIN_BYTES = 32, 2_000_000
+_LOOK_SECONDS = 0.05  # how long to look at the first items
 
 
 class Feed:
-    """Reads items ahead, so many and no more.
+    """Reads items ahead, up to a fixed number.
 
     Parameters
     ----------
     items : iterable of Item
     ahead : int
-        How many may be under way.
+        How many items may be in progress.
     inbox : SimpleQueue, optional
-        Where others already put their messages.
+        A queue that others already put their messages into.
 
     Attributes
     ----------
     inbox : SimpleQueue
-        Gets `(feed, item)`; others may put their messages there, too.
+        Receives `(feed, item)`, and the messages of others.
     is_ended : bool
         Whether the last item has been taken.
     """
@@ -56,17 +57,17 @@ class Feed:
         self.inbox.put((self, Ended(error)))
 
     def allow_one_more(self) -> None:
-        """Let one item more come."""
+        """Allow one more item to be read."""
         self._room.release()
 
     def end(self, ended: Ended) -> None:
-        """Take note of the end; raises the error that ended the items."""
+        """Note that the items have ended; raises the error that ended them."""
         self.is_ended = True
         if ended.error:
             raise ended.error
 
     def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return the next message, the feed's own or another's; (None, None) after `timeout`."""
+        """Return the next message of the feed or of another; (None, None) after `timeout`."""
         if self._seen:
             return self._seen.popleft()
         try:
@@ -75,23 +76,23 @@ class Feed:
             return None, None
 
     def is_worth_workers(self) -> bool:
-        """Look at what comes first: are there many, or large ones, or do they keep coming?"""
+        """Return whether the first items are many or large, or more are still coming."""
         self._seen.append(self.inbox.get())
-        deadline = time.monotonic() + _SOON
-        while not (self._has_ended() or _is_much(self._seen)):
+        deadline = time.monotonic() + _LOOK_SECONDS
+        while not (self._has_ended() or _is_large(self._seen)):
             try:
                 self._seen.append(self.inbox.get(timeout=max(0.0, deadline - time.monotonic())))
             except Empty:
                 break
-        return not self._has_ended() or _is_much(self._seen)
+        return not self._has_ended() or _is_large(self._seen)
 
     def _has_ended(self) -> bool:
         return isinstance(self._seen[-1][1], Ended)
 
 
-def _is_much(seen: Iterable[tuple[Any, Any]]) -> bool:
+def _is_large(seen: Iterable[tuple[Any, Any]]) -> bool:
     items = [item for _, item in seen if not isinstance(item, Ended)]
-    return len(items) >= _FEW or (len(items) > 1 and sum(map(_size, items)) >= _LITTLE)
+    return len(items) >= _MIN_ITEMS or (len(items) > 1 and sum(map(_size, items)) >= _MIN_BYTES)
 
 
 def _size(item: Item) -> int:

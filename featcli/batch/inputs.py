@@ -1,4 +1,4 @@
-"""What a person names, as items: files, folders, globs, lists, streams."""
+"""From the inputs of a command line to items: files, folders, globs, lists, streams."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from featcli.io.remote.url import is_url
 
 
 class Way(NamedTuple):
-    """How what is named becomes items.
+    """How inputs are turned into items.
 
     Attributes
     ----------
     options : ReadOptions
-        For what a stream holds.
+        How to read what a stream contains.
     keep_folders : bool
-        Whether listed paths keep their folders in their keys.
+        Whether the keys of listed paths keep their folders.
     exclude : Excluded
-        Where the results go.
+        The output, which is not read.
     dotted : bool
-        Whether one input may give several results, whose names go on after the key.
+        Whether one input may give several results, whose names are the key and a suffix.
     """
 
     options: ReadOptions
@@ -52,7 +52,7 @@ class Way(NamedTuple):
 
 
 def is_listed_in_full(named: Sequence[Named]) -> bool:
-    """Say whether every input is a file of its own, so that all can be checked before any work."""
+    """Return whether every input is a single file, so that all can be checked before any work."""
     if any(one.remote for one in named):
         return not any(one.remote is None or one.remote.is_tar or one.is_folder for one in named)
     paths = [Path(one.path) for one in named if one.path != "-"]
@@ -68,27 +68,28 @@ def expand(
     stdin: BinaryIO | None = None,
     ahead: Callable[[list[str]], object] = len,
 ) -> Iterator[Item]:
-    """Turn what is named into items, in order.
+    """Turn inputs into items, in order.
 
     Parameters
     ----------
     named : sequence of Named
-        What `resolve` gives: files, folders, and `-` for `stdin`.
+        The result of `resolve`: files, folders, and `-` for `stdin`.
     way : Way
     lists : sequence of binary file
         Lists of paths, separated by newlines or NUL.
     stdin : binary file, optional
-        Read for `-`: a list of paths, a tar stream, one image or one array, by its bytes.
+        Read for `-`: a list of paths, a tar stream, an image or an array, told by its bytes.
     ahead : callable
-        Told of the keys of a folder's files before they come, some hundred at a time.
+        Called with the keys of a folder's next files, a few hundred at a time.
     """
     found = _found(named, way, stdin, ahead)
     listed = chain.from_iterable(_from_list(stream, way) for stream in lists)
-    return _each_once(chain(found, listed)) if _overlap(named, lists) else chain(found, listed)
+    is_double = _overlap(named, lists)
+    return _without_duplicates(chain(found, listed)) if is_double else chain(found, listed)
 
 
 def _overlap(named: Sequence[Named], lists: Sequence[BinaryIO]) -> bool:
-    """Say whether a file may be met in a named folder and once more elsewhere."""
+    """Return whether a file may be found in a named folder and once more elsewhere."""
     folders = [os.path.realpath(one.path) for one in named if one.is_folder and not one.remote]
     places = [os.path.realpath(one.path) for one in named if not one.remote and one.path != "-"]
     inside = (place.startswith(os.path.join(one, "")) for one in folders for place in places)  # noqa: PTH118
@@ -96,7 +97,7 @@ def _overlap(named: Sequence[Named], lists: Sequence[BinaryIO]) -> bool:
 
 
 def _place(file: str) -> int:
-    """Return a hash of where a file is, by whatever links its folder was named; its own stays."""
+    """Return a hash of a file's location: links in its folder are resolved, the file itself not."""
     folder, name = os.path.split(file)
     return hash((_real(os.path.abspath(folder)), name))  # noqa: PTH100
 
@@ -104,9 +105,9 @@ def _place(file: str) -> int:
 _real = lru_cache(maxsize=256)(os.path.realpath)
 
 
-def _each_once(items: Iterable[Item]) -> Iterator[Item]:
-    """Give each file once, under the key that it has first."""
-    seen: set[int] = set()  # hashes: a million of them fit into memory
+def _without_duplicates(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield each file once, under the key that it has first."""
+    seen: set[int] = set()  # hashes, since a million paths would need too much memory
     for item in items:
         place = _place(item.file) if isinstance(item, FileItem) else None
         if place is None or place not in seen:
@@ -130,7 +131,7 @@ def _found(
         elif one.path != "-":
             yield from _repeatable(_from_path(one.path, one.key, way))
         elif stdin is None:
-            raise UsageError("'-' needs something on standard input")
+            raise UsageError("'-' reads standard input, and nothing is connected to it")
         else:
             yield from _from_stream(stdin, way, Source("stdin", "-"), "standard input")
 
@@ -149,7 +150,7 @@ def count(named: Sequence[Named], way: Way) -> int:
 
 
 def begins_with_vector(named: Sequence[Named], way: Way) -> bool:
-    """Say whether the first input is a vector on disk: what comes in a stream is not known yet."""
+    """Return whether the first input is a vector on disk; False for a stream."""
     for one in named:
         if one.path == "-":
             return False
@@ -164,7 +165,7 @@ def begins_with_vector(named: Sequence[Named], way: Way) -> bool:
 
 
 def _gives_vector(item: ObjectItem, way: Way) -> bool:
-    """Say whether an object is a vector, by reading it."""
+    """Read an object, and return whether it is a vector."""
     if not item.file.lower().endswith((".npy", ".npz")):
         return False
     try:
@@ -179,7 +180,7 @@ def _from_folder(one: Named, way: Way, ahead: Callable[[list[str]], object]) -> 
         ahead([key for _, key in block])
         for file, key in block:
             suffix = f".{file.rpartition('.')[2].lower()}"
-            if suffix in _PLAIN:  # and no pipe: those of a folder are left out
+            if suffix in _PLAIN:  # a file: pipes in a folder are left out
                 yield FileItem(file, key)
             elif file.endswith("/"):
                 yield _failed(Source(key, file[:-1]), f"{file[:-1]}: this folder cannot be read")
@@ -190,7 +191,7 @@ def _from_folder(one: Named, way: Way, ahead: Callable[[list[str]], object]) -> 
 def _from_object(
     item: ObjectItem, opened: Callable[[], BinaryIO] | None, way: Way
 ) -> Iterator[Item]:
-    """Yield an object, or what a tar in a bucket holds."""
+    """Yield an object, or the contents of a tar in a bucket."""
     if opened is None:
         yield item
         return
@@ -203,13 +204,13 @@ def _from_object(
 
 
 def _repeatable(items: Iterable[Item]) -> Iterator[Item]:
-    """Mark files that are named one by one: they may have a key, or a name, that others have."""
+    """Mark files that were named one by one: another may have the same key or name."""
     for item in items:
         yield item._replace(may_repeat=True) if isinstance(item, FileItem) else item
 
 
 def _from_path(file: str, key: str, way: Way) -> Iterator[Item]:
-    """Yield a file, or what a tar file holds; a pipe with a name is read as standard input is."""
+    """Yield a file, or the contents of a tar; a named pipe is read like standard input."""
     path = Path(file)
     is_pipe = path.is_fifo() or path.is_char_device()
     if not is_pipe and not is_tar(path):
@@ -224,11 +225,11 @@ def _from_path(file: str, key: str, way: Way) -> Iterator[Item]:
 
 
 _PLAIN = SUFFIXES - {".tar"}
-_TOGETHER = 256  # files of a folder
+_TOGETHER = 256  # files of a folder that are announced at a time
 
 
 def is_tar(path: Path) -> bool:
-    """Look into what may be a tar; what is called like a picture or an array is none."""
+    """Return whether a file is a tar; one with the suffix of an image or array is not opened."""
     suffix = path.suffix.lower()
     head = b"" if suffix in _PLAIN else head_of(path)
     return sniff(head) == "tar" or (suffix == ".tar" and may_be_empty_tar(head))
@@ -245,12 +246,12 @@ def _from_tar(stream: Any, way: Way, name: str, is_pipe: bool) -> Iterator[Item]
         for sample in read_tar(stream, way.options, way.exclude.left_out):
             yield LoadedItem(sample)
     except ReadError as error:
-        # What came whole has been used; the rest is missing, and that is an error of its own.
+        # The complete members have been used; that the rest is missing is an error of its own.
         yield LoadedItem(Sample(Source(file=name), error=f"{name}: {error}"), is_end=is_pipe)
 
 
 def _is_pipe(stream: BinaryIO) -> bool:
-    """Say whether a stream is no file, so that it may end too early this time, and not the next."""
+    """Return whether a stream is no regular file, so that it may be complete at the next try."""
     try:
         return not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
@@ -258,7 +259,7 @@ def _is_pipe(stream: BinaryIO) -> bool:
 
 
 def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Iterator[Item]:
-    """Recognise what comes in through a pipe by its first bytes."""
+    """Recognize a stream by its first bytes, and yield its items."""
     head, is_list = first_bytes(stream)
     whole = Prefixed(head, stream)
     kind = sniff(head)
@@ -267,7 +268,7 @@ def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Itera
     if is_list:
         yield from _from_list(whole.buffered(), way)
     elif kind == "tar" or may_be_empty_tar(head):
-        # As it comes: a buffer would wait to be full.
+        # Unbuffered, because a buffer would wait until it is full.
         yield from _from_tar(whole, way, name, _is_pipe(stream))
     elif kind is None:
         yield _failed(source, f"{name}: {_unknown(head)}")
@@ -278,7 +279,7 @@ def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Itera
 def _unknown(head: bytes) -> str:
     line = os.fsdecode(head.splitlines()[0]) if head.strip() else ""
     if line.isprintable() and 0 < len(line) < 200:
-        return f"no image, array or tar, and its first line names no file: {line!r}"
+        return f"no image, array or tar, and its first line is no existing file: {line!r}"
     return f"not an image or array that featcli reads ({READABLE})"
 
 
@@ -290,7 +291,7 @@ def _one_from(stream: BinaryIO, source: Source, name: str, options: ReadOptions)
 
 
 def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
-    """Yield the paths of a list as they arrive."""
+    """Yield the files of a list as its lines arrive."""
     empty = True
     kinds: set[bool] = set()
     for name in names(stream):
@@ -305,8 +306,8 @@ def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
             error = f"{name}: a folder in a list of files: give it as an argument"
             yield _failed(Source(key, name), error)
             continue
-        if path.exists() and not path.is_file():  # to open a pipe could wait for ever
-            yield _failed(Source(key, name), f"{name}: no regular file")
+        if path.exists() and not path.is_file():  # opening a pipe could block for ever
+            yield _failed(Source(key, name), f"{name}: not a regular file")
             continue
         yield from _repeatable(_from_path(name, key, way))
     if empty:
@@ -314,7 +315,7 @@ def _from_list(stream: BinaryIO, way: Way) -> Iterator[Item]:
 
 
 def _from_address(name: str, way: Way, is_mixed: bool) -> Iterator[Item]:
-    """Yield an object of a list."""
+    """Yield an object that a list names."""
     from featcli.batch import objects
 
     known = objects.shown(name) if is_url(name) else name
@@ -328,9 +329,9 @@ def _from_address(name: str, way: Way, is_mixed: bool) -> Iterator[Item]:
 
 
 def _listed_key(name: str, dotted: bool) -> str:
-    """Keep the folders of a listed path; one from the root is taken from there, as tar does."""
+    """Return the key of a listed path with its folders, without the leading slash as tar does."""
     if ".." in name.split("/"):
-        return key_of(name)  # refused when it is read
+        return key_of(name)  # which is refused when it is read
     whole = os.path.normpath(name).lstrip("/")
     folder, slash, _ = whole.rpartition("/")
     return folder + slash + key_among_siblings(Path(name), dotted)

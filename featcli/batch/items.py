@@ -1,4 +1,4 @@
-"""What is worked on: an image or array on disk or in a bucket, or what came through a stream."""
+"""Inputs: an image or array on disk, in a bucket or on the web, or one that came in a stream."""
 
 from __future__ import annotations
 
@@ -19,32 +19,28 @@ if TYPE_CHECKING:
 class FileItem(NamedTuple):
     """An image or array on disk."""
 
-    file: str  # a million of them are listed: no path objects
+    file: str  # a string, because a list may have a million of them
     key: str
     may_repeat: bool = False  # named one by one, so that another may have the same key
+    is_end: bool = False  # always
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Its path."""
         return Path(self.file)
 
     @property
-    def is_end(self) -> bool:
-        """Whether what should follow is missing."""
-        return False
-
-    @property
     def name(self) -> str:
-        """What people know it by."""
+        """Its name in messages."""
         return self.file
 
     @property
     def source(self) -> Source:
-        """What is known before it is read."""
+        """Its key and file, known before it is read."""
         return Source(self.key, self.file)
 
     def load(self, options: ReadOptions) -> Sample:
-        """Read it; raises FeatError that names it."""
+        """Read it; raises FeatError with its name."""
         try:
             records.safe_key(self.key)
         except ValueError as error:
@@ -52,7 +48,7 @@ class FileItem(NamedTuple):
         return read_file(self.path, self.key, options)
 
     def state(self, checksum: bool = False) -> dict[str, Any]:
-        """Say what tells whether the input has changed; raises ReadError."""
+        """Return what changes when the input changes: size and times; raises ReadError."""
         try:
             found: dict[str, Any] = records.input_state(self.file)
             return found | ({"sha256": records.digest_of_file(self.path)} if checksum else {})
@@ -60,13 +56,13 @@ class FileItem(NamedTuple):
             raise ReadError(f"{self.path}: {error.strerror or error}") from error
 
     def heading(self) -> Heading:
-        """Guess, without reading it, what its frame will be called."""
+        """Return the expected source, part and history of its frame, without reading it."""
         record = records.read_sidecar(self.path) if self.path.suffix == ".npy" else None
         return _heading_in(record) or Heading(self.source, "", ())
 
 
 def _heading_in(record: dict[str, Any] | None) -> Heading | None:
-    """Return what a sidecar says that its frame is called."""
+    """Return the source, part and history in a sidecar; None if there is none."""
     try:
         return record and Heading(  # type: ignore[return-value]
             records.to_source(record), record["part"], records.to_steps(record["history"])
@@ -81,15 +77,15 @@ class ObjectItem(NamedTuple):
     Attributes
     ----------
     file : str
-        Its address, without a password or a signature.
+        Its address without password and signature, as it may be shown.
     key : str
     size : int
-        As it was listed; -1 where it was named without being looked at.
+        In bytes; -1 if unknown, because it was named and not listed.
     etag : str
     may_repeat : bool
-        Whether it was named, so that another may have the same key.
+        Whether it was named one by one, so that another may have the same key.
     address : Address, optional
-        Of one on the web, how it is asked for.
+        The full address of an object on the web, with which it is requested.
     """
 
     file: str
@@ -98,24 +94,20 @@ class ObjectItem(NamedTuple):
     etag: str = ""
     may_repeat: bool = False
     address: Address | None = None
-
-    @property
-    def is_end(self) -> bool:
-        """Whether what should follow is missing."""
-        return False
+    is_end: bool = False  # always
 
     @property
     def name(self) -> str:
-        """What people know it by."""
+        """Its name in messages."""
         return self.file
 
     @property
     def source(self) -> Source:
-        """What is known before it is read."""
+        """Its key and address, known before it is read."""
         return Source(self.key, self.file)
 
     def load(self, options: ReadOptions) -> Sample:
-        """Read it; raises FeatError that names it."""
+        """Read it; raises FeatError with its name."""
         from featcli.io.remote.loading import load
 
         try:
@@ -130,7 +122,7 @@ class ObjectItem(NamedTuple):
         return meta_of(self.file, self.size, self.etag, self.address)
 
     def state(self, checksum: bool = False) -> dict[str, Any]:
-        """Say what tells whether the input has changed; raises ReadError."""
+        """Return what changes when the object changes; raises ReadError."""
         from featcli.io.remote.loading import digest
 
         meta = self._meta()
@@ -138,7 +130,7 @@ class ObjectItem(NamedTuple):
         return found | ({"sha256": digest(self.file, meta, self.address)} if checksum else {})
 
     def heading(self) -> Heading:
-        """Guess, without reading it, what its frame will be called."""
+        """Return the expected source, part and history of its frame, without reading it."""
         from featcli.io.remote.loading import record_beside
 
         record = record_beside(self.file) if self.file.endswith(".npy") else None
@@ -146,14 +138,14 @@ class ObjectItem(NamedTuple):
 
 
 class LoadedItem(NamedTuple):
-    """A sample that came through a stream, or the error in its place."""
+    """A sample that came in a stream, or the error in its place."""
 
     sample: Sample
-    is_end: bool = False  # what should follow is missing
+    is_end: bool = False  # whether the stream broke off here, so that inputs are missing
 
     @property
     def name(self) -> str:
-        """What people know it by."""
+        """Its name in messages."""
         return self.source.file or self.source.key
 
     @property
@@ -162,17 +154,17 @@ class LoadedItem(NamedTuple):
         return self.sample.source
 
     def load(self, options: ReadOptions) -> Sample:
-        """Return it."""
+        """Return the sample."""
         return self.sample
 
     @property
     def may_repeat(self) -> bool:
-        """Whether another may have the same key."""
+        """Whether another item may have the same key."""
         return bool(self.sample.frames)
 
     @property
     def key(self) -> str:
-        """Its source's, and what tells parts of one image apart that come one by one."""
+        """The key of its source, and the parts of its frames if they come one by one."""
         marks = [
             ".".join([frame.part, *Heading(frame.source, "", frame.history).tags])
             for frame in self.sample.frames
@@ -180,11 +172,11 @@ class LoadedItem(NamedTuple):
         return "\0".join([self.sample.source.key, *marks])
 
     def state(self, checksum: bool = False) -> dict[str, Any]:
-        """Say what tells whether the input has changed: its content."""
+        """Return a digest of its content, which changes when the input changes."""
         return records.digest_of(self.sample.frames)
 
     def heading(self) -> Heading:
-        """Return what its first frame is called."""
+        """Return the source, part and history of its first frame."""
         for frame in self.sample.frames:
             return Heading(frame.source, frame.part, frame.history)
         return Heading(self.source, "", ())

@@ -1,4 +1,4 @@
-"""`manifest.jsonl`: what people and other programs read of a store, a line an input."""
+"""`manifest.jsonl`: the readable form of a results store, one line for each input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featcli.io.store import Store
 
 
 def record_of(row: Row, recipe: tuple[str, str, str], outputs: bytes) -> dict[str, Any]:
-    """Return what a line says of an input."""
+    """Return the manifest's line for an input."""
     _, version, text = recipe
     digest = {"sha256": row.sha256} if row.sha256 else {}
     replaces = {"replaces": unpack_states(row.replaces)} if row.replaces else {}
@@ -39,11 +39,11 @@ def _recipe(text: str) -> dict[str, Any]:
     found: Any = None
     with contextlib.suppress(ValueError):
         found = json.loads(text)
-    return found if isinstance(found, dict) else {"pipeline": text}  # a damaged one, as it is
+    return found if isinstance(found, dict) else {"pipeline": text}  # damaged text is kept
 
 
 def records_of(store: Store, outputs: Callable[[Row], bytes]) -> Iterator[dict[str, Any]]:
-    """Yield what there is to say of each input; one whose results never came is left out."""
+    """Yield a line for each input, except those whose results were never completed."""
     recipes = store.recipes()
     for row in store.rows():
         if row.status != BEGUN:
@@ -53,14 +53,14 @@ def records_of(store: Store, outputs: Callable[[Row], bytes]) -> Iterator[dict[s
 def write(
     store: Store, path: Path, outputs: Callable[[Row], bytes], overwrite: bool = False
 ) -> list[str]:
-    """Write a store down for people; return notes for them.
+    """Write the manifest of a store; return notes for the user.
 
-    One that somebody has changed stays as it is.
+    A manifest that another program has changed is kept unless `overwrite`.
     """
     known = store.about("manifest").split("\n")
     is_own = path.is_file() and pack_state(records.state_of(path)) in known
     if os.path.lexists(path) and not (is_own or overwrite):
-        return [f"{path} was changed by another program, and is left so: --overwrite renews it"]
+        return [f"{path} was changed by another program and is kept: --overwrite renews it"]
     with Transaction(store.room) as files:
         stream = files.open(path)
         for record in records_of(store, outputs):

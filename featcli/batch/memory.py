@@ -1,4 +1,4 @@
-"""A kind of output, opened: its sink, and what is remembered of each input."""
+"""The base of all outputs: a sink, and what is recorded about each input."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from featcli.io.sinks import Sink, Written
 
 
 class Target:
-    """Where results go; the base remembers nothing.
+    """Where results go; this base class records nothing.
 
     Attributes
     ----------
     sink : Sink
     keeps : bool
-        Whether it remembers several inputs.
+        Whether it records several inputs.
     """
 
     keeps = False
@@ -36,44 +36,44 @@ class Target:
         self.sink.__exit__(*reason)
 
     def check(self) -> None:
-        """Refuse what is not featcli's own; nothing is begun."""
+        """Refuse to replace files that featcli did not write; changes nothing."""
         self.sink.check()
 
     def rehearse(self) -> None:
-        """Do only that: nothing will be written."""
+        """Do the same checks for a dry run, in which nothing is written."""
         self.check()
 
     def survey(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Look through all inputs before any work, where that decides what becomes of each."""
+        """Look at all inputs before any work, if what happens to one depends on the others."""
         return items
 
     def foresee(self, keys: list[str]) -> None:
-        """Hear of inputs that will be looked up next, in this order."""
+        """Take note of the keys that will be looked up next, in this order."""
 
     def look(self, item: Item, again: bool = False) -> PriorResult:
-        """Return what is known of an input; `again` says that another one has its key."""
+        """Return what is recorded about an input; `again`: an earlier input has the same key."""
         return PriorResult(source=item.source, key=item.key)
 
     def past(self, item: Item, again: bool = False) -> PriorResult:
-        """Do so, and remember its place in the order."""
+        """Return the same as `look`, and remember the input's place in the order."""
         return self.look(item, again)
 
     def record(self, outcome: Outcome) -> None:
-        """Hear of an outcome as soon as it is known."""
+        """Record an outcome as soon as it is known, in any order."""
 
     def admit(self, outcome: Outcome) -> Outcome:
-        """Hear of an outcome in the order of the inputs; return what is to be reported."""
+        """Record an outcome in the order of the inputs; return the outcome to report."""
         return outcome
 
     def finish(self) -> list[Written]:
-        """Complete what only appears at the end; not called if inputs are missing."""
+        """Complete what appears only at the end; not called if inputs are missing."""
         return self.sink.finish()
 
     def end(self) -> None:
-        """Write down for people what became of the inputs, however the run ended."""
+        """Write the manifest, however the run ended."""
 
     def notes(self) -> Iterable[str]:
-        """Say what a person should know of what is remembered."""
+        """Yield notes for the user about what is recorded."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""What a person names: files, folders, globs, shards, addresses; all of it looked for at once."""
+"""The inputs of a command line (files, folders, globs, ranges, addresses), checked at once."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from featcli.io.remote.url import is_url
 if TYPE_CHECKING:
     from featcli.batch.objects import Remote
 
-MIXED = "inputs of this machine and addresses (s3://, https://, ...) do not go together"
+MIXED = "local files and addresses (s3://, https://, ...) cannot be mixed in one command"
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_MOST = 1_000_000  # shards that a range may name
+_MOST = 1_000_000  # files that a range may name
 
 
 class Named(NamedTuple):
-    """What a person named: a file with its key, a folder with what goes before its keys, or `-`.
+    """One input: a file and its key, a folder and the prefix of its keys, or `-`.
 
-    `remote` is set where it is not on this machine.
+    `remote` is set for inputs that are not on this machine.
     """
 
     path: str
@@ -37,60 +37,62 @@ class Named(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder, or a prefix, to be read with all below it."""
+        """Whether it is a folder or a bucket's prefix, read with everything below it."""
         if self.remote:
             return self.remote.is_folder
         return self.path != "-" and Path(self.path).is_dir()
 
 
 def resolve(arguments: Sequence[str], exclude: Excluded = NOTHING) -> list[Named]:
-    """Look, before any work, for what is named.
+    """Find the inputs that are named, before any work.
 
     Parameters
     ----------
     arguments : sequence of str
-        Files, folders, globs, and `-`. What exists under its very name is no glob.
+        Files, folders, globs and `-`. A path that exists is not taken for a glob.
     exclude : Excluded
-        Where the results go, which is not read.
+        The output, which is not read.
 
     Returns
     -------
     list of Named
-        A file has its stem for a key, what a glob matches its path below the glob's fixed folder.
-        The keys of a folder are paths below it; where more is named they begin with its name. What
-        is named twice is given once.
+        The key of a file is its name without suffix; of a match of a glob, its path below the
+        glob's fixed folder; of files in a folder, their path below it, after the folder's name if
+        several inputs are given. Duplicates are left out.
 
     Raises
     ------
     UsageError
-        Nothing is there, a folder holds no image, or one is where the results go.
+        If an input does not exist, or a folder has no image or is also the output.
     """
     _check_kinds(arguments)
-    words = (word for argument in arguments for word in _ranged(argument))
-    found = _once(match for word in words for match in _matches(word))
+    words = (word for argument in arguments for word in _expand_range(argument))
+    found = _without_duplicates(match for word in words for match in _matches(word))
     for folder in (Path(one.path) for one in found if one.is_folder and not one.remote):
         if exclude.is_folder(folder):
             raise UsageError(
                 f"-o {exclude.folder}: the results cannot go into the input folder itself"
             )
         if (folder / "zarr.json").is_file():
-            raise UsageError(f"{folder}: a .zarr is written, not read: zarr.open_array() reads it")
+            raise UsageError(
+                f"{folder}: featcli cannot read a .zarr: open it with zarr.open_array()"
+            )
         if not holds_inputs(folder, exclude):
             raise UsageError(f"no images in the folder '{folder}' ({READABLE})")
-    return _apart(found) if len(found) > 1 else found
+    return _with_prefixes(found) if len(found) > 1 else found
 
 
 def _check_kinds(arguments: Sequence[str]) -> None:
-    """Refuse inputs of this machine beside others: what would their keys be relative to?"""
+    """Refuse local files beside addresses: their keys have no common folder."""
     kinds = {is_url(one) for one in arguments}
     if len(kinds) > 1:
         raise UsageError(MIXED)
 
 
-def _ranged(argument: str) -> Iterator[str]:
-    """Yield what a range names: `x-{000..099}.tar` are a hundred files, all of which must be there.
+def _expand_range(argument: str) -> Iterator[str]:
+    """Yield the files of a range: `x-{000..099}.tar` are a hundred files, which must all exist.
 
-    The digits of the first number say how many there are, as in a shell.
+    Numbers have at least as many digits as the first one, as in a shell.
     """
     found = None if os.path.lexists(argument) else _RANGE.search(argument)
     if found is None:
@@ -98,15 +100,15 @@ def _ranged(argument: str) -> Iterator[str]:
         return
     first, last = int(found[1]), int(found[2])
     if not first <= last < first + _MOST:
-        raise UsageError(f"{found[0]}: a range goes up, over at most {_MOST} numbers")
+        raise UsageError(f"{found[0]}: a range must count up, over at most {_MOST} numbers")
     for number in range(first, last + 1):
-        yield from _ranged(
+        yield from _expand_range(
             f"{argument[: found.start()]}{number:0{len(found[1])}}{argument[found.end() :]}"
         )
 
 
-def _once(found: Iterable[Named]) -> list[Named]:
-    """Leave out what is named again: the same place under the same key."""
+def _without_duplicates(found: Iterable[Named]) -> list[Named]:
+    """Leave out repeated inputs: the same path under the same key."""
     return list({(os.path.abspath(one.path), one.key): one for one in found}.values())  # noqa: PTH100
 
 
@@ -122,17 +124,17 @@ def _matches(argument: str) -> list[Named]:
     found = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
     if not found:
         raise UsageError(f"no file {argument!r}")
-    base = _fixed(argument)
-    return [_matched(Path(one), base) for one in found]
+    base = _folder_before_wildcard(argument)
+    return [_from_glob(Path(one), base) for one in found]
 
 
-def _fixed(pattern: str) -> Path:
-    """Return the folder that is named before a glob's first sign."""
+def _folder_before_wildcard(pattern: str) -> Path:
+    """Return the folder that a glob names before its first wildcard."""
     pieces = Path(pattern).parts
     return Path(*takewhile(lambda piece: not glob.has_magic(piece), pieces))
 
 
-def _matched(path: Path, base: Path) -> Named:
+def _from_glob(path: Path, base: Path) -> Named:
     if path.is_dir():
         return Named(str(path), f"{path.relative_to(base).as_posix()}/")
     above = path.parent.relative_to(base).as_posix()
@@ -140,8 +142,8 @@ def _matched(path: Path, base: Path) -> Named:
     return Named(str(path), last if above == "." else f"{above}/{last}")
 
 
-def _apart(found: list[Named]) -> list[Named]:
-    """Put each folder's name before its keys; where two have one name, the whole path."""
+def _with_prefixes(found: list[Named]) -> list[Named]:
+    """Put each folder's name before its keys, or its whole path if two have the same name."""
     names = {one.path: _name_of(one) for one in found if one.is_folder}
     counts = Counter(name.casefold() for name in names.values())
 

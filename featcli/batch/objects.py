@@ -1,4 +1,4 @@
-"""What a person names by an address: an object, all below a prefix, or one object of the web."""
+"""Inputs given as addresses: an object, all objects below a prefix, or one object on the web."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Ahead = Callable[[list[str]], object]
 
 
 class Found(NamedTuple):
-    """An object, and how it is opened if it is a tar."""
+    """An object, and how to open it if it is a tar."""
 
     item: ObjectItem
     open: Callable[[], BinaryIO] | None = None
@@ -43,20 +43,20 @@ class OneObject:
         self.is_tar = _is_tar(url, meta)
 
     def found(self, key: str, exclude: Excluded, dotted: bool, ahead: Ahead) -> Iterator[Found]:
-        """Yield it."""
+        """Yield the object."""
         yield _found(self.url, key, self._meta, self.is_tar, may_repeat=True)
 
     def state(self) -> dict[str, Any]:
-        """Say what tells whether it has changed."""
+        """Return what changes when the object changes."""
         return self._meta.state
 
     def count(self, exclude: Excluded) -> int:
-        """Count it."""
+        """Return 1."""
         return 1
 
 
 class Below:
-    """All objects below a prefix, which are listed when they are needed."""
+    """All objects below a prefix, listed at first use."""
 
     is_folder, is_tar = True, False
 
@@ -67,7 +67,7 @@ class Below:
         self._listing: Listing | None = None
 
     def _listed(self) -> Listing:
-        """Return what the bucket says, once for all who ask."""
+        """Return the bucket's list of objects, which is requested once."""
         if self._listing is None:
             self._room = Room()
             listing = Listing(self._room.path / "there.list")
@@ -76,18 +76,18 @@ class Below:
         return self._listing
 
     def state(self) -> dict[str, Any]:
-        """Say nothing: of many objects there is no one state."""
+        """Return nothing: many objects have no common state."""
         return {}
 
     def found(self, key: str, exclude: Excluded, dotted: bool, ahead: Ahead) -> Iterator[Found]:
-        """Yield the inputs below it in the order of a folder's."""
+        """Yield the inputs below the prefix, in the order of a local folder."""
         rest = self._below("", key, exclude, dotted)
         while block := list(islice(rest, _TOGETHER)):
             ahead([one.item.key for one in block])
             yield from block
 
     def count(self, exclude: Excluded) -> int:
-        """Count the inputs below it."""
+        """Count the inputs below the prefix."""
         return sum(1 for _ in self._below("", "", exclude.silent(), False))
 
     def _below(self, folder: str, prefix: str, exclude: Excluded, dotted: bool) -> Iterator[Found]:
@@ -111,7 +111,7 @@ class Below:
     def _inputs(
         self, listing: Listing, folder: str, remembered: set[str], exclude: Excluded
     ) -> dict[str, Meta]:
-        """Return what is to be read in a folder: what has the suffix of an image or array."""
+        """Return the inputs in a folder: objects with the suffix of an image or array."""
         found = {one.key: one for one in listing.files(folder) if not is_hidden(one.key)}
         patterns = [Pattern(Path(one)) for one in remembered if is_pattern(one)]
         files: dict[str, Meta] = {}
@@ -128,13 +128,13 @@ class Below:
 
 
 def _remembered(listing: Listing, folder: str) -> set[str]:
-    """Return what a folder has a memory of, as `former.remembered_in` does."""
+    """Return the names of earlier outputs in a folder, as `former.remembered_in` does."""
     inside = listing.files(posixpath.join(folder, NAME))
     return {one.key.removesuffix(".db") for one in inside if one.key.endswith(".db")}
 
 
 class OnTheWeb:
-    """One object of the web."""
+    """One object on the web."""
 
     is_folder = False
 
@@ -146,14 +146,14 @@ class OnTheWeb:
         self.is_tar = self.name.lower().endswith(".tar")
 
     def found(self, key: str, exclude: Excluded, dotted: bool, ahead: Ahead) -> Iterator[Found]:
-        """Yield it."""
+        """Yield the object."""
         yield Found(
             ObjectItem(self.file, key, may_repeat=True, address=self._address),
             self._open if self.is_tar else None,
         )
 
     def state(self) -> dict[str, Any]:
-        """Say what tells whether it has changed; raises ReadError."""
+        """Return what changes when the object changes; raises ReadError."""
         return self._address.state()
 
     def _open(self) -> BinaryIO:
@@ -164,7 +164,7 @@ class OnTheWeb:
         return io.BufferedReader(Pieces(self._address.pieces()), 1 << 16)
 
     def count(self, exclude: Excluded) -> int:
-        """Count it."""
+        """Return 1."""
         return 1
 
 
@@ -183,7 +183,7 @@ def _stream(url: Url, meta: Meta) -> BinaryIO:
 
 
 def _is_tar(url: Url, meta: Meta) -> bool:
-    """Say whether an object is a tar: by its suffix, or by its first bytes if that says nothing."""
+    """Return whether an object is a tar: by its suffix, else by its first bytes."""
     suffix = suffix_of(url.name)
     if suffix in SUFFIXES or not meta.size:
         return suffix == ".tar"
@@ -191,7 +191,7 @@ def _is_tar(url: Url, meta: Meta) -> bool:
 
 
 def named(text: str) -> Remote:
-    """Look, before any work, for what an address names; raises UsageError."""
+    """Find what an address names, before any work; raises UsageError."""
     if scheme_of(text) in WEB:
         return OnTheWeb(text)
     url = Url.parse(text)
@@ -208,7 +208,7 @@ def named(text: str) -> Remote:
 
 
 def listed(text: str, key: str) -> tuple[ObjectItem, Callable[[], BinaryIO] | None]:
-    """Return an object that a list names; it is looked at when its turn comes."""
+    """Return an object that a list names, without looking at it yet."""
     if scheme_of(text) in WEB:
         return next(OnTheWeb(text).found(key, Excluded(), False, len))
     url = Url.parse(text)
@@ -237,7 +237,7 @@ def key_in_list(text: str, keep_folders: bool) -> str:
 
 
 def shown(text: str) -> str:
-    """Return an address as it may be shown."""
+    """Return an address without its secrets."""
     try:
         return OnTheWeb(text).file if scheme_of(text) in WEB else str(Url.parse(text))
     except UsageError:
@@ -245,12 +245,12 @@ def shown(text: str) -> str:
 
 
 def check_apart(remote: Sequence[Remote], output: Url) -> None:
-    """Refuse results that would go in among the inputs, or hold them; raises UsageError."""
+    """Refuse an output that lies among the inputs or contains them; raises UsageError."""
     for one in remote:
         if isinstance(one, Below) and (one.url.holds(output) or output.holds(one.url)):
             raise UsageError(
-                f"-o {output}: the results and the inputs in {one.url} would lie in each other: "
-                "choose another prefix"
+                f"-o {output}: neither of the output and the input {one.url} may be inside the "
+                "other: choose another prefix"
             )
         if isinstance(one, OneObject) and one.url == output:
             raise UsageError(f"{output} is an input, too: choose another output")

@@ -1,8 +1,8 @@
-"""A folder of Parquet: for each shard that is read a part, which is whole at every moment.
+"""A folder of Parquet files: one part for each shard that is read.
 
-A part is a table like any other. Its memory lies beside the folder, and nothing but parts in it: so
-every program that reads a folder of Parquet reads this one, at any time. Of a shard that is done,
-with no failure in it, only that is kept; it is not read again unless it has changed.
+A part appears complete. The results store is beside the folder, which holds nothing but parts, so
+that every program that reads a folder of Parquet files can read this one at any time. A shard that
+was processed without failures is recorded as done, and read again only if it has changed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _SHARD = "shard"
 
 
 class PartTarget(TableTarget):
-    """The part of one shard."""
+    """The part for one shard."""
 
     _now = ""
 
     def of(self, state: dict[str, Any]) -> PartTarget:
-        """Say what tells whether the shard has changed."""
+        """Set the state of the shard, which changes when the shard changes."""
         self._now = f"{self.recipe.digest} {pack_state(state)}\n{__version__}"
         return self
 
     def is_done(self) -> bool:
-        """Say whether the part is there, made of this very shard in this way."""
+        """Return whether the part exists and was made from this shard by this recipe."""
         if self.memory.overwrite or not self.store.exists():
             return False
         shard, _, version = self.store.about(_SHARD).partition("\n")
@@ -47,19 +47,19 @@ class PartTarget(TableTarget):
         return pack_state(records.state_of(self.path.parent / name)) == known
 
     def leave(self) -> None:
-        """Let go of it: nothing is to be done."""
+        """Close the store: there is nothing to do."""
         self.store.close()
 
     def __enter__(self) -> Self:
         super().__enter__()
         if self.store.exists() and self.store.about(_SHARD):
-            # Of rows that are in the part nothing but their names is kept.
+            # The part has the rows of an earlier run; the store need not keep them.
             self.store.change("DELETE FROM results")
             self.store.note(_SHARD, "")
         return self
 
     def finish(self) -> list[Written]:
-        """See `Target.finish`; the rows are in the part, and go."""
+        """See `Target.finish`; removes from the store the rows that the part now has."""
         found = super().finish()
         if not self.store.exists() or self.store.count("WHERE status = 'failed'"):
             return found

@@ -1,4 +1,4 @@
-"""What arrives through a pipe: recognised by its first bytes, which are put back."""
+"""Streams recognized by their first bytes, which are then put back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_NAME = 1 << 16
 
 
 def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
-    """Read as little as tells what this is; say whether it is a list of existing paths."""
+    """Read just enough to recognize a stream; also return whether it is a list of paths."""
     head = b""
     while True:
         block = read_some(stream, 1 << 16)
@@ -31,21 +31,21 @@ def first_bytes(stream: BinaryIO) -> tuple[bytes, bool]:
 
 
 def _path(line: bytes) -> bytes:
-    """Take the carriage return of a list that was written elsewhere for what it is."""
+    """Return a line of a list without the carriage return of a file from Windows."""
     bare = line.removesuffix(b"\r")
     return bare if bare != line and not os.path.lexists(os.fsdecode(line)) else line
 
 
 def _is_comment(line: bytes) -> bool:
-    """Say whether a line of a list is a comment, `# ...`, and no file's name."""
+    """Return whether a line of a list is a comment (`# ...`) and not the name of a file."""
     return line[:1] == b"#" and not os.path.lexists(os.fsdecode(_path(line)))
 
 
 def _first_names(head: bytes, ended: bool) -> list[bytes]:
-    """Return what stands before the first newline and before the first NUL.
+    """Return the text before the first newline and before the first NUL.
 
-    A tar stream begins with a name and several NULs, of which one may be all that has come yet.
-    Comments and empty lines before the first name are passed over.
+    A tar stream begins with a name and several NULs, of which one may be all that has arrived yet.
+    Comments and empty lines before the first name are skipped.
     """
     head = head.removeprefix(BOM_UTF8)
     line, newline, after = head.partition(b"\n")
@@ -58,31 +58,31 @@ def _first_names(head: bytes, ended: bool) -> list[bytes]:
 
 
 def read_some(stream: BinaryIO, size: int) -> bytes:
-    """Read what is there, waiting only for the first byte."""
+    """Read what is available, waiting only for the first byte."""
     read = getattr(stream, "read1", stream.read)
     return bytes(read(size))
 
 
 class Prefixed(io.RawIOBase):
-    """A stream with the bytes that were taken from its beginning put back."""
+    """A stream with the bytes that were read from its beginning put back."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head = head
         self._stream = stream
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Give what was put back, then what is there."""
+        """Read the bytes that were put back, then what is available."""
         block = self._head[: len(buffer)] or read_some(self._stream, len(buffer))
         self._head = self._head[len(block) :]
         buffer[: len(block)] = block
         return len(block)
 
     def buffered(self) -> io.BufferedReader:
-        """Return it with readline and read1."""
+        """Return a buffered reader, which has readline and read1."""
         return io.BufferedReader(self)
 
 
@@ -96,7 +96,7 @@ def names(stream: BinaryIO) -> Iterator[str]:
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield what stands between separators; raises FeatError for what is too long for a path."""
+    """Yield the parts between separators; raises FeatError for one too long for a path."""
     rest = separator = b""
     is_begun = False
     while block := read_some(stream, 1 << 16):
@@ -107,7 +107,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         if not is_begun and len(rest) >= len(BOM_UTF8):
             rest, is_begun = rest.removeprefix(BOM_UTF8), True
         if separator and rest == separator * len(rest):
-            rest = b""  # gigabytes of nothing, as a sparse file has them, take no time
+            rest = b""  # skips the gigabytes of NUL in a sparse file quickly
         if separator:
             *whole, rest = rest.split(separator)
             yield from whole

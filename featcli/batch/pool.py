@@ -1,7 +1,7 @@
-"""Processes that one can lose. The parent always knows which input each of them holds.
+"""A pool of processes that survives the loss of one: it knows which input each of them has.
 
-One that dies takes its input with it and nothing else: that is tried once more, alone, for the
-process may have died of what the others took. One that hangs is ended.
+If a process dies, only its input is affected: it is tried once more while no other process works,
+since memory may have run out because of the others. A process that hangs is ended.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Pool(Executor):
     ----------
     start : Start
     inbox : SimpleQueue
-        Gets what the processes say.
+        Receives the messages of the processes.
     jobs : int
-        How many processes.
+        Number of processes.
     timeout : float, optional
-        Seconds after which an input is given up.
+        Seconds after which an input fails.
     remove_partial : callable
-        `remove_partial(process)` takes away what a process that ended has left unfinished.
+        `remove_partial(process)` removes the unfinished files of a process that ended.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Pool(Executor):
         return iter(())
 
     def _assign(self) -> None:
-        """Give idle processes something to do; what waits alone has all to itself."""
+        """Give inputs to idle processes; an input that is to run alone waits until all are idle."""
         idle = [child for child in self._children if child.is_idle]
         if self._alone:
             if len(idle) == len(self._children):
@@ -91,7 +91,7 @@ class Pool(Executor):
         self._assign()
 
     def _died(self, child: Child) -> Iterator[Event]:
-        """Put another process in the place of one that died."""
+        """Replace a process that died."""
         if child not in self._children:
             return
         reason = child.ended()
@@ -107,7 +107,7 @@ class Pool(Executor):
         self._children[self._children.index(child)] = Child(self._start, self._inbox)
 
     def patience(self) -> float | None:
-        """See `Executor.patience`: until the first input has had its time."""
+        """See `Executor.patience`: the seconds until the first input reaches its time limit."""
         if self._timeout is None:
             return None
         began = [child.began for child in self._children if child.held]

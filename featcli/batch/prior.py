@@ -1,4 +1,4 @@
-"""What the results store says of one input's earlier results, and whether they may stay."""
+"""What a results store records about earlier results of an input, and whether they are reused."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ NO_ROW = Row(0)
 
 
 class Recipe(NamedTuple):
-    """All that decides what a result holds, but for the input.
+    """Everything that decides what a result holds, apart from the input.
 
     Attributes
     ----------
     text : str
-        For people, as JSON: the pipeline, and the options beside it, as they can be typed.
+        For people, as JSON: the pipeline and its options, as they can be typed.
     digest : str
-        Equal for equal recipes. Kernels from files are part of it by value, models and weights by
-        their hash.
+        Equal for equal recipes. Includes kernels from files by their values, models and weights
+        by their hash.
     tags : str
-        What the recipe adds to names: recipes that do not share them may share a folder.
+        What the recipe adds to file names: recipes with different tags can share a folder.
     """
 
     text: str = "{}"
@@ -60,7 +60,7 @@ class Recipe(NamedTuple):
     def of(
         cls, pipeline: Pipeline, reading: ReadOptions, writing: WriteOptions, more: str = ""
     ) -> Recipe:
-        """Take together what decides a result; `more` is the kind of output."""
+        """Return the recipe of a run; `more` is the kind of output."""
         import hashlib
 
         steps = [*reading.history(), *pipeline.recipe]
@@ -78,35 +78,35 @@ class Recipe(NamedTuple):
         return cls(json.dumps(about), digest, ".".join(filter(None, map(tag_of, steps))))
 
     def number(self, key: str, again: str = "") -> int:
-        """Return the number of an input's row; `again` tells apart two of one key."""
+        """Return the number of an input's row; `again` distinguishes inputs with the same key."""
         return number_of(key, self.tags, *([again] if again else []))
 
 
 class PriorResult(NamedTuple):
-    """What is known of the earlier results of one input; by default nothing.
+    """What is recorded about earlier results of one input; by default nothing.
 
     Attributes
     ----------
     row : Row
-        Its row in the store, or one that says nothing but its number.
+        Its row in the store, or one that holds only its number.
     source : Source
         The input.
     key : str
-        The input's.
+        The key of the input.
     place : int
-        In the order of the inputs.
+        The input's place in the order.
     store : Store, optional
-        Where the row is; None where nothing is remembered.
+        The store with the row; None if nothing is recorded.
     recipe : Recipe
-        What is done now.
+        The recipe of this run.
     takes : bool
-        Whether what is there may be taken for done.
+        Whether existing results may be reused.
     path : bytes
-        The input's file from the root.
+        The absolute path of the input.
     is_held : bool
-        Whether the result is part of something else (a table, a shard), which is there.
+        Whether the result is part of an existing table, shard or archive.
     is_final : bool
-        Whether one that failed is not tried again unless something has changed.
+        Whether an input that failed is not tried again unless it or the recipe has changed.
     began : float
         When work on it began.
     """
@@ -125,11 +125,11 @@ class PriorResult(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Which the outputs in the row are relative to."""
+        """The folder to which the row's output paths are relative."""
         return self.store.room.folder if self.store else Path()
 
     def check_input(self) -> None:
-        """Raise OutputExists if the row speaks of another input, and of its results."""
+        """Raise OutputExists if the row belongs to another input and its results."""
         row = self.row
         if (row.outputs or row.replaces or self.is_held) and not self._is_of_input(row):
             raise OutputExists(
@@ -138,9 +138,9 @@ class PriorResult(NamedTuple):
             )
 
     def _is_of_input(self, row: Row) -> bool:
-        """Say whether a row speaks of this input: of its key, and of no other file.
+        """Return whether a row belongs to this input: to its key, and not to another file.
 
-        One that is no longer where it was has been moved.
+        A file that no longer exists counts as moved, so that its row belongs to this input.
         """
         return row is not NO_ROW and (
             row.path == self.path
@@ -148,17 +148,17 @@ class PriorResult(NamedTuple):
         )
 
     def says(self, state: State) -> bool:
-        """Say whether the row names the input where it is and as it is now, and is finished."""
+        """Return whether the row is finished and has the input's path and state."""
         row = self.row
         return row.status != BEGUN and row.input == _without_digest(state) and row.path == self.path
 
     def digest(self, state: State) -> str:
-        """Return the sha256 of the input's content, if it is known."""
+        """Return the SHA-256 of the input's content, or an empty string if it is not known."""
         known = self.row.sha256 if self.row.input == _without_digest(state) else ""
         return str(state.get("sha256") or known)
 
     def existing_results(self, state: State) -> list[Written] | None:
-        """Return the results if all are there as they were left, from this input by this recipe."""
+        """Return the results if all exist unchanged, made from this input by this recipe."""
         row = self.row
         if row.status == FAILED or not self._is_same(state):
             return None
@@ -178,7 +178,7 @@ class PriorResult(NamedTuple):
         return _results(paths)
 
     def _is_same(self, state: State) -> bool:
-        """Say whether the row speaks of this input and this recipe."""
+        """Return whether the row belongs to this input and this recipe."""
         row = self.row
         if not self.takes or self.store is None:
             return False
@@ -191,17 +191,17 @@ class PriorResult(NamedTuple):
         return self._is_of_input(row)
 
     def failed_before(self, state_of: Callable[[], State]) -> str:
-        """Return the error that is still to be expected; empty if it is worth a try."""
+        """Return the recorded error if a new try would fail too; else an empty string."""
         if not self.is_final or self.row.status != FAILED:
             return ""
         try:
             state = state_of()
         except FeatError:
-            state = {}  # as it was, if it could not be looked at then
+            state = {}  # equal to the recorded state if the input could not be read then either
         return os.fsdecode(self.row.error) if self._is_same(state) else ""
 
     def glance(self, state_of: Callable[[], State]) -> tuple[list[Written], State] | None:
-        """Return results and state, asking for the state only if there is a row to compare."""
+        """Return results and state; the state is asked for only if there is a row to compare."""
         if not (self.row.outputs or self.is_held):
             return None
         try:
@@ -211,10 +211,10 @@ class PriorResult(NamedTuple):
         found = self.existing_results(state)
         return (found, state) if found else None
 
-    # What is written now
+    # Writing
 
     def own_states(self) -> dict[str, list[State]]:
-        """Return the files that featcli wrote, each with the states in which they are its own."""
+        """Return the files that featcli wrote for this input, with their states when it did."""
         row = self._now()
         known: dict[str, list[State]] = {}
         if not self._is_of_input(row):
@@ -225,12 +225,12 @@ class PriorResult(NamedTuple):
         return known
 
     def _now(self) -> Row:
-        """Return the row as it is now: another run may have written it meanwhile."""
+        """Return the row as it is now, since another run may have changed it meanwhile."""
         found = self.store.find(self.row.number) if self.store and self.row.number else None
         return found or NO_ROW
 
     def intend(self, state: State, outputs: Mapping[str, State]) -> None:
-        """Note what is about to appear: killed then, it is known to be featcli's."""
+        """Record the files that are about to appear, so that they are featcli's after a kill."""
         if self.store:
             old = self._now()
             replaces = {**unpack_states(old.replaces), **unpack_states(old.outputs)}
@@ -238,14 +238,14 @@ class PriorResult(NamedTuple):
             self.store.put(row._replace(replaces=pack_states(replaces)))
 
     def done(self) -> None:
-        """Note that all of it is there."""
+        """Record that all files have appeared."""
         if self.store:
             seconds = round(time.perf_counter() - self.began, 4)
             fields = {"status": DONE, "seconds": seconds, "replaces": b""}
             self.store.update(self.row.number, **fields)
 
     def new_row(self, status: str, state: State, outputs: Mapping[str, State]) -> Row:
-        """Write the input's row; what the old one owns is not in it."""
+        """Return a new row for the input, without the outputs of the old one."""
         assert self.store is not None
         folder = self.folder
         names = {os.path.relpath(path, folder): one for path, one in outputs.items()}
@@ -270,7 +270,7 @@ def _without_digest(state: State) -> str:
 
 
 def from_root(file: str, here: str) -> bytes:
-    """Return the path of a file from the root, links as they are; an address is one already.
+    """Return the absolute path of a file, links not resolved; an address stays as it is.
 
     `here` is the current folder.
     """
@@ -288,7 +288,7 @@ def _folder_from_root(folder: str, here: str) -> str:
 
 
 def _results(paths: list[str]) -> list[Written]:
-    """Return what stands for each result: its array, else its picture or the whole."""
+    """Return one entry for each result: its array, else its picture or only file."""
     arrays = [path for path in paths if path.endswith(".npy")]
     mains = arrays or [path for path in paths if not path.endswith(".json")]
     return [Written(path, "unchanged", _data_of(path, paths)) for path in mains]

@@ -1,4 +1,4 @@
-"""One road for every input: read, check, run, write. One image or a million, this is it."""
+"""The steps that every input takes, one image or a million: read, check, run, write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from featcli.pipeline import Pipeline, caption
 
 
 class Job(NamedTuple):
-    """What is done with every input; may be sent to another process.
+    """What is done with every input; can be sent to another process.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class Job(NamedTuple):
     sink : Sink
     options : ReadOptions
     checksum : bool
-        Whether the content of an input says if it has changed.
+        Whether to recognize changed inputs by their content.
     share : int
-        Among how many workers the memory is divided.
+        Number of workers that share the memory.
     verbose : int
-        How much is said of each step, to who watches.
+        How much to report about each step.
     """
 
     pipeline: Pipeline
@@ -47,7 +47,7 @@ class Job(NamedTuple):
     verbose: int = 0
 
     def options_for(self, task: Task) -> ReadOptions:
-        """Return how an input is read: alone it may take the memory of all workers."""
+        """Return how to read an input; one that runs alone may use the memory of all workers."""
         if task.is_alone or self.share == 1:
             return self.options
         part = (self.options.max_memory - budget.STARTED) // self.share
@@ -55,7 +55,7 @@ class Job(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One input, what is known of earlier results, and whether no other is worked on meanwhile."""
+    """One input, what is recorded about it, and whether it must run while no other input does."""
 
     item: Item
     prior: PriorResult = PriorResult()
@@ -63,27 +63,27 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one input.
+    """What happened to one input.
 
     Attributes
     ----------
     source : Source
     status : str
-        `"done"`, `"unchanged"`, `"failed"`, `"left out"` for what is no image in a stream, or
-        `"passed over"` for what was not asked for.
+        `"done"`, `"unchanged"`, `"failed"`, `"left out"` for a member of a stream that is no
+        image, or `"passed over"` for an input that was not asked for.
     prior : PriorResult
-        What was known of it.
+        What was recorded about it before.
     written : sequence of Written
     notes, lines : tuple of str
-        What a person should know; what was done, step by step, if that was asked for.
+        Notes for the user; descriptions of the steps, if requested.
     error : FeatError or None
     state : mapping
-        What tells whether the input has changed since.
+        What changes when the input changes.
     seconds : float
     is_recorded : bool
-        Whether the row that is known of the input says it all.
+        Whether the existing row of the input needs no change.
     is_end : bool
-        Whether inputs that should follow are missing.
+        Whether the stream broke off here, so that inputs are missing.
     """
 
     source: Source
@@ -105,9 +105,9 @@ def preflight(
     sink: Sink,
     look: Callable[[Item], PriorResult],
 ) -> None:
-    """Check every output's name before any work; raises UsageError.
+    """Check the names of all outputs before any work; raises UsageError.
 
-    What splits into parts is named by its content, so that is checked when it has been read.
+    Results of pipelines that split an image are named by its content, and checked once it is read.
     """
     items = list(items)
     for item in items:
@@ -122,20 +122,20 @@ def preflight(
 
 
 def process(task: Task, job: Job) -> Outcome:
-    """Take one input all the way; an error becomes its outcome and stops nothing else.
+    """Process one input completely; its error becomes its outcome and does not stop other inputs.
 
     Raises
     ------
     Unwritable, OSError
-        What concerns all that follow: no room, a folder that is held, a pipe that broke.
+        For errors that affect all following inputs: a full disk, a locked folder, a closed pipe.
     """
     return complete(prepare(task, job), job.sink)
 
 
 class Prepared(NamedTuple):
-    """An input on its way: its outcome so far, and the results that are to be written.
+    """An input that was computed: its outcome so far, and the results that are to be written.
 
-    Another process writes them with what the pipeline has kept for that.
+    `kept` is what the pipeline has collected for the process that writes them.
     """
 
     outcome: Outcome
@@ -144,7 +144,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(task: Task, job: Job) -> Prepared:
-    """Read one input, ask whether its results are there, and compute them if not."""
+    """Read one input, check whether its results exist, and compute them if not."""
     begin = time.perf_counter()
     prior = task.prior._replace(began=begin)
     start = Outcome(task.item.source, "left out", prior, is_end=task.item.is_end)
@@ -154,9 +154,9 @@ def prepare(task: Task, job: Job) -> Prepared:
     except FeatError as error:
         found = Prepared(start._replace(status="failed", error=error))
     except OSError:
-        raise  # a pipe that broke, a disk that is gone: this concerns all that follow
-    except Exception as error:  # a bug, but it shall not take the other inputs with it
-        found = Prepared(start._replace(status="failed", error=_unforeseen(task.item, error)))
+        raise  # a closed pipe or a missing disk affects all following inputs
+    except Exception as error:  # a bug, which must not stop the other inputs
+        found = Prepared(start._replace(status="failed", error=_unexpected(task.item, error)))
     return Prepared(found.outcome._replace(seconds=time.perf_counter() - begin), found.frames)
 
 
@@ -187,13 +187,13 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
 
 
 def _loaded(task: Task, job: Job) -> tuple[Sample, tuple[str, ...]]:
-    """Read an input whole, or open it to be computed in strips; say so in words."""
+    """Read an input, or open it to compute it in strips; return a line about that, too."""
     item = task.item
     options = job.options_for(task)
     try:
         return item.load(options), ()
     except TooLarge as error:
-        # What is too large for a share of the memory is first tried alone.
+        # An input too large for one worker's share of the memory is first tried alone.
         is_shared = job.share > 1 and not task.is_alone and isinstance(error, MemoryExceeded)
         if is_shared or not isinstance(item, FileItem):
             raise
@@ -216,9 +216,9 @@ def _opened(
     except FeatError as reason:
         text = f"{error}; nor can it be computed in strips: {reason}"
         raise (UsageError(text) if isinstance(reason, UsageError) else _as(error, text)) from reason
-    line = f"{item.name}: in strips of {result.height} rows of the result, for whole it {error}"
-    # Whoever watches the steps is told.
-    return sample, (line.replace(f"{item.name}: takes", "takes"),) if job.pipeline.watch else ()
+    line = f"in strips of {result.height} rows of the result, since as a whole it "
+    line = f"{item.name}: {line}{str(error).removeprefix(f'{item.name}: ')}"
+    return sample, (line,) if job.pipeline.watch else ()
 
 
 def _as(error: TooLarge, text: str) -> FeatError:
@@ -231,12 +231,12 @@ def _in_strips(job: Job, task: Task, frame: LargeFrame) -> LargeFrame:
     return in_strips(job.pipeline.steps, frame, job.options_for(task).max_memory)
 
 
-def _unforeseen(item: Item, error: Exception) -> FeatError:
+def _unexpected(item: Item, error: Exception) -> FeatError:
     return FeatError(f"{item.name}: unexpected {type(error).__name__}: {error} (please report it)")
 
 
 def complete(ready: Prepared, sink: Sink) -> Outcome:
-    """Write what was computed, and say what became of the input."""
+    """Write what was computed, and return the outcome of the input."""
     begin, outcome = time.perf_counter(), ready.outcome
     try:
         if outcome.error:
@@ -255,7 +255,7 @@ def complete(ready: Prepared, sink: Sink) -> Outcome:
 
 
 def complete_from_elsewhere(ready: Prepared, item: Item, sink: Sink) -> Outcome:
-    """Write what another process has computed, which could not look at what is there already."""
+    """Write what another process computed, after the checks that only this process can do."""
     outcome = ready.outcome
     if outcome.status == "done" and ready.frames:
         headings = [Heading(one.source, one.part, one.history) for one in ready.frames]
@@ -288,7 +288,7 @@ def _run(job: Job, task: Task, frame: Frame, name: str) -> list[Frame]:
 def describe_step(
     step: Step, frame: Frame, results: list[Frame], verbose: int = 1
 ) -> Iterator[str]:
-    """Say what a step made of its frame, where there is a choice how, and from 2 on its values."""
+    """Yield lines about a step: the shapes, the method chosen, and with `verbose` 2 the values."""
     made = ", ".join(_shape(result) for result in results)
     yield f"  {caption([step])}: {_shape(frame)} -> {made}"
     explain = stages.get(step.stage).explain
@@ -299,7 +299,7 @@ def describe_step(
 
 
 def _describe_values(results: list[Frame]) -> Iterator[str]:
-    """Say between which values each result lies; NaN and infinite ones are counted apart."""
+    """Yield the range and mean of each result; NaN and infinite values are counted separately."""
     for result in results:
         data = result.data[np.isfinite(result.data)]
         lies = f"{data.min():.6g} to {data.max():.6g}, mean {data.mean():.6g}" if data.size else ""

@@ -1,4 +1,4 @@
-"""All inputs of a command: here one after the other, by several processes, or on a cluster."""
+"""Run all inputs of a command: in this process, in several processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from featcli.io.sinks import Sink, State
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
-_AHEAD_OF_FILES = 256  # outcomes are small
-_AHEAD_OF_ARRAYS = 4  # for each worker: results wait here to be written
+_AHEAD_OF_FILES = 256  # workers write the results themselves, so outcomes are small
+_AHEAD_OF_ARRAYS = 4  # for each worker: results wait in memory to be written
 
 
 def _silent(_text: str) -> None:
-    """Say nothing."""
+    """Ignore a message."""
 
 
 class Choices(NamedTuple):
@@ -36,15 +36,15 @@ class Choices(NamedTuple):
     Attributes
     ----------
     jobs : int, optional
-        How many workers; None for as many as there are processors, if that is quicker.
+        Number of workers; None for one per processor, if that is faster than none.
     timeout : float, optional
-        Seconds after which an input is given up.
+        Seconds after which an input fails.
     only_failed : bool
-        Pass over what the manifest does not know as failed.
+        Process only the inputs that are recorded as failed.
     scheduler : str, optional
         The address of a cluster's scheduler; None for this machine.
     say : callable
-        Told what a person should know of the cluster.
+        Called with notes about the cluster.
     """
 
     jobs: int | None = None
@@ -61,7 +61,7 @@ Arrived = Callable[[Outcome], None]
 def run_all(
     items: Iterable[Item], job: Job, choices: Choices, know: Know, arrived: Arrived
 ) -> Generator[Outcome]:
-    """Yield what became of each input, in their order.
+    """Yield the outcome of each input, in order.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def run_all(
     job : Job
     choices : Choices
     know : callable
-        `know(item, again)` gives what is known of its earlier results; `again` says that another
-        input has its key.
+        `know(item, again)` returns what is recorded about an input; `again`: an earlier input has
+        the same key.
     arrived : callable
         Called with each outcome as soon as it is known.
     """
@@ -80,17 +80,17 @@ def run_all(
         yield from _outcomes(Pulled(items), Here(job), job, planner, arrived)
         return
     rest = iter(items)
-    for item in rest:  # what is there already needs no thread and no worker
+    for item in rest:  # unchanged inputs need no thread and no worker
         planned = planner(item)
         if isinstance(planned, Task):
             planner.put_back(planned)
-            yield from _shared_out(item, rest, job, jobs, choices, planner, arrived)
+            yield from _distribute(item, rest, job, jobs, choices, planner, arrived)
             return
         arrived(planned)
         yield planned
 
 
-def _shared_out(
+def _distribute(
     first: Item,
     rest: Iterator[Item],
     job: Job,
@@ -99,7 +99,7 @@ def _shared_out(
     planner: Planner,
     arrived: Arrived,
 ) -> Iterator[Outcome]:
-    """Work on items on a cluster, or by several processes if there is enough to do for them."""
+    """Process items on a cluster, or in several processes if there is enough work for them."""
     from featcli.batch.feed import Feed
 
     executor: Executor
@@ -137,13 +137,13 @@ def _pool(inbox: SimpleQueue[Any], job: Job, jobs: int, timeout: float | None) -
 def _outcomes(
     feed: Items, executor: Executor, job: Job, planner: Planner, arrived: Arrived
 ) -> Iterator[Outcome]:
-    """Have an executor work on items; yield what became of them, in their order."""
+    """Process items with an executor; yield their outcomes in order."""
 
     def finish(slot: Slot, answer: Prepared) -> Outcome:
         job.pipeline.take_over(answer.kept)
         return complete_from_elsewhere(answer, slot.task.item, job.sink)
 
-    # Files of their own can be written as they come; what comes together needs the inputs' order.
+    # Separate files are written in any order; a table, archive or shard in that of the inputs.
     in_order = job.sink.for_worker() is None
     try:
         dispatcher = Dispatcher(feed, planner, executor, finish, in_order, arrived)
@@ -153,7 +153,7 @@ def _outcomes(
 
 
 class Planner:
-    """Says of each item what there is to do."""
+    """Decides for each item what there is to do."""
 
     def __init__(self, checksum: bool, only_failed: bool, know: Know) -> None:
         self._checksum, self._only_failed, self._know = checksum, only_failed, know
@@ -161,7 +161,7 @@ class Planner:
         self._put_back: Task | None = None
 
     def put_back(self, task: Task) -> None:
-        """Give this task again for the next item, which is its own."""
+        """Return this task once more at the next call, which is for the same item."""
         self._put_back = task
 
     def __call__(self, item: Item) -> Task | Outcome:
@@ -196,9 +196,9 @@ class Planner:
         return Outcome(prior.source, "unchanged", prior, written, state=state, is_recorded=said)
 
     def _seen(self, item: Item) -> tuple[bool, bool]:
-        """Say whether there was another input of this key, or this very file.
+        """Return whether an earlier input had this key, and whether it was this same file.
 
-        Those of a folder need not be looked for: they are distinct by their rule.
+        Files of a folder need no check, because their keys are always distinct.
         """
         if not item.may_repeat:
             return False, False

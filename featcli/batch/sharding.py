@@ -1,8 +1,8 @@
-"""Shards, and in which of them each input is.
+"""Shards, and which inputs each of them holds.
 
-A later run goes on after the last complete shard. Where an input has changed, the shard that holds
-it and those after it are written again, for their borders move. The rows of an open shard are in
-the store as they come, as begun; they are done when it has its name.
+A later run continues after the last complete shard. If an input has changed, its shard and all
+later ones are written again, because their borders move. While a shard is being written, its rows
+are in the store as "begun"; they become "done" when the shard appears under its name.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from featcli.io.sinks import Written
 
 
 class ShardsTarget(StoredTarget):
-    """Shards; `sink` writes them.
+    """Shards, written by `sink`.
 
     Parameters
     ----------
     pattern : Pattern or OneFile
     size : int, optional
-        Bytes after which a shard is complete; None where there is only one.
+        Bytes after which a shard is complete; None if there is only one.
     memory : Memory
     checksum : bool
-        Tell changes by the content.
+        Recognize changed inputs by their content.
     sidecar : bool
-        Whether an .npz has one.
+        Whether an .npz has a sidecar.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class ShardsTarget(StoredTarget):
         self._pattern, self._checksum = pattern, checksum
         self._shards = ShardSink(pattern, size, memory.store.room, self, sidecar)
         super().__init__(self._shards, memory)
-        self._shard, self._last = -1, list[int]()  # the last shard so far, the inputs in it
+        self._shard, self._last = -1, list[int]()  # number and inputs of the last shard so far
         self._is_going_on = True
         self._counts: Counter[int] = Counter()
         self._written: list[Path] = []
 
     def check(self) -> None:
-        """Refuse shards that are not featcli's own, and see which are whole."""
+        """Refuse to replace shards that featcli did not write; find out which are complete."""
         super().check()
         numbers = self._present()
         self._check_own(path for number in numbers for path in self._paths(number))
@@ -68,7 +68,7 @@ class ShardsTarget(StoredTarget):
         return [self._pattern.path(number)]
 
     def _is_whole_file(self, number: int) -> bool:
-        """Say whether a shard is as the rows speak of it, and finish one that was cut short."""
+        """Return whether a shard is as recorded; records it if a kill came in between."""
         states = {}
         is_settled = True
         for path in self._paths(number):
@@ -90,7 +90,7 @@ class ShardsTarget(StoredTarget):
         return row.status == DONE and row.part.isdecimal() and int(row.part) in self._counts
 
     def past(self, item: Item, again: bool = False) -> PriorResult:
-        """Return what is known of an input; after the first that is to be done, all are."""
+        """Return what is recorded about an input; from the first changed one on, all are redone."""
         prior = self.look(item, again)._replace(is_final=True)
         self._order.append(prior.row.number)
         if self._is_going_on and not self._stays(prior, item):
@@ -98,7 +98,7 @@ class ShardsTarget(StoredTarget):
         return prior if self._is_going_on else prior._replace(takes=False, is_held=False)
 
     def _stays(self, prior: PriorResult, item: Item) -> bool:
-        """Say whether an input is where it should be: behind those so far."""
+        """Return whether an input's result may stay: unchanged, and next in order."""
         state = partial(item.state, self._checksum)
         if prior.failed_before(state):
             return True
@@ -114,13 +114,13 @@ class ShardsTarget(StoredTarget):
 
     @property
     def _is_whole(self) -> bool:
-        """Whether all that the last shard holds is wanted."""
+        """Whether all inputs of the last shard are still wanted."""
         return self._counts[self._shard] == len(self._last)
 
-    # What the sink asks and tells
+    # Called by the sink
 
     def begin(self) -> None:
-        """Go on after the last shard, or keep what comes first in one that changes."""
+        """Continue after the last shard, or keep the beginning of a shard that changes."""
         self._is_going_on = False
         self._is_changed = True
         self.store.change("DELETE FROM results WHERE status = 'begun'")
@@ -133,14 +133,14 @@ class ShardsTarget(StoredTarget):
             self.store.put_soon(row._replace(status=BEGUN))
 
     def intend(self, number: int, states: dict[str, Any]) -> list[Path]:
-        """Note that a shard is about to appear; return it if it may be replaced."""
+        """Record that a shard is about to appear; return its files that may be replaced."""
         self.store.commit()
         own = self._check_own(self._paths(number))
         self._intend(states)
         return own
 
     def appeared(self, number: int, states: dict[str, Any]) -> None:
-        """Note that a shard, with all that is begun in it, is there."""
+        """Record that a shard with all its begun rows has appeared."""
         self._written.append(self._pattern.path(number))
         self._appeared(number, states)
 
@@ -156,10 +156,10 @@ class ShardsTarget(StoredTarget):
     # Rows
 
     def record(self, outcome: Outcome) -> None:
-        """See `Target.record`: here in the order of the inputs."""
+        """See `Target.record`; does nothing, since `admit` records in the order of the inputs."""
 
     def admit(self, outcome: Outcome) -> Outcome:
-        """Keep the row of an input until its shard is there."""
+        """Record an input as begun until its shard is complete."""
         if outcome.status == "done":
             row = outcome.prior.new_row(BEGUN, outcome.state, {})
             seconds = round(outcome.seconds, 4)
@@ -170,9 +170,9 @@ class ShardsTarget(StoredTarget):
         return outcome._replace(written=())
 
     def finish(self) -> list[Written]:
-        """Complete the last shard, and take away those that nothing is left for."""
+        """Complete the last shard, and remove shards that are no longer needed."""
         if self._is_going_on and not self._is_whole:
-            self.begin()  # the last inputs are gone
+            self.begin()  # the last inputs no longer exist
         self._shards.finish()
         end = self._shard + 1 if self._is_going_on else self._shards.number
         for number in self._present():
@@ -186,11 +186,11 @@ class ShardsTarget(StoredTarget):
 
     def end(self) -> None:
         """See `Target.end`."""
-        self._is_moved = False  # places are those in the shards
+        self._is_moved = False  # a row's place is its place in the shard
         super().end()
 
     def _outputs(self, row: Row) -> bytes:
-        """See `StoredTarget._outputs`: the shard."""
+        """See `StoredTarget._outputs`: the state of the shard."""
         if row.status != DONE or not row.part:
             return b""
         name = self._pattern.path(int(row.part)).name

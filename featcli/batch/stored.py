@@ -1,4 +1,4 @@
-"""Results that are remembered in a store: what folders, tables and shards have in common."""
+"""Outputs that are recorded in a results store: the base of folders, tables and shards."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from featcli.io.store import Store
 
 
 class Memory(NamedTuple):
-    """What a store is told of a run.
+    """The results store of an output, and how a run uses it.
 
     Attributes
     ----------
     store : Store
     lock : str
-        What the run has to itself, by name.
+        The name of the lock that the run holds.
     target : Path
-        For people: what it writes.
+        The output, for messages.
     manifest : Path, optional
-        What people read of the store; None for one input.
+        The path of the manifest; None if there is only one input.
     recipe : Recipe
     overwrite : bool
-        Take nothing for done, and replace what is there.
+        Reuse no existing results, and replace them.
     is_piped : bool
-        Whether the inputs come from another command, which may write here, too.
+        Whether the inputs come from another command, which may write to the same output.
     """
 
     store: Store
@@ -88,16 +88,16 @@ class StoredTarget(Target):
         return self
 
     def _take_lock(self) -> None:
-        """Have the results of this recipe to ourselves; those of others may be added meanwhile."""
+        """Lock the results of this recipe; runs with other recipes may add theirs meanwhile."""
         try:
             self._lock.enter()
         except InUse:
-            # Stages of one pipe may well write into one folder: each has other inputs.
+            # Commands of one shell pipe may write to the same folder: each has other inputs.
             if not (self.memory.is_piped and is_of_this_job(self._lock.holder)):
                 raise
         except WriteError:
             if not self.store.exists():
-                raise  # else there may be nothing to do, where nothing can be written
+                raise  # with a store, all results may exist already, and nothing need be written
 
     def _forget_if_broken(self) -> None:
         try:
@@ -113,7 +113,7 @@ class StoredTarget(Target):
             self.sink.check()
         except UsageError as error:
             if isinstance(error, OutputExists) or not self.store.exists():
-                raise  # else there may be nothing to do, where nothing can be written
+                raise  # with a store, all results may exist already, and nothing need be written
         if self.memory.overwrite:
             return
         if self.store.exists():
@@ -124,7 +124,7 @@ class StoredTarget(Target):
             return
         if is_of_before(path):
             raise OutputExists(
-                f"{path} is of an earlier version of featcli, whose memory this one does not read: "
+                f"{path} is of an earlier version of featcli, which this one cannot read: "
                 "choose another output, or --overwrite makes the results again"
             )
         if os.path.lexists(path):
@@ -148,7 +148,7 @@ class StoredTarget(Target):
         return prior
 
     def foresee(self, keys: list[str]) -> None:
-        """See `Target.foresee`; may be called by another thread than that of the store."""
+        """See `Target.foresee`; may be called from a thread other than that of the store."""
         self._foreseen.append(keys)
 
     def _row(self, key: str, again: str) -> Row:
@@ -163,7 +163,7 @@ class StoredTarget(Target):
         return self._ahead.pop(key, None) or self.store.find(number) or Row(number)
 
     def _holds(self, row: Row) -> bool:
-        """Say whether a row's result is part of something else, which is there."""
+        """Return whether a row's result is in an existing table, shard or archive."""
         return False
 
     def past(self, item: Item, again: bool = False) -> PriorResult:
@@ -176,13 +176,13 @@ class StoredTarget(Target):
         return prior._replace(place=place)
 
     def record(self, outcome: Outcome) -> None:
-        """Write the row of an input, if there is anything new to say of it."""
+        """Write the row of an input, if it has changed."""
         if outcome.status == "failed":
             self._record_failure(outcome)
         elif any(one.status == "written" for one in outcome.written):
-            self._is_changed = True  # the row was written with the files
+            self._is_changed = True  # the row was written together with the files
         elif outcome.status in ("done", "unchanged") and not outcome.is_recorded:
-            # Also what a worker has named that died before it could say so.
+            # Includes the results of a worker that died before it could report them.
             self._record_unchanged(outcome)
 
     def _record_failure(self, outcome: Outcome) -> None:
@@ -198,7 +198,7 @@ class StoredTarget(Target):
             self.store.put(new)
 
     def _record_unchanged(self, outcome: Outcome) -> None:
-        """Note where an input is now, that is known by its content or was moved."""
+        """Record the new path of an input that was moved or recognized by its content."""
         prior, state, row = outcome.prior, outcome.state, outcome.prior.row
         self._is_changed = True
         states = {path: one for result in outcome.written for path, one in result.states.items()}
@@ -210,7 +210,7 @@ class StoredTarget(Target):
             self.store.put(new)
 
     def end(self) -> None:
-        """See `Target.end`: the manifest, if there is anything new to say."""
+        """See `Target.end`; writes the manifest if it is out of date."""
         if self._is_moved and self._is_changed:
             self.store.arrange(self._order)
         path = self.memory.manifest
@@ -247,7 +247,7 @@ class StoredTarget(Target):
     # Files that hold the results of many inputs
 
     def _check_own(self, paths: Iterable[Path]) -> list[Path]:
-        """Return those that are there; refuse what is not featcli's own, as the store knows it."""
+        """Return the existing files; refuse those that featcli did not write, as the store says."""
         present = [path for path in paths if os.path.lexists(path)]
         for path in present:
             if not (self.memory.overwrite or self._is_own(path)):
@@ -261,11 +261,11 @@ class StoredTarget(Target):
         return path.is_file() and pack_state(records.state_of(path)) in self._known(path.name)
 
     def _known(self, name: str) -> list[str]:
-        """Return the states in which a file is featcli's own: the last one is that to be."""
+        """Return the states in which a file is featcli's own; the last one is the newest."""
         return self.store.about(f"file:{name}").split("\n")
 
     def _intend(self, states: dict[str, Any]) -> None:
-        """Note which files are about to appear; those before are featcli's own till then."""
+        """Record which files are about to appear; their old states stay recorded until then."""
         with self.store.together():
             for name, state in states.items():
                 known = [*self._known(name)[:1], pack_state(state)]

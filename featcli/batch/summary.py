@@ -1,4 +1,4 @@
-"""What a folder of results remembers, for people who ask."""
+"""Summaries of a results store, for `featcli info`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from featcli.io.store import Store
 
 
 def is_remembered(path: Path) -> bool:
-    """Say whether there is a memory of results in a folder, or of a table, an archive or shards.
+    """Return whether a folder, table, archive or series of shards has a results store.
 
     Raises
     ------
     OutputExists
-        A link is in its place.
+        A symbolic link is in its place.
     """
     return _store(path).exists()
 
@@ -34,20 +34,20 @@ def _store(path: Path) -> Store:
 
 
 def records(folder: Path, only_failed: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield what is remembered of each input, as a line of the manifest says it.
+    """Yield the record of each input, in the form of a line of the manifest.
 
-    A manifest that a killed run has left behind the truth is written anew, where that is allowed.
+    A manifest that is out of date after a kill is renewed, if the folder is writable.
 
     Raises
     ------
     FeatError
-        The memory is damaged.
+        The store is damaged.
     """
     store = _store(folder)
     store.touches_nothing = not os.access(store.room.folder, os.W_OK)
     try:
         if folder.is_dir() and not store.touches_nothing and store.about("stale"):
-            with contextlib.suppress(FeatError):  # another run is at it, and will write it
+            with contextlib.suppress(FeatError):  # another run is active, and will write it
                 manifest.write(store, folder / MANIFEST, _outputs)
         for record in manifest.records_of(store, _outputs):
             if not only_failed or record["status"] == "failed":
@@ -61,7 +61,7 @@ def _outputs(row: Row) -> bytes:
 
 
 def summarise(folder: Path, records: Iterator[dict[str, Any]]) -> Iterator[str]:
-    """Yield lines for people: how many inputs of each status, by which recipes, what failed."""
+    """Yield a readable summary: the number of inputs of each status, the recipes, the errors."""
     statuses: Counter[str] = Counter()
     recipes: Counter[str] = Counter()
     failures = []

@@ -1,6 +1,6 @@
-"""One table of all inputs: its rows are in the store as they come, and are written at the end.
+"""One table of all inputs, written at the end from the rows in the results store.
 
-They stay there: where an input changes, is new or gone, the table is written again from them.
+Rows stay in the store: if an input has changed, is new or is gone, the table is rebuilt from them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class TableTarget(StoredTarget):
     sink : Sink
         Makes the rows.
     memory : Memory
-        Its target is the table; the suffix says the kind.
+        The results store; its `target` is the table, whose suffix is the format.
     writing : WriteOptions
-        Whether there is a sidecar, and whether a .csv is safe for spreadsheets.
+        Says whether there is a sidecar, and whether a .csv is made safe for spreadsheets.
     about : mapping
-        How the table is made.
+        How the table is made, for its metadata.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class TableTarget(StoredTarget):
         return row.status == DONE
 
     def record(self, outcome: Outcome) -> None:
-        """See `Target.record`: here in the order of the inputs."""
+        """See `Target.record`; does nothing, since `admit` records in the order of the inputs."""
 
     def admit(self, outcome: Outcome) -> Outcome:
-        """Keep a row, if it fits under those before it."""
+        """Record a row, if it has the same columns as the rows before it."""
         if outcome.status not in ("done", "unchanged", "failed"):
             return outcome
         about = outcome.written[0].about if outcome.written else {}
@@ -93,10 +93,10 @@ class TableTarget(StoredTarget):
         self.store.put_soon(row, json.dumps(about["row"]).encode())
 
     def finish(self) -> list[Written]:
-        """Write the table, if it is not there as it should be."""
+        """Write the table, unless the existing one is up to date."""
         numbers = list(dict.fromkeys(self._order))
         is_current = all(path.exists() for path in self._files) and not self._is_changed
-        # A run that was killed may have renewed rows, and not the table.
+        # A run that was killed may have renewed rows without writing the table.
         is_current = is_current and not self.store.about("unwritten")
         if is_current and self._stored_order() == numbers:
             return [Written(str(self.path), "unchanged")]
@@ -141,7 +141,7 @@ class TableTarget(StoredTarget):
             return json.loads(text)
         except ValueError as error:
             path = self.store.path
-            raise FeatError(f"{path} is damaged ({error}): --overwrite begins anew") from error
+            raise FeatError(f"{path} is damaged ({error}): --overwrite starts over") from error
 
     def _done(self) -> Iterator[Row]:
         return self.store.rows("WHERE status = 'done'", "place")
@@ -152,7 +152,7 @@ class TableTarget(StoredTarget):
             yield from map(unpack, found if isinstance(found, list) else [found])
 
     def _outputs(self, row: Row) -> bytes:
-        """See `StoredTarget._outputs`: those of the table."""
+        """See `StoredTarget._outputs`: the states of the table's files."""
         if row.status != DONE:
             return b""
         if not self._states:

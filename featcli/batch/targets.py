@@ -1,4 +1,4 @@
-"""The registry of outputs: for each kind, what is opened, and what remembers it."""
+"""The registry of outputs: how the target of each kind is opened."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 class Table(NamedTuple):
-    """What a table holds of each image.
+    """What a table contains for each image.
 
     Attributes
     ----------
     row : callable, optional
-        `row(sample)` gives the columns of a table of text; by default the vectors.
+        `row(sample)` returns the columns of a text table; by default the vectors.
     about : str
-        What decides the row, but for the pipeline.
+        What decides the row, apart from the pipeline.
     always : bool
-        Whether one image gives a matrix, too, and not its plain vector.
+        Whether a single image, too, gives a matrix instead of a plain vector.
     """
 
     row: Callable[[Sample], dict[str, Any]] | None = None
@@ -45,7 +45,7 @@ class Table(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a command asks for.
+    """The output that a command asks for.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class Request(NamedTuple):
     stdout : binary file
     table : Table
     is_single, is_stdin : bool
-        Whether one file is the only input; whether standard input says what is read, or is it.
+        Whether a file is the only input; whether standard input is an input or lists the inputs.
     has_vectors : callable
-        Says, by the first input, what a pipeline gives that gives what it takes.
+        Returns whether the first input is a vector; for pipelines that keep the kind of array.
     announces : bool
-        Whether the numbers of a result go on to who is told of it.
+        Whether the numbers of each result are also reported to the command.
     checksum, retries : bool
-        Tell changes by the content; do only what failed before.
+        Recognize changed inputs by their content; process only inputs that failed before.
     """
 
     spec: OutputSpec
@@ -78,7 +78,7 @@ class Request(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """The kind of output: the same suffix may be one result, or a table of many."""
+        """The kind of output; the same suffix may mean one result, or a table of many."""
         spec = self.spec
         if spec.kind not in (Kind.FILE, Kind.ARCHIVE) or spec.suffix not in MATRICES:
             return spec.kind
@@ -91,14 +91,14 @@ class Request(NamedTuple):
         return gives == "vector" or (gives is None and self.has_vectors())
 
     def recipe(self, writing: WriteOptions, more: str = "") -> Recipe:
-        """Take together what decides a result."""
+        """Return everything that decides a result."""
         return Recipe.of(self.pipeline, self.reading, writing, more)
 
 
 def open_target(request: Request) -> Target:
-    """Return what the request's kind of output opens; raises UsageError for what cannot be.
+    """Return the target for the request's kind of output; raises UsageError if it is impossible.
 
-    Nothing is begun before it is entered, and nothing refused before `check`.
+    Nothing is written before the target is entered, and existing files are examined by `check`.
     """
     if request.spec.url:
         target = _in_bucket(request, request.spec.url)
@@ -110,7 +110,7 @@ def open_target(request: Request) -> Target:
 
 
 def _plain(request: Request) -> Target:
-    """Open what remembers nothing, or has its sidecar."""
+    """Open an output without a results store."""
     return Target(_announced(request, open_sink(request.spec, request.stdout)))
 
 
@@ -129,9 +129,9 @@ def _folder(request: Request) -> Target:
 
 
 def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
-    """Name what a run in a folder has to itself: the results of one recipe.
+    """Return the name of a run's lock in a folder, which covers the results of one recipe.
 
-    A run of files and stages of a pipe may meet in one folder: each commit sees the others'.
+    Runs on files and runs in a shell pipe have different locks: each sees what the other commits.
     """
     from featcli.io.rows import number_of
 
@@ -162,7 +162,7 @@ def _table(
     about += f" {writing.label_from or ''}"
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), about)._replace(tags="")
     place = request.spec.url and request.spec.url.parent
-    # What a part's shard holds are no files that could be seen from anywhere.
+    # The members of a shard are no files that a viewer could open from elsewhere.
     sink = RowSink(row, path, writing.label_from, place or (Path() if remember else None))
     made = request.pipeline.about | {"reading": request.reading.chosen()}
     memory = remember(recipe) if remember else _memory_beside(request, recipe)
@@ -181,16 +181,16 @@ def _shards(request: Request, opened: type[ShardsTarget] | None = None) -> Shard
 
 
 def open_part(request: Request, name: str, state: dict[str, Any]) -> PartTarget:
-    """Return the part of one shard, in a folder of them.
+    """Return the part for one shard in a folder of Parquet files.
 
     Parameters
     ----------
     request : Request
-        Of the folder.
+        The request for the folder.
     name : str
-        The shard's, without its suffix.
+        The shard's name, without its suffix.
     state : mapping
-        What tells whether the shard has changed.
+        What changes when the shard changes.
     """
     from featcli.batch.parting import PartTarget
 
@@ -208,7 +208,7 @@ def open_part(request: Request, name: str, state: dict[str, Any]) -> PartTarget:
 
 
 def _part(request: Request, folder: Path, name: str, opened: type[PartTarget]) -> PartTarget:
-    """Open a part; its memory and its manifest lie beside the folder."""
+    """Open a part; its results store and its manifest are beside the folder."""
     path = folder / f"{name}.parquet"
     above, called = folder.parent, f"{folder.name}.parts.{path.name}"
     spec = request.spec._replace(path=path, url=request.spec.url and request.spec.url.below("-"))
@@ -222,7 +222,7 @@ def _part(request: Request, folder: Path, name: str, opened: type[PartTarget]) -
 
 
 def _in_bucket(request: Request, url: Url) -> Target:
-    """Open what is made in a folder of this machine, and put into a bucket."""
+    """Open an output in a bucket, which is made in a local folder first."""
     from featcli.batch import bucket
     from featcli.io.remote.workspace import Workspace
 
@@ -263,7 +263,7 @@ def _folder_in_bucket(request: Request, work: Workspace) -> FolderInBucket:
 
 
 def _one_in_bucket(request: Request, work: Workspace) -> Target:
-    """Open what is one result, and remembers nothing but its sidecar."""
+    """Open a single result, which has no results store."""
     from featcli.batch.bucket import FileInBucket
     from featcli.io.private import PrivateFolder
     from featcli.io.remote.objects import objects_sink, one_object
@@ -277,7 +277,7 @@ def _one_in_bucket(request: Request, work: Workspace) -> Target:
 
 
 def _announced(request: Request, sink: Sink) -> Sink:
-    """Hand numbers on to who is told of them."""
+    """Let the sink report the numbers of results, if the command wants them."""
     if not request.announces:
         return sink
     from featcli.io.announcing import Announcing
@@ -298,7 +298,7 @@ def _archive(request: Request, opened: type[ArchiveTarget] | None = None) -> Arc
 
 
 def _memory_beside(request: Request, recipe: Recipe) -> Any:
-    """Return the memory of one file, or of one series of them, which is called as they are."""
+    """Return the results store of one file or series of shards, which has the same name."""
     path = request.spec.path
     manifest = None if request.is_single else path.with_name(f"{path.name}.{MANIFEST}")
     return _memory(request, path.parent, path.name, path.name, path, manifest, recipe)
@@ -323,13 +323,13 @@ def _memory(
 
 
 def _check_retry(request: Request, target: Target) -> None:
-    """Refuse --retry-failed where no earlier run is remembered."""
+    """Refuse --retry-failed if no earlier run is recorded."""
     from featcli.batch.stored import StoredTarget
 
     if not isinstance(target, StoredTarget) or request.kind in (Kind.SHARDS, Kind.ARCHIVE):
         raise UsageError(
-            "--retry-failed needs the memory of several inputs in a folder or a table (-o); an "
-            "archive or shards, whose inputs have an order, are made again by --overwrite"
+            "--retry-failed needs an earlier run of several inputs into a folder or a table (-o); "
+            "an archive or shards, whose inputs have an order, are made again by --overwrite"
         )
     if not target.store.exists():
         raise UsageError(f"--retry-failed: there is no earlier run in {request.spec.shown}")

@@ -1,4 +1,4 @@
-"""What travels between the machine that was asked and those of a cluster."""
+"""What is sent between the machine that runs a command and the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _SIDECARS = (".npy", ".npz")
 
 
 class NotSeen(FeatError):
-    """A worker does not find at its path the file that is there where the command runs."""
+    """A worker does not see, at the same path, the file that the command sees."""
 
 
 class SentFile(NamedTuple):
-    """A file of another machine: its path where this one sees the same, else its bytes.
+    """A file of the command's machine: its path if the worker sees the same file, else its bytes.
 
     Attributes
     ----------
     file, key : str
         See `FileItem`.
     known : State
-        What tells, there, whether it has changed.
+        The state of the file on the command's machine.
     data : bytes, optional
-        Its content; None to read it by its path.
+        Its content; None if the worker reads it by its path.
     sidecar : bytes
-        What is beside an array.
+        The content of an array's sidecar.
     """
 
     file: str
@@ -48,16 +48,16 @@ class SentFile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What people know it by."""
+        """Its name in messages."""
         return self.file
 
     @property
     def source(self) -> Source:
-        """What is known before it is read."""
+        """Its key and file, known before it is read."""
         return Source(self.key, self.file)
 
     def state(self, checksum: bool = False) -> State:
-        """Say what tells whether it has changed; raises NotSeen."""
+        """Return what changes when the file changes; raises NotSeen."""
         if self.data is None:
             self._check_seen()
         if not checksum:
@@ -72,16 +72,16 @@ class SentFile(NamedTuple):
         return hashlib.sha256(self.data).hexdigest()
 
     def _check_seen(self) -> None:
-        """Compare with the file that is here by this name: size, and time in seconds."""
+        """Check that the file at this path is the same, by its size and its time in seconds."""
         try:
             here = records.input_state(self.file)
         except OSError as error:
             raise NotSeen(f"{self.file}: {error.strerror or error}") from error
         if _rough(here) != _rough(self.known):
-            raise NotSeen(f"{self.file}: another file is here by this name")
+            raise NotSeen(f"{self.file}: the worker has another file at this path")
 
     def load(self, options: ReadOptions) -> Sample:
-        """Read it; raises FeatError that names it."""
+        """Read it; raises FeatError with its name."""
         if self.data is None:
             return FileItem(self.file, self.key).load(options)
         try:
@@ -103,12 +103,12 @@ class SentFile(NamedTuple):
 
 
 def _rough(state: State) -> tuple[int, int]:
-    """Return size and whole seconds: not every drive keeps the parts of one."""
+    """Return size and whole seconds; some file systems round times to seconds."""
     return state["size"], state["mtime_ns"] // 10**9
 
 
 def sent_file(item: FileItem, with_bytes: bool) -> SentFile:
-    """Make a file ready for its way; raises ReadError where it cannot be looked at."""
+    """Return a file as it is sent; raises ReadError if it cannot be read."""
     sent = SentFile(item.file, item.key, item.state())
     if not with_bytes:
         return sent
@@ -127,7 +127,7 @@ class Remembered(NamedTuple):
     Attributes
     ----------
     digest : str
-        Of the content that it was made from; empty if it has to be made again.
+        The SHA-256 of the input's content; empty if the result must be computed again.
     began : float
         When work on it began.
     own : mapping
@@ -139,7 +139,7 @@ class Remembered(NamedTuple):
     own: Mapping[str, Sequence[State]] = {}
 
     def existing_results(self, state: Mapping[str, Any]) -> list[Written] | None:
-        """Say that there is nothing to do, where the content is the same as then."""
+        """Return "unchanged" if the input's content is the same as then, else None."""
         is_same = self.digest and state.get("sha256") == self.digest
         return [Written("", "unchanged")] if is_same else None
 
@@ -167,20 +167,20 @@ class SentTask(NamedTuple):
 
 
 class Contract(NamedTuple):
-    """What a worker is told of a run.
+    """What a worker is told about a run.
 
     Attributes
     ----------
     job : bytes
-        A packed `Job`; its sink is the base, which keeps nothing, where results come back.
+        A packed `Job`; its sink is the base class if results are sent back.
     writes : bool
         Whether the worker writes the results itself.
     folder : str
-        Where the command runs: relative paths begin there.
+        The folder in which the command runs, to which paths are relative.
     watch : bool
-        Whether to say of each step what it did.
+        Whether to report what each step did.
     versions : mapping
-        Of what takes part, where the command runs.
+        The versions of packages on the command's machine.
     """
 
     job: bytes
@@ -191,7 +191,7 @@ class Contract(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """In the place of an answer: a process ended while it worked on this."""
+    """The reply for an input during which the worker process ended."""
 
     reason: str
 
@@ -200,14 +200,14 @@ Reply = Outcome | Prepared | Lost
 
 
 class Report(NamedTuple):
-    """What a worker says of a chunk.
+    """A worker's replies for a chunk of inputs.
 
     Attributes
     ----------
     replies : list
-        Of its inputs in their order; of fewer than all if time or room was used up.
+        One for each input, in order; fewer if the time or memory limit was reached.
     seconds : float
-        That they took.
+        How long they took.
     """
 
     replies: list[Reply]

@@ -1,12 +1,12 @@
-"""Folders: which files in them are inputs, and a key for each that no other has.
+"""Folders: which of their files are inputs, and a unique key for each of them.
 
-A file's key is its path below the folder without the suffix of its name. Where two inputs of one
-directory would get the same, both keep their suffix (`a.png` and `a.jpg` give `a.png` and `a.jpg`);
-where they then still differ only in capital letters, as do two folders, a hash of the exact name
-is added. A directory's own inputs decide this, not their order nor what lies elsewhere.
+The key of a file is its path below the folder, without suffix. If two inputs of a directory would
+get the same key, both keep their suffix (`a.png` and `a.jpg` give `a.png` and `a.jpg`); if keys
+still differ only in upper and lower case, as two folders may, a hash of the exact name is added.
+This depends on the inputs of that directory only, not on their order or on other directories.
 
-Earlier results of featcli's that lie in a folder are no inputs: folders, tables and shards that
-have their memory in or beside them. Who wants them read names them.
+Earlier results of featcli in a folder are not inputs: folders, tables and shards that have a
+results store in or beside them. They are read only if they are named.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from featcli.io.patterns import Pattern, is_pattern
 from featcli.io.private import FOLDER, MANIFEST, is_of_before, remembered_in
 
 _PLAIN, _FULL, _HASHED = range(3)
-_SHOWN = 8  # suffixes of what is left out
+_SHOWN = 8  # how many suffixes of skipped files to name
 _ARRAYS = {".npy", ".npz", ".tar"}
 _PICTURES = frozenset(
     case(suffix) for suffix in SUFFIXES - _ARRAYS if len(suffix) == 4 for case in (str, str.upper)
@@ -38,18 +38,18 @@ _PICTURES = frozenset(
 
 @dataclass(frozen=True)
 class Excluded:
-    """What is not read.
+    """Files that are not read, and counts of those that were skipped.
 
     Attributes
     ----------
     folder : Path, optional
-        Where the results go.
+        The output folder.
     files : Pattern, optional
-        The same, by the pattern of their paths.
+        A pattern for the paths of output files.
     earlier : set of str
-        Gets the paths of earlier results that are met.
+        Collects the paths of earlier results that are found.
     left_out : Counter
-        Gets, by their suffix, the numbers of files that are no inputs.
+        Counts, by suffix, the files that are not inputs.
     """
 
     folder: Path | None = None
@@ -58,36 +58,36 @@ class Excluded:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def is_folder(self, path: Path) -> bool:
-        """Say whether this is the folder."""
+        """Return whether a path is the output folder."""
         return bool(self.folder and self.folder.exists() and self.folder.samefile(path))
 
     def is_file(self, path: str | Path) -> bool:
-        """Say whether this is one of the files."""
+        """Return whether a path is one of the output files."""
         return bool(self.files and self.files.fullmatch(os.path.realpath(path)))
 
     def silent(self) -> Excluded:
-        """Return the same for a look ahead, which takes note of nothing."""
+        """Return a copy for looking ahead, so that nothing is counted twice."""
         return Excluded(self.folder, self.files)
 
     def note(self, path: Path) -> None:
-        """Remember earlier results."""
+        """Record earlier results."""
         if not self.is_file(path):
             self.earlier.add(str(path))
 
     def notes(self) -> Iterator[str]:
-        """Say what a person should know, once."""
+        """Yield notes for the user, and reset the counts."""
         found = sorted(self.earlier)
         if found:
             others = f" and {len(found) - 1} others" if len(found) > 1 else ""
-            yield f"{found[0]}{others}: results of featcli, not read unless named"
+            yield f"{found[0]}{others}: earlier results of featcli are skipped unless named"
         if self.left_out:
-            yield f"left out, as no image or array that featcli reads: {_counted(self.left_out)}"
+            yield f"skipped, as no image or array that featcli reads: {_counted(self.left_out)}"
         self.earlier.clear()
         self.left_out.clear()
 
 
 def _counted(suffixes: Counter[str]) -> str:
-    """Say how many files there are of each suffix, the most frequent first."""
+    """Return how many files there are of each suffix, the most frequent first."""
     ranked = sorted(suffixes.items(), key=lambda one: (-one[1], one[0]))
     parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in ranked[:_SHOWN]]
     rest = sum(count for _, count in ranked[_SHOWN:])
@@ -98,20 +98,20 @@ NOTHING = Excluded()
 
 
 class Contents(NamedTuple):
-    """What one directory holds; there may be a million files.
+    """The contents of one directory; there may be a million files.
 
     Attributes
     ----------
     files : list of str
         The names of its inputs, in order.
     special : dict
-        The pieces of keys of those whose stem is not distinct.
+        The key pieces of inputs whose name without suffix is not unique.
     folders : dict
-        Names of folders, each with its piece of a key.
+        The names of its folders, each with its key piece.
     earlier : list of str
-        Names of files that are earlier results.
+        The names of files that are earlier results.
     left_out : list of str
-        Names of files that are no inputs, nor featcli's own.
+        The names of other files, apart from those that featcli wrote beside arrays.
     """
 
     files: list[str]
@@ -121,7 +121,7 @@ class Contents(NamedTuple):
     left_out: list[str]
 
     def piece(self, name: str) -> str:
-        """Return a file's piece of a key."""
+        """Return the last piece of a file's key."""
         return self.special.get(name) or key_of(name)
 
 
@@ -132,10 +132,10 @@ def files_below(
     dotted: bool = False,
     above: tuple[tuple[int, int], ...] = (),
 ) -> Iterator[tuple[str, str]]:
-    """Yield path and key of the inputs below a folder, by name, one directory at a time.
+    """Yield path and key of each input below a folder, in order of names.
 
-    A directory that cannot be read comes as itself, with a slash behind its name. `dotted` says
-    that a result's name may go on after the key with the name of a part.
+    A directory that cannot be read is yielded itself, with a slash at its end. `dotted`: the name
+    of a result may be the key, a dot and the name of a part.
     """
     try:
         found = folder.stat()
@@ -163,7 +163,7 @@ def files_below(
 
 
 def holds_inputs(folder: Path, exclude: Excluded) -> bool:
-    """Say whether there is any input below a folder, from its first image if it has one."""
+    """Return whether there is any input below a folder; stops at the first one."""
     with contextlib.suppress(OSError), os.scandir(folder) as scan:
         for entry in scan:
             is_image = entry.name[-4:] in _PICTURES and entry.name[:1] != "."
@@ -173,7 +173,7 @@ def holds_inputs(folder: Path, exclude: Excluded) -> bool:
 
 
 def contents(folder: Path, dotted: bool = False) -> Contents:
-    """List a directory; raises OSError."""
+    """Return the contents of a directory; raises OSError."""
     names, folders = _listed(folder)
     earlier = _results(folder, names)
     files, others = _inputs(folder, set(names) - set(earlier) if earlier else names)
@@ -184,13 +184,13 @@ def contents(folder: Path, dotted: bool = False) -> Contents:
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the files and of the folders in a directory; others are left out."""
+    """Return the names of the files and folders in a directory, without pipes and devices."""
     names, others = [], []
     with os.scandir(folder) as scan:
         for entry in scan:
             if is_hidden(entry.name):
                 continue
-            if entry.is_file(follow_symlinks=False):  # known without asking the system again
+            if entry.is_file(follow_symlinks=False):  # needs no further system call
                 names.append(entry.name)
             else:
                 others.append((entry.name, _kind(entry)))
@@ -199,7 +199,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _inputs(folder: Path, names: Collection[str]) -> tuple[list[str], list[str]]:
-    """Tell what is to be read from other files; most are known by their suffix alone."""
+    """Separate inputs from other files; most are recognized by their suffix alone."""
     has_arrays = any(name.endswith(".npy") for name in names)
     known = _PICTURES - {".png", ".PNG"} if has_arrays else _PICTURES
     among = frozenset(names) if has_arrays else frozenset()
@@ -212,7 +212,7 @@ def _inputs(folder: Path, names: Collection[str]) -> tuple[list[str], list[str]]
 
 
 def is_own(name: str, names: Collection[str]) -> bool:
-    """Say whether a file that is no input was written by featcli: what stands beside an array."""
+    """Return whether featcli wrote a file that is no input: a file beside an array, a manifest."""
     stem, _, suffix = name.rpartition(".")
     if suffix in ("json", "png"):
         return f"{stem}.npy" in names or f"{stem}.npz" in names
@@ -220,7 +220,7 @@ def is_own(name: str, names: Collection[str]) -> bool:
 
 
 def _results(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the names of tables and shards of which there is a memory beside them."""
+    """Return the names of tables and shards that have a results store beside them."""
     remembered = set(remembered_in(folder)) - {FOLDER}
     patterns = [Pattern(Path(one)) for one in remembered if is_pattern(one)]
     return [
@@ -247,35 +247,35 @@ def key_among_siblings(path: Path, dotted: bool = False) -> str:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Tell folders, files and others (pipes, devices); a link that leads nowhere is a file."""
+    """Return "file", "folder" or "" (pipe, device); a broken link is a file."""
     try:
         if entry.is_dir():
             return "folder"
-        # To open a pipe or a device could wait for ever.
+        # Opening a pipe or a device could block for ever.
         return (
             "file" if entry.is_file() or (entry.is_symlink() and not Path(entry).exists()) else ""
         )
-    except OSError:  # a link that leads to itself
+    except OSError:  # a symbolic link to itself
         return "file"
 
 
 def _is_input(folder: Path, name: str, names: Collection[str]) -> bool:
-    """Say whether a file in a folder is one to read; a broken image is, and fails later."""
+    """Return whether a file in a folder is an input; a damaged image is one, and fails later."""
     stem, _, suffix = name.rpartition(".")
     suffix = f".{suffix.lower()}" if stem else ""
     if suffix == ".png" and f"{stem}.npy" in names and f"{stem}.json" in names:
-        return False  # the picture that featcli drew of the array beside it
-    # .docx and .zip begin as .npz does
+        return False  # featcli's picture of the array beside it
+    # .docx and .zip files begin with the same bytes as .npz
     return suffix in SUFFIXES or kind_of(folder / name) not in (None, "npz")
 
 
 def kind_of(path: Path) -> str | None:
-    """Say what a file is by its first bytes; None if that cannot be read."""
+    """Return the type of a file by its first bytes; None if it is unknown or cannot be read."""
     return sniff(head_of(path))
 
 
 def head_of(path: Path) -> bytes:
-    """Return a file's first bytes; none if that cannot be read."""
+    """Return a file's first bytes; empty if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(HEAD)
@@ -284,9 +284,9 @@ def head_of(path: Path) -> bytes:
 
 
 def distinct(names: Iterable[str], dotted: bool = False) -> dict[str, str]:
-    """Give each file name of a directory a piece of a key that no other has on any system.
+    """Return a key piece for each file name of a directory, unique on every file system.
 
-    With `dotted`, no piece is another one followed by a dot: a part's name could follow there.
+    With `dotted`, no piece continues another one after a dot, where the name of a part could be.
     """
     listed = list(names)
     special = _special(listed, dotted)
@@ -294,7 +294,7 @@ def distinct(names: Iterable[str], dotted: bool = False) -> dict[str, str]:
 
 
 def _special(names: Collection[str], dotted: bool) -> dict[str, str]:
-    """Return the pieces of those names whose stem alone will not do."""
+    """Return the key pieces of names whose stem alone is not unique."""
     if not dotted and _are_distinct(names):
         return {}
     pieces = _pieces(names, dotted)
@@ -302,10 +302,10 @@ def _special(names: Collection[str], dotted: bool) -> dict[str, str]:
 
 
 def _are_distinct(names: Collection[str]) -> bool:
-    """Say whether all stems differ, by their hashes: of a million they take little memory."""
+    """Return whether all stems differ, comparing hashes to save memory."""
     rest = iter(names)
     found = array("q")
-    while some := list(islice(rest, 1000)):  # folded as one text, which is quicker
+    while some := list(islice(rest, 1000)):  # folded as one text, which is faster
         folded = _folded("\0".join(some)).split("\0")
         stems = ((name[-4:] in _PICTURES and name[:-4]) or key_of(name) for name in folded)
         found.extend(map(hash, stems))
@@ -324,7 +324,7 @@ def _pieces(names: Iterable[str], dotted: bool) -> dict[str, str]:
 
 
 def _lowest(group: Sequence[str], levels: Mapping[str, int]) -> Iterator[str]:
-    """Yield those of a group that can give way first: a full name stays one if it can."""
+    """Yield the names of a group that get a longer piece first: those with the shortest so far."""
     lowest = min(levels[name] for name in group)
     return (name for name in group if levels[name] == lowest < _HASHED)
 
@@ -340,7 +340,7 @@ def _hashed(name: str) -> str:
 
 
 def _clashing(keys: Mapping[str, str], dotted: bool) -> Iterator[list[str]]:
-    """Yield groups of names whose keys are one, or go on from one another after a dot."""
+    """Yield groups of names whose keys are equal, or of which one continues another after a dot."""
     folded = {name: _folded(key) for name, key in keys.items()}
     if len(set(folded.values())) == len(keys) and not dotted:
         return
@@ -355,7 +355,7 @@ def _clashing(keys: Mapping[str, str], dotted: bool) -> Iterator[list[str]]:
 
 
 def _folded(text: str) -> str:
-    """Write a name as a system does that minds neither capitals nor how accents are stored."""
+    """Return a name as compared by file systems that ignore case and the encoding of accents."""
     if text.isascii():
         return text.lower()
     import unicodedata
@@ -364,7 +364,7 @@ def _folded(text: str) -> str:
 
 
 def distinct_folders(names: Iterable[str]) -> dict[str, str]:
-    """Give each folder of a directory a piece of a key that no other has on any system."""
+    """Return a key piece for each folder of a directory, unique on every file system."""
     listed = list(names)
     counts = Counter(map(_folded, listed))
     return {name: name if counts[_folded(name)] == 1 else _hashed(name) for name in listed}

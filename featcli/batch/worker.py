@@ -1,7 +1,7 @@
-"""A process that works on one input after the other, for the one that started it.
+"""A worker process, which works on one input after the other.
 
-It is told of inputs on its standard input and answers on its standard output; both end with the
-process that started it, and then it ends, too.
+It receives inputs on standard input and answers on standard output. When the parent process ends,
+both are closed, and the worker ends, too.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _PATIENCE = 1.5  # seconds for leaving nothing half-written
 
 
 class Start:
-    """The first message: how to work.
+    """The first message to a worker: how to work.
 
     Parameters
     ----------
     job : Job
-        Its sink is the base, which keeps nothing, where results come together elsewhere.
+        What to do; its sink is the base class if the parent writes the results.
     writes : bool
         Whether the worker writes the results itself.
     share : int
-        How many processors there are for each worker.
+        Number of processors for each worker.
     watch : bool
-        Whether to say of each step what it did.
+        Whether to describe each step.
     made : sequence, optional
-        What the worker has to `take()`; see `Pipeline.for_workers`.
+        Objects whose `take()` the worker calls first; see `Pipeline.for_workers`.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Start:
 
 
 class PackedStart(NamedTuple):
-    """The same for a machine of a cluster: it is unpacked where relative paths mean the same.
+    """A `Start` for a worker of a cluster, unpacked in the command's working folder.
 
     Attributes
     ----------
     job : bytes
-        Packed.
+        The packed `Job`.
     writes : bool
         See `Start`.
     share : int
-        Among how many processes the memory is divided.
+        Number of processes that share the memory.
     watch : bool
         See `Start`.
     """
@@ -72,7 +72,7 @@ class PackedStart(NamedTuple):
     watch: bool
 
     def unpacked(self) -> Start:
-        """Return it with what the job needs, such as a model; raises FeatError without that."""
+        """Return the `Start`; raises FeatError if the job needs something that is missing here."""
         try:
             job: Job = channel.unpack(self.job)
         except (ValueError, OSError, ImportError, FeatError) as error:
@@ -82,7 +82,7 @@ class PackedStart(NamedTuple):
 
 
 class Stop:
-    """An answer: an error that concerns all inputs that follow."""
+    """An answer: an error that affects all following inputs."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -92,8 +92,8 @@ READY = "ready"
 
 
 def main() -> NoReturn:
-    """Work until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group
+    """Work until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is sent to the whole process group
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
@@ -104,7 +104,7 @@ def main() -> NoReturn:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except OSError:
-        code = 1  # nobody reads the answers
+        code = 1  # the parent no longer reads the answers
     os._exit(code)
 
 
@@ -113,7 +113,7 @@ def _end(number: int, _frame: Any) -> NoReturn:
 
 
 def _streams() -> tuple[BinaryIO, BinaryIO]:
-    """Take both pipes for ourselves: what a library prints must not get between the answers."""
+    """Duplicate both pipes and redirect the originals, so that no library prints into answers."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -123,7 +123,7 @@ def _streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _listening(asked: BinaryIO) -> SimpleQueue[Any]:
-    """Read what is asked in a thread, which notices when the other end is gone."""
+    """Read messages in a thread, which notices when the parent is gone."""
     inbox: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(asked, inbox), daemon=True).start()
     return inbox
@@ -135,7 +135,7 @@ def _listen(asked: BinaryIO, inbox: SimpleQueue[Any]) -> None:
             inbox.put(channel.receive(asked))
     except (EOFError, OSError):
         inbox.put(None)
-    time.sleep(0.1)  # an idle worker has ended by now
+    time.sleep(0.1)  # an idle worker ends by itself in this time
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_PATIENCE)
     os._exit(1)
@@ -178,4 +178,4 @@ def _answer(task: Task, start: Start) -> Outcome | Prepared | Stop:
 
 
 if __name__ == "__main__":
-    sys.exit("this is started by featcli itself")
+    sys.exit("featcli starts this module itself: run featcli instead")

@@ -1,1 +1,1 @@
-"""Bytes to frames and back: images, arrays, streams."""
+"""Reading and writing frames: images, arrays, streams."""

@@ -1,4 +1,4 @@
-"""Sinks for those who want to be told of every result, whether it is computed or there already."""
+"""Sinks that also report the numbers of every result, whether it was computed or exists already."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written
 
 
 class Nowhere(Sink):
-    """For those who only want to be told."""
+    """A sink that writes nothing."""
 
     def for_worker(self) -> Sink:
         """See `Sink.for_worker`."""
@@ -29,7 +29,7 @@ class Nowhere(Sink):
 
 
 class Announcing(Sink):
-    """Passes everything on to another sink, and hands the numbers on with what is written."""
+    """Passes everything on to another sink, and adds the numbers to what that reports."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -81,22 +81,22 @@ class Announcing(Sink):
     def existing_results(
         self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
     ) -> list[Written] | None:
-        """See `Sink.existing_results`; what is there must be readable to be told of."""
+        """See `Sink.existing_results`; existing arrays are read, in order to report them."""
         found = self._sink.existing_results(headings, state, prior)
         if not found:
             return None
         try:
             arrays = [numbers_at(one.path) for one in found]
         except (FeatError, OSError):
-            return None  # only a picture is there, or a broken array: computed again
-        return _told(found, [heading.part for heading in headings], arrays)
+            return None  # only a picture exists, or the array is damaged: compute it again
+        return _with_numbers(found, [heading.part for heading in headings], arrays)
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         written = self._sink.write(sample, state, prior)
         parts = [frame.part for frame in sample.frames]
         blank = [Written("", "written") for _ in parts]
-        return _told(written or blank, parts, [frame.data for frame in sample.frames])
+        return _with_numbers(written or blank, parts, [frame.data for frame in sample.frames])
 
     def fail(self, sample: Sample) -> None:
         """See `Sink.fail`."""
@@ -116,7 +116,7 @@ class Announcing(Sink):
 
 
 def numbers_at(path: str) -> Array:
-    """Read the array that was printed: a file, or an object; raises FeatError, OSError."""
+    """Read the array at a path or an address that was printed; raises FeatError, OSError."""
     if not is_url(path):
         return npy.load(path)
     from featcli.io.remote.loading import content, meta_of
@@ -125,7 +125,7 @@ def numbers_at(path: str) -> Array:
     return npy.read(io.BytesIO(data), len(data))
 
 
-def _told(
+def _with_numbers(
     written: Iterable[Written], parts: Iterable[str], arrays: Iterable[Array]
 ) -> list[Written]:
     return [

@@ -32,7 +32,7 @@ Done = Callable[[], object]
 
 
 class ArchiveFile(Sink):
-    """What archives have in common: a file that appears at the end, and names used once."""
+    """The base of archives: the file appears at the end, and no name may be used twice."""
 
     def __init__(
         self, path: Path | None, options: WriteOptions, room: PrivateFolder | None = None
@@ -58,7 +58,7 @@ class ArchiveFile(Sink):
             raise UsageError(f"{self._path} is an input, too: choose another output")
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
-        """See `Sink.preflight`: parts of one image share its key, two images do not."""
+        """See `Sink.preflight`; parts of one image share its key, but two images must not."""
         check_names(headings)
 
     def _take(self, name: str) -> None:
@@ -70,7 +70,7 @@ class ArchiveFile(Sink):
         self._files.__exit__(*reason)
 
     def states(self) -> dict[str, Any]:
-        """Return the states that the files will have, when all of it is written."""
+        """Return the states that the files will have when everything is written."""
         return self._files.states()
 
     def finish(self) -> list[Written]:
@@ -78,25 +78,25 @@ class ArchiveFile(Sink):
         return self.finish_with()
 
     def finish_with(self, check: Check | None = None, done: Done | None = None) -> list[Written]:
-        """Do so with what `Transaction.commit` is to call."""
+        """Finish, and pass `check` and `done` to `Transaction.commit`."""
         self._close()
-        if not self._path or self._is_empty:  # where every input failed there is nothing to keep
+        if not self._path or self._is_empty:  # if every input failed there is nothing to write
             return []
         self._files.commit(check, done)
         return [Written(str(self._path), "written", (str(self._path),))]
 
     def _close(self) -> None:
-        """Write what comes last."""
+        """Write the end of the archive."""
         raise NotImplementedError
 
 
 class TarSink(ArchiveFile):
-    """A tar stream; parts of one image that follow each other become one sample.
+    """A tar stream; consecutive parts of one image become one sample.
 
     Attributes
     ----------
     last : Source or None
-        Of the sample that was written last.
+        The source of the last sample written.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class TarSink(ArchiveFile):
 
     @property
     def size(self) -> int:
-        """How many bytes there are so far."""
+        """Bytes written so far."""
         return self._writer.size
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
@@ -135,7 +135,7 @@ class TarSink(ArchiveFile):
         return []
 
     def fail(self, sample: Sample) -> None:
-        """Let the failure travel on, so that the last command knows."""
+        """Write the failure as a sample, so that the next command reports it."""
         self._release()
         key = harmless(sample.source.key)
         self._writer.write(Sample(Source(key, sample.source.file), error=sample.error))
@@ -155,7 +155,7 @@ class TarSink(ArchiveFile):
 
 
 class NpzSink(ArchiveFile):
-    """An .npz of all arrays, named by key and part, with a sidecar that knows each of them."""
+    """An .npz of all arrays, named by key and part; its sidecar describes each of them."""
 
     def __init__(
         self, path: Path, options: WriteOptions, room: PrivateFolder | None = None
@@ -200,7 +200,7 @@ def open_archive(
 
 
 def check_names(headings: Sequence[Heading]) -> None:
-    """Refuse two images of one key; parts of one image share its key. Raises UsageError."""
+    """Refuse two images with the same key (parts of one image may share it); raises UsageError."""
     files: dict[str, str] = {}
     parts: set[tuple[str, str]] = set()
     for heading in headings:

@@ -1,4 +1,4 @@
-"""Files that appear complete under their final names, or not at all, and replace nobody's."""
+"""Files that appear complete under their final names or not at all, and never overwrite others."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Save = Callable[[BinaryIO], object]
 Check = Callable[[], Collection[Path] | None]
 
 _LARGE = 1 << 20
-# What os.link says where a drive has no second names for a file.
+# The errors of os.link on file systems without hard links.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_LINKS.add(errno.EINVAL)  # on Windows
 
 
 class _Sync:
-    """A file that is written and brought to the disk beside other work.
+    """Writes a file and flushes it to the disk in a thread.
 
-    Its error is raised where it is finished.
+    Its error is raised by `finish`.
     """
 
     def __init__(self, stream: BinaryIO, write: Save | None = None) -> None:
@@ -52,7 +52,7 @@ class _Sync:
             self.written.set()
 
     def finish(self) -> None:
-        """Wait for it; raises what was raised."""
+        """Wait for the end of the thread; raises its error."""
         self._thread.join()
         if self._error:
             raise self._error
@@ -60,9 +60,9 @@ class _Sync:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Let signals wait until what is begun here is finished, and then take their course.
+    """Delay signals until the block is finished.
 
-    They are put off by handlers and not by a mask: of several threads another would get them.
+    Handlers do this, since a mask would only pass the signal on to another thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -84,7 +84,7 @@ def deferred_signals() -> Iterator[None]:
 
 
 class _File(NamedTuple):
-    """A file on its way, and what was under its final name when it was begun."""
+    """An unfinished file, and what was under its final name when it was opened."""
 
     stream: BinaryIO
     temporary: Path
@@ -93,18 +93,18 @@ class _File(NamedTuple):
 
 
 class Transaction:
-    """Several files that are written where nobody looks, and then moved to their final places.
+    """Several files that are written under temporary names, and then moved to their final ones.
 
     `np.save` and Pillow leave half a file under the final name when the disk is full; here the
     final names appear in `commit`, in the order of `open`, after every byte has been flushed.
-    Leaving the `with` block without a commit removes whatever was begun. What was under a final
-    name when its file was begun is replaced; whoever begins it has seen to it that it may be. What
-    has come there since, or was changed, is refused.
+    Leaving the `with` block without a commit removes the unfinished files. A file that exists
+    when its replacement is opened is replaced: the caller must have checked that it may be. One
+    that has appeared or changed since then is not.
 
     Parameters
     ----------
     room : PrivateFolder, optional
-        Where unfinished files are; by default beside each file's final place.
+        The folder for unfinished files; by default one beside each final place.
     """
 
     def __init__(self, room: PrivateFolder | None = None) -> None:
@@ -119,16 +119,16 @@ class Transaction:
         return self
 
     def open(self, path: Path) -> BinaryIO:
-        """Begin the file that will be `path`; creates its folders."""
+        """Open the file that will become `path`; creates its folders."""
         with as_write_error(path):
             before = _present(path)
             if path.exists() and not path.is_file():
                 raise WriteError(f"{path} is not a regular file")
             room = self._room_for(path.parent)
             temporary = room.temporary()
-            self._begun = temporary  # a signal may come before the file is among the others
+            self._begun = temporary  # a signal may come before it is in the list of files
             stream = temporary.open("xb+")
-            system.try_lock(stream.fileno())  # held: it is being written
+            system.try_lock(stream.fileno())  # shows other processes that it is being written
             if before and stat.S_ISREG(before.st_mode):
                 os.chmod(stream.fileno(), before.st_mode & 0o777)  # noqa: PTH101
         self._files.append(_File(stream, temporary, path, before))
@@ -136,7 +136,7 @@ class Transaction:
         return stream
 
     def _room_for(self, folder: Path) -> PrivateFolder:
-        """Return where an unfinished file is: on the same drive as its final place."""
+        """Return the folder for an unfinished file, on the same file system as its final place."""
         if folder not in self._rooms:
             folder.mkdir(parents=True, exist_ok=True)
             room = self._room
@@ -148,21 +148,21 @@ class Transaction:
         return self._rooms[folder]
 
     def states(self) -> dict[str, dict[str, int]]:
-        """Return what `records.state_of` will say of each file, by its name."""
+        """Return what `records.state_of` will return for each file, by its name."""
         found = {file.path.name: os.stat(file.temporary) for file in self._files}  # noqa: PTH116
         return {
             name: {"size": one.st_size, "mtime_ns": one.st_mtime_ns} for name, one in found.items()
         }
 
     def write_beside(self, stream: BinaryIO, size: int, write: Save) -> None:
-        """Write a file and, if it is large, do so while others are made; see `wait_written`."""
+        """Write a file; a large one in a thread while the caller goes on (see `wait_written`)."""
         if size < _LARGE:
             write(stream)
         else:
             self._syncing[stream.fileno()] = _Sync(stream, write)
 
     def wait_written(self) -> None:
-        """Wait for what is written beside; an error of it is raised by `commit`."""
+        """Wait for the threads that write files; `commit` raises their errors."""
         for sync in self._syncing.values():
             sync.written.wait()
 
@@ -173,8 +173,8 @@ class Transaction:
     ) -> None:
         """Flush everything to the disk, then move every file to its final name.
 
-        `check` is called when nobody else of featcli's can come between it and the moves; it may
-        raise, and returns what may be replaced in any case. `done` is called after them.
+        `check` is called while other featcli processes are locked out; it may raise, and returns
+        paths that may be replaced in any case. `done` is called after the moves.
         """
         if not self._files:
             return
@@ -185,7 +185,7 @@ class Transaction:
             own = (check() if check else None) or ()
             while self._files:
                 self._move(self._files[0], own)
-                self._files.pop(0).stream.close()  # held until then: nobody sweeps it away
+                self._files.pop(0).stream.close()  # locked until now against being cleaned up
             self._placed.clear()
             if done:
                 done()
@@ -200,11 +200,13 @@ class Transaction:
                 self._placed.append(file.path)
                 return
             if not _is_same(_present(file.path), file.before):
-                raise OutputExists(f"{file.path} was changed meanwhile by another program: kept")
+                raise OutputExists(
+                    f"{file.path} was changed by another program during the run: it is kept"
+                )
             file.temporary.replace(file.path)
 
     def _flush(self) -> None:
-        """Bring all files to the disk at once: it takes several nearly as fast as one."""
+        """Flush all files to the disk in parallel, which takes hardly longer than one."""
         for file in self._files[:-1]:
             with as_write_error(file.path):
                 file.stream.flush()
@@ -215,7 +217,7 @@ class Transaction:
                 file.stream.flush()
                 sync = self._syncing.pop(file.stream.fileno(), None)
                 sync.finish() if sync else os.fsync(file.stream.fileno())
-                if os.name == "nt":  # where an open file cannot be moved
+                if os.name == "nt":  # Windows cannot move an open file
                     file.stream.close()
 
     def __exit__(
@@ -225,18 +227,18 @@ class Transaction:
         trace: TracebackType | None,
     ) -> None:
         for sync in self._syncing.values():
-            with contextlib.suppress(Exception):  # that of the block says why it is left
+            with contextlib.suppress(Exception):  # the block's own error is the one to report
                 sync.finish()
         self._syncing.clear()
         last = self._files[-1].path if self._files else None
         for file in self._files:
-            # A full disk makes even closing fail; the file goes away all the same.
+            # On a full disk even closing may fail; the file is removed nevertheless.
             with contextlib.suppress(OSError):
                 file.stream.close()
         begun = [self._begun] if self._begun else []
         for path in (*(file.temporary for file in self._files), *begun, *self._placed):
             with contextlib.suppress(OSError):
-                path.unlink()  # of a set that has come only in part, what is there goes, too
+                path.unlink()  # also removes the files of an incomplete set that were moved
         self._files.clear()
         self._placed.clear()
         for room in self._rooms.values():
@@ -247,7 +249,7 @@ class Transaction:
 
 
 def check_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """Raise UsageError for what is there already, or can never be replaced by a file."""
+    """Raise UsageError for outputs that exist and may not, or can never, be replaced."""
     for path in paths:
         if os.path.lexists(path) and not path.is_file():
             raise UsageError(f"{path} is not a regular file: choose another output")
@@ -261,7 +263,7 @@ def write_files(files: Mapping[Path, Save], check: Check | None = None) -> None:
     Parameters
     ----------
     files : mapping of Path to callable
-        `save(stream)` writes one; Ctrl-C while it does leaves nothing behind.
+        `save(stream)` writes one of them; Ctrl-C during this leaves no files behind.
     check : callable, optional
         See `Transaction.commit`.
     """
@@ -291,26 +293,25 @@ def _same_drive(one: Path, other: Path) -> bool:
 
 
 def _place(temporary: Path, path: Path) -> None:
-    """Give a file its final name, which nobody has; raises OutputExists, OSError."""
+    """Move a file to a final name that must not exist; raises OutputExists, OSError."""
     try:
         path.hardlink_to(temporary)
-    except FileExistsError:
-        raise OutputExists(
-            f"{path} exists already and is not featcli's own: it came there meanwhile"
-        ) from None
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        is_taken = isinstance(error, FileExistsError)
+        if not is_taken and error.errno not in _NO_LINKS:
             raise
-        # Drives without links (FAT): between this look and the move lies a moment.
-        if _present(path):
-            raise OutputExists(f"{path} exists already: it came there meanwhile") from None
+        # Without hard links (FAT) another program could create the file after this check.
+        if is_taken or _present(path):
+            raise OutputExists(
+                f"{path} exists already: another program has created it during the run"
+            ) from None
         temporary.replace(path)
     else:
         temporary.unlink()
 
 
 def flushed_state(stream: BinaryIO) -> dict[str, int]:
-    """Return what `records.state_of` will say of a file that is being written."""
+    """Return what `records.state_of` will return for a file that is being written."""
     stream.flush()
     found = os.fstat(stream.fileno())
     return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}

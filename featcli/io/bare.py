@@ -1,4 +1,4 @@
-"""One array or picture to a pipe, without anything beside it."""
+"""One array or picture written to a pipe, without any metadata."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, WriteOptions, Written
 
 
 class BareSink(Sink):
-    """One array or picture to a pipe, for programs that know nothing of featcli."""
+    """Writes one array or picture to a pipe, for programs other than featcli."""
 
     def __init__(self, stream: BinaryIO, format: str, options: WriteOptions) -> None:
         self._stream = stream
         self._format = format
-        # Another program means the values: it gets cells for people only if they were asked for.
+        # Other programs expect the values: draw cells with numbers only if they are requested.
         plain = "off" if options.cells == "auto" else options.cells
         self._options = options._replace(cells=plain)
 
@@ -33,7 +33,7 @@ class BareSink(Sink):
 
 
 class _NoFile:
-    """Keeps NumPy from writing to a pipe's descriptor behind the stream's back."""
+    """Hides a pipe's file descriptor, so that NumPy writes through the stream's buffer."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.write = stream.write

@@ -1,4 +1,4 @@
-"""BMP of every depth, plain, with bit masks and run-length encoded.
+"""BMP of every depth: plain, with bit masks, and run-length encoded.
 
 Source: Microsoft's description of BITMAPINFOHEADER, BITMAPV4HEADER and BITMAPV5HEADER, and that
 of bitmap compression.
@@ -23,7 +23,7 @@ _BYTES = (0xFF0000, 0xFF00, 0xFF, 0)
 
 
 class _Header(NamedTuple):
-    """What stands before the pixels."""
+    """The fields before the pixels."""
 
     rows: int
     cols: int
@@ -36,12 +36,12 @@ class _Header(NamedTuple):
 
     @property
     def width(self) -> int:
-        """The bytes of a row: whole groups of four."""
+        """The bytes of a row, a multiple of four."""
         return (self.cols * self.bits + 31) // 32 * 4
 
 
 def read_bmp(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the picture of a BMP; raises ReadError."""
+    """Yield the picture in a BMP; raises ReadError."""
     header = _header(stream)
     job.reserve(header.rows, header.cols, 4 if header.masks[3:] != (0,) else 3)
     stream.seek(header.start)
@@ -56,7 +56,7 @@ def read_bmp(stream: BinaryIO, job: Job) -> Iterator[Raster]:
         yield gray_or_rgb(pixels[:, :, ::-1], 255)
     else:
         if max(mask // ((mask & -mask) or 1) for mask in header.masks) > 255:
-            job.note("its channels of more than 8 bits became 8")
+            job.note("its channels of more than 8 bits became 8-bit")
         yield gray_or_rgb(_masked(pixels, header.masks), 255)
 
 
@@ -67,20 +67,20 @@ def _header(stream: BinaryIO) -> _Header:
     fields = stream.read(max(min(size, 124) - 4, 0))
     if len(fields) < size - 4 and size <= 124:
         raise ReadError("truncated BMP: its header is cut off")
-    if size == 12:  # of OS/2: smaller fields, three bytes a colour
+    if size == 12:  # OS/2: smaller fields, three bytes for each colour
         cols, rows, _, bits = struct.unpack("<HHHH", fields)
         packing, colours = _RGB, 0
     elif 16 <= size <= 1 << 16 and len(fields) >= 12:
         fields = fields.ljust(120, b"\0")
         cols, rows, _, bits, packing, *_, colours, _ = struct.unpack("<iiHHIIiiII", fields[:36])
     else:
-        raise ReadError("broken BMP: its header makes no sense")
+        raise ReadError("broken BMP: its header is invalid")
     if packing in (_JPEG, _PNG) or (size == 64 and packing in (3, 4)):
         raise ReadError(
-            f"BMP of compression {packing} is not read: it is meant for printers, or OS/2's"
+            f"BMP of compression {packing} is not supported: it is for printers, or OS/2"
         )
     if not rows or cols <= 0 or bits not in _DEPTHS or packing > _MASKS_AND_ALPHA:
-        raise ReadError("broken BMP: its header makes no sense, or is of a kind that is not read")
+        raise ReadError("broken BMP: its header is invalid or not supported")
     masks = _masks(stream, size, bits, packing, fields)
     stream.seek(14 + size)
     palette = _palette(stream, 3 if size == 12 else 4, colours, bits, start - 14 - size)
@@ -88,7 +88,7 @@ def _header(stream: BinaryIO) -> _Header:
 
 
 def _masks(stream: BinaryIO, size: int, bits: int, packing: int, fields: bytes) -> tuple[int, ...]:
-    """Return the bits of red, green, blue and transparency."""
+    """Return the bit masks of red, green, blue and alpha."""
     if packing not in (_MASKS, _MASKS_AND_ALPHA) or bits not in (16, 32):
         return _FIVE_BITS if bits == 16 else _BYTES
     if size >= 52:
@@ -117,7 +117,7 @@ def _palette(stream: BinaryIO, width: int, colours: int, bits: int, room: int) -
 
 
 def _plain(stream: BinaryIO, header: _Header) -> Array:
-    """Return the numbers in the file: indices, words of 16 or 32 bits, or bytes by threes."""
+    """Return the stored numbers: indices, words of 16 or 32 bits, or groups of three bytes."""
     rows, cols, width = header.rows, header.cols, header.width
     data = stream.read(rows * width)
     # Some writers leave out the padding of the last row.
@@ -134,20 +134,20 @@ def _plain(stream: BinaryIO, header: _Header) -> Array:
 
 
 def _masked(words: Array, masks: tuple[int, ...]) -> Array:
-    """Take each channel's bits out of words, and spread them to 0..255."""
+    """Extract each channel's bits from words, and scale them to 0..255."""
     channels = []
     for mask in masks[: 3 + bool(masks[3])]:
         low = mask & -mask
         top = mask // low if low else 1
         if top >> 32 or top & (top + 1):
-            raise ReadError("BMP with channels of scattered bits is not read")
+            raise ReadError("BMP channels whose bits are not adjacent are not supported")
         values = (words & words.dtype.type(mask)) // words.dtype.type(low or 1)
         channels.append(np.rint(values * (255 / top)).astype(np.uint8) if top != 255 else values)
     return np.stack(channels, axis=2).astype(np.uint8)
 
 
 def _indexed(indices: Array, header: _Header, job: Job) -> Raster:
-    """Look colours up; a palette of grays gives gray, and of black and white 0 and 1."""
+    """Look up the colours; a gray palette gives gray, and one of black and white 0 and 1."""
     palette = header.palette
     if indices.max() >= len(palette):
         job.note("some of its pixels have no colour in its palette and are black")
@@ -161,9 +161,9 @@ def _indexed(indices: Array, header: _Header, job: Job) -> Raster:
 
 
 def _run_lengths(data: bytes, header: _Header) -> Array:
-    """Unpack runs of one index (of two that take turns, if of 4 bits) and rows of literal ones."""
+    """Unpack runs of one index (or two alternating ones of 4 bits) and rows of literal indices."""
     if header.bits != (8 if header.packing == _RLE8 else 4) or header.from_top:
-        raise ReadError("broken BMP: its header makes no sense, or is of a kind that is not read")
+        raise ReadError("broken BMP: its header is invalid or not supported")
     found = np.zeros((header.rows, header.cols), np.uint8)
     row = col = 0
     stream = io.BytesIO(data)

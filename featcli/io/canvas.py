@@ -1,4 +1,4 @@
-"""Frames of an animation laid over each other, as APNG and GIF say it."""
+"""Composes the frames of an animation, as APNG and GIF define it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from featcli.io.raster import Array
 
 
 class Patch(NamedTuple):
-    """A frame as the file stores it, and what becomes of it.
+    """A frame as the file stores it, and how to draw it.
 
     Attributes
     ----------
     data : ndarray, (rows, cols, channels)
-        The last channel is the transparency.
+        The last channel is alpha.
     place : tuple of int
-        Row and column of the canvas where it begins.
+        Row and column of the canvas at which it begins.
     dispose : str
-        What its place holds before the next frame is drawn: the frame, nothing (transparent), or
-        what it held before.
+        What its area becomes before the next frame is drawn: the frame stays, it is cleared
+        (transparent), or what was there before is restored.
     blend : bool
-        Laid over what is there, not put in its place.
+        Whether it is blended with the canvas instead of replacing it.
     """
 
     data: Array
@@ -33,7 +33,7 @@ class Patch(NamedTuple):
 
 
 def composed(shape: tuple[int, int], patches: Iterable[Patch], top: int) -> Iterator[Array]:
-    """Yield what is seen after each frame is drawn; the canvas is transparent at first."""
+    """Yield the canvas after each frame is drawn; it is transparent at first."""
     canvas: Array | None = None
     for patch in patches:
         rows, cols, channels = patch.data.shape
@@ -44,17 +44,17 @@ def composed(shape: tuple[int, int], patches: Iterable[Patch], top: int) -> Iter
         canvas = np.zeros((*shape, channels), patch.data.dtype) if canvas is None else canvas
         part = canvas[area]
         before = part.copy() if patch.dispose == "restore" else 0
-        # What a GIF draws beyond its canvas is not seen.
+        # The parts of a GIF's frame beyond its canvas are invisible.
         data = patch.data[: part.shape[0], : part.shape[1]]
         part[...] = _blended(data, part, top) if patch.blend else data
         yield canvas
-        canvas = canvas.copy()  # the other one is the caller's
+        canvas = canvas.copy()  # the caller keeps the other one
         if patch.dispose != "keep":
             canvas[area] = before
 
 
 def _blended(over: Array, under: Array, top: int) -> Array:
-    """Lay a picture over another; colours are not multiplied by the transparency (Porter, Duff)."""
+    """Blend a picture over another, both with straight alpha (Porter and Duff, "over")."""
     alpha = over[:, :, -1:]
     if np.isin(alpha, (0, top)).all():
         return np.where(alpha == 0, under, over)

@@ -1,4 +1,4 @@
-"""From what a file stores to gray, RGB or maps: colour spaces, profiles, transparency, range."""
+"""From stored values to gray, RGB or maps: colour spaces, profiles, transparency, value range."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from featcli.errors import UsageError
 from featcli.io.options import ReadOptions
 from featcli.io.raster import Array, Job, Raster
 
-# What each EXIF orientation needs to stand upright (EXIF 2.32, tag 0x0112): turns by 90 degrees
-# against the clock, then a mirror image left to right.
+# What each EXIF orientation needs to be upright (EXIF 2.32, tag 0x0112): counterclockwise turns by
+# 90 degrees, then whether to mirror it left to right.
 _UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True)}
 _UPRIGHT |= {6: (3, False), 7: (1, True), 8: (1, False)}
 _NAMES = {"gray": ("gray",), "RGB": ("R", "G", "B")}
 _COLOURS = {"gray": 1, "RGB": 3, "CMYK": 4, "LAB": 3}
-_ROWS = 64  # at once, so that intermediate numbers take little memory
+_ROWS = 64  # converted at a time, so that intermediate results take little memory
 _PROFILED = {"gray": ("L", "GRAY"), "RGB": ("RGB", "RGB"), "CMYK": ("CMYK", "CMYK")}
-_WHITE = np.array([0.9642, 1.0, 0.8249], np.float32)  # D50, of LAB in TIFF and ICC profiles
-# XYZ with that white to linear sRGB: the primaries of IEC 61966-2-1, adapted by Bradford.
+_WHITE = np.array([0.9642, 1.0, 0.8249], np.float32)  # D50: the white of LAB in TIFF and ICC
+# XYZ with that white to linear sRGB: primaries of IEC 61966-2-1, Bradford adaptation.
 _TO_SRGB = np.array(
     [
         [3.1338561, -1.6168667, -0.4906146],
@@ -34,7 +34,7 @@ _TO_SRGB = np.array(
 
 
 def finished(raster: Raster, job: Job) -> tuple[Array, tuple[str, ...]]:
-    """Return upright gray, RGB or maps, and what the channels are called."""
+    """Return an upright gray, RGB or maps array, and the names of its channels."""
     raster = _in_rgb(raster, job)
     raster = _opaque(raster, job)
     names = _NAMES.get(raster.space, ())
@@ -45,7 +45,7 @@ def finished(raster: Raster, job: Job) -> tuple[Array, tuple[str, ...]]:
 
 
 def _in_rgb(raster: Raster, job: Job) -> Raster:
-    """Turn CMYK and LAB to RGB, by the profile of the file if that is wanted."""
+    """Convert CMYK and LAB to RGB, with the file's colour profile if that is requested."""
     if raster.profile and job.options.icc == "srgb" and raster.space in _PROFILED:
         converted = _by_profile(raster, job)
         if converted is not None:
@@ -60,7 +60,7 @@ def _in_rgb(raster: Raster, job: Job) -> Raster:
 
 
 def _mapped(raster: Raster, convert: Callable[[Array], Array]) -> Raster:
-    """Convert the colours, some rows at a time; the transparency stays."""
+    """Convert the colours, some rows at a time; alpha is kept."""
     colours = _COLOURS[raster.space]
     parts = []
     for row in range(0, len(raster.data), _ROWS):
@@ -79,7 +79,7 @@ def _from_cmyk(inks: Array, top: int) -> Array:
 
 
 def _from_lab(lab: Array, top: float) -> Array:
-    """Return sRGB; colours that it does not have are clipped (CIE 15, IEC 61966-2-1)."""
+    """Return sRGB, clipping colours outside of it (CIE 15, IEC 61966-2-1)."""
     y = (lab[:, :, 0] + 16) / 116
     f = np.stack([y + lab[:, :, 1] / 500, y, y - lab[:, :, 2] / 200], axis=2)
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _WHITE
@@ -89,7 +89,7 @@ def _from_lab(lab: Array, top: float) -> Array:
 
 
 def _by_profile(raster: Raster, job: Job) -> Raster | None:
-    """Convert to sRGB by LittleCMS, which takes 8 bits; None if the profile does not serve."""
+    """Convert to 8-bit sRGB by LittleCMS; None if the profile cannot be used."""
     from PIL import ImageCms
 
     mode, space = _PROFILED[raster.space]
@@ -117,7 +117,7 @@ def _by_profile(raster: Raster, job: Job) -> Raster | None:
 
 
 def _opaque(raster: Raster, job: Job) -> Raster:
-    """Lay what is transparent over the background, or keep the transparency as a channel."""
+    """Blend transparent pixels with the background colour, or keep alpha as a channel."""
     if not raster.alpha:
         return raster
     background = job.options.background
@@ -145,7 +145,7 @@ def _laid_over(data: Array, paper: Array, raster: Raster) -> Array:
         cover = np.clip(alpha / top, 0, 1)
         shown = colour if raster.alpha == "premultiplied" else colour * cover
         return np.asarray(shown + paper / 255 * top * (1 - cover)).astype(data.dtype)
-    # 65535 squared, and half of 65535, just fit into 32 bits.
+    # 65535 squared plus half of 65535 just fits into 32 bits.
     wide: Any = np.uint32 if data.dtype.itemsize <= 2 else np.uint64
     whole, cover = wide(int(top)), alpha.astype(wide)
     papers = (paper.astype(np.uint64) * int(top) // 255).astype(wide)
@@ -157,7 +157,7 @@ def _laid_over(data: Array, paper: Array, raster: Raster) -> Array:
 
 
 def _divided(data: Array, top: float) -> Array:
-    """Undo the multiplication of colours by the transparency."""
+    """Convert colours from premultiplied to straight alpha."""
     alpha = data[:, :, -1:].astype(np.float64)
     colour = data[:, :, :-1] * (top / np.where(alpha > 0, alpha, 1)) * (alpha > 0)
     if data.dtype.kind != "f":
@@ -166,7 +166,7 @@ def _divided(data: Array, top: float) -> Array:
 
 
 def background_colour(name: str) -> tuple[int, ...]:
-    """Read a colour's name or #rrggbb; raises UsageError."""
+    """Return the value of a colour name or #rrggbb; raises UsageError."""
     try:
         return ImageColor.getrgb(name)
     except ValueError:
@@ -184,7 +184,7 @@ def _scaled(data: Array, top: float, options: ReadOptions) -> Array:
 
 
 def _bytes(data: Array, top: float) -> Array:
-    """Return the numbers as 0 to 255."""
+    """Return the numbers scaled to 0..255."""
     if data.dtype == np.uint8 and top == 255:
         return data
     return np.rint(data * (255 / top)).clip(0, 255).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""The columns of a table: their types widen row by row, and a row that does not fit is refused.
+"""The columns of a table. Their types widen row by row; a row that does not fit is refused.
 
-A row is `{"key": text, ...}` with numbers, texts or vectors. What `describe` says of it is plain
-JSON, so that it can be kept with the row: from it alone the columns are found again, and a row
-that is read back from its table gets the types that it had.
+A row is `{"key": text, ...}` with numbers, texts or vectors. `describe` returns the types of a row
+as JSON, which is stored with the row: the types of the columns are computed from these, and a row
+that is read back from a table gets its own types again.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _EXACT = 1 << 53  # a float64 holds every integer up to here
 
 
 class Column(NamedTuple):
-    """What all values of one column have in common.
+    """What the values of one column have in common.
 
     Attributes
     ----------
     type : str
-        A type of NumPy's, such as `<f4`, or `text`.
+        A NumPy type such as `<f4`, or `text`.
     size : int
-        Of a vector; -1 for one value.
+        Length of the vectors; -1 for single values.
     labels : int
-        A checksum of the names of a vector's values; 0 where they have none.
+        A checksum of the labels of a vector's values; 0 if they have none.
     largest : int
         The largest magnitude of 64-bit integers, which decides whether floats can hold them.
     """
@@ -46,7 +46,7 @@ class Column(NamedTuple):
 
 
 def describe(row: Row, labels: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
-    """Say of each column of a row what decides whether it fits under another."""
+    """Return, for each column of a row, what decides whether it fits below other rows."""
     return {name: list(_column(value, labels.get(name, ()))) for name, value in row.items()}
 
 
@@ -66,7 +66,7 @@ class Columns:
     Attributes
     ----------
     found : dict of str to Column
-        In the order of the first row.
+        The columns, in the order of the first row.
     """
 
     def __init__(self) -> None:
@@ -74,18 +74,18 @@ class Columns:
 
     @classmethod
     def of(cls, described: Iterable[Described]) -> Columns:
-        """Return the columns that hold all these rows, in the order of the first."""
+        """Return columns that can hold all these rows, in the order of the first."""
         columns = cls()
         for one in described:
             columns.add(one)
         return columns
 
     def add(self, described: Described) -> None:
-        """Widen the columns for one row more; raises ValueError if it does not fit."""
+        """Widen the columns for another row; raises ValueError if it does not fit."""
         try:
             more = {name: Column(*values) for name, values in described.items()}
         except (TypeError, AttributeError):
-            raise ValueError("a row that this version did not write") from None
+            raise ValueError("its row was written by another version of featcli") from None
         if not self.found:
             self.found = more
         elif more.keys() != self.found.keys():
@@ -93,10 +93,10 @@ class Columns:
         else:
             self.found = {
                 name: _widened(known, more[name]) for name, known in self.found.items()
-            }  # in their order, and only once all fit
+            }  # assigned only if all columns fit
 
     def typed(self, row: Row) -> Row:
-        """Return a row in the types of the columns, which hold its values exactly."""
+        """Return a row converted to the types of the columns, which is exact."""
         return {name: _as(row[name], column.type) for name, column in self.found.items()}
 
 
@@ -112,7 +112,7 @@ def _widened(known: Column, more: Column) -> Column:
     if more.size != known.size:
         raise ValueError(_other_size(more.size, known.size))
     if more.labels != known.labels:
-        raise ValueError("names its values otherwise than the rows before it")
+        raise ValueError("labels its values differently from the rows before it")
     if _TEXT in (known.type, more.type):
         if known.type != more.type:
             raise ValueError("mixes text and numbers in one column")
@@ -151,7 +151,7 @@ def _as(value: Any, type: str) -> Any:
 
 
 def pack(row: Row) -> Row:
-    """Write a row as JSON can hold it, exactly."""
+    """Return a row in a form that JSON holds exactly."""
     return {name: _packed(value) for name, value in row.items()}
 
 
@@ -163,7 +163,7 @@ def _packed(value: Any) -> Any:
 
 
 def unpack(row: Row) -> Row:
-    """Read what `pack` wrote."""
+    """Undo `pack`."""
     return {name: _unpacked(value) for name, value in row.items()}
 
 
@@ -178,9 +178,9 @@ _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 def spelled(text: str) -> str:
-    r"""Write a name as UTF-8: a byte that is none becomes `\xff`, and no two names one.
+    r"""Return a name as valid UTF-8, such that different names stay different.
 
-    A backslash before what would then look like such a byte becomes `\x5c`.
+    A byte that is not UTF-8 becomes `\xff`; a backslash in text that looks like this, `\x5c`.
     """
     if "\\" in text:
         text = _LIKE_A_BYTE.sub(r"\\x5c", text)
@@ -188,7 +188,7 @@ def spelled(text: str) -> str:
 
 
 def unspelled(text: str) -> str:
-    """Read what `spelled` wrote."""
+    """Undo `spelled`."""
     if "\\" not in text:
         return text
     data = _BYTE.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode())

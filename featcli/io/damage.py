@@ -1,10 +1,10 @@
-"""What can be known of damage to a JPEG that libjpeg decodes nevertheless.
+"""Detects damage in a JPEG that libjpeg decodes without an error.
 
-libjpeg fills what is missing with gray and skips what is too much; Pillow hides that it warns of
-both. Three things show it without another decoder. A progressive file must refine every
-coefficient to its last bit, restart markers must be as many as the header says and in order, and
-the last row of pixels must appear exactly when the last bytes are given to the decoder. Source:
-ITU T.81, sections B.2.4, E.1.4 and G.1.
+libjpeg fills missing pixels with gray and skips excess data; Pillow hides its warnings of both.
+Three checks show the damage without another decoder. A progressive file must refine every
+coefficient to its last bit; restart markers must be complete and in order; and the last row of
+pixels must appear exactly when the decoder gets the last bytes. Source: ITU T.81, sections B.2.4,
+E.1.4 and G.1.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 _SOS, _DRI, _EOI = 0xDA, 0xDD, 0xD9
 _MARKER = re.compile(rb"\xff\xff*([\x01-\xcf\xd8-\xfe])")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
-# Bytes held back from the decoder, which looks at most 8 ahead.
+# Number of last bytes withheld from the decoder, which looks at most 8 bytes ahead.
 _TAIL = 12
-# Ones that no Huffman code has: whoever decodes them makes no pixels of them.
+# A code of ones that no Huffman table contains, so that a decoder makes no pixels of it.
 _NO_CODE = b"\xff\0" * 8
-SHORT = "its pixels end before its last row, and the rest of them is made up"
-_LONG = "its pixels are damaged: more bytes are there than they take"
+SHORT = "its pixel data ends before its last row: the missing pixels are gray"
+_LONG = "its pixel data is damaged: it has more bytes than its pixels need"
 
 
 class _Scan(NamedTuple):
-    """One pass over the picture: which coefficients it has, and where its codes are."""
+    """One pass over the picture: its coefficients, and the position of its codes."""
 
     components: bytes
     first: int
@@ -38,12 +38,12 @@ class _Scan(NamedTuple):
 
 
 class Scans:
-    """The scans of a JPEG, from the parameters of its first scan on.
+    """The scans of a JPEG, beginning with the parameters of the first.
 
     Attributes
     ----------
     end : int
-        Where the mark of the end is in `body`; -1 if it is missing.
+        Position of the end marker in `body`; -1 if it is missing.
     """
 
     def __init__(self, header: bytes, body: bytes, interval: int) -> None:
@@ -70,7 +70,7 @@ class Scans:
         return len(self._found) == 1 and (self._found[0].first, self._found[0].last) == (0, 63)
 
     def lacks_details(self, components: bytes) -> bool:
-        """Say whether a coefficient of a component was not refined to its last bit."""
+        """Return whether a coefficient of a component was not refined to its last bit."""
         left = {one: [1] * 64 for one in components}
         for scan in self._found:
             for one in scan.components:
@@ -79,7 +79,7 @@ class Scans:
         return any(any(known[:64]) for known in left.values())
 
     def lacks_restarts(self, body: bytes, sampling: dict[int, tuple[int, int]], size: Any) -> bool:
-        """Say whether restart markers are missing, too many or out of order."""
+        """Return whether restart markers are missing, too many or out of order."""
         for scan in self._found:
             wanted = (_units(scan, sampling, size) - 1) // scan.interval if scan.interval else 0
             count = 0
@@ -92,7 +92,7 @@ class Scans:
         return False
 
     def stuffed(self, body: bytes) -> bytes:
-        """Return the body with codes of no pixels before every marker after codes."""
+        """Return the body with codes that give no pixels inserted before every marker."""
         pieces, at = [], 0
         for scan in self._found:
             marks = [*_RESTART.finditer(body, scan.start, scan.stop)]
@@ -110,12 +110,12 @@ def _scan(header: bytes, interval: int, start: int, stop: int) -> _Scan:
 
 
 def _units(scan: _Scan, sampling: dict[int, tuple[int, int]], size: tuple[int, int]) -> int:
-    """Return how many units of blocks a scan has (section A.2)."""
+    """Return the number of minimum coded units in a scan (section A.2)."""
     tall = max(rows for rows, _ in sampling.values())
     wide = max(cols for _, cols in sampling.values())
     own = (tall, wide)
     block_rows, block_cols = 8 * tall, 8 * wide
-    if len(scan.components) == 1:  # a unit is one block of the component itself
+    if len(scan.components) == 1:  # then a unit is one block of the component
         own = sampling.get(scan.components[0], own)
         block_rows = block_cols = 8
     rows, cols = math.ceil(size[0] * own[0] / tall), math.ceil(size[1] * own[1] / wide)
@@ -123,7 +123,7 @@ def _units(scan: _Scan, sampling: dict[int, tuple[int, int]], size: tuple[int, i
 
 
 class Watched(io.BytesIO):
-    """A JPEG whose last bytes a decoder gets late; tells when it had the last row of pixels."""
+    """A JPEG file that withholds its last bytes, and records when the last row appeared."""
 
     def __init__(self, head: bytes, body: bytes, end: int) -> None:
         super().__init__(head + body[: len(body) if end < 0 else end])
@@ -133,7 +133,7 @@ class Watched(io.BytesIO):
         self._image: Any = None
 
     def watch(self, image: Any) -> None:
-        """Hold the last bytes back from now on, as `image` is decoded; nothing if it is None."""
+        """Withhold the last bytes while `image` is decoded; stop that if it is None."""
         self._image = image
         if image is None:
             at = self.seek(0, io.SEEK_CUR)
@@ -142,7 +142,7 @@ class Watched(io.BytesIO):
             self.seek(at)
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read as a file; first without the tail, then without the mark of the end."""
+        """Read like a file: first without the last bytes, then without the end marker."""
         wanted = self._size if size is None or size < 0 else size
         if self._image is None or self.tell() < self._hold:
             stop = self._size if self._image is None else self._hold
@@ -161,10 +161,10 @@ class Watched(io.BytesIO):
         return bytes(self._image._new(row).tobytes())
 
     def flaw(self) -> str:
-        """Say what was wrong, after decoding; empty for nothing.
+        """Return what was wrong, after decoding; empty if nothing was.
 
-        A row that is not written yet is all zeros: of a picture that ends in black it is not
-        known when that was.
+        A row that is not decoded yet is all zeros, so a picture that ends in a black row cannot
+        be checked.
         """
         last = self._last_row() if self._image else b""
         if not any(last):

@@ -1,7 +1,7 @@
-"""Directories of tags, as TIFF has them, and with it EXIF and the index of a multi-picture JPEG.
+"""Directories of tags, as in TIFF, EXIF and the index of a multi-picture JPEG.
 
-A value is read when it is asked for, so what is broken and not asked for does no harm. Source:
-TIFF 6.0, section 2; the BigTIFF design of libtiff; EXIF 2.32.
+A value is read at its first use, so damage in unused values does no harm. Source: TIFF 6.0,
+section 2; the BigTIFF design of libtiff; EXIF 2.32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST = 1 << 26
 
 
 class _Layout(NamedTuple):
-    """Classic TIFF, or BigTIFF with its wider fields."""
+    """The field sizes of classic TIFF or of BigTIFF."""
 
     order: Literal["<", ">"]
     length: str
@@ -38,9 +38,9 @@ class Directory:
     order : str
         Byte order of the file, `<` or `>`.
     place : int
-        Where it is in the file.
+        Its position in the file.
     following : int
-        Where the next directory is said to be; 0 for none.
+        Position of the next directory; 0 if there is none.
     """
 
     def __init__(self, stream: BinaryIO, layout: _Layout, place: int) -> None:
@@ -67,12 +67,12 @@ class Directory:
         return tag in self._entries
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """Return the integers of a tag; none if it is not there or holds others.
+        """Return the integers of a tag; none if it is missing or not of an integer type.
 
         Raises
         ------
         ReadError
-            They lie beyond the end of the file.
+            If they lie beyond the end of the file.
         """
         kind, amount, _ = self._entries.get(tag, (0, 0, 0))
         if kind not in _CODES:
@@ -84,17 +84,17 @@ class Directory:
         return next(iter(self.numbers(tag)), default)
 
     def raw(self, tag: int) -> bytes:
-        """Return the bytes of a tag; raises ReadError if they lie beyond the end."""
+        """Return the bytes of a tag; raises ReadError if they lie beyond the end of the file."""
         kind, amount, place = self._entries.get(tag, (0, 0, 0))
         size = amount * _WIDTHS.get(kind, 1)
         self._stream.seek(place)
         data = self._stream.read(size) if size <= _LONGEST else b""
         if len(data) < size:
-            raise ReadError("truncated TIFF: what its header speaks of lies beyond its end")
+            raise ReadError("truncated TIFF: its directory points beyond the end of the file")
         return data
 
     def orientation(self) -> int:
-        """Return 1 to 8, of whatever type it is stored as; 1 if there is none."""
+        """Return the orientation, 1 to 8, stored as any type; 1 if there is none."""
         kind, *_ = self._entries.get(ORIENTATION, (0, 0, 0))
         if kind == _ASCII:
             text = self.raw(ORIENTATION).rstrip(b"\0 ")
@@ -105,7 +105,7 @@ class Directory:
 
 
 class Directories:
-    """The directories of a file, each read when it is asked for."""
+    """The directories of a file, each read at its first use."""
 
     def __init__(self, stream: BinaryIO) -> None:
         stream.seek(0)
@@ -113,7 +113,7 @@ class Directories:
         orders: dict[bytes, Literal["<", ">"]] = {b"II": "<", b"MM": ">"}
         order = orders.get(head[:2])
         if order is None or not {42, 43} & set(head[2:]):
-            raise ReadError("broken TIFF: it does not begin as one")
+            raise ReadError("broken TIFF: it does not begin like one")
         self.is_big = 43 in head[2:]
         self._stream = stream
         wide, narrow = _Layout(order, "Q", "HHQ8s", "Q"), _Layout(order, "H", "HHI4s", "I")
@@ -126,7 +126,7 @@ class Directories:
 
 
 def exif_orientation(data: bytes) -> int | None:
-    """Return the orientation that an EXIF block asks for; None if the block is broken."""
+    """Return the orientation in an EXIF block; None if the block is broken."""
     data = data.removeprefix(b"Exif\0\0")
     if not data:
         return 1
@@ -137,7 +137,7 @@ def exif_orientation(data: bytes) -> int | None:
 
 
 def _number(stream: BinaryIO, layout: _Layout, place: int, code: str) -> int:
-    """Read one number; 0 if the file ends before it."""
+    """Read a number; 0 if the file ends before it."""
     width = struct.calcsize("=" + code)
     stream.seek(place)
     data = stream.read(width)

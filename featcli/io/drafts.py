@@ -1,4 +1,4 @@
-"""JPEGs decoded at a part of their size, for a stage that begins with resizing."""
+"""Decodes JPEGs at reduced size, for pipelines that begin by resizing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from PIL import Image
 from featcli import stage
 from featcli.frame import Step
 
-_TWICE = 2  # so that the filter still averages over several pixels
-_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF 2.32: rows and columns exchanged
+_TWICE = 2  # decoded at least at twice the size, so that the resizing still averages pixels
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF 2.32: orientations with rows and columns exchanged
 
 
 def drafted(image: Image.Image, step: Step, orientation: int) -> Image.Image:
-    """Return a picture as the stage resizes it, or as it is where that saves no decoding.
+    """Return a picture resized as the stage does it, or unchanged if that saves no decoding.
 
-    The last column of a reduced scale may stand for less than a whole pixel: Pillow's `draft` says
-    where the picture ends in it, and the resizing keeps to that.
+    The last column at reduced size may be only a part of a pixel: Pillow's `draft` returns where
+    the picture ends, and the resizing respects this.
     """
     is_turned = orientation in _ON_ITS_SIDE
     decode_size = stage.get(step.stage).decode_size

@@ -1,4 +1,4 @@
-"""The record of a result, and its picture, which carries it."""
+"""The record of a result, and its picture, which contains the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featcli.io.sinks import WriteOptions
 def save_picture(
     frame: Frame, stream: BinaryIO, options: WriteOptions, record: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Draw a frame as a PNG that says how it was drawn; return what the picture cannot show."""
+    """Draw a frame as a PNG with its record; return notes on what the picture cannot show."""
     from featcli.view.picture import draw
     from featcli.view.png import save_png
 
@@ -34,7 +34,7 @@ def save_picture(
 
 
 def lost_in(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say what a picture cannot show, by its record."""
+    """Return notes on the values that a picture cannot show, from its record."""
     lost = {name: info[name] for name in ("nan", "inf", "clipped") if info[name]}
     return tuple(f"{count} values {_LOST[name]} in the picture" for name, count in lost.items())
 
@@ -43,7 +43,7 @@ _LOST = {"nan": "are NaN, magenta", "inf": "are infinite, yellow or cyan", "clip
 
 
 def record_of(frame: Frame) -> dict[str, Any]:
-    """Say everything of a frame but its numbers."""
+    """Return the record of a frame: everything except its numbers."""
     head = records.describe_sample(Sample(frame.source, ()))
     head.pop("parts")
     return head | records.describe(frame)

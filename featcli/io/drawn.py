@@ -1,4 +1,4 @@
-"""Pictures that featcli drew: what is known of them, and whether they are still as they were."""
+"""Pictures drawn by featcli: their records, and whether they were edited since."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECIPE = "featcli-recipe"
 
 
 def recorded(picture: Path) -> dict[str, Any]:
-    """Read recipe and mapping of a picture that featcli drew; empty for any other file."""
+    """Read the recipe and value mapping of a picture by featcli; empty for other files."""
     from featcli.view.png import read_info, read_texts
 
     try:
@@ -31,7 +31,7 @@ def recorded(picture: Path) -> dict[str, Any]:
 
 
 def record_in(picture: Path) -> dict[str, Any]:
-    """Read the record in a picture whose pixels are still those that were drawn."""
+    """Read the record of a picture by featcli; empty if its pixels were edited."""
     from PIL import Image
 
     from featcli.view.png import read_texts
@@ -48,12 +48,12 @@ def record_in(picture: Path) -> dict[str, Any]:
 
 
 def digest(pixels: npt.NDArray[Any]) -> int:
-    """Tell edited pixels from those that were drawn; a checksum is enough against accidents."""
+    """Return a checksum of pixels, which shows whether they were edited."""
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
 def has_cells(stream: BinaryIO) -> bool:
-    """Say whether a PNG calls itself a picture of values as cells; see `without_cells`."""
+    """Return whether a PNG is marked as a picture of values as cells; see `without_cells`."""
     from featcli.view.cells import cells_of
     from featcli.view.png import read_info
 
@@ -65,16 +65,16 @@ def has_cells(stream: BinaryIO) -> bool:
 
 
 def without_cells(stream: BinaryIO, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a pixel for each value of a picture that shows values as cells with numbers.
+    """Return one pixel for each value of a picture that shows values as cells with numbers.
 
-    Who reads such a picture means the small one. Any other, or an altered one, is as it is.
+    Such a picture stands for the small one. Other pictures, and edited ones, are returned as is.
 
     Parameters
     ----------
     stream : binary file, seekable
         A PNG with texts.
     pixels : ndarray, (rows, cols, channels)
-        What is in it.
+        The decoded picture.
     """
     from featcli.view.cells import cells_of
     from featcli.view.png import read_info, read_texts

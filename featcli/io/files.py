@@ -1,4 +1,4 @@
-"""The public functions for one file: read it, write it, recover the array that a picture shows."""
+"""The public functions for single files: read, write, and recover an array from its picture."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ def read(
     ----------
     path : path
         PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, AVIF, .npy, or .npz with one array, and with the
-        extra `formats` HEIF, JPEG XL and JPEG 2000; recognised by its bytes. Of several frames
+        extra `formats` HEIF, JPEG XL and JPEG 2000; recognized by its content. Of several frames
         the first is read.
     unit : bool
-        Scale integers to 0..1 by their type's range.
+        Scale integers to 0..1 by the range of their type.
     background : str
-        The colour that transparent pixels are laid over; `"keep"` keeps them as a channel A.
+        The colour that transparent pixels are blended with; `"keep"` keeps alpha as channel A.
     layout : {"hwc", "chw"}
-        Where the channels of a 3-D array are.
+        The order of the axes of a 3-D array: channels last or first.
     max_pixels : int
-        A picture of more is refused before it is decoded.
+        Refuse pictures with more pixels, before they are decoded.
     icc : {"ignore", "srgb"}
-        Colours as they are stored, or converted to sRGB by the profile that the file carries.
+        Colours as stored, or converted to sRGB by the colour profile in the file.
     strict : bool
-        Refuse a file that the command would note something on: depth that is lost, a frame that is
-        left out, damage.
+        Raise an error where the command would only print a note: lost depth, a skipped frame,
+        damage.
     max_memory : int
-        Bytes; what would take more is refused before it is read.
+        Memory limit in bytes; larger inputs are refused before they are read.
 
     Returns
     -------
     Frame
-        With the labels and the history of the sidecar beside an array, if there is one.
+        With the labels and the history from the sidecar of an array, if there is one.
 
     Raises
     ------
     ReadError
-        No such file, or one that cannot be read; the message names it.
+        If the file does not exist or cannot be read; the message contains its name.
     """
     how = {"icc": icc, "strict": strict, "max_memory": max_memory}
     options = ReadOptions(unit, background, "first", layout, max_pixels, **how)  # type: ignore[arg-type]
@@ -76,9 +76,9 @@ def write(path: str | os.PathLike[str], frame: Frame | npt.ArrayLike) -> None:
     Raises
     ------
     OutputExists
-        The file is there already and is not what this writes.
+        If the file exists and differs from what would be written.
     WriteError
-        It cannot be written; nothing is left behind.
+        If it cannot be written; no partial file is left.
     """
     from featcli.io.naming import Heading
     from featcli.io.outputs import file_sink
@@ -96,25 +96,25 @@ def write(path: str | os.PathLike[str], frame: Frame | npt.ArrayLike) -> None:
 
 
 def recover(picture: str | os.PathLike[str]) -> Array:
-    """Read the values of an array back from the picture that featcli drew of it.
+    """Compute the values of an array from the picture that featcli drew of it.
 
     Parameters
     ----------
     picture : path
-        A .png of featcli's, unaltered.
+        A .png written by featcli and not edited since.
 
     Returns
     -------
     ndarray of float64
-        Of the shape of the array, each value to half a step of the 256 between what is black and
-        what is white; magnitudes where the view is `abs`, and the nearer end for what the view
-        has clipped. NaN for what was not finite. Of a sheet that shows every N-th row and column
-        only those.
+        In the shape of the array. Values are exact to half a step of the 256 levels between black
+        and white. With the view `abs` they are magnitudes; values that the view has clipped are at
+        the nearer end of its range; NaN and infinite values are NaN. A picture that shows only
+        every N-th row and column gives only those.
 
     Raises
     ------
     ReadError
-        No such file, or none that featcli drew and nobody has altered.
+        If the file does not exist, or is not an unedited picture by featcli.
     """
     from PIL import Image
 
@@ -126,7 +126,7 @@ def recover(picture: str | os.PathLike[str]) -> Array:
     if not path.is_file():
         raise ReadError(f"{path}: no such file")
     if not record_in(path):
-        raise ReadError(f"{path}: no picture that featcli drew, or altered since")
+        raise ReadError(f"{path}: no picture that featcli drew, or edited since")
     try:
         with path.open("rb") as stream:
             info = read_info(stream) or {}

@@ -1,4 +1,4 @@
-"""What a file is: its bytes say it, and in a folder its suffix says what is worth a look."""
+"""File formats, recognized by their first bytes or, in folders, by their suffix."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ READABLE = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ... : featcli info --formats l
 
 
 class Format(NamedTuple):
-    """A kind of file, how its names end, and what is missing to read it; empty for nothing."""
+    """A file format: its suffixes, and how to install what is missing to read it, if anything."""
 
     name: str
     suffixes: str
@@ -63,29 +63,29 @@ _MODULES = {"HEIF": "pillow_heif", "JPEG XL": "imagecodecs", "JPEG 2000": "image
 
 
 def formats() -> list[Format]:
-    """Return the kinds of files that are read, here or with what can be installed.
+    """Return the formats that featcli can read, here or after installing an extra.
 
-    The list is complete: no decoder of another format is ever tried on a file.
+    The list is complete: decoders of other formats are never used.
     """
     return [one._replace(missing=_missing(one.name)) for one in _FORMATS]
 
 
 def _missing(name: str) -> str:
-    """Say what must be installed for a format."""
+    """Return what must be installed for a format; empty if nothing."""
     if name == "AVIF":
         from PIL import features
 
-        return "" if features.check("avif") else "not by this Pillow: a newer one reads it"
+        return "" if features.check("avif") else "needs a newer Pillow"
     module = _MODULES.get(name)
     if module and importlib.util.find_spec(module) is None:
         return "pip install 'featcli[formats]'"
     if name == "TIFF" and importlib.util.find_spec("tifffile") is None:
-        return "read; LERC, JPEG 2000, ... in it: pip install 'featcli[formats]'"
+        return "read; for LERC, JPEG 2000, ... inside: pip install 'featcli[formats]'"
     return ""
 
 
 def sniff(head: bytes) -> str | None:
-    """Say what the first `HEAD` bytes begin: a format of pictures, npy, npz, tar; else None."""
+    """Return the format of a file by its first `HEAD` bytes: an image format, npy, npz or tar."""
     for beginning, name in _BEGINNINGS.items():
         if head.startswith(beginning):
             return name
@@ -99,25 +99,25 @@ def sniff(head: bytes) -> str | None:
 
 
 def _brand(head: bytes) -> str | None:
-    """Return what an ISO media file is by its brand, and by those it is compatible with."""
+    """Return the format of an ISO media file by its brand, or by its compatible brands."""
     size = min(int.from_bytes(head[:4], "big"), len(head))
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, size, 4))]
-    if brands[0] in (b"mif1", b"msf1"):  # general ones: the others say more
+    if brands[0] in (b"mif1", b"msf1"):  # general brands; the compatible ones are more specific
         brands = [*brands[1:], brands[0]]
     return next((_BRANDS[one] for one in brands if one in _BRANDS), None)
 
 
 def may_be_empty_tar(head: bytes) -> bool:
-    """Say whether these bytes may be a tar of nothing but its end, as an .iso or a device may."""
+    """Return whether these bytes may be an empty tar: all zeros, as in some other files."""
     return len(head) >= HEAD and not any(head[:HEAD])
 
 
 def is_hidden(name: str) -> bool:
-    """Say whether a file or folder of this name is left out: `.x`, and what macOS adds."""
+    """Return whether a file or folder of this name is ignored: `.x`, and what macOS adds."""
     return (name[:1] == "." and name not in (".", "..")) or name == "__MACOSX"
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix by which a file that is left out is counted; empty if it has none."""
+    """Return the suffix by which a skipped file is counted; empty if it has none."""
     suffix = PurePath(name).suffix.lower()
     return suffix if suffix[1:].isalnum() and len(suffix) <= _LONGEST_SUFFIX else ""

@@ -1,4 +1,4 @@
-"""GIF: blocks read and frames composed here, pixels unpacked by Pillow (GIF89a specification)."""
+"""GIF: parsed and composed here, its pixels unpacked by Pillow (GIF89a specification)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOCAL_PALETTE, _INTERLACED = 0x80, 0x40
 
 
 class _Frame(NamedTuple):
-    """One image of the file: its place, its colours, where its codes are."""
+    """One image of the file: its place, its palette, the position of its codes."""
 
     place: tuple[int, int]
     shape: tuple[int, int]
@@ -31,7 +31,7 @@ class _Frame(NamedTuple):
 
 
 def read_gif(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the first frame of a GIF, or all, as they are seen; raises ReadError."""
+    """Yield the first frame of a GIF, or all, as they are displayed; raises ReadError."""
     (rows, cols), frames = _frames(stream)
     if not frames:
         raise ReadError("broken GIF: it has no image")
@@ -53,7 +53,7 @@ def _covers(frame: _Frame, rows: int, cols: int) -> bool:
 
 
 def _frames(stream: BinaryIO) -> tuple[tuple[int, int], list[_Frame]]:
-    """Follow the blocks to the trailer; a GIF that is cut looks like one of fewer frames."""
+    """Return size and frames; reads to the trailer, since a truncated GIF may look complete."""
     stream.seek(6)
     head = stream.read(7)
     cols, rows = struct.unpack("<HH", head[:4]) if len(head) == 7 else (0, 0)
@@ -68,7 +68,7 @@ def _frames(stream: BinaryIO) -> tuple[tuple[int, int], list[_Frame]]:
             control = _extension(stream) or control
         elif mark != b"\0":
             raise ReadError("broken or truncated GIF: it ends before its trailer")
-    if frames and not (rows and cols):  # some writers leave the size of the canvas out
+    if frames and not (rows and cols):  # some encoders omit the canvas size
         rows, cols = frames[0].shape
     return (rows, cols), frames
 
@@ -104,7 +104,7 @@ def _palette(stream: BinaryIO, flags: bytes) -> bytes:
 
 
 def _skip_blocks(stream: BinaryIO) -> bytes:
-    """Go behind the blocks that follow; return the first of them."""
+    """Skip the data blocks that follow; return the first of them."""
     first = b""
     while size := stream.read(1).strip(b"\0"):
         data = stream.read(size[0])
@@ -128,7 +128,7 @@ def _patch(stream: BinaryIO, frame: _Frame, job: Job) -> Patch:
 
 
 def _indices(stream: BinaryIO, frame: _Frame) -> Array:
-    """Let Pillow unpack the codes of one frame, as a gray picture of its own."""
+    """Unpack the codes of one frame with Pillow, as a gray picture of its own."""
     from PIL.GifImagePlugin import GifImageFile
 
     size = struct.pack("<HH", frame.shape[1], frame.shape[0])

@@ -1,7 +1,7 @@
-"""Pictures to arrays: which decoder reads what, and what becomes of its errors.
+"""Decoding of pictures: chooses the decoder, and converts its errors.
 
-A decoder is chosen by the first bytes of a file and is told of no other, so that none runs that
-starts a program (EPS). Nothing is decoded before the number of pixels is known to be bounded.
+The decoder is chosen by the first bytes of a file, and Pillow may try no other, since some (EPS)
+start programs. Nothing is decoded before the number of pixels has been checked.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ def decode(
     ----------
     stream : binary file, seekable
     format : str
-        The format that the bytes begin like; see `formats.sniff`.
+        The format as returned by `formats.sniff`.
     options : ReadOptions
 
     Returns
     -------
     pictures : list of Picture
-        The first frame, or all of them, each with its number as its part.
+        The first frame, or all of them, with their numbers as parts.
     notes : tuple of str
-        What was lost, left out or found damaged.
+        What was lost, skipped or found to be damaged.
 
     Raises
     ------
     ReadError
-        Broken or truncated data, a kind that is not read, or more pixels than allowed.
+        If the data is broken, truncated or not supported, or has more pixels than allowed.
     """
     job = Job(options)
     module, name = _DECODERS[format]
@@ -82,7 +82,7 @@ def decode(
 
 @contextlib.contextmanager
 def _decoder_errors(format: str) -> Iterator[None]:
-    """Decoders raise what they like on broken data: each of it means the same."""
+    """Convert the errors of decoders on broken data, which are of many types, to ReadError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

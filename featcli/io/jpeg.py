@@ -1,8 +1,8 @@
-"""JPEG: its segments, its pixels by Pillow, and whether all of them are there.
+"""JPEG: parsed here, decoded by Pillow, and checked for missing or damaged pixels.
 
-Pillow is shown the segments that pixels depend on. It hides what libjpeg warns of, so what can be
-known of missing and damaged pixels is found here: see `damage`. Source: ITU T.81, annexes B and G;
-CIPA DC-007 (several pictures in one file); ICC.1, annex B.4.
+Pillow gets only the segments that the pixels depend on. It hides the warnings of libjpeg, so
+damage is detected here: see `damage`. Source: ITU T.81, annexes B and G; CIPA DC-007 (several
+pictures in one file); ICC.1, annex B.4.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LARGEST = 1 << 26
 
 
 class Segments:
-    """What stands before the pixels."""
+    """The segments before the pixels."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.kept: list[bytes] = [b"\xff\xd8"]
@@ -52,7 +52,7 @@ class Segments:
             if marker == _SOS:
                 break
         if not self.rows or not self.cols:
-            raise ReadError("broken JPEG: it does not say how large it is")
+            raise ReadError("broken JPEG: it does not contain its size")
 
     def _take(self, stream: BinaryIO, marker: int, data: bytes) -> None:
         if marker in _FRAMES and len(data) >= 6:
@@ -69,7 +69,7 @@ class Segments:
         elif marker == 0xE1 and data.startswith(_EXIF):
             self.exif = self.exif or data
         elif marker == 0xE1:
-            self.is_one = self.is_one or _HDR in data  # its second picture is a map of gains
+            self.is_one = self.is_one or _HDR in data  # the second picture is an HDR gain map
         elif marker == 0xE2 and data.startswith(_PROFILE) and len(data) > 14:
             self.profile[data[12]] = data[14:]
         elif marker == 0xE2 and data.startswith(_PICTURES):
@@ -77,9 +77,9 @@ class Segments:
 
 
 def _segment(stream: BinaryIO) -> tuple[int, bytes]:
-    """Read the next marker and what belongs to it; raises ReadError."""
+    """Read the next marker and its data; raises ReadError."""
     byte = stream.read(1)
-    while byte not in (b"\xff", b""):  # libjpeg skips what is no marker, too
+    while byte not in (b"\xff", b""):  # skips other bytes between segments, as libjpeg does
         byte = stream.read(1)
     while byte == b"\xff":
         byte = stream.read(1)
@@ -96,7 +96,7 @@ def _segment(stream: BinaryIO) -> tuple[int, bytes]:
 
 
 def _pictures(index: bytes, base: int) -> list[Span]:
-    """Return where the pictures of a multi-picture file are; none if the index is broken."""
+    """Return the positions of the pictures of a multi-picture file; none if its index is broken."""
     try:
         files = Directories(io.BytesIO(index))
         tags = files.at(files.first)
@@ -108,12 +108,12 @@ def _pictures(index: bytes, base: int) -> list[Span]:
 
 
 def read_jpeg(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the picture of a JPEG, or all of a multi-picture file.
+    """Yield the picture in a JPEG, or all pictures of a multi-picture file.
 
     Raises
     ------
     ReadError
-        Broken or truncated. What is damaged and can be decoded nevertheless is noted.
+        If it is broken or truncated. Damage that leaves it decodable gives a note.
     """
     segments = Segments(stream)
     several = len(segments.pictures) > 1 and not segments.is_one
@@ -139,7 +139,7 @@ def _raster(stream: BinaryIO, segments: Segments, job: Job) -> Raster:
 
 
 def _decoded(stream: BinaryIO, segments: Segments, job: Job) -> tuple[Array, int]:
-    # No JPEG takes more than this: what is longer does not belong to the picture.
+    # No JPEG needs more bytes than this: the rest of a longer file is not part of the picture.
     longest = segments.rows * segments.cols * max(segments.components, 1) * 8 + (1 << 20)
     body = stream.read(min(longest, 1 << 31))
     if segments.precision > 8 or segments.process in _LOSSLESS:
@@ -148,7 +148,7 @@ def _decoded(stream: BinaryIO, segments: Segments, job: Job) -> tuple[Array, int
     if scans.lacks_details(bytes(segments.sampling)):
         job.note("it is cut off: the scans with its finer details are missing")
     if scans.lacks_restarts(body, segments.sampling, (segments.rows, segments.cols)):
-        job.note("its pixels are damaged: its restart markers are not those that it needs")
+        job.note("its pixels are damaged: restart markers are missing or out of order")
     fast = extras.fast("simplejpeg")
     data = _by_simplejpeg(fast, segments, scans, body, job) if fast else None
     if data is None:
@@ -161,7 +161,7 @@ def _decoded(stream: BinaryIO, segments: Segments, job: Job) -> tuple[Array, int
 def _by_simplejpeg(
     fast: Any, segments: Segments, scans: Scans, body: bytes, job: Job
 ) -> Array | None:
-    """Decode with all warnings of libjpeg; None for what it refuses, or cannot do."""
+    """Decode, with libjpeg's warnings as errors; None if it refuses or cannot decode the file."""
     colours = {1: "GRAY", 3: "RGB"}.get(segments.components)
     if colours is None or job.options.fast or scans.end < 0:
         return None
@@ -188,7 +188,7 @@ def _by_pillow(segments: Segments, scans: Scans, body: bytes, job: Job) -> Array
 
 
 def _try_stuffed(segments: Segments, scans: Scans, body: bytes, data: Array, job: Job) -> None:
-    """Decode once more, with codes of no pixels at every end: they fill what is missing."""
+    """Decode again with fill codes at every end: if the result differs, pixels were missing."""
     stuffed = scans.stuffed(body)
     again = Scans(segments.scan, stuffed, segments.interval)
     if not np.array_equal(_by_pillow(segments, again, stuffed, Job(job.options)), data):
@@ -200,7 +200,7 @@ def _by_imagecodecs(data: bytes, segments: Segments) -> tuple[Array, int]:
     codecs = decoder("imagecodecs", kind)
     try:
         found = np.asarray(codecs.jpeg_decode(data))
-    except Exception as error:  # it raises what its decoders raise
-        raise ReadError(f"{kind} is broken, or not read: {error}") from error
+    except Exception as error:  # imagecodecs raises errors of many types
+        raise ReadError(f"{kind} is broken or not supported: {error}") from error
     found = found[:, :, np.newaxis] if found.ndim == 2 else found
     return found, (1 << segments.precision) - 1

@@ -1,4 +1,4 @@
-"""Files that are read some rows at a time: pictures larger than memory."""
+"""Reading files some rows at a time: pictures larger than memory."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PICTURES = ("TIFF", "PNG", "JPEG")
 
 
 def open_large(path: Path, key: str, options: ReadOptions) -> Sample:
-    """Open one file to be read in strips: a .npy, a TIFF, a PNG or a JPEG.
+    """Open a .npy, TIFF, PNG or JPEG file to be read in strips.
 
     Returns
     -------
     Sample
-        Of one `LargeFrame`, with the labels and history that reading it whole would give.
+        With one `LargeFrame`, whose labels and history are those of reading it whole.
 
     Raises
     ------
     ReadError
-        It cannot be read, or not in strips.
+        If it cannot be read, or not in strips.
     UsageError
-        A picture, and the extra `large` is not installed.
+        If it is a picture and the extra `large` is not installed.
     """
     try:
         with path.open("rb") as stream:
@@ -50,7 +50,7 @@ def _opened(stream: BinaryIO, path: Path, source: Source, options: ReadOptions) 
     if kind == "npy":
         return _array(stream, path, source, options)
     if kind not in PICTURES:
-        raise ReadError(f"read in strips are .npy, {', '.join(PICTURES)}, not {kind}")
+        raise ReadError(f"only .npy, {', '.join(PICTURES)} can be read in strips, not {kind}")
     from featcli.io.vips import open_picture
 
     return open_picture(stream, str(kind), path, source, options)
@@ -60,8 +60,8 @@ def _opened(stream: BinaryIO, path: Path, source: Source, options: ReadOptions) 
 class _Rows:
     """Reads rows of a .npy file.
 
-    By reading and not by mapping it: what is mapped counts as memory of the process for as long as
-    the system likes.
+    It is not mapped, because mapped pages count as memory of the process until the system frees
+    them.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class _Rows:
     unit: bool
 
     def __call__(self, begin: int, end: int) -> Array:
-        """Read the rows `begin` to `end`."""
+        """Return the rows from `begin` to before `end`."""
         shape = self.header.shape
         with self.path.open("rb") as stream:
             if self.is_turned:
@@ -92,7 +92,7 @@ class _Rows:
 
 
 def in_unit(data: Array) -> Array:
-    """Scale integers to 0..1 by their type's range."""
+    """Scale integers to 0..1 by the range of their type."""
     if data.dtype.kind not in "iu":
         return data
     return np.asarray(data / np.float64(np.iinfo(data.dtype).max)).astype(np.float32)

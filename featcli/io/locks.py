@@ -1,6 +1,6 @@
-"""Locks that end with their process, however that ends, and waits that end, too.
+"""File locks, which the system releases when a process ends, and waits with a time limit.
 
-Where there are no such locks (some network drives) every run takes itself for the only one.
+On drives without such locks (some network drives) every run takes itself for the only one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from featcli import system
 from featcli.errors import InUse, as_write_error
 from featcli.io.private import PrivateFolder
 
-PATIENCE, LIMIT = 1.0, 10.0  # seconds until a wait is told of, and until it ends
-LIMIT_OF_ONE_JOB = 300.0  # workers wait for each other as long as a slow drive takes
+PATIENCE, LIMIT = 1.0, 10.0  # seconds until a wait is reported, and until it is given up
+LIMIT_OF_ONE_JOB = 300.0  # for workers of one run, which wait as long as a slow drive takes
 _STEP = 0.02
 _LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "overlay", "f2fs", "zfs", "apfs"}
 
@@ -28,16 +28,16 @@ def _say(text: str) -> None:
 
 
 class Waiting:
-    """A wait for another program: after a second it is told of, after ten it ends.
+    """A wait for another program: reported after one second, given up after ten.
 
     Parameters
     ----------
     what : Path
-        What is waited for.
+        The file or folder that is waited for.
     holder : callable
-        Names the other program, after "held by", as far as that can be known.
+        Returns a description of the other program, as far as it is known.
     is_ours : callable
-        Says whether that is a part of the same command: such a wait is not told of.
+        Returns whether that program is part of the same command, which is not reported.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class Waiting:
         self._is_told = False
 
     def step(self) -> None:
-        """Wait a little; raises InUse when it has lasted too long."""
+        """Wait a little; raises InUse if the time limit has passed."""
         seconds = time.monotonic() - self._began
         is_ours = seconds >= PATIENCE and self._is_ours()
         if seconds >= (LIMIT_OF_ONE_JOB if is_ours else LIMIT):
             raise InUse(
-                f"{self._what} is held by {self._holder()}, and was not let go within "
-                f"{seconds:.0f} seconds: end that program, or let it go on"
+                f"{self._what} is held by {self._holder()}, and was not released within "
+                f"{seconds:.0f} seconds: end that program, or let it finish"
             )
         if seconds >= PATIENCE and not self._is_told and not is_ours:
             self._is_told = True
@@ -64,12 +64,12 @@ class Waiting:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes from seeing, or making, half of a set of files in a folder.
+    """Lock a folder, so that other processes neither see nor write half of a set of files.
 
     Raises
     ------
     InUse
-        Another program holds the folder, and does not let go of it.
+        If another program holds the folder for too long.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -90,16 +90,16 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 class ExclusiveLock:
-    """Says to others that a run has something to itself.
+    """A lock that shows other runs that an output is being written.
 
     Parameters
     ----------
     room : PrivateFolder
-        Where the lock's file is.
+        The folder of the lock file.
     name : str
-        Of the file.
+        The name of the lock file, without suffix.
     target : Path
-        For people: what the run writes.
+        The output, for messages.
     """
 
     def __init__(self, room: PrivateFolder, name: str, target: Path) -> None:
@@ -107,12 +107,12 @@ class ExclusiveLock:
         self._descriptor = -1
 
     def enter(self) -> None:
-        """Take it.
+        """Acquire the lock.
 
         Raises
         ------
         InUse
-            Another run has it; `self.holder` is its process, if that is known.
+            If another run has it; `self.holder` is its process number, if known.
         """
         self.holder: int | None = None
         with as_write_error(self._target):
@@ -124,7 +124,7 @@ class ExclusiveLock:
         try:
             descriptor = self._room.open(self._name, os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:
-            return  # the folder was taken away meanwhile: once more
+            return  # the folder was removed meanwhile: try again
         if not system.try_lock(descriptor):
             self.holder = holder_of(descriptor)
             os.close(descriptor)
@@ -140,10 +140,10 @@ class ExclusiveLock:
         if is_current:
             self._descriptor = descriptor
         else:
-            os.close(descriptor)  # the last run took the file away meanwhile
+            os.close(descriptor)  # the previous run has removed the file meanwhile
 
     def leave(self, remove: bool = True) -> None:
-        """Let go of it, and take its file away."""
+        """Release the lock, and remove its file."""
         if self._descriptor < 0:
             return
         if remove:
@@ -157,7 +157,7 @@ class ExclusiveLock:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Be the only run that writes a file; raises InUse if another one does."""
+    """Lock a file against other runs that write it; raises InUse if one does."""
     lock = ExclusiveLock(PrivateFolder(path.parent), path.name, path)
     lock.enter()
     try:
@@ -167,7 +167,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def holder_of(descriptor: int) -> int | None:
-    """Return the process that holds the lock of an open file, where the system says so (Linux)."""
+    """Return the process that holds the lock of an open file, if the system tells (Linux)."""
     inode = f":{os.fstat(descriptor).st_ino}"
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/locks").read_text("ascii").splitlines():
@@ -187,7 +187,7 @@ def _named(process: int | None) -> str:
 
 
 def is_of_this_job(process: int | None) -> bool:
-    """Say whether a process was started by the same line of a shell, as parts of a pipe are."""
+    """Return whether a process belongs to the same shell command line, as parts of a pipe do."""
     try:
         return process is None or os.getpgid(process) == os.getpgrp()
     except (OSError, AttributeError):
@@ -195,7 +195,7 @@ def is_of_this_job(process: int | None) -> bool:
 
 
 def _is_worker_of_this_job(process: int | None) -> bool:
-    """Say whether a process is known to be one that works for the same line of a shell."""
+    """Return whether a process is a featcli worker of the same shell command line."""
     try:
         command = Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
@@ -205,7 +205,7 @@ def _is_worker_of_this_job(process: int | None) -> bool:
 
 @cache
 def is_local(folder: Path) -> bool:
-    """Say whether a folder is known to be on a drive of this machine (Linux)."""
+    """Return whether a folder is known to be on a local drive (Linux)."""
     try:
         number = folder.stat().st_dev
         device = f"{os.major(number)}:{os.minor(number)}"

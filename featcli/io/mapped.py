@@ -1,4 +1,4 @@
-"""A matrix in a file: mapped into memory, and refused once the file has changed."""
+"""A matrix in a memory-mapped file, which is no longer read once the file has changed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Array = npt.NDArray[Any]
 
 
 class Mapped:
-    """Rows of numbers that are read when they are taken, so that there may be more than memory.
+    """Rows of numbers that are read on access, so that a matrix may be larger than memory.
 
-    A file that another program writes to meanwhile would give rows of both, or end the process
-    where it has become shorter. A file that is replaced as a whole is no such: the old one stays.
+    If another program writes to the file, rows would be mixed, or the process would crash if the
+    file gets shorter. Replacing the file by another one is harmless: the old one stays readable.
 
     Parameters
     ----------
     path : Path
     dtype : dtype
     offset : int
-        Where in the file the numbers begin.
+        Position of the first number in the file.
     shape : tuple of int
     order : {"C", "F"}
     """
@@ -55,17 +55,17 @@ class Mapped:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
+        """See `numpy.ndarray`."""
         return self._values.shape
 
     @property
     def ndim(self) -> int:
-        """As of an array."""
+        """See `numpy.ndarray`."""
         return self._values.ndim
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As of an array."""
+        """See `numpy.ndarray`."""
         return self._values.dtype
 
     def __len__(self) -> int:
@@ -84,5 +84,5 @@ class Mapped:
 
 
 def changed(path: Path) -> FeatError:
-    """Say that a table was written to while it was read."""
+    """Return the error for a table that was changed while it was read."""
     return FeatError(f"{path}: changed while it was read: run the command again")

@@ -1,4 +1,4 @@
-"""Formats that the extra `formats` reads: HEIF, JPEG XL and JPEG 2000, with their whole depth."""
+"""HEIF, JPEG XL and JPEG 2000 in their full depth, with the extra `formats`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOPS = {1: 255, 2: 65535}
 
 
 def read_heif(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the primary picture of a HEIF, or all; it is upright already."""
+    """Yield the primary picture of a HEIF, or all; the decoder makes them upright."""
     library = decoder("pillow_heif", "HEIF")
     try:
         file = library.open_heif(stream, convert_hdr_to_8bit=False)
@@ -33,12 +33,12 @@ def read_heif(stream: BinaryIO, job: Job) -> Iterator[Raster]:
         cols, rows = image.size
         job.reserve(rows, cols, 4, 1 + (";16" in image.mode))
         data = np.asarray(image)
-        top = _TOPS[data.dtype.itemsize]  # pillow-heif spreads 10 and 12 bits to 16
+        top = _TOPS[data.dtype.itemsize]  # pillow-heif scales 10 and 12 bits to 16
         yield gray_or_rgb(data, top, profile=image.info.get("icc_profile") or b"")
 
 
 def read_jxl(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the picture of a JPEG XL, or all its frames; it is upright already."""
+    """Yield the picture of a JPEG XL, or all its frames; the decoder makes them upright."""
     codecs = decoder("imagecodecs", "JPEG XL")
     rows, cols = _jxl_size(stream.read(1 << 16))
     job.reserve(rows, cols, 4, 4)
@@ -53,13 +53,13 @@ def read_jxl(stream: BinaryIO, job: Job) -> Iterator[Raster]:
 
 
 def _jxl_size(head: bytes) -> tuple[int, int]:
-    """Read rows and columns at the beginning of the codestream (ISO/IEC 18181-1, SizeHeader)."""
+    """Return rows and columns from the start of the codestream (ISO/IEC 18181-1, SizeHeader)."""
     at = 0
-    if not head.startswith(_CODESTREAM):  # in a container: in a box jxlc, or the first jxlp
+    if not head.startswith(_CODESTREAM):  # in a container: in the box jxlc or the first jxlp
         at = max(head.find(b"jxlc"), head.find(b"jxlp"))
         at = head.find(_CODESTREAM, at)
     if at < 0:
-        raise ReadError("JPEG XL with its picture far behind its metadata is not read")
+        raise ReadError("JPEG XL with more than 64 kB of metadata before it is not supported")
     bits = _Bits(head[at + 2 : at + 18])
     is_small = bits.take(1)
     rows = (bits.take(5) + 1) * 8 if is_small else bits.size()
@@ -71,7 +71,7 @@ def _jxl_size(head: bytes) -> tuple[int, int]:
 
 
 class _Bits:
-    """Numbers of a few bits, the lowest first."""
+    """Reads numbers of a few bits, lowest bits first."""
 
     def __init__(self, data: bytes) -> None:
         self._left = int.from_bytes(data, "little")
@@ -94,12 +94,12 @@ def read_jp2(stream: BinaryIO, job: Job) -> Iterator[Raster]:
 
 
 def _reserve_jp2(stream: BinaryIO, job: Job) -> None:
-    """Look for the size in the codestream (ITU T.800, section A.5.1)."""
+    """Reserve memory for the size in the codestream (ITU T.800, section A.5.1)."""
     head = stream.read(1 << 16)
     at = head.find(b"\xff\x4f\xff\x51")
     stream.seek(0)
     if at < 0 or len(head) < at + 42:
-        raise ReadError("broken or truncated JPEG 2000: its header makes no sense")
+        raise ReadError("broken or truncated JPEG 2000: its header is invalid")
     right, below, left, top = struct.unpack(">4I", head[at + 8 : at + 24])
     (components,) = struct.unpack(">H", head[at + 40 : at + 42])
     job.reserve(max(below - top, 0), max(right - left, 0), components)
@@ -108,7 +108,7 @@ def _reserve_jp2(stream: BinaryIO, job: Job) -> None:
 def _decoded(decode: Any, stream: BinaryIO, kind: str) -> Array:
     try:
         return np.asarray(decode(stream.read(_LARGEST_FILE)))
-    except Exception as error:  # it raises what its decoders raise
+    except Exception as error:  # imagecodecs raises errors of many types
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise ReadError(f"broken or truncated {kind}: {reason}") from error
 

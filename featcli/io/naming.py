@@ -1,4 +1,4 @@
-"""What a result is called: key, part and history, such as `sub/img.R.vertical.relu.max2`."""
+"""The names of results: key, part and history, such as `sub/img.R.vertical.relu.max2`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 from featcli import stage as stages
 from featcli.frame import Source, Step
 
-# File systems take 255 bytes; the suffix and the mark of a temporary file need room too.
+# File systems allow 255 bytes; the suffix and the mark of a temporary file need some of them.
 _LONGEST_NAME = 200
 
 
 class Heading(NamedTuple):
-    """All of a frame that is known before its numbers are."""
+    """What is known of a frame before its numbers are computed."""
 
     source: Source
     part: str
@@ -21,18 +21,18 @@ class Heading(NamedTuple):
 
     @property
     def tags(self) -> list[str]:
-        """One for each step that names itself."""
+        """The name of each step, apart from steps without one."""
         return [tag for step in self.history if (tag := tag_of(step))]
 
 
 def tag_of(step: Step) -> str:
-    """Return the step's name in file names; reading has none, and a tile is a part."""
+    """Return a step's name in file names; empty for reading, and for tiles, which are parts."""
     if step.stage in ("read", "tile"):
         return ""
     try:
         return stages.get(step.stage).tag(dict(step.params))
     except (ValueError, KeyError, TypeError):
-        # A history from elsewhere may name what this version does not know.
+        # The history of a foreign file may contain stages that this version does not know.
         return stages.safe_tag(step.stage)
 
 
@@ -59,7 +59,7 @@ def _bounded(name: str) -> str:
 
 
 def key_of(relative: str) -> str:
-    """Return the key of a file: its relative path without the suffix of its name."""
+    """Return the key of a file: its relative path without the suffix."""
     folder, slash, name = relative.rpartition("/")
     base, dot, _ = name.rpartition(".")
     return folder + slash + (base if dot and base not in ("", ".", "..") else name)

@@ -1,4 +1,4 @@
-"""Decoders that the extra `formats` brings."""
+"""Decoders from the extra `formats`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from featcli.errors import ReadError
 
 
 def decoder(module: str, kind: str) -> Any:
-    """Import a decoder; raises ReadError that says what is not read and what to install.
+    """Import a decoder; raises ReadError with the command that installs it.
 
-    It is no error of usage: a folder may hold one file of such a kind among thousands.
+    This is not a UsageError, since a folder may contain one such file among thousands.
     """
     try:
         return importlib.import_module(module)
@@ -20,5 +20,5 @@ def decoder(module: str, kind: str) -> Any:
 
 
 def not_read(kind: str, module: str) -> ReadError:
-    """Return the error for a kind of file that `module` would read."""
-    return ReadError(f"{kind} is not read: pip install 'featcli[formats]' (for {module})")
+    """Return the error for a kind of file that needs `module`."""
+    return ReadError(f"{kind} cannot be read: pip install 'featcli[formats]' (for {module})")

@@ -1,4 +1,4 @@
-"""How inputs are read: what a person can choose."""
+"""The options for reading inputs."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from featcli import budget
 from featcli.frame import Step
 
 MAX_PIXELS = 250_000_000
-_BOUNDS = ("max_pixels", "max_memory", "demand", "strict")  # which change no result
+_BOUNDS = ("max_pixels", "max_memory", "demand", "strict")  # these change no result
 Demand = Callable[[tuple[int, ...], np.dtype[Any]], int]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """Choices for reading; the defaults read what the file stores.
+    """How to read inputs; by default as the file stores them.
 
     Attributes
     ----------
     unit : bool
-        Scale integers to 0..1 by their type's range.
+        Scale integers to 0..1 by the range of their type.
     background : str
-        The colour that transparent pixels are laid over; `"keep"` keeps them as a channel A.
+        The colour that transparent pixels are blended with; `"keep"` keeps alpha as channel A.
     frames : {"first", "all"}
-        Which frames of an animation or a file of several pages are read.
+        Which frames of an animation or pages of a file to read.
     layout : {"hwc", "chw"}
-        Where the channels of a 3-D array are.
+        The order of the axes of a 3-D array: channels last or first.
     max_pixels : int
-        A picture of more is refused before it is decoded.
+        Refuse pictures with more pixels, before they are decoded.
     as_bytes : bool
-        Scale integers to 0..255 by their type's range, as a network takes them.
+        Scale integers to 0..255 by the range of their type, as networks expect.
     fast : Step or None
-        The stage that comes first and begins with resizing: a JPEG is decoded at 1/8, 1/4 or 1/2
-        of its size where that leaves twice what the stage makes of it, and resized at once; None
-        decodes it exactly.
+        The first stage, if it resizes and JPEGs may be decoded at 1/8, 1/4 or 1/2 of their size
+        (to at least twice the size it makes) and resized at once; None decodes them in full.
     max_memory : int
-        Bytes that the process may take; an input that needs more is refused before it is decoded.
+        Memory limit of the process in bytes; inputs that need more are refused before decoding.
     icc : {"ignore", "srgb"}
-        Colours as they are stored, or converted to sRGB by the profile that the file carries.
+        Colours as stored, or converted to sRGB by the colour profile in the file.
     strict : bool
-        Refuse an input that there is a note on.
+        Refuse inputs that would give a note.
     demand : callable, optional
-        `demand(shape, dtype)` estimates the bytes that are needed besides an array that was read.
+        `demand(shape, dtype)` estimates the bytes needed in addition to an array that was read.
     """
 
     unit: bool = False
@@ -62,7 +61,7 @@ class ReadOptions:
     demand: Demand | None = None
 
     def history(self) -> tuple[Step, ...]:
-        """Return the step that says how the file was read, if not by the defaults."""
+        """Return a step with the options that are not defaults, if any."""
         changed = {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -73,7 +72,7 @@ class ReadOptions:
         return (Step.of("read", **changed),) if changed else ()
 
     def chosen(self) -> dict[str, str | bool]:
-        """Return what was chosen otherwise than by default, but for what a model decides."""
+        """Return the options that are not defaults, apart from those that a model decides."""
         names = ("background", "layout", "icc", *([] if self.as_bytes else ["unit"]))
         usual = ReadOptions()
         found = {name: getattr(self, name) for name in names
@@ -81,7 +80,7 @@ class ReadOptions:
         return {**found, **({"decode": "fast"} if self.fast else {})}
 
     def words(self) -> str:
-        """Write what is not by the defaults as options; what a model decides is none."""
+        """Return these options as text for the command line."""
         given = {"--background": self.background, "--frames": self.frames, "--layout": self.layout}
         usual = ReadOptions()
         chosen = [f"{name} {value}" for name, value in given.items()
@@ -99,21 +98,21 @@ def check_pixels(rows: int, cols: int, limit: int) -> None:
 
 
 class Room:
-    """What the arrays of one input take, and what is made of them: all are held at once."""
+    """Sums the memory of one input's arrays and their results, which are all held at once."""
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
         self._held = self._later = 0
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any], reading: int = 0) -> None:
-        """Ask for room before an array is read; raises MemoryExceeded.
+        """Reserve memory before an array is read; raises MemoryExceeded.
 
         Parameters
         ----------
         shape, dtype
             Of the array.
         reading : int
-            Bytes that reading it takes besides.
+            Additional bytes that are needed while reading it.
         """
         demand = self._options.demand
         self._held += math.prod(shape) * dtype.itemsize

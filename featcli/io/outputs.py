@@ -1,4 +1,4 @@
-"""What -o means, parsed once; and the sinks of single files and folders."""
+"""Parses -o, and opens the sinks of single files and folders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHARD = 10**9  # bytes
 
 
 class Kind(Enum):
-    """What results become."""
+    """The kinds of output."""
 
     HERE = "files in the current folder"
     FOLDER = "files in a folder"
@@ -38,21 +38,21 @@ class Kind(Enum):
 
 
 class OutputSpec(NamedTuple):
-    """What -o and the options beside it say.
+    """The output that -o and related options describe.
 
     Attributes
     ----------
     kind : Kind
-        A .npy or .npz is a file or an archive here; `Request.kind` says where it is a table.
+        .npy and .npz count as file or archive here; `Request.kind` decides if they are tables.
     path : Path
         The folder, the file, or the pattern of the shards.
     format : str
-        What goes to standard output: `"tar"`, `"npy"` or `"png"`.
+        The format on standard output: `"tar"`, `"npy"` or `"png"`.
     shard_size : int
         Bytes after which a shard is complete.
     writing : WriteOptions
     url : Url, optional
-        Where the results go, if that is a bucket; `path` has its last piece, then.
+        The output if it is in a bucket; `path` is its last component then.
     """
 
     kind: Kind = Kind.HERE
@@ -76,7 +76,7 @@ class OutputSpec(NamedTuple):
         cells: str = "auto",
         label_from: Literal["folder"] | None = None,
     ) -> Self:
-        """Read the options; raises UsageError for an output that cannot be."""
+        """Parse the options; raises UsageError for impossible outputs."""
         url = Url.parse(output) if output and is_url(output) else None
         kind = _kind_in(url) if url else _kind_of(output)
         if format == "parquet" and kind is Kind.FOLDER:
@@ -84,12 +84,12 @@ class OutputSpec(NamedTuple):
         elif format == "parquet":
             raise UsageError("--format parquet goes with -o FOLDER/: one file is -o FILE.parquet")
         elif format and kind is not Kind.STREAM:
-            raise UsageError("--format goes with -o -: a file's kind is its suffix")
+            raise UsageError("--format goes with -o -: the suffix of a file gives its format")
         if shard_size and kind is not Kind.SHARDS:
             raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
         size = size_of(shard_size) if shard_size else _SHARD
         if csv_safe and Path(output or "").suffix.lower() != ".csv":
-            raise UsageError("--csv-safe goes with -o FILE.csv: other kinds hold texts as they are")
+            raise UsageError("--csv-safe goes with -o FILE.csv: only spreadsheets need it")
         is_table = Path(output or "").suffix.lower() in (*TABLES, *MATRICES) or kind is Kind.PARTS
         if label_from and not is_table:
             raise UsageError("--label-from goes with a table: -o FILE.csv, .jsonl, .parquet, .npz")
@@ -107,12 +107,12 @@ class OutputSpec(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """What people know it by."""
+        """Its name in messages."""
         return str(self.url or self.path)
 
     @property
     def suffix(self) -> str:
-        """The path's, in small letters."""
+        """The suffix of the path in lower case."""
         return self.path.suffix.lower()
 
 
@@ -127,7 +127,7 @@ def _kind_of(output: str | None) -> Kind:
 
 
 def _kind_of_file(name: str, shown: Path | Url) -> Kind:
-    """Return what results become in a file, or an object, of this name."""
+    """Return the kind of output of a file or object with this name."""
     if is_pattern(name):
         return Kind.SHARDS
     suffix = Path(name).suffix.lower()
@@ -141,12 +141,12 @@ def _kind_of_file(name: str, shown: Path | Url) -> Kind:
 
 
 def _kind_in(url: Url) -> Kind:
-    """Say what results in a bucket become; nothing there is asked for that."""
+    """Return the kind of output at an address, without asking the bucket."""
     suffix = Path(url.name).suffix.lower()
     if url.is_folder or not suffix:
         return Kind.FOLDER
     if suffix == ".zarr":
-        raise UsageError(f"-o {url}: a .zarr is many files, and is not written to a bucket")
+        raise UsageError(f"-o {url}: .zarr, a folder of many files, is not written to buckets")
     return _kind_of_file(url.name, url)
 
 
@@ -159,20 +159,20 @@ def _unknown(path: object) -> UsageError:
 
 
 def is_folder(output: str) -> bool:
-    """Say whether `-o` means a folder: it is one, ends like one, or has no suffix."""
-    # Path.is_dir and Path.exists raise an error where a folder above may not be entered.
+    """Return whether `-o` means a folder: it is one, ends with a slash, or has no suffix."""
+    # Path.is_dir and Path.exists raise an error below a folder without access permission.
     is_there = os.path.isdir(output) and not is_zarr(output)  # noqa: PTH112
     is_said = output.endswith(("/", os.sep)) and not is_zarr(output)
     return is_said or is_there or not Path(output).suffix
 
 
 def is_zarr(output: str) -> bool:
-    """Say whether `-o` means one array, although that is a folder on the disk."""
+    """Return whether `-o` means a .zarr, which is one array although it is stored as a folder."""
     return output.rstrip("/").lower().endswith(".zarr")
 
 
 def open_sink(spec: OutputSpec, stdout: BinaryIO) -> Sink:
-    """Open the sink of what is neither a table nor shards; raises UsageError."""
+    """Open the sink of an output that is neither a table nor shards; raises UsageError."""
     if spec.kind is Kind.NOTHING:
         from featcli.io.announcing import Nowhere
 
@@ -185,7 +185,7 @@ def open_sink(spec: OutputSpec, stdout: BinaryIO) -> Sink:
 
 
 def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
-    """Open the sink for `-o -`: a tar stream, or one bare array or picture."""
+    """Open the sink for `-o -`: a tar stream, or a single array or picture."""
     if format == "tar":
         from featcli.io.archives import TarSink
 
@@ -197,7 +197,7 @@ def pipe_sink(stream: BinaryIO, format: str, options: WriteOptions) -> Sink:
 
 @dataclass(frozen=True)
 class InFolder:
-    """Every result as `KEY.PART.TAGS.npy`, `.png` and `.json` in a folder."""
+    """Returns the paths `KEY.PART.TAGS.npy`, `.png` and `.json` in a folder for each result."""
 
     folder: Path
     sidecar: bool
@@ -213,12 +213,12 @@ class InFolder:
 def folder_sink(
     folder: Path, options: WriteOptions, flat: bool = False, room: PrivateFolder | None = None
 ) -> FilesSink:
-    """Put every result into files of its own; `flat` drops the folders of the keys."""
+    """Return a sink that writes separate files for each result; `flat` drops folders in keys."""
     return FilesSink(InFolder(folder, options.sidecar, flat), options, folder, room)
 
 
 def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
-    """One file, its kind by its suffix; raises UsageError."""
+    """Return the sink of one file, according to its suffix; raises UsageError."""
     options = options or WriteOptions()
     kind = path.suffix.lower()
     if kind not in FILES:

@@ -1,4 +1,4 @@
-"""How one picture of a TIFF is stored, and numbers out of its bytes.
+"""The layout of one picture in a TIFF, and conversion of its bytes to numbers.
 
 Source: TIFF 6.0, sections 8, 14, 15 and 19; Adobe's technical notes 1 and 3 (predictors of
 integers and of floats).
@@ -19,7 +19,7 @@ SAMPLES, STRIP_ROWS, PLANAR, PREDICTOR, FORMAT = 277, 278, 284, 317, 339
 TILE_COLS, TILE_ROWS = 322, 323
 UNSIGNED, SIGNED, FLOAT, VOID, COMPLEX = 1, 2, 3, 4, (5, 6)
 WHITE_IS_ZERO, RGB, INDEXED, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 2, 3, 5, 6, 8, 9
-MOSAIC, LINEAR = 32803, 34892  # what a sensor saw (TIFF/EP, DNG)
+MOSAIC, LINEAR = 32803, 34892  # data of a camera's sensor (TIFF/EP, DNG)
 PLAIN, DEFLATE = (0, 1), (8, 32946)
 AS_BYTES = (5, 32773, 34925, 50000)  # LZW, PackBits, LZMA, Zstandard
 _NAMES = {2: "fax", 3: "fax", 4: "fax", 6: "old-style JPEG", 7: "JPEG", 50001: "WebP"}
@@ -29,7 +29,7 @@ _NAMES |= {34925: "LZMA", 50000: "Zstandard", 22610: "JPEG XR", 34934: "JPEG XR"
 
 
 class Page(NamedTuple):
-    """How one picture of a TIFF is stored."""
+    """How one picture in a TIFF is stored."""
 
     rows: int
     cols: int
@@ -45,10 +45,10 @@ class Page(NamedTuple):
 
     @classmethod
     def of(cls, tags: Directory) -> Self:
-        """Read the tags; raises ReadError for numbers that make no sense."""
+        """Read the tags; raises ReadError for impossible numbers."""
         rows, cols, samples = tags.number(ROWS, 0), tags.number(COLS, 0), tags.number(SAMPLES, 1)
         if not rows or not cols or not 1 <= samples <= 65535:
-            raise ReadError("broken TIFF: its header makes no sense")
+            raise ReadError("broken TIFF: its header is invalid")
         bits = set(tags.numbers(BITS)[:samples]) or {1}
         formats = set(tags.numbers(FORMAT)[:samples]) or {UNSIGNED}
         is_tiled = TILE_COLS in tags
@@ -57,7 +57,7 @@ class Page(NamedTuple):
             (tags.number(TILE_ROWS, 0), tags.number(TILE_COLS, 0)) if is_tiled else (strip, cols)
         )
         if not all(piece):
-            raise ReadError("broken TIFF: its header makes no sense")
+            raise ReadError("broken TIFF: its header is invalid")
         packing = tags.number(PACKING, 1)
         guess = 2 if samples > 2 else int(packing not in (2, 3, 4))
         return cls(
@@ -76,7 +76,7 @@ class Page(NamedTuple):
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Rows and columns with what tiles have beyond the edges."""
+        """Rows and columns including the padding of tiles beyond the edges."""
         if not self.is_tiled:
             return self.rows, self.cols
         down, across = self.piece
@@ -84,13 +84,13 @@ class Page(NamedTuple):
 
     @property
     def width(self) -> int:
-        """The bytes of a row of a piece."""
+        """Bytes in a row of a strip or tile."""
         channels = 1 if self.is_planar else self.samples
         return (self.piece[1] * channels * self.bits + 7) // 8
 
     @property
     def kind(self) -> str:
-        """What a person calls it."""
+        """A description for messages."""
         name = {0: "mixed", UNSIGNED: "uint", SIGNED: "int", FLOAT: "float", VOID: "uint"}
         type_name = name.get(self.format, "complex") + (f"{self.bits}" if self.bits else "")
         colour = {RGB: "RGB", INDEXED: "palette", SEPARATED: "CMYK", YCBCR: "YCbCr"}
@@ -103,7 +103,7 @@ class Page(NamedTuple):
 
 
 def dtype_of(page: Page) -> np.dtype[Any] | None:
-    """Return the type of the numbers; None if there is none for them."""
+    """Return the NumPy type of the numbers; None if there is none."""
     letter = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f", VOID: "u"}.get(page.format)
     if page.bits in (8, 16, 32, 64) and letter and (letter != "f" or page.bits > 8):
         return np.dtype(f"{letter}{page.bits // 8}")
@@ -113,7 +113,7 @@ def dtype_of(page: Page) -> np.dtype[Any] | None:
 
 
 def itemsize_of(page: Page) -> int:
-    """Return the bytes that a number takes, as far as the header says it."""
+    """Return the bytes for each number in memory, as far as the header tells."""
     dtype = dtype_of(page)
     return dtype.itemsize if dtype else 8
 
@@ -128,14 +128,14 @@ def top_of(page: Page) -> float:
 
 
 def numbers(block: Array, page: Page, dtype: np.dtype[Any]) -> Array:
-    """Make numbers of the bytes of a strip or tile.
+    """Convert the bytes of a strip or tile to numbers.
 
     Parameters
     ----------
     block : ndarray of uint8, (rows, width)
     page : Page
     dtype : dtype
-        As they are stored, with their byte order.
+        The stored type, with its byte order.
 
     Returns
     -------
@@ -154,12 +154,12 @@ def numbers(block: Array, page: Page, dtype: np.dtype[Any]) -> Array:
         bits = found.view(f"u{dtype.itemsize}")
         found = np.cumsum(bits, axis=1, dtype=bits.dtype).view(found.dtype)
     elif page.predictor != 1:
-        raise ReadError(f"broken TIFF: it has no predictor {page.predictor}")
+        raise ReadError(f"broken TIFF: its predictor {page.predictor} does not exist")
     return found
 
 
 def _summed_floats(block: Array, channels: int, dtype: np.dtype[Any]) -> Array:
-    """Undo the predictor of floats: differences of bytes, the highest byte of each number first."""
+    """Undo the float predictor: byte differences, with the highest bytes of all numbers first."""
     rows = len(block)
     summed = np.cumsum(block.reshape(rows, -1, channels), axis=1, dtype=np.uint8)
     planes = summed.reshape(rows, dtype.itemsize, -1).transpose(0, 2, 1)
@@ -168,7 +168,7 @@ def _summed_floats(block: Array, channels: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _few_bits(block: Array, page: Page, channels: int) -> Array:
-    """Take numbers of an odd number of bits, the highest first, out of each row."""
+    """Extract numbers of other than 8, 16, 32 or 64 bits from rows, highest bit first."""
     count = page.piece[1] * channels
     dtype = np.uint8 if page.bits < 8 else np.uint16 if page.bits < 16 else np.uint32
     found = np.zeros((len(block), count), dtype)

@@ -1,4 +1,4 @@
-"""The names of shards: a pattern such as `maps-%05d.tar`."""
+"""The names of shards, given by a pattern such as `maps-%05d.tar`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIELD = re.compile(r"%(?:0(\d))?d")
 
 
 def is_pattern(output: str) -> bool:
-    """Say whether `-o` names shards, as in `maps-%05d.tar`; raises UsageError for a wrong one."""
+    """Return whether `-o` is a pattern such as `maps-%05d.tar`; raises UsageError if malformed."""
     name = Path(output).name
     if not name.lower().endswith(".tar") or "%" not in name:
         return False
@@ -20,12 +20,12 @@ def is_pattern(output: str) -> bool:
 
 
 def is_numbered(output: str) -> bool:
-    """Say whether a name holds the place of a number, as those of shards do."""
+    """Return whether a name contains a field for a number, as those of shards do."""
     return bool(_FIELD.search(Path(output).name))
 
 
 class OneFile:
-    """A series of one file, whose number is 0."""
+    """The interface of `Pattern` for a single file, whose number is 0."""
 
     def __init__(self, path: Path) -> None:
         self.folder, self._path = path.parent, path
@@ -40,12 +40,12 @@ class OneFile:
 
 
 class Pattern:
-    """The names of shards, such as `maps-%05d.tar`.
+    """A pattern for the names of shards, such as `maps-%05d.tar`.
 
     Parameters
     ----------
     path : Path
-        With one field for the number in its last piece.
+        Has one field for the number in its last component.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,24 +55,24 @@ class Pattern:
 
     @staticmethod
     def check(output: str) -> None:
-        """Raise UsageError for a text that names no shards."""
+        """Raise UsageError if a text is no pattern of shards."""
         name = Path(output).name
         if len(_FIELD.findall(name)) != 1 or name.count("%") != 1:
-            raise UsageError(f"-o {output}: shards have one number in their names, as x-%05d.tar")
+            raise UsageError(f"-o {output}: give one number field for the shards: x-%05d.tar")
 
     def path(self, number: int) -> Path:
-        """Return the shard of this number."""
+        """Return the path of the shard with this number."""
         return self.folder / f"{self._before}{number:0{self._digits}}{self._after}"
 
     def number(self, name: str) -> int | None:
-        """Return the number of a shard's name; None for any other name."""
+        """Return the number in a shard's name; None for other names."""
         found = re.fullmatch(rf"{re.escape(self._before)}(\d+){re.escape(self._after)}", name)
         is_ours = found and self.path(int(found[1])).name == name
         return int(found[1]) if found and is_ours else None
 
     @property
     def expression(self) -> re.Pattern[str]:
-        """Match the paths of all shards."""
+        """A regular expression for the paths of all shards."""
         whole = self.folder.resolve() / "x"
         head = re.escape(str(whole)[:-1] + self._before)
         return re.compile(rf"{head}\d+{re.escape(self._after)}")

@@ -1,4 +1,4 @@
-"""A file made of parts of another one: what a decoder is shown, without what it should not see."""
+"""A file composed of parts of another one, to give decoders only the parts they need."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import BinaryIO, NamedTuple
 
 
 class Span(NamedTuple):
-    """Some bytes of a file: where they begin, and how many they are."""
+    """A range of bytes in a file."""
 
     start: int
     size: int
 
 
 class Pieces(io.RawIOBase):
-    """Bytes and spans of `stream` one after the other, readable and seekable, copied when read.
+    """A readable, seekable concatenation of bytes and spans of `stream`, without a copy.
 
-    Decoders are given the parts of a file that hold pixels this way: what is broken in its
-    metadata then cannot hinder them, and a frame looks like a file of its own.
+    Decoders are given only the parts of a file that hold pixels, so that broken metadata does not
+    stop them, and so that a frame looks like a file of its own.
     """
 
     def __init__(self, stream: BinaryIO, *pieces: bytes | Span) -> None:
@@ -48,7 +48,7 @@ class Pieces(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read from the piece that the position is in, and no further."""
+        """Read from the piece at the current position, up to its end."""
         number = bisect_right(self._ends, self._at)
         if number == len(self._pieces):
             return 0
@@ -69,5 +69,5 @@ def _size(piece: bytes | Span) -> int:
 
 
 def joined(stream: BinaryIO, *pieces: bytes | Span) -> BinaryIO:
-    """Return a file of these bytes and spans of `stream`."""
+    """Return a file-like object with these bytes and spans of `stream`."""
     return io.BufferedReader(Pieces(stream, *pieces), 1 << 16)

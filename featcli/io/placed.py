@@ -1,4 +1,4 @@
-"""Which tile of its image a result is of: columns of a table."""
+"""The position of tiles in their image, as columns of a table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PLACE = ("row", "col", "height", "width")  # in pixels
 
 
 def by_tile(sample: Sample) -> list[tuple[Row, Sample]]:
-    """Divide the results of an image by tile; an image without tiles is one.
+    """Group the results of an image by tile; an image without tiles is one group.
 
     Returns
     -------
     list of (columns, sample)
-        Part and place of the tile, and its results, whose parts do not name it any more.
+        Name and position of the tile, and its results, with the tile's name removed from parts.
     """
     found: dict[tuple[Any, ...], list[Frame]] = {}
     for frame in sample.frames:
@@ -30,7 +30,7 @@ def by_tile(sample: Sample) -> list[tuple[Row, Sample]]:
 
 
 def _place(frame: Frame) -> tuple[tuple[Any, ...], str]:
-    """Return name, row, column, height and width of a frame's tile, and the rest of its part."""
+    """Return name, row, column, height and width of a frame's tile, and its other parts."""
     pieces = frame.part.split(".")
     for step in frame.history:
         if step.stage == "tile":

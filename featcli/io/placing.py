@@ -1,4 +1,4 @@
-"""Array, picture and sidecar of every result as files of their own."""
+"""Writes array, picture and sidecar of each result as separate files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from featcli.io.sinks import (
 
 
 class Places(NamedTuple):
-    """The files of one result; None for those that are not wanted."""
+    """The paths of one result; None for files that are not wanted."""
 
     array: Path | None
     picture: Path | None
@@ -50,17 +50,17 @@ class Places(NamedTuple):
 
 
 class FilesSink(Sink):
-    """Array, picture and sidecar of every result, each set in one transaction.
+    """Writes array, picture and sidecar of each result, as one transaction for each image.
 
     Parameters
     ----------
     places : callable
-        `places(heading)` gives the files of a result.
+        `places(heading)` returns the paths of a result.
     options : WriteOptions
     folder : Path
-        In which all of them are.
+        The folder of all results.
     room : PrivateFolder, optional
-        Where unfinished files are; by default beside each result.
+        The folder for unfinished files; by default one beside each result.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class FilesSink(Sink):
         self._inputs: set[int] = set()
 
     def for_worker(self) -> Sink:
-        """See `Sink.for_worker`: every set of files stands for itself."""
+        """See `Sink.for_worker`; the files of different results are independent."""
         return self
 
     def check(self) -> None:
@@ -102,7 +102,7 @@ class FilesSink(Sink):
             room.remove_if_empty()
 
     def protect(self, path: Path) -> None:
-        """See `Sink.protect`; an array's sidecar belongs to it."""
+        """See `Sink.protect`; includes the sidecar of an array."""
         files = (path, path.with_suffix(".json")) if path.suffix == ".npy" else (path,)
         self._inputs.update(_identity(file) for file in files)
 
@@ -145,7 +145,7 @@ class FilesSink(Sink):
     def _check_own(
         self, places: Places, heading: Heading, prior: Prior
     ) -> tuple[Collection[Path], dict[str, Any]]:
-        """Return what is there of a result, and its record; refuse what is not featcli's own."""
+        """Return the existing files of a result and its record; refuse those of others."""
         with folder_lock(places.main.parent):
             return self._check_present(places, heading, prior)
 
@@ -172,14 +172,14 @@ class FilesSink(Sink):
         return present, record
 
     def _take(self, path: Path) -> None:
-        """Remember names by their hash: a million of them fit into memory."""
+        """Mark a name as used; hashes are kept, since a million names would take much memory."""
         name = hash(os.fsencode(path))
         if name in self._taken:
             raise UsageError(two_inputs(self._shown(path)))
         self._taken.add(name)
 
     def _shown(self, path: Path) -> object:
-        """Return what people call a file of a result."""
+        """Return the name of a file in messages."""
         return path
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
@@ -189,7 +189,7 @@ class FilesSink(Sink):
             states = {path: one for result in written for path, one in result.states.items()}
 
             def check() -> list[Path]:
-                """Another process may have written here since `existing_results` looked."""
+                """Check again, since another process may have written here meanwhile."""
                 own = self._check_again(sample, prior)
                 prior.intend(state, states)
                 return own
@@ -208,8 +208,8 @@ class FilesSink(Sink):
         places = self.places(Heading(frame.source, frame.part, frame.history))
         record = record_of(frame) | {"picture": self._options.picture, "input": dict(state)}
         replaced = {path.name: records.state_of(path) for path in places.data if path.is_file()}
-        # The sidecar moves into place first, and knows what it replaces: killed in between, the
-        # next run tells its own files, old and new, from those of others.
+        # The sidecar is moved first and names the files that it replaces: after a kill in between,
+        # the next run recognizes both the old and the new files as its own.
         sidecar = files.open(places.sidecar) if places.sidecar else None
         streams: list[tuple[Path, BinaryIO]] = []
         if places.array:
@@ -235,7 +235,7 @@ class FilesSink(Sink):
         places: Places,
         record: Mapping[str, Any],
     ) -> tuple[str, ...]:
-        """Write array and picture; return what the picture cannot show."""
+        """Write array and picture; return notes on what the picture cannot show."""
         array = streams[places.array] if places.array else None
         picture = streams[places.picture] if places.picture else None
         if isinstance(frame, LargeFrame):
@@ -249,23 +249,23 @@ class FilesSink(Sink):
 
 
 def _is_known(path: Path, known: Mapping[str, Sequence[State]]) -> bool:
-    """Say whether a file is in one of the states that are remembered of it."""
+    """Return whether a file is in one of its recorded states."""
     states = known.get(str(path), ())
     return bool(states) and path.is_file() and records.state_of(path) in states
 
 
 def _identity(path: Path) -> int:
-    """Tell files apart, whatever way leads to them, by a number that a million of fit in memory."""
+    """Return a hash that is equal for all paths to the same file."""
     return hash(os.path.realpath(path))
 
 
 def two_inputs(path: object) -> str:
-    """Say that two inputs have one name."""
-    return f"two inputs would write {path}: run them into folders of their own, or rename one"
+    """Return the message for two inputs whose results have the same name."""
+    return f"two inputs would write {path}: use a folder for each of them, or rename one"
 
 
 def _record_at(places: Places) -> dict[str, Any]:
-    """Read what featcli wrote of the result that is there."""
+    """Read the record that featcli wrote with an existing result."""
     if places.sidecar:
         return records.read_sidecar(places.main) or {}
     if places.array or not places.picture or not places.picture.is_file():
@@ -274,7 +274,7 @@ def _record_at(places: Places) -> dict[str, Any]:
 
 
 def _is_own(path: Path, record: dict[str, Any], places: Places) -> bool:
-    """Say whether the record speaks of this very file, unmodified since."""
+    """Return whether the record describes this file, unmodified."""
     if not places.sidecar:
         return bool(record) and path.is_file()
     if path == places.sidecar:
@@ -283,7 +283,7 @@ def _is_own(path: Path, record: dict[str, Any], places: Places) -> bool:
 
 
 def _has_state(path: Path, record: dict[str, Any], which: str) -> bool:
-    """Say whether a file is in the state that the record knows of it."""
+    """Return whether a file is in the state that the record contains."""
     states = record.get(which)
     known = states.get(path.name) if isinstance(states, dict) else None
     return known is not None and path.is_file() and bool(known == records.state_of(path))

@@ -1,7 +1,7 @@
-"""PNG and its animations: chunks read here, pixels unpacked by `unpacking` or Pillow.
+"""PNG and APNG: parsed here, pixels unpacked by `unpacking` or Pillow.
 
-Pillow is shown the header, the palette and the pixels of one frame: text, profiles and other
-metadata cannot hinder it then, and transparency and frames mean what the file says. Source: PNG
+Pillow gets only the header, the palette and the pixels of one frame, so that broken text, profiles
+and other metadata do no harm, and transparency and frames are interpreted here. Source: PNG
 specification, third edition (W3C), sections 5 to 11.
 """
 
@@ -26,8 +26,8 @@ from featcli.io.unpacking import unpacked_rows
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 20
 _LARGEST_METADATA = 1 << 24
-_MOST_CHUNKS = 200_000  # with the smallest that programs write, of a picture of a gigabyte
-# Samples of a pixel and the allowed depths by the colour type.
+_MOST_CHUNKS = 200_000  # allows the smallest chunks in use for a picture of a gigabyte
+# Samples of a pixel, and the allowed depths, by colour type.
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _INDEXED = 3
@@ -53,7 +53,7 @@ class _Header(NamedTuple):
 
 
 class _Frame:
-    """A frame of an animation: its control chunk, and where its pixels are."""
+    """A frame of an animation: its control chunk, and the positions of its pixels."""
 
     def __init__(self, fields: tuple[int, ...] = ()) -> None:
         self.fields = fields
@@ -61,7 +61,7 @@ class _Frame:
 
 
 class Chunks:
-    """What the chunks of a file say; raises ReadError for those that are cut off or broken."""
+    """The contents of the chunks of a file; raises ReadError if one is truncated or broken."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.palette, self.transparent, self.rest = b"", b"", {}  # type: ignore[var-annotated]
@@ -75,7 +75,7 @@ class Chunks:
             if count == 1 and name != b"IHDR":
                 raise ReadError("broken PNG: it does not begin with its header")
             if count > _MOST_CHUNKS:
-                raise ReadError(f"PNG of more than {_MOST_CHUNKS:,} chunks is not read")
+                raise ReadError(f"PNG of more than {_MOST_CHUNKS:,} chunks is not supported")
             self._take(stream, name, span)
         if not self.default.spans:
             raise ReadError("broken PNG: it has no pixels")
@@ -105,11 +105,11 @@ class Chunks:
         elif name in (b"eXIf", b"iCCP", b"iTXt"):
             self.rest[name] = span
         elif name[:1].isupper() and name not in _CRITICAL:
-            raise ReadError(f"PNG with a {name.decode()} chunk is not read: no standard has it")
+            raise ReadError(f"PNG with the nonstandard chunk {name.decode()} is not supported")
 
     def _begin_frame(self, data: bytes) -> None:
         if len(data) != 26:
-            raise ReadError("broken PNG: a frame of its animation makes no sense")
+            raise ReadError("broken PNG: a frame of its animation is invalid")
         frame = _Frame(struct.unpack(">IIIIIHHBB", data))
         if not self.default.spans:  # the picture is the first frame of the animation
             self.default.fields = frame.fields
@@ -118,7 +118,7 @@ class Chunks:
 
 
 def _checked(stream: BinaryIO) -> tuple[bytes, Span]:
-    """Read one chunk to its end and compare the checksum of what is about pixels."""
+    """Read one chunk, and check the checksum if the pixels depend on it."""
     head = stream.read(8)
     size, name = int.from_bytes(head[:4], "big"), head[4:8]
     if len(head) < 8 or not name.isalpha():
@@ -150,18 +150,18 @@ def _content(stream: BinaryIO, span: Span) -> bytes:
 def _header(data: bytes) -> _Header:
     header = _Header(*struct.unpack(">IIBBBBB", data)) if len(data) == 13 else None
     if not header or not header.rows or not header.cols:
-        raise ReadError("broken PNG: its header makes no sense")
+        raise ReadError("broken PNG: its header is invalid")
     known = header.depth in _DEPTHS.get(header.colour, ()) and header.interlace in (0, 1)
     if not known or header.packing or header.filters:
-        raise ReadError("broken PNG: its header makes no sense, or is of a kind that is not read")
+        raise ReadError("broken PNG: its header is invalid or not supported")
     return header
 
 
 def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the picture of a PNG, or all frames of its animation.
+    """Yield the picture in a PNG, or all frames of its animation.
 
-    The picture that viewers without animations show comes first. It is the first frame, or stands
-    before the first frame and does not belong to what is drawn after it.
+    First comes the picture that is shown by viewers without animation: the first frame, or a
+    separate picture that does not belong to the animation.
     """
     chunks = Chunks(stream)
     header = chunks.header
@@ -184,10 +184,10 @@ def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
         yield gray_or_rgb(data, header.top, **about)
     if several and job.wants_all:
         if len(frames) != chunks.promised:
-            raise ReadError(f"truncated PNG: {len(frames)} of {chunks.promised} frames are there")
+            raise ReadError(f"truncated PNG: it has {len(frames)} of {chunks.promised} frames")
         whole = (header.cols, header.rows, 0, 0)
         if not is_hidden and frames[0].fields[1:5] != whole:
-            raise ReadError("broken PNG: the first frame of its animation is not all of it")
+            raise ReadError("broken PNG: the first frame of its animation is too small")
         patches = (_patch(stream, chunks, frame, job) for frame in frames)
         is_opaque = not is_hidden and _is_opaque(chunks)
         for data in composed((header.rows, header.cols), patches, header.top):
@@ -200,7 +200,7 @@ def _bands(chunks: Chunks) -> int:
 
 
 def _is_opaque(chunks: Chunks) -> bool:
-    """Say whether no frame of an animation can let the background through."""
+    """Return whether the background is invisible in all frames of an animation."""
     kept = all(_KEPT[frame.fields[7] % 3] == "keep" for frame in chunks.frames)
     return kept and chunks.header.colour in (0, 2, 3) and not chunks.transparent
 
@@ -210,7 +210,7 @@ def _patch(stream: BinaryIO, chunks: Chunks, frame: _Frame, job: Job) -> Patch:
     header = chunks.header
     fits = left + cols <= header.cols and top + rows <= header.rows and rows and cols
     if not fits or dispose > 2 or blend > 1:
-        raise ReadError("broken PNG: a frame of its animation makes no sense")
+        raise ReadError("broken PNG: a frame of its animation is invalid")
     if frame is not chunks.frames[0]:
         job.reserve(header.rows, header.cols, _bands(chunks), 1 + (header.depth > 8))
     data = _pixels(stream, chunks, frame, job)
@@ -221,7 +221,7 @@ def _patch(stream: BinaryIO, chunks: Chunks, frame: _Frame, job: Job) -> Patch:
 
 
 def _pixels(stream: BinaryIO, chunks: Chunks, frame: _Frame, job: Job) -> Array:
-    """Unpack one frame: its colours, and its transparency as the last channel if it has one."""
+    """Unpack one frame: colours, then alpha as the last channel if there is any."""
     header = chunks.header
     if frame is not chunks.default and frame.fields:
         header = header._replace(cols=frame.fields[1], rows=frame.fields[2])
@@ -238,7 +238,7 @@ def _pixels(stream: BinaryIO, chunks: Chunks, frame: _Frame, job: Job) -> Array:
 
 
 def _unpacked_here(stream: BinaryIO, header: _Header, spans: list[Span]) -> Array | None:
-    """Unpack samples of whole bytes; None where Pillow has to do it."""
+    """Unpack samples of whole bytes; None if Pillow has to do it."""
     if header.interlace or header.depth < 8:
         return None
     size, samples = header.depth // 8, _SAMPLES[header.colour]
@@ -251,13 +251,13 @@ def _unpacked_here(stream: BinaryIO, header: _Header, spans: list[Span]) -> Arra
 
 
 def _samples(stream: BinaryIO, header: _Header, spans: list[Span]) -> Array:
-    """Let Pillow unpack samples; palettes stay numbers."""
+    """Unpack samples with Pillow; palette indices stay indices."""
     if header.depth < 16 or header.colour == 0:
         return _unpacked(stream, header, spans)
-    if header.colour == 4:  # two samples of two bytes are read as four of one
+    if header.colour == 4:  # two 16-bit samples, read as four 8-bit ones
         data = _unpacked(stream, header._replace(depth=8, colour=6), spans)
         return data[:, :, 0::2].astype(np.uint16) << 8 | data[:, :, 1::2]
-    # Pillow keeps the high byte of each sample, or, told the other byte order, the low one.
+    # Pillow keeps the high byte of each sample or, given the other byte order, the low one.
     high, low = (_unpacked(stream, header, spans, order) for order in "BL")
     return high.astype(np.uint16) << 8 | low
 
@@ -277,7 +277,7 @@ def _unpacked(stream: BinaryIO, header: _Header, spans: list[Span], order: str =
 
 
 def _file(stream: BinaryIO, header: _Header, spans: list[Span]) -> BinaryIO:
-    """Return a PNG of these pixels alone; Pillow does not look at the checksums of pixels."""
+    """Return a PNG of these pixels alone; Pillow ignores the checksums of pixels."""
     pieces: list[bytes | Span] = [_SIGNATURE, _chunk(b"IHDR", struct.pack(">IIBBBBB", *header))]
     if header.colour == _INDEXED:
         pieces.append(_chunk(b"PLTE", bytes(range(256)) * 3))
@@ -302,9 +302,9 @@ def _coloured(indices: Array, chunks: Chunks, job: Job) -> Array:
 
 
 def _with_key(data: Array, header: _Header, transparent: bytes) -> Array:
-    """Add the transparency of the one colour that the file declares transparent."""
+    """Add alpha for the single colour that the file declares transparent."""
     key = np.frombuffer(transparent, ">u2", data.shape[2]) & ((1 << header.depth) - 1)
-    # Gray of 2 and 4 bits is spread to 8.
+    # Pillow scales gray of 2 and 4 bits to 8.
     key = key * {2: 85, 4: 17}.get(header.depth, 1)
     opaque = (data != key).any(axis=2, keepdims=True)
     return np.concatenate([data, opaque * data.dtype.type(header.top)], axis=2)
@@ -330,7 +330,7 @@ def _profile(stream: BinaryIO, chunks: Chunks, job: Job) -> bytes:
         return b""
 
 
-# Adam7's passes as first row and column, and steps between them (section 8).
+# The passes of Adam7: first row and column, and the steps between them (section 8).
 _ADAM7 = (
     (0, 0, 8, 8),
     (0, 4, 8, 8),
@@ -343,10 +343,10 @@ _ADAM7 = (
 
 
 def _check_rows(stream: BinaryIO, header: _Header, spans: list[Span]) -> None:
-    """Raise ReadError if the pixels unpack to fewer rows than promised.
+    """Raise ReadError if the pixels unpack to fewer rows than the header says.
 
-    Pillow would read them as zeros. It takes nearly as long as decoding, so it is asked only of a
-    picture that ends in zeros, or is interlaced.
+    Pillow fills missing rows with zeros. The check takes nearly as long as decoding, so it is done
+    only for pictures that end in zeros or are interlaced.
     """
     missing, unpack = _unpacked_size(header), zlib.decompressobj()
     pixels = joined(stream, *spans)
@@ -362,7 +362,7 @@ def _check_rows(stream: BinaryIO, header: _Header, spans: list[Span]) -> None:
 
 
 def _unpacked_size(header: _Header) -> int:
-    """Return how many bytes the header promises: filtered rows, of each pass if interlaced."""
+    """Return the number of unpacked bytes: filtered rows, of each pass if interlaced."""
     bits = header.depth * _SAMPLES[header.colour]
     size = 0
     for top, left, down, across in _ADAM7 if header.interlace else ((0, 0, 1, 1),):

@@ -1,6 +1,6 @@
-"""PBM, PGM and PPM, with the values that they store; Pillow stretches them to 255 or 65535.
+"""PBM, PGM and PPM, read with their stored values, which Pillow would scale to 255 or 65535.
 
-Source: the format pages of Netpbm (pbm, pgm, ppm). A PBM is read as a picture: white is 1.
+Source: the format pages of Netpbm (pbm, pgm, ppm). In a PBM white is read as 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMENT = re.compile(rb"#[^\r\n]*")
 
 
 class Header(NamedTuple):
-    """What a PNM file says of its picture; `kind` is the digit after the P."""
+    """The header of a PNM file; `kind` is the digit after the P."""
 
     kind: int
     shape: tuple[int, int, int]
@@ -36,17 +36,17 @@ class Header(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the samples in the file: one byte, or two with the high one first."""
+        """The type of the stored samples: one byte, or two bytes in big-endian order."""
         return np.dtype("u1" if self.maxval < 256 else ">u2")
 
 
 def read_pnm(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the first picture of a PNM file; its maxval is full brightness.
+    """Yield the first picture in a PNM file; its maxval is white.
 
     Raises
     ------
     ReadError
-        Broken or truncated, or more pixels than allowed.
+        If it is broken or truncated, or has more pixels than allowed.
     """
     header = _header(stream)
     job.reserve(*header.shape, header.dtype.itemsize)
@@ -66,16 +66,16 @@ def _header(stream: BinaryIO) -> Header:
     head = stream.read(_LONGEST_HEADER)
     found = re.match(_SIZE, head)
     if found is None:
-        raise ReadError("broken or truncated PNM: its header makes no sense")
+        raise ReadError("broken or truncated PNM: its header is invalid")
     kind, cols, rows = (int(number) for number in found.groups())
     end, maxval = found.end(), 1
     if kind not in (1, 4):
         more = _MAXVAL.match(head, end)
         end, maxval = (more.end(), int(more[1])) if more else (end, 0)
-    # One single space stands before binary samples, which may themselves look like spaces.
+    # One whitespace byte precedes binary samples, whose first byte may look like whitespace.
     has_gap = head[end : end + 1].isspace() or (kind <= 3 and head[end : end + 1] == b"#")
     if not 1 <= maxval <= 65535 or not rows or not cols or not has_gap:
-        raise ReadError("broken or truncated PNM: its header makes no sense")
+        raise ReadError("broken or truncated PNM: its header is invalid")
     stream.seek(end if kind <= 3 else end + 1)
     return Header(kind, (rows, cols, 3 if kind in (3, 6) else 1), maxval)
 
@@ -85,7 +85,7 @@ def _raw(stream: BinaryIO, header: Header) -> Array:
     width = (cols + 7) // 8 if header.kind == 4 else cols * channels * header.dtype.itemsize
     data = stream.read(rows * width)
     if len(data) < rows * width:
-        raise ReadError(f"truncated PNM: it needs {rows * width} bytes, {len(data)} are there")
+        raise ReadError(f"truncated PNM: it needs {rows * width} bytes, and has {len(data)}")
     if header.kind == 4:
         bits = np.unpackbits(np.frombuffer(data, np.uint8).reshape(rows, width), axis=1)
         return 1 - bits[:, :cols, np.newaxis]
@@ -94,7 +94,7 @@ def _raw(stream: BinaryIO, header: Header) -> Array:
 
 
 def _plain(stream: BinaryIO, header: Header) -> Array:
-    """Read numbers as text, as many as there are pixels, piece by piece."""
+    """Read the samples of a text file, piece by piece."""
     samples = np.empty(math.prod(header.shape), header.dtype.newbyteorder("="))
     filled = 0
     for words in _words(stream, header.kind):
@@ -104,37 +104,37 @@ def _plain(stream: BinaryIO, header: Header) -> Array:
         if filled == len(samples):
             break
     else:
-        raise ReadError(f"truncated PNM: it needs {len(samples)} values, {filled} are there")
+        raise ReadError(f"truncated PNM: it needs {len(samples)} values, and has {filled}")
     return (1 - samples if header.kind == 1 else samples).reshape(header.shape)
 
 
 def _words(stream: BinaryIO, kind: int) -> Iterator[list[bytes]]:
-    """Yield the words between the comments of a text, some at a time."""
+    """Yield the words of a text without its comments, some at a time."""
     rest = b""
     while block := stream.read(_PIECE):
         text = _COMMENT.sub(b"", rest + block)
         comment = (rest + block).rfind(b"#")
         is_open = comment >= 0 and not re.search(rb"[\r\n]", (rest + block)[comment:])
         rest = b"#" if is_open else b""
-        if kind == 1:  # its digits need no space between them
+        if kind == 1:  # digits may follow each other without spaces
             yield [bytes([digit]) for digit in b"".join(text.split())]
             continue
         words = text.split()
         if not is_open and words and not text[-1:].isspace():
             rest = words.pop()
         if len(rest) > _LONGEST_NUMBER:
-            raise ReadError("broken PNM: a value is no number")
+            raise ReadError("broken PNM: a value is not a number")
         yield words
     yield [rest] if rest.strip(b"#") else []
 
 
 def _numbers(words: list[bytes], maxval: int) -> Array:
     if max(map(len, words), default=0) > _LONGEST_NUMBER:
-        raise ReadError("broken PNM: a value is no number")
+        raise ReadError("broken PNM: a value is not a number")
     try:
         numbers = np.array(words, dtype="S").astype(np.int64)
     except (ValueError, OverflowError) as error:
-        raise ReadError("broken PNM: a value is no number") from error
+        raise ReadError("broken PNM: a value is not a number") from error
     if numbers.size and (numbers.min() < 0 or numbers.max() > maxval):
         raise ReadError(f"broken PNM: a value is not in 0 to {maxval}, its maxval")
     return numbers

@@ -1,8 +1,8 @@
-"""`.featcli`: the folder in which featcli keeps what is only its own.
+"""`.featcli`: the folder for featcli's own files.
 
-It lies in a folder of results, or beside a file: the memory of a batch, locks, and files that are
-not finished. Nothing in it is another's, so it may be cleared; nothing in it is a link, so nothing
-elsewhere is reached through it.
+It is inside a folder of results, or beside an output file, and contains results stores, locks and
+unfinished files. Only featcli writes in it, so unknown unfinished files may be deleted; symbolic
+links in it are refused, so that nothing outside is changed through it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from featcli import system
 from featcli.errors import OutputExists
 
 NAME = ".featcli"
-FOLDER = "results"  # the name under which a folder's own memory lies in it
+FOLDER = "results"  # the name of the results store of a folder
 MANIFEST = "manifest.jsonl"
-_OF_BEFORE = b'{"id": "'  # with what a manifest began when there was no other memory
+_OF_BEFORE = b'{"id": "'  # how manifests began in versions without a results store
 _PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
 
 
 class PrivateFolder:
-    """`.featcli` in a folder.
+    """The folder `.featcli` in another folder.
 
     Parameters
     ----------
     folder : Path
-        May be missing, too.
+        The other folder, which need not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,17 +37,17 @@ class PrivateFolder:
         self._made: list[Path] = []
 
     def is_there(self) -> bool:
-        """Say whether it is there; raises OutputExists if it is a link, or no folder."""
+        """Return whether it exists; raises OutputExists if it is a link or not a folder."""
         try:
             found = os.lstat(self.path)
         except OSError:
             return False
         if not stat.S_ISDIR(found.st_mode):
-            raise OutputExists(f"{self.path} is a link, or no folder: remove it")
+            raise OutputExists(f"{self.path} is a link, or not a folder: remove it")
         return True
 
     def make(self) -> None:
-        """Create it if need be; raises OSError, OutputExists."""
+        """Create it if it does not exist; raises OSError, OutputExists."""
         if self.is_there():
             return
         above = (self.folder, *self.folder.parents)
@@ -58,7 +58,7 @@ class PrivateFolder:
         self.is_there()
 
     def remove_if_empty(self) -> None:
-        """Take it away if nothing is in it, and the folders that were made for it."""
+        """Remove it if it is empty, and the folders that were made for it."""
         for folder in (self.path, *self._made):
             try:
                 folder.rmdir()
@@ -67,24 +67,24 @@ class PrivateFolder:
         self._made.clear()
 
     def file(self, name: str) -> Path:
-        """Return the path of a file in it; raises OutputExists for one that is no plain file."""
+        """Return the path of a file in it; raises OutputExists if it is not a regular file."""
         path = self.path / name
         with contextlib.suppress(OSError):
             if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise OutputExists(f"{path} is a link, or no file: remove it")
+                raise OutputExists(f"{path} is a link, or not a file: remove it")
         return path
 
     def open(self, name: str, flags: int) -> int:
-        """Open a plain file in it; raises OSError, OutputExists."""
+        """Open a regular file in it; raises OSError, OutputExists."""
         path = self.file(name)
         return os.open(path, flags | system.PLAIN, 0o666)
 
     def temporary(self) -> Path:
-        """Name a new file that is not finished; the number tells whose it is."""
+        """Return a new path for an unfinished file, which contains the process number."""
         return self.path / f"{os.getpid()}-{os.urandom(4).hex()}.part"
 
     def remove_partial(self, process: int | None = None) -> None:
-        """Remove what a process that has ended left unfinished: of one, or of all."""
+        """Remove the unfinished files of processes that have ended; by default of all."""
         if not self.is_there():
             return
         with contextlib.suppress(OSError), os.scandir(self.path) as scan:
@@ -94,7 +94,7 @@ class PrivateFolder:
                     continue
                 number = int(found[1])
                 if entry.is_dir(follow_symlinks=False) and not system.is_running(number):
-                    import shutil  # it brings compressors with it
+                    import shutil  # imported here because it imports compression modules
 
                     shutil.rmtree(entry.path, ignore_errors=True)
                 if not entry.is_file(follow_symlinks=False):
@@ -107,7 +107,7 @@ class PrivateFolder:
                         os.unlink(entry.path)  # noqa: PTH108
 
     def _is_held(self, name: str) -> bool:
-        """Say whether somebody is still writing an unfinished file."""
+        """Return whether another process is still writing an unfinished file."""
         try:
             descriptor = self.open(name, os.O_RDONLY)
         except (OSError, OutputExists):
@@ -119,7 +119,7 @@ class PrivateFolder:
 
 
 def remembered_in(folder: Path) -> list[str]:
-    """Return what a folder has a memory of: files and patterns by name, or `FOLDER` for itself."""
+    """Return the names of the results stores in a folder; `FOLDER` is that of the folder itself."""
     path = os.path.join(folder, NAME)  # noqa: PTH118
     try:
         names = [] if os.path.islink(path) else os.listdir(path)  # noqa: PTH114, PTH208
@@ -129,9 +129,9 @@ def remembered_in(folder: Path) -> list[str]:
 
 
 def is_of_before(path: Path) -> bool:
-    """Say whether a manifest is one of a version that had no other memory."""
+    """Return whether a manifest is of a version without a results store."""
     try:
-        if path.is_symlink() or not path.is_file():  # to open a pipe could wait for ever
+        if path.is_symlink() or not path.is_file():  # opening a pipe could block for ever
             return False
         with path.open("rb") as stream:
             return stream.read(len(_OF_BEFORE)) == _OF_BEFORE

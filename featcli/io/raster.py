@@ -1,4 +1,4 @@
-"""What every decoder gives, and what it is given."""
+"""The input and output of every decoder."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Raster(NamedTuple):
     Attributes
     ----------
     data : ndarray, (rows, cols, channels)
-        The channels of the colour space, then the transparency if there is one.
+        The channels of the colour space, then alpha if there is one.
     space : str
-        What the channels are; `maps` are whatever the file holds.
+        The meaning of the channels; `maps` are channels without a known meaning.
     top : float
         The value of full brightness.
     alpha : str
-        Empty if there is no transparency; `straight`, or `premultiplied` if the colours are
-        multiplied by it.
+        Empty without alpha; `straight`, or `premultiplied` if the colours are multiplied by
+        alpha.
     orientation : int
-        1 to 8, as EXIF numbers them.
+        The EXIF orientation, 1 to 8.
     profile : bytes
         The ICC profile, if there is one.
     """
@@ -44,13 +44,13 @@ class Raster(NamedTuple):
 
 
 class Job:
-    """The reading of one file: what is wanted, what may be spent, what is noted.
+    """The reading of one file: its options, the memory used, and the notes.
 
     Attributes
     ----------
     options : ReadOptions
     notes : list of str
-        What was lost, left out or found damaged, for the person who reads stderr.
+        Notes for the user on what was lost, skipped or found to be damaged.
     """
 
     def __init__(self, options: ReadOptions) -> None:
@@ -61,29 +61,29 @@ class Job:
 
     @property
     def wants_all(self) -> bool:
-        """Whether all frames are wanted, not the first alone."""
+        """Whether all frames are wanted, and not only the first."""
         return self.options.frames == "all"
 
     def note(self, text: str) -> None:
-        """Keep a note, once; none if it is empty."""
+        """Add a note, unless it is empty or present already."""
         if text and text not in self.notes:
             self.notes.append(text)
 
     def reserve(
         self, rows: int, cols: int, bands: int = 1, itemsize: int = 1, decoder: int = 0
     ) -> None:
-        """Ask, before decoding, for room for a picture of this size; raises ReadError.
+        """Reserve memory for a picture of this size before decoding it; raises ReadError.
 
-        All frames of a file are held at once, so the bound is for their sum.
+        All frames of a file are held at once, so the limit applies to their sum.
 
         Parameters
         ----------
         rows, cols, bands : int
-            What the decoder will return.
+            The shape that the decoder will return.
         itemsize : int
-            Bytes of a value.
+            Bytes for each value.
         decoder : int
-            Bytes that the decoder holds of each pixel, besides what every decoder does.
+            Bytes for each pixel that this decoder needs in addition to what all decoders need.
         """
         self._pixels += rows * cols
         check_pixels(self._pixels // max(cols, 1), cols, self.options.max_pixels)
@@ -94,13 +94,13 @@ class Job:
         )
 
     def _decoding(self, pixels: int, bands: int, itemsize: int) -> int:
-        """Estimate the bytes that decoding takes besides its result."""
-        copies = 4 + 2 * bands * itemsize  # Pillow's own four bytes a pixel, what it hands over
+        """Estimate the bytes that decoding needs in addition to its result."""
+        copies = 4 + 2 * bands * itemsize  # Pillow's own four bytes for each pixel, and its copies
         return pixels * copies
 
 
 def gray_or_rgb(data: Array, top: float, **more: Any) -> Raster:
-    """Return the raster of 1 to 4 channels: gray or colour, perhaps with transparency."""
+    """Return a raster of 1 to 4 channels: gray or RGB, with or without alpha."""
     data = data[:, :, np.newaxis] if data.ndim == 2 else data
     channels = data.shape[2]
     alpha: Alpha = "straight" if channels in (2, 4) else ""

@@ -1,4 +1,4 @@
-"""One file or stream of bytes to a sample: an image, an array or several."""
+"""Reads one file or stream as a sample: an image, an array or several."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featcli.io.options import ReadOptions, Room
 
 
 def read_file(path: Path, key: str, options: ReadOptions) -> Sample:
-    """Read one file that holds one image, or one array or several."""
+    """Read a file with one image, or with one or several arrays."""
     try:
         with path.open("rb") as stream:
             return read_stream(stream, Source(key, str(path)), options, path)
@@ -32,7 +32,7 @@ def read_file(path: Path, key: str, options: ReadOptions) -> Sample:
 def read_stream(
     stream: BinaryIO, source: Source, options: ReadOptions, path: Path | None = None
 ) -> Sample:
-    """Read one image or array from a seekable stream; `path` is where its sidecar may be."""
+    """Read an image or array from a seekable stream; its sidecar may be beside `path`."""
     head = stream.read(HEAD)
     stream.seek(0)
     found = sniff(head)
@@ -55,18 +55,18 @@ def read_stream(
 
 
 def is_vector(path: Path) -> bool:
-    """Say whether the first array of a file is a vector, by its header alone."""
+    """Return whether the first array in a file is a vector, reading only its header."""
     try:
         with path.open("rb") as stream:
             kind = sniff(stream.read(HEAD))
             stream.seek(0)
             return kind in ("npy", "npz") and _axes(stream, str(kind)) == 1
-    except Exception:  # whatever is wrong with the file, reading it will say
+    except Exception:  # reading the file later reports what is wrong
         return False
 
 
 def _axes(stream: BinaryIO, kind: str) -> int:
-    """Return how many axes the first array has."""
+    """Return the number of axes of the first array."""
     if kind == "npy":
         return len(npy.read_header(stream)[0].shape)
     with npy.open_archive(stream) as archive:
@@ -76,7 +76,7 @@ def _axes(stream: BinaryIO, kind: str) -> int:
 
 
 def allowed_by(options: ReadOptions) -> npy.Allow:
-    """Return what asks for room for each array of an input, before it is read."""
+    """Return a function that reserves memory for each array of an input before it is read."""
     room = Room(options)
     copied = options.layout == "chw"
 
@@ -88,7 +88,7 @@ def allowed_by(options: ReadOptions) -> npy.Allow:
             shape = (*header.shape[1:], header.shape[0]) if is_turned else header.shape
             room.take(shape, header.dtype, max(scaled, header.nbytes * copied))
         except MemoryExceeded as error:
-            # Taken as channels, columns make an estimate as large as it is wrong.
+            # With columns taken as channels, the estimate would be far too large.
             if not copied and _seems_channels_first(header.shape):
                 note = f"{error}; its shape {header.shape} looks like channels first: --layout chw"
                 raise MemoryExceeded(note, error.needed) from None
@@ -115,7 +115,7 @@ def _from_picture(stream: BinaryIO, format: str, source: Source, options: ReadOp
 def _from_archive(
     stream: BinaryIO, source: Source, options: ReadOptions, path: Path | None
 ) -> Sample:
-    """Read an .npz; what is no map and no vector beside others that are is left out."""
+    """Read an .npz; arrays that are neither maps nor vectors are skipped if there are others."""
     others: list[str] = []
     arrays = npy.load_archive(stream, options.max_memory, others, allowed_by(options))
     for name, data in list(arrays.items()) if len(arrays) > 1 else ():
@@ -125,14 +125,14 @@ def _from_archive(
     if not arrays and others:
         raise ReadError(others[0])
     sample = from_arrays(arrays, source, options, path)
-    left_out = tuple(f"an array is left out: {reason}" for reason in others)
+    left_out = tuple(f"an array is skipped: {reason}" for reason in others)
     return sample._replace(notes=(*sample.notes, *left_out))
 
 
 def from_arrays(
     arrays: dict[str, Array], source: Source, options: ReadOptions, path: Path | None
 ) -> Sample:
-    """Return the frames of a file's arrays, with what the sidecar at `path` says of them."""
+    """Return the frames for a file's arrays, using the sidecar of `path`."""
     if not arrays:
         raise ReadError("holds no arrays")
     notes: list[str] = []
@@ -148,11 +148,11 @@ def from_arrays(
 
 
 def _known(path: Path | None, notes: list[str]) -> dict[str, Any]:
-    """Return what the sidecar says of each array, by name; `""` is a .npy's only one."""
+    """Return the sidecar's record of each array, by name; `""` is the single array of a .npy."""
     try:
         record = (path and records.read_own(path)) or {}
     except ReadError as error:
-        notes.append(f"the sidecar beside it is not used: {error}")
+        notes.append(f"the sidecar beside it is ignored: {error}")
         return {}
     parts = record.get("parts")
     if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict):
@@ -170,18 +170,18 @@ def _shaped(data: Array) -> Array:
 
 
 def _from_record(record: Any, data: Array, notes: list[str]) -> Frame | None:
-    """Use what the sidecar says, if it speaks of this array."""
+    """Return a frame with the sidecar's record, if the record fits the array; else None."""
     if not record:
         return None
     try:
         return records.to_frame(record, data, records.to_source(record))
     except (ValueError, AttributeError) as error:
-        notes.append(f"the sidecar beside it is not used: {error}")
+        notes.append(f"the sidecar beside it is ignored: {error}")
         return None
 
 
 def _arranged(frame: Frame, options: ReadOptions, notes: list[str], has_channels: bool) -> Frame:
-    """Apply the options that concern arrays; one of two axes has no channels to move."""
+    """Apply the options for arrays; `--layout` applies only to arrays of three axes."""
     data = frame.data
     if has_channels and options.layout == "chw":
         data = np.ascontiguousarray(np.moveaxis(data, 0, 2))

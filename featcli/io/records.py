@@ -1,4 +1,4 @@
-"""What is known of an array, as JSON: the sidecar on disk and the head of a sample in a stream."""
+"""Records of arrays, as JSON: the sidecar of a file, and the head of a sample in a stream."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEEPEST = 32
 
 
 def describe(frame: Frame) -> dict[str, Any]:
-    """Say everything of a frame but its numbers and its source."""
+    """Return the record of a frame, without its numbers and its source."""
     row_length = {"row_length": frame.row_length} if frame.row_length else {}
     return {
         "part": frame.part,
@@ -32,12 +32,12 @@ def describe(frame: Frame) -> dict[str, Any]:
 
 
 def describe_source(source: Source) -> dict[str, str]:
-    """Say where something came from."""
+    """Return a source as JSON."""
     return {"key": source.key, "file": source.file}
 
 
 def describe_sample(sample: Sample) -> dict[str, Any]:
-    """Say everything of a sample: its parts, or its error."""
+    """Return the record of a sample: its parts, or its error."""
     head: dict[str, Any] = {"featcli": __version__, "source": describe_source(sample.source)}
     if sample.error:
         return {**head, "error": sample.error}
@@ -45,41 +45,41 @@ def describe_sample(sample: Sample) -> dict[str, Any]:
 
 
 def to_source(record: Mapping[str, Any]) -> Source:
-    """Read what `describe_source` said; raises ValueError."""
+    """Undo `describe_source`; raises ValueError."""
     source = record.get("source")
     if not isinstance(source, dict):
         raise ValueError("no source")
     key, file = source.get("key"), source.get("file")
     if not isinstance(key, str) or not isinstance(file, str):
-        raise ValueError("the source is no text")
+        raise ValueError("the source is not text")
     return Source(safe_key(key), file)
 
 
 def to_frame(record: Mapping[str, Any], data: Array, source: Source) -> Frame:
-    """Join an array with what `describe` said of it; raises ValueError if they disagree."""
+    """Return a frame of an array and its record; raises ValueError if they disagree."""
     if record.get("shape") != list(data.shape) or record.get("dtype") != data.dtype.str:
-        raise ValueError("shape or type is not that of the array")
+        raise ValueError("its shape or type differs from that of the array")
     labels, part, history = record.get("labels"), record.get("part"), record.get("history")
     if not isinstance(labels, list) or not isinstance(part, str) or not isinstance(history, list):
         raise ValueError("labels, part or history is missing")
     if not all(isinstance(label, str) for label in labels):
-        raise ValueError("a label is no text")
+        raise ValueError("a label is not text")
     return Frame(data, tuple(labels), source, part, to_steps(history), _row_length(record, data))
 
 
 def _row_length(record: Mapping[str, Any], data: Array) -> int:
-    """Read how many values of a vector were a row of maps; raises ValueError."""
+    """Return the length of a row of the maps that became this vector; raises ValueError."""
     found = record.get("row_length", 0)
     whole = isinstance(found, int) and not isinstance(found, bool)
     if not whole or not 0 <= found <= (data.size if data.ndim == 1 else 0):
-        raise ValueError("the length of a row is none of this array")
+        raise ValueError("its row_length does not fit the array")
     return found
 
 
 def to_steps(history: Any) -> tuple[Step, ...]:
-    """Read a history; raises ValueError."""
+    """Return the steps of a history; raises ValueError."""
     if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
-        raise ValueError("the history is no list of steps")
+        raise ValueError("the history is not a list of steps")
     return tuple(Step.from_json(step) for step in history)
 
 
@@ -95,12 +95,12 @@ def safe_key(key: str) -> str:
 
 
 def dumps(record: Mapping[str, Any], indent: int | None = None) -> bytes:
-    """Write JSON in ASCII: a file name that is no UTF-8 survives as its surrogates."""
+    """Return JSON in ASCII, in which file names that are not UTF-8 survive as surrogates."""
     return json.dumps(record, indent=indent, allow_nan=False).encode() + b"\n"
 
 
 def loads(data: bytes) -> dict[str, Any]:
-    """Read a JSON object; raises ReadError."""
+    """Parse a JSON object; raises ReadError."""
     try:
         record = json.loads(data, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
@@ -113,33 +113,33 @@ def loads(data: bytes) -> dict[str, Any]:
 
 
 def _is_shallow(value: Any, levels: int) -> bool:
-    """Say whether lists and objects are nested so deeply at most: recursion has an end."""
+    """Return whether lists and objects are nested at most this deep, to limit recursion."""
     values = value.values() if isinstance(value, dict) else value
     inner = (one for one in values if isinstance(one, (dict, list)))
     return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def _finite(text: str) -> float:
-    """Numbers that `dumps` would not write: NaN, Infinity, 1e999."""
+    """Return a number; raises ValueError for NaN, Infinity and 1e999."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number of JSON")
+        raise ValueError(f"{text} is not a number in JSON")
     return number
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """Add a checksum, which tells an edited record from one that is as it was written."""
+    """Return the record with a checksum, which shows whether it was edited."""
     return {**record, "seal": zlib.crc32(dumps(record))}
 
 
 def is_sealed(record: dict[str, Any]) -> bool:
-    """Say whether nobody has changed a record since."""
+    """Return whether a record is unchanged since `sealed`."""
     rest = {key: value for key, value in record.items() if key != "seal"}
     return "seal" in record and record["seal"] == zlib.crc32(dumps(rest))
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """Return the record beside the array at `path`, or None if there is none of featcli's."""
+    """Return the record beside the array at `path`; None if there is none by featcli."""
     try:
         return read_own(path)
     except ReadError:
@@ -147,7 +147,7 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def read_own(path: Path) -> dict[str, Any] | None:
-    """Do what `read_sidecar` does, but raise ReadError for one that is broken or too long."""
+    """Do the same as `read_sidecar`, but raise ReadError if it is broken or too long."""
     try:
         record = loads(budget.read_file(path.with_suffix(".json")))
     except OSError:
@@ -156,7 +156,7 @@ def read_own(path: Path) -> dict[str, Any] | None:
 
 
 def state_of(path: str | Path) -> dict[str, int]:
-    """Say what tells whether a file has changed: its size and time of change."""
+    """Return what changes when a file changes: its size and modification time."""
     return _state(os.stat(path))  # noqa: PTH116
 
 
@@ -165,10 +165,10 @@ def _state(found: os.stat_result) -> dict[str, int]:
 
 
 def input_state(path: str | Path) -> dict[str, int]:
-    """Say what tells whether an input has changed.
+    """Return what changes when an input changes: its size and modification time.
 
-    Its size and time of change, as with `make`. What a tar stream of featcli's was unpacked to has
-    no such time (all entries of a stream are of 1970): there that of the directory's entry counts.
+    Files unpacked from featcli's tar streams have the modification time 0 (1970); for these, the
+    time at which the file's metadata changed is included.
     """
     found = os.stat(path)  # noqa: PTH116
     state = _state(found)
@@ -176,7 +176,7 @@ def input_state(path: str | Path) -> dict[str, int]:
 
 
 def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:
-    """Say the same of frames that came through a pipe, where there is no time of change."""
+    """Return a digest of frames from a pipe, which have no modification time."""
     import hashlib
 
     digest = hashlib.blake2b(digest_size=16)
@@ -187,7 +187,7 @@ def digest_of(frames: tuple[Frame, ...]) -> dict[str, str]:
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the sha256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     import hashlib
 
     with path.open("rb") as stream:
@@ -195,7 +195,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def is_same_input(known: Any, now: Mapping[str, Any]) -> bool:
-    """Compare states of an input: by its content where that is known now, else by its looks."""
+    """Return whether states of an input are equal: by its digest if `now` has one, else the rest."""
     if not isinstance(known, dict) or not now:
         return False
     if "sha256" in now:
@@ -206,7 +206,7 @@ def is_same_input(known: Any, now: Mapping[str, Any]) -> bool:
 def is_made_from(
     record: Mapping[str, Any], history: Iterable[Step], source: Source, state: Mapping[str, Any]
 ) -> bool:
-    """Say whether a record speaks of a result of this input as it is now, by these steps."""
+    """Return whether a record is that of a result of this input in this state, by these steps."""
     return (
         record.get("history") == as_json([step.to_json() for step in history])
         and record.get("source") == describe_source(source)
@@ -216,9 +216,9 @@ def is_made_from(
 
 
 def check_source(record: Mapping[str, Any], source: Source, path: object) -> None:
-    """Refuse to replace the result of another picture, which a record speaks of.
+    """Refuse to replace the result of another input, according to its record.
 
-    A changed input may replace its own. Raises OutputExists.
+    Results of the same input may be replaced. Raises OutputExists.
     """
     about = record.get("source")
     known = about.get("file") if isinstance(about, dict) else None
@@ -230,12 +230,12 @@ def check_source(record: Mapping[str, Any], source: Source, path: object) -> Non
 
 
 def as_json(value: Any) -> Any:
-    """Return what JSON makes of a value: tuples become lists."""
+    """Return a value as it is after JSON: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 def is_same_or_gone(known: str, now: str) -> bool:
-    """Say whether two paths are one file, or nothing is at the first any more."""
+    """Return whether two paths are the same file, or the first no longer exists."""
     if known == now:
         return True
     if "://" in known:
@@ -249,5 +249,5 @@ def is_same_or_gone(known: str, now: str) -> bool:
 
 
 def is_same_version(version: Any) -> bool:
-    """Say whether results of that version may be kept: it has this one's major number."""
+    """Return whether results of a version may be reused: its major number is the current one."""
     return str(version).partition(".")[0] == __version__.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Pages and large pictures: written complete or not at all, and never over what is not ours."""
+"""Writes pages and large pictures completely or not at all, and never replaces others' files."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from featcli.view.picture import Picture
 
 _SEAL = "<!-- featcli sha256 "
-_LARGEST = 1 << 31  # bytes; a larger file is none of ours
+_LARGEST = 1 << 31  # bytes; featcli writes no larger page
 
 
 def as_page(text: str) -> bytes:
-    """Return a page's bytes with a seal at the end, by which `is_own` knows it again."""
+    """Return a page as bytes with a seal, by which `is_own` recognizes it."""
     return sealed(text.encode())
 
 
 def sealed(body: bytes) -> bytes:
-    """Return a page's or an animation's bytes with a seal, which who shows it does not read."""
+    """Return a page or animation with a seal at its end, which viewers ignore."""
     return body + f"{_SEAL}{hashlib.sha256(body).hexdigest()} -->\n".encode()
 
 
 def as_png(picture: Picture) -> bytes:
-    """Return a picture's bytes with a record by which `is_own` knows it again."""
+    """Return a picture as PNG with a record by which `is_own` recognizes it."""
     from featcli.view.png import save_png
 
     stream = io.BytesIO()
@@ -44,7 +44,7 @@ def as_png(picture: Picture) -> bytes:
 
 
 def is_own(path: Path) -> bool:
-    """Say whether a page or a picture was written by featcli and is unmodified since."""
+    """Return whether featcli wrote a page or picture, and it is unchanged since."""
     if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
         return False
     if path.suffix.lower() == ".png" and record_in(path):
@@ -55,14 +55,14 @@ def is_own(path: Path) -> bool:
 
 
 def check(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse, before any work, to write over an input or over what is not featcli's own.
+    """Refuse, before any work, to replace an input or a file that featcli did not write.
 
     Raises
     ------
     OutputExists
-        There is something else, and `overwrite` is not set.
+        If another file exists and `overwrite` is not set.
     UsageError
-        A path is an input, names a folder, or is given twice.
+        If a path is an input or a folder, or is given twice.
     """
     taken = {os.path.realpath(one) for one in inputs}
     for path in paths:

@@ -1,4 +1,4 @@
-"""A row of the results store, and how states of files are written in it."""
+"""Rows of the results store, and the text form of file states in them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ BEGUN, DONE, FAILED = "begun", "done", "failed"
 
 
 class Row(NamedTuple):
-    """What became of one input.
+    """What is recorded about one input.
 
     Attributes
     ----------
     number : int
-        64 bits of a hash of its key and of what else tells it from others.
+        A 64-bit hash of the key, and of what distinguishes inputs with the same key.
     place : int
-        In the order of the inputs; of shards, in its shard.
+        The place in the order of the inputs; for shards, the place in the shard.
     status : str
         `BEGUN`, `DONE` or `FAILED`.
     recipe : int
-        See `Store.recipe`.
+        The number of the recipe; see `Store.recipe`.
     key, file, path : bytes
-        Its key; what a person named; the same from the root.
+        The input's key, its file as it was named, and the absolute path of that.
     input : str
-        Its state, packed.
+        The state of the input, packed.
     sha256 : str
-        Of its content, if it is known.
+        The SHA-256 of the input's content, if known.
     outputs, replaces : bytes
-        The states of its files by their names, packed; and of what they take the place of.
+        The packed states of its output files by name, and of the files that these replace.
     error : bytes
     seconds : float
     part : str
-        Of shards, which one; of a table, what its columns are.
+        For shards, the number of the shard; for tables, the types of the columns.
     """
 
     number: int
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 def number_of(*words: str) -> int:
-    """Return the number of the row with this name."""
+    """Return the number of the row that these words identify."""
     import hashlib
 
     text = "\0".join(words).encode("utf-8", "surrogateescape")
@@ -63,25 +63,25 @@ def number_of(*words: str) -> int:
 
 
 def pack_state(state: State) -> str:
-    """Write a state so that equal ones are equal texts."""
+    """Return a state as text; equal states give equal texts."""
     return " ".join([f"{name}={value}" for name, value in state.items()])
 
 
 def unpack_state(text: str) -> dict[str, Any]:
-    """Read what `pack_state` wrote."""
+    """Undo `pack_state`."""
     pairs = (one.partition("=") for one in text.split(" ") if one)
     return {name: int(value) if value.isdecimal() else value for name, _, value in pairs}
 
 
 def pack_states(states: Mapping[str, State]) -> bytes:
-    """Write the states of files, each with its name after it."""
+    """Return the states of files as bytes, each followed by the file's name."""
     return b"\0".join(
         pack_state(one).encode() + b"\n" + os.fsencode(name) for name, one in states.items()
     )
 
 
 def unpack_states(packed: bytes) -> dict[str, dict[str, Any]]:
-    """Read what `pack_states` wrote; a damaged state is that of no file."""
+    """Undo `pack_states`; a damaged state equals that of no file."""
     pairs = (one.partition(b"\n") for one in packed.split(b"\0") if one)
     return {
         os.fsdecode(name): unpack_state(state.decode("utf-8", "replace"))

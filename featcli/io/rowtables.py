@@ -1,4 +1,4 @@
-"""The rows of a table as text or Parquet: read one after the other into matrices on the disk."""
+"""Reads tables (text or Parquet) row by row into matrices on the disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from featcli.io.placed import PLACE
 from featcli.io.tables import METADATA, TEXTS, VECTOR
 
 Array = npt.NDArray[Any]
-# The types of vectors by their names: text does not say them.
+# The types of vectors by name, which a text table does not contain.
 Types = Mapping[str, np.dtype[Any]]
 
 _LONGEST_LINE = 1 << 26
@@ -30,15 +30,15 @@ _NUMBERED = re.compile(r"(.+)\.(\d+)")
 
 
 class Content(NamedTuple):
-    """What a table holds.
+    """The contents of a table.
 
     Attributes
     ----------
     texts : dict of str to list of str
-        `key`, `file` and `label`, as far as they are there.
+        The columns `key`, `file` and `label`, if they exist.
     vectors : dict of str to ndarray, each (rows, values)
     about : dict
-        How it was made; empty where the table does not say.
+        How the table was made; empty if unknown.
     rows : int
     """
 
@@ -49,7 +49,7 @@ class Content(NamedTuple):
 
 
 def as_metadata(data: bytes | str) -> dict[str, Any]:
-    """Read metadata; what is no JSON object says nothing, for the vectors stand without it."""
+    """Parse metadata; anything but a JSON object is ignored, since vectors do not depend on it."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -58,7 +58,7 @@ def as_metadata(data: bytes | str) -> dict[str, Any]:
 
 
 class Matrix:
-    """Rows that are written one after the other into a temporary file, and mapped from there."""
+    """A matrix written row by row into a temporary file, and then memory-mapped."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
@@ -67,39 +67,39 @@ class Matrix:
         self._rows = 0
 
     def add(self, row: Any) -> None:
-        """Write one row; raises ReadError if it is not as long as those before."""
+        """Append a row; raises ReadError if its length differs from that of earlier rows."""
         values = np.asarray(row, self.dtype)
         if self._width not in (-1, values.size):
             raise ReadError(
-                f"row {self._rows + 1} has {values.size} values, those before {self._width}"
+                f"row {self._rows + 1} has {values.size} values, earlier rows {self._width}"
             )
         self._width, self._rows = values.size, self._rows + 1
         self.write(values.tobytes())
 
     def add_texts(self, row: Sequence[str]) -> None:
-        """Write one row of numbers that are texts; raises ValueError if one is none."""
+        """Append a row of numbers in text form; raises ValueError for other texts."""
         self.add([*map(float if self.dtype.kind == "f" else int, row)])
 
     def add_block(self, block: Array) -> None:
-        """Write some rows, (rows, values)."""
+        """Append an array of rows, (rows, values)."""
         if len(block):
             self.add(block[0])
             self._rows += len(block) - 1
             self.write(np.ascontiguousarray(block[1:], self.dtype).tobytes())
 
     def write(self, data: bytes) -> None:
-        """Write bytes of rows."""
+        """Append the bytes of rows."""
         self._file.write(data)
 
     def finished(self, rows: int | None = None) -> Array:
-        """Return all rows."""
+        """Return the matrix."""
         self._file.flush()
         count = self._file.tell() // self.dtype.itemsize
         rows = self._rows if rows is None else rows
         if not count or not rows:
             return np.zeros((rows, 0), self.dtype)
         found = np.memmap(self._file, self.dtype, "r", shape=(rows, count // rows))
-        self._file.close()  # the mapping lives on
+        self._file.close()  # the mapping stays valid
         return found
 
     def __del__(self) -> None:
@@ -110,7 +110,7 @@ class Matrix:
 
 
 def read_csv(path: Path, types: Types) -> Content:
-    """Read a .csv with a head line; NAME.0, NAME.1 ... are a vector, or all other columns are."""
+    """Read a .csv with a header; NAME.0, NAME.1 ... form a vector, or else all number columns."""
     with path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8", newline="") as text:
         lines = csv.reader(_bounded(text))
         try:
@@ -119,7 +119,7 @@ def read_csv(path: Path, types: Types) -> Content:
         except StopIteration:
             raise ReadError("is empty") from None
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ReadError(f"is no table: {error}") from error
+            raise ReadError(f"is not a table: {error}") from error
 
 
 def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
 
 
 def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]], types: Types) -> Content:
-    """Sort the columns of a .csv: texts, and the vectors that its numbers make."""
+    """Return the content of a .csv: the text columns, and vectors of its number columns."""
     groups = _groups(head)
     places = {name: head.index(name) for name in TEXTS if name in head}
     texts: dict[str, list[str]] = {name: [] for name in places}
@@ -138,7 +138,7 @@ def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]], types: Types
     number = 0
     for number, row in enumerate(lines, 1):
         if len(row) != len(head):
-            raise ReadError(f"row {number} has {len(row)} cells, its head line {len(head)}")
+            raise ReadError(f"row {number} has {len(row)} cells, the header has {len(head)}")
         for name, place in places.items():
             texts[name].append(unspelled(row[place]))
         for name, columns in groups.items():
@@ -150,7 +150,7 @@ def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]], types: Types
 
 
 def _groups(head: Sequence[str]) -> dict[str, list[int]]:
-    """Say which columns make a vector: NAME.0, NAME.1 and so on, or all that have other names."""
+    """Return the columns of each vector: NAME.0, NAME.1 and so on; other columns form one."""
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(head):
         if name in TEXTS or (name in PLACE and "part" in head):
@@ -167,7 +167,7 @@ def _complete(texts: dict[str, list[str]], vectors: Mapping[str, Matrix], rows: 
 
 
 def read_jsonl(path: Path, types: Types) -> Content:
-    """Read lines of JSON objects; a list is a vector, or all single numbers are."""
+    """Read a JSON object from each line; a list is a vector, and all single numbers form one."""
     texts: dict[str, list[str]] = {}
     vectors: dict[str, Matrix] = {}
     number = 0
@@ -176,7 +176,7 @@ def read_jsonl(path: Path, types: Types) -> Content:
             number += 1
             row = as_metadata(line)
             if not row:
-                raise ReadError(f"line {number} is no JSON object")
+                raise ReadError(f"line {number} is not a JSON object")
             for name, value in _parts(row, number).items():
                 if isinstance(value, str):
                     texts.setdefault(name, []).append(unspelled(value))
@@ -189,7 +189,7 @@ def read_jsonl(path: Path, types: Types) -> Content:
 
 
 def _parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Sort what one line holds: texts, lists, and single numbers, which make one vector."""
+    """Return the texts, lists and single numbers of a line; the single numbers form a vector."""
     found: dict[str, Any] = {name: row[name] for name in TEXTS if isinstance(row.get(name), str)}
     singles = []
     for name, value in row.items():
@@ -201,10 +201,10 @@ def _parts(row: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _number(value: Any, line: int) -> float | int:
-    if value is None:  # how JSON writes what is no finite number
+    if value is None:  # the JSON form of NaN and infinity
         return float("nan")
     if not isinstance(value, (int, float)):
-        raise ReadError(f"line {line}: {str(value)[:40]!r} is no number")
+        raise ReadError(f"line {line}: {str(value)[:40]!r} is not a number")
     return value
 
 
@@ -212,13 +212,13 @@ def _number(value: Any, line: int) -> float | int:
 
 
 def read_parquet(path: Path, _types: Types) -> Content:
-    """Read Apache Parquet, a block of rows at a time."""
+    """Read Apache Parquet, some rows at a time."""
     parquet, arrow = extra("pyarrow.parquet", "parquet"), extra("pyarrow", "parquet")
     try:
         with parquet.ParquetFile(path) as file:
             return _from_parquet(arrow.types, file)
     except (arrow.ArrowException, ValueError) as error:
-        raise ReadError(f"no sound Parquet file: {str(error).splitlines()[0]}") from error
+        raise ReadError(f"not a valid Parquet file: {str(error).splitlines()[0]}") from error
 
 
 def _from_parquet(types: Any, file: Any) -> Content:
@@ -246,5 +246,5 @@ def _from_parquet(types: Any, file: Any) -> Content:
 def _add_lists(vectors: dict[str, Matrix], name: str, column: Any, rows: int) -> None:
     values = column.flatten().to_numpy(zero_copy_only=False)
     if column.null_count or len(set(column.value_lengths().to_pylist())) != 1:
-        raise ReadError(f"the lists of {name} are not equally long")
+        raise ReadError(f"the lists of {name} have different lengths")
     vectors.setdefault(name, Matrix(values.dtype)).add_block(values.reshape(rows, -1))

@@ -1,7 +1,7 @@
-"""Many results in one archive, or in several of about one size: `maps-00000.tar`, `maps-00001.tar`.
+"""Writes results to one archive, or to shards of about the same size: `maps-00000.tar`, ...
 
-A shard appears under its name when it is complete; the next one begins where it has grown to its
-size, between two images.
+A shard appears under its name when it is complete. A new one begins after the image with which the
+current one has reached its size.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from featcli.io.sinks import (
 from featcli.io.stream import read_tar
 
 
-class Follower(Protocol):
-    """Whoever remembers which image is in which shard."""
+class Recorder(Protocol):
+    """Records which image is in which shard."""
 
     def begin(self) -> None:
-        """Say by `ShardSink.start` where to begin; asked before anything is written."""
+        """Call `ShardSink.start` with the place to begin at; called before anything is written."""
 
     def intend(self, number: int, states: dict[str, Any]) -> Collection[Path]:
-        """Hear that a shard is about to appear; return it if it may be replaced."""
+        """Record that a shard is about to appear; return its files that may be replaced."""
 
     def appeared(self, number: int, states: dict[str, Any]) -> None:
-        """Hear that it is there."""
+        """Record that a shard has appeared."""
 
 
 class ShardSink(Sink):
-    """Writes shard after shard.
+    """Writes one shard after another.
 
     Parameters
     ----------
     pattern : Pattern or OneFile
     size : int, optional
-        Bytes after which a shard is complete; None where there is only one.
+        Bytes after which a shard is complete; None if there is only one.
     room : PrivateFolder
-        Where unfinished shards are.
-    follower : Follower
+        The folder for unfinished shards.
+    recorder : Recorder
     sidecar : bool
-        Whether an .npz has one.
+        Whether an .npz gets a sidecar.
 
     Attributes
     ----------
     number, place : int
-        Of the shard that is being written, and of the last image in it.
+        The number of the current shard, and the place of the last image in it.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class ShardSink(Sink):
         pattern: Pattern | OneFile,
         size: int | None,
         room: PrivateFolder,
-        follower: Follower,
+        recorder: Recorder,
         sidecar: bool = False,
     ) -> None:
         self._pattern, self._size, self._room = pattern, size, room
-        self._follower = follower
+        self._recorder = recorder
         self._options = WriteOptions(overwrite=True, sidecar=sidecar)
         self._current: TarSink | NpzSink | None = None
         self._is_begun = False
@@ -100,13 +100,13 @@ class ShardSink(Sink):
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
         if not self._is_begun:
-            self._follower.begin()
+            self._recorder.begin()
         current = self._current
         if self._size and isinstance(current, TarSink):
             if current.last == sample.source:
                 name = sample.source.file or sample.source.key
                 raise FeatError(
-                    f"{name}: parts of one image that come one by one fit into no shards"
+                    f"{name}: parts of one image that arrive separately cannot be written to shards"
                 )
             if current.size >= self._size:
                 self._complete()
@@ -114,7 +114,7 @@ class ShardSink(Sink):
         return []
 
     def start(self, number: int, kept: int) -> None:
-        """Begin with this shard, of which the first `kept` samples stay."""
+        """Begin with this shard, keeping its first `kept` samples."""
         self._is_begun = True
         self.number = number
         if not kept:
@@ -136,7 +136,7 @@ class ShardSink(Sink):
         return []
 
     def _complete(self) -> None:
-        """Let the shard appear that is being written; the next one follows."""
+        """Let the current shard appear under its name; the next image begins a new one."""
         current, self._current = self._current, None
         if current is None:
             return
@@ -144,10 +144,10 @@ class ShardSink(Sink):
 
         def intend() -> Collection[Path]:
             states.update(current.states())
-            return self._follower.intend(number, states)
+            return self._recorder.intend(number, states)
 
         try:
-            current.finish_with(intend, lambda: self._follower.appeared(number, states))
+            current.finish_with(intend, lambda: self._recorder.appeared(number, states))
         finally:
             current.__exit__(None, None, None)
         self.number, self.place = number + 1, -1

@@ -1,4 +1,4 @@
-"""Decoders written in C say on standard error, past Python, what they think of a file."""
+"""Hides the messages that decoders written in C print directly to standard error."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Drop what is written to descriptor 2 meanwhile, such as libtiff's warnings.
+    """Drop what is written to file descriptor 2 meanwhile, such as libtiff's warnings.
 
-    They name no file. What they are about is an error or a note of featcli's, or changes no pixel.
+    These name no file. featcli reports the problems that affect pixels itself.
     """
     with _lock:
         try:
             kept = os.dup(_ERR)
-        except OSError:  # there is no standard error
+        except OSError:  # standard error is closed
             yield
             return
         try:

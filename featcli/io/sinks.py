@@ -1,9 +1,9 @@
-"""What a place for results is.
+"""Sinks: where results are written.
 
-Every sink is a context. `check` refuses, before any work, what is not featcli's own;
-`existing_results` says whether a result is there already; `write` takes a sample; `finish`
-completes what only appears at the end. Leaving the context after an error takes everything
-unfinished away. `tests/sinks.py` has the laws that every sink keeps.
+A sink is a context manager. `check` refuses, before any work, to replace files that featcli did
+not write; `existing_results` returns results that exist already; `write` takes a sample; `finish`
+completes what appears only at the end. If the context is left by an error, unfinished files are
+removed. `tests/sinks.py` tests what holds for every sink.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ State = Mapping[str, Any]
 
 
 class Drawing(Protocol):
-    """Makes the picture of a frame; may be sent to another process."""
+    """Draws the picture of a frame; can be sent to another process."""
 
     @property
     def about(self) -> dict[str, Any]:
-        """What decides how it looks."""
+        """Everything that decides how the picture looks."""
 
     def __call__(self, frame: Frame) -> Picture:
-        """Draw."""
+        """Return the picture."""
 
 
 class WriteOptions(NamedTuple):
-    """Choices for writing.
+    """How to write results.
 
-    `draw` makes the picture of a frame where it is not the usual one of its numbers; `csv_safe`
-    keeps spreadsheets from taking a text for a formula; `label_from` says where a table has the
+    `draw` draws the picture of a frame if it is not the default picture of its numbers; `csv_safe`
+    prevents spreadsheets from taking texts for formulas; `label_from` says where a table gets the
     classes of images from.
     """
 
@@ -54,30 +54,30 @@ class WriteOptions(NamedTuple):
 
     @property
     def picture(self) -> dict[str, Any]:
-        """What decides how a picture looks."""
+        """Everything that decides how a picture looks."""
         drawn = {"view": self.view, "cmap": self.cmap, "cells": self.cells}
         return self.draw.about if self.draw else drawn
 
 
 class Written(NamedTuple):
-    """One result that is in its place.
+    """One result that has been written or exists already.
 
     Attributes
     ----------
     path : str
-        What is printed.
+        The path that is printed.
     status : str
         `"written"` or `"unchanged"`.
     files : tuple of str
-        The array and the picture.
+        The paths of the array and the picture.
     about : mapping
         Its record.
     notes : tuple of str
-        What a person should know.
+        Notes for the user.
     states : mapping of str to State
-        Every file of it, with what tells whether it has been changed since.
+        The state of each of its files, which changes when the file is changed.
     data : ndarray, optional
-        Its numbers, for those that want to be told of them.
+        Its numbers, if the command wants them.
     """
 
     path: str
@@ -90,21 +90,21 @@ class Written(NamedTuple):
 
 
 class Prior(Protocol):
-    """What is remembered of the earlier results of one input."""
+    """What is recorded about earlier results of one input."""
 
     def own_states(self) -> Mapping[str, Sequence[State]]:
-        """Return the files that featcli wrote, each with the states in which they are its own."""
+        """Return the files that featcli wrote for this input, with their states when it did."""
         return {}
 
     def intend(self, state: State, outputs: Mapping[str, State]) -> None:
-        """Note which files, in which states, are about to appear."""
+        """Record the files that are about to appear, with their states."""
 
     def done(self) -> None:
-        """Note that all of them are there."""
+        """Record that all of them have appeared."""
 
 
 class NoPrior:
-    """Nothing is remembered."""
+    """A `Prior` for which nothing is recorded."""
 
     def own_states(self) -> Mapping[str, Sequence[State]]:
         """See `Prior.own_states`."""
@@ -121,33 +121,33 @@ NO_PRIOR = NoPrior()
 
 
 class Sink:
-    """A place for results; the base keeps nothing."""
+    """A place for results; this base class discards them."""
 
     def check(self) -> None:
-        """Refuse, before any work and without beginning any, what is not featcli's own."""
+        """Refuse, before any work, to replace files that featcli did not write."""
 
     def paths(self, heading: Heading) -> Sequence[object]:
-        """Return the files, or the objects, that a result would have of its own."""
+        """Return the paths or objects that a result would have for itself."""
         return []
 
     def protect(self, path: Path) -> None:
-        """Never replace this file, whatever is allowed: it is an input."""
+        """Mark a file as an input, which is never replaced, not even by --overwrite."""
 
     def protect_object(self, url: str) -> None:
-        """Never replace this object, whatever is allowed: it is an input."""
+        """Mark an object as an input, which is never replaced, not even by --overwrite."""
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
-        """Check, from names alone, that all these results can be written; raises UsageError.
+        """Check by their names that all these results can be written; raises UsageError.
 
-        `priors` says, result by result, what is remembered of it.
+        `priors` are what is recorded about each of them.
         """
 
     def check_large(self, frame: LargeFrame) -> None:
         """Raise UsageError, before any work, for a result that cannot be written in strips."""
-        raise UsageError("in strips, a result is written to .npy, .png or .zarr, or into a folder")
+        raise UsageError("a result in strips can be written to .npy, .png, .zarr, or into a folder")
 
     def for_worker(self) -> Sink | None:
-        """Return what a worker may write to by itself; None if all must come together here."""
+        """Return a sink for a worker to write to; None if all results must come to this process."""
         return None
 
     def for_cluster(self) -> Sink | None:
@@ -167,38 +167,38 @@ class Sink:
     def existing_results(
         self, headings: Sequence[Heading], state: State, prior: Prior = NO_PRIOR
     ) -> list[Written] | None:
-        """Return what is there already, all of it as wanted; None if there is work to do.
+        """Return the results if all of them exist and are up to date; else None.
 
         Raises
         ------
         OutputExists
-            Something else has the name of a result.
+            If another file has the name of a result.
         """
         return None
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
-        """Take the results of one image; return those that are complete."""
+        """Write the results of one image; return those that are complete."""
         raise NotImplementedError
 
     def fail(self, sample: Sample) -> None:
-        """Hear of an image that failed; only a stream has a place for it."""
+        """Record that an image failed; only tar streams do."""
 
     def remove_partial(self, process: int | None = None) -> None:
-        """Remove what a process that ended has left unfinished; by default, what any has."""
+        """Remove the unfinished files of a process that ended; by default of all."""
 
     def finish(self) -> list[Written]:
-        """Complete what only appears at the end; not called if inputs are missing."""
+        """Complete what appears only at the end; not called if inputs are missing."""
         return []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *reason: Any) -> None:
-        """Leave nothing unfinished behind."""
+        """Remove everything unfinished."""
 
 
 def check_folder(folder: Path, option: str = "-o") -> None:
-    """Refuse, before any work, a folder that cannot be written to, which an option names."""
+    """Refuse, before any work, the folder of an option if it is not writable."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
     if not nearest.is_dir():
         raise UsageError(f"{option} {folder}: {nearest} is a file, not a folder")
@@ -209,7 +209,7 @@ def check_folder(folder: Path, option: str = "-o") -> None:
 
 
 class OnlyOne(Sink):
-    """Holds the one result that its sink can take, and writes it at the end."""
+    """A sink for a single result, which is held and written at the end."""
 
     def __init__(self, sink: Sink, name: str) -> None:
         self._sink = sink

@@ -1,12 +1,12 @@
-"""The results store: what became of every input, in one SQLite file in `.featcli`.
+"""The results store: one SQLite file in `.featcli` that records every input of a batch.
 
-Nothing else remembers a batch. A row is written in three steps: what is about to appear, with the
-states that its files will have (`begun`); then the files get their names; then it is `done`. A
-run that is killed in between leaves a row by which the next one tells its own files from others.
+A row is written in three steps: the files that are about to appear, with their future states
+(`begun`); then the files are moved to their names; then the row is `done`. After a kill in
+between, the next run recognizes featcli's own files by such a row.
 
-At rest the file has SQLite's plain form, which can be read without making any other file. While a
-run writes, on a local drive, it has a write-ahead log, which makes a commit cheap; on a network
-drive, where such a log is not safe, each commit goes to the disk by a rollback journal.
+When it is closed, the file is in SQLite's rollback-journal mode, which can be read without creating
+other files. During a run, on a local drive, it has a write-ahead log, which makes commits fast; on
+a network drive, where such a log is not safe, commits use the rollback journal.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from featcli.io.rows import Row
 
 _VERSION = 2
 _MAGIC = b"SQLite format 3\0"
-# Of a damaged file the message itself may be no text, which Python says in its own way.
+# For a damaged file the error message may not be valid text, which raises UnicodeDecodeError.
 _REFUSALS = (sqlite3.Error, UnicodeDecodeError)
 _LARGEST_CELL = 1 << 29  # bytes
-_TOGETHER = 0.5  # seconds of rows that a table or a shard commits at once
+_TOGETHER = 0.5  # seconds after which the collected rows of tables and shards are committed
 _SCHEMA = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT)",
     "CREATE TABLE recipes (id INTEGER PRIMARY KEY, digest TEXT, version TEXT, text TEXT,"
@@ -55,7 +55,7 @@ class Store:
     ----------
     room : PrivateFolder
     name : str
-        Of the file, without its suffix.
+        The file's name without suffix.
     """
 
     def __init__(self, room: PrivateFolder, name: str) -> None:
@@ -72,39 +72,39 @@ class Store:
         self.prefix = os.path.join(room.folder, "")  # noqa: PTH118
 
     def __reduce__(self) -> Any:
-        """Let another process have one connection of its own, however many tasks name the store."""
+        """Unpickle to one store per process, however many tasks refer to it."""
         return _shared, (self.room.folder, self.path.stem)
 
     def exists(self) -> bool:
-        """Say whether there is one; raises OutputExists for a link in its place."""
+        """Return whether the file exists; raises OutputExists for a link in its place."""
         return self.room.is_there() and self.room.file(self.path.name).exists()
 
     def is_as_left(self, name: str, known: str) -> bool:
-        """Say whether a file of the folder is in this state; raises OSError, ValueError."""
+        """Return whether a file in the folder has this state; raises OSError, ValueError."""
         found = os.stat(self.prefix + name)  # noqa: PTH116
         return known == f"size={found.st_size} mtime_ns={found.st_mtime_ns}"
 
     def find(self, number: int) -> Row | None:
-        """Return the row of this number, if there is one."""
+        """Return the row with this number, if there is one."""
         return self.find_all([number]).get(number)
 
     def find_all(self, numbers: Sequence[int]) -> dict[int, Row]:
-        """Return the rows of these numbers, some hundred, that there are."""
+        """Return the existing rows with these numbers, at most some hundred."""
         text = f"SELECT {_FIELDS} FROM results WHERE number IN ({', '.join('?' * len(numbers))})"  # noqa: S608
         return {found[0]: Row._make(found) for found in self._query(text, numbers)}
 
     def rows(self, where: str = "", order: str = _ORDER) -> Iterator[Row]:
-        """Yield rows in order."""
+        """Yield the rows in order."""
         text = f"SELECT {_FIELDS} FROM results {where} ORDER BY {order}"  # noqa: S608
         return map(Row._make, self._query(text))
 
     def contents(self) -> Iterator[bytes]:
-        """Yield what tables keep of each input that was done, in their order."""
+        """Yield the table row of each input that is done, in order."""
         text = "SELECT content FROM results WHERE status = 'done' ORDER BY place"
         return (content for (content,) in self._query(text))
 
     def about(self, name: str) -> str:
-        """Return what is known of the whole under a name; empty if it is nothing."""
+        """Return a value about the store as a whole; empty if it is not set."""
         found = next(self._query("SELECT value FROM about WHERE name = ?", (name,)), None)
         return str(found[0]) if found else ""
 
@@ -113,7 +113,7 @@ class Store:
         return {number: tuple(rest) for number, *rest in self._query("SELECT * FROM recipes")}
 
     def wanted(self, digest: str) -> frozenset[int]:
-        """Return the numbers of a recipe, by versions of featcli whose results may be kept."""
+        """Return the numbers of a recipe for all versions of featcli whose results may be kept."""
         if digest not in self._wanted:
             self._wanted[digest] = frozenset(
                 number
@@ -123,41 +123,41 @@ class Store:
         return self._wanted[digest]
 
     def is_whole(self) -> bool:
-        """Say whether all of the file makes sense to SQLite; raises FeatError if it does not."""
+        """Return whether SQLite finds the file intact; raises FeatError if it cannot read it."""
         return bool(next(self._query("PRAGMA quick_check"))[0] == "ok")
 
     def sizes(self) -> dict[str, int]:
-        """Return how many inputs each part holds that is done."""
+        """Return the number of done inputs in each part."""
         text = "SELECT part, count(*) FROM results WHERE status = 'done' GROUP BY part"
         return dict(self._query(text))
 
     def count(self, where: str = "") -> int:
-        """Count rows."""
+        """Return the number of rows."""
         return int(next(self._query(f"SELECT count(*) FROM results {where}"))[0])  # noqa: S608
 
     # Writing
 
     def put(self, row: Row, content: bytes | None = None) -> None:
-        """Add a row, or replace the one of its number."""
+        """Add a row, or replace the one with its number."""
         self._write(_PUT, (*row, content))
 
     def update(self, number: int, **fields: object) -> None:
-        """Change fields of a row."""
+        """Set fields of a row."""
         names = ", ".join(f"{name} = ?" for name in fields)
         self.change(f"UPDATE results SET {names} WHERE number = ?", (*fields.values(), number))  # noqa: S608
 
     def change(self, text: str, values: Sequence[object] = ()) -> None:
-        """Do what a statement says."""
+        """Execute a statement that changes rows."""
         self._write(text, values)
 
     def arrange(self, numbers: Sequence[int]) -> None:
-        """Give these rows the places that they have here; of a number twice, the first counts."""
+        """Set the places of rows to the order of these numbers; of duplicates the first counts."""
         with self.together():
             for place, number in enumerate(dict.fromkeys(numbers)):
                 self._write("UPDATE results SET place = ? WHERE number = ?", (place, number))
 
     def keep_only(self, numbers: Sequence[int]) -> None:
-        """Forget all other rows."""
+        """Delete all other rows."""
         with self.together():
             self._write("CREATE TEMP TABLE wanted (number INTEGER PRIMARY KEY)", ())
             for number in numbers:
@@ -166,11 +166,11 @@ class Store:
             self._write("DROP TABLE wanted", ())
 
     def note(self, name: str, value: str) -> None:
-        """Remember something of the whole."""
+        """Set a value about the store as a whole."""
         self._execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
 
     def recipe(self, digest: str, version: str, text: str) -> int:
-        """Return the number of a recipe, a new one if need be."""
+        """Return the number of a recipe; adds it if it is new."""
         if digest not in self._recipes:
             ask = "SELECT id FROM recipes WHERE digest = ? AND version = ?"
             found = next(self._query(ask, (digest, version)), None)
@@ -184,7 +184,7 @@ class Store:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Commit all of it, or nothing."""
+        """Commit everything in the block at once, or nothing."""
         self.commit()
         self._execute("BEGIN IMMEDIATE")
         try:
@@ -196,7 +196,7 @@ class Store:
         self._execute("COMMIT")
 
     def put_soon(self, row: Row, content: bytes | None = None) -> None:
-        """Add a row that need not be safe at once: it comes with others, half a second later."""
+        """Add a row that is committed together with others, after half a second."""
         if self._since is None:
             self._execute("BEGIN IMMEDIATE")
             self._since = time.monotonic()
@@ -205,7 +205,7 @@ class Store:
             self.commit()
 
     def commit(self) -> None:
-        """Bring rows that wait to the file."""
+        """Commit the collected rows."""
         if self._since is not None:
             self._since = None
             self._execute("COMMIT")
@@ -218,7 +218,7 @@ class Store:
 
     def _write(self, text: str, values: Sequence[object]) -> None:
         if not self._is_stale:
-            self._is_stale = True  # said before anything is: what is made of the rows is behind
+            self._is_stale = True  # set before the rows change, since what is made of them is old
             self.note("stale", "yes")  # for the manifest
             self.note("unwritten", "yes")  # for a table
         self._execute(text, values)
@@ -228,19 +228,19 @@ class Store:
             pass
 
     def _patiently(self, ask: Callable[[], sqlite3.Cursor]) -> Iterator[Any]:
-        """Give the rows of an answer; where another process is at the file, wait for that."""
+        """Yield the rows of an answer; waits while another process has locked the file."""
         waiting: Waiting | None = None
         while True:
             try:
                 with self._explained():
                     yield from ask()
                 return
-            except InUse:  # which SQLite says before the first row
+            except InUse:  # which SQLite raises before the first row
                 waiting = waiting or Waiting(self.path, lambda: "another featcli")
                 waiting.step()
 
     def _reading(self) -> sqlite3.Connection:
-        """Connect so that no file is made: what another process left unfinished is copied."""
+        """Connect without creating files; a store with an unfinished log is copied if need be."""
         if not self.exists():
             self._reader = sqlite3.connect(":memory:", isolation_level=None)
             for text in _SCHEMA:
@@ -249,7 +249,7 @@ class Store:
         self._check_file()
         rest = [path for path in self._others() if path.exists()]
         if not rest:
-            # Only one that closed while another was there leaves the log's form without a log.
+            # The mode is write-ahead, but without a log, if another process had the file open.
             how = "?immutable=1" if self._has_log_form() else "?mode=ro"
             self._reader = self._connected(self.path, how)
         elif self.touches_nothing or not os.access(self.room.path, os.W_OK):
@@ -273,20 +273,20 @@ class Store:
         return self._writer
 
     def _enter_folder(self) -> None:
-        """Keep others from taking the log away while this process uses it."""
+        """Show other processes that this one uses the log, so that they do not remove it."""
         self._presence = system.open_folder(self.room.path)
         waiting = Waiting(self.path, lambda: "another featcli")
         while not system.try_lock(self._presence, shared=True):
             waiting.step()
 
     def _create(self) -> None:
-        """Make an empty file, whole or not at all."""
+        """Create an empty store, completely or not at all."""
         if self.exists():
             return
         self.room.make()
         temporary = self.room.temporary()
         held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.PLAIN, 0o666)
-        system.try_lock(held)  # held: nobody takes it for left behind
+        system.try_lock(held)  # locked, so that no other process cleans it up
         try:
             with self._explained(), contextlib.closing(sqlite3.connect(temporary)) as fresh:
                 for text in (*_SCHEMA, f"PRAGMA user_version = {_VERSION}"):
@@ -318,17 +318,17 @@ class Store:
         if version != _VERSION or tables != set(_SCHEMA):
             found.close()
             raise OutputExists(
-                f"{self.path} is of another version of featcli, or not featcli's: "
-                "choose another output, or --overwrite begins anew"
+                f"{self.path} is of another version of featcli, or of another program: "
+                "choose another output, or --overwrite starts over"
             )
 
     def _check_file(self) -> None:
-        """Refuse a link, and what is no database."""
+        """Refuse symbolic links and files that are not databases."""
         for path in (self.path, *self._others()):
             self.room.file(path.name)
         with self.path.open("rb") as stream:
             if stream.read(len(_MAGIC)) not in (_MAGIC, b""):
-                raise OutputExists(f"{self.path} is damaged: --overwrite begins anew")
+                raise OutputExists(f"{self.path} is damaged: --overwrite starts over")
 
     def _has_log_form(self) -> bool:
         with self.path.open("rb") as stream:
@@ -345,7 +345,7 @@ class Store:
             raise self._explanation(error) from error
 
     def _explanation(self, error: Exception) -> FeatError:
-        """Say in one line what SQLite refuses."""
+        """Return the error for a failure of SQLite, in one line."""
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return InUse(f"{self.path} is in use by another process")
@@ -353,14 +353,14 @@ class Store:
             return write_error(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
             return write_error(self.path, OSError(errno.EROFS, str(error)))
-        return FeatError(f"{self.path} is damaged ({error}): --overwrite begins anew")
+        return FeatError(f"{self.path} is damaged ({error}): --overwrite starts over")
 
     def _is_full(self) -> bool:
         free = system.free_space(self.room.path)
         return free is not None and free < 1 << 16
 
     def forget(self) -> None:
-        """Begin anew, whatever the file is."""
+        """Delete the store, whatever is in the file."""
         self.close()
         self._recipes.clear()
         self._wanted.clear()
@@ -376,7 +376,7 @@ class Store:
         self._reader = self._copy = None
 
     def close(self) -> None:
-        """Let go of the file, and leave it in its plain form if nobody else has it."""
+        """Close the file; if no other process uses it, in rollback-journal mode."""
         self._let_go()
         writer, self._writer = self._writer, None
         if writer is None:
@@ -386,14 +386,14 @@ class Store:
                 writer.execute("COMMIT")
         self._since = None
         with contextlib.suppress(*_REFUSALS):
-            if system.try_lock(self._presence):  # nobody else is at it
+            if system.try_lock(self._presence):  # no other process uses it
                 writer.execute("PRAGMA journal_mode = DELETE")
         with contextlib.suppress(*_REFUSALS):
             writer.close()
         system.close_folder(self._presence, self.room.path)
 
 
-_OPEN: dict[tuple[Path, str], Store] = {}  # one connection a process, however often it is named
+_OPEN: dict[tuple[Path, str], Store] = {}  # one connection for each store in a process
 
 
 def _shared(folder: Path, name: str) -> Store:

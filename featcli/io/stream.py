@@ -1,8 +1,8 @@
-"""Samples as a tar stream: what flows through a pipe of arrays, and what `-o maps.tar` holds.
+"""Samples as a tar stream, for pipes between commands and for `-o maps.tar`.
 
-Per image first `KEY.json`, which lists its parts, then `KEY.npy` or `KEY.PART.npy`: WebDataset's
-naming. A name splits at its first dot, so dots in the last piece of a key are escaped. Owner and
-time are fixed, so that equal inputs give equal bytes.
+For each image there is first `KEY.json`, which lists its parts, then `KEY.npy` or `KEY.PART.npy`,
+as in WebDataset. Names are split at their first dot, so dots in the last piece of a key are
+escaped. Owner and time are fixed, so that equal inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from featcli.io.naming import key_of
 from featcli.io.options import ReadOptions
 from featcli.io.reading import allowed_by, read_stream
 
-_LONGEST_END = 1 << 20  # bytes of zeros: tar pads to 10 KiB, and may be told to pad to more
+_LONGEST_END = 1 << 20  # bytes of zeros: tar pads to 10 KiB, or more if told to
 _Entries = Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]
 _TEXT_HEADERS = (
     tarfile.XHDTYPE,
@@ -35,13 +35,13 @@ _TEXT_HEADERS = (
 
 
 def escape(key: str) -> str:
-    """Write a key so that its last piece has no dot: `%2E` stands for one."""
+    """Return a key with the dots in its last piece written as `%2E`."""
     folder, slash, name = key.rpartition("/")
     return folder + slash + name.replace("%", "%25").replace(".", "%2E")
 
 
 def stem_of(source: Source, part: str) -> str:
-    """Return the name, without `.npy`, of a part in an archive."""
+    """Return the name of a part in an archive, without `.npy`."""
     return _part_stem(escape(source.key), part)
 
 
@@ -52,7 +52,7 @@ def _part_stem(stem: str, part: str) -> str:
 
 
 def harmless(key: str) -> str:
-    """Return a key that leads nowhere, for the record of an input whose own key does."""
+    """Return a key that stays in the folder, for the record of an input whose own key does not."""
     pieces = key.replace("\0", "_").split("/")
     return "/".join("_" if piece in ("", ".", "..") else piece for piece in pieces)
 
@@ -73,11 +73,11 @@ class TarWriter:
 
     @property
     def size(self) -> int:
-        """How many bytes have been written."""
+        """Number of bytes written so far."""
         return self._counted.tell()
 
     def write(self, sample: Sample) -> None:
-        """Write one sample and push it on to the reader."""
+        """Write one sample and flush it to the reader."""
         head = records.dumps(records.describe_sample(sample))
         self._add(f"{escape(sample.source.key)}.json", io.BytesIO(head))
         for frame in sample.frames:
@@ -101,7 +101,7 @@ class TarWriter:
 
 
 class _Unseekable:
-    """A pipe with a position; tarfile's own stream mode holds entries back for 10 KiB."""
+    """A pipe that knows its position; tarfile's own stream mode delays entries until 10 KiB."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -117,18 +117,18 @@ class _Unseekable:
 
 
 class _Unbuffered:
-    """Gives what is there; tarfile would wait for 10 KiB, which a small picture does not fill."""
+    """Returns what is available; tarfile would wait for 10 KiB, more than a small picture has."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.read = getattr(stream, "read1", stream.read)
 
 
 class _StrictInfo(tarfile.TarInfo):
-    """Tells the end of an archive from the end of the bytes, which `tarfile` takes for the same."""
+    """Distinguishes the end of an archive from a truncated one, which `tarfile` does not."""
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
-        """A header that makes no sense, or the names before it, would count as the end, too."""
+        """Read a header; raises ReadError where `tarfile` would assume the end of the archive."""
         try:
             return super().fromtarfile(tarfile_)
         except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError):  # type: ignore[attr-defined]
@@ -137,7 +137,7 @@ class _StrictInfo(tarfile.TarInfo):
             raise ReadError(f"the tar stream is truncated or broken: {error}") from error
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> Self:
-        """What a header is followed by is read here: a long name, or the next header."""
+        """Read what follows a header: a long name, or the next header."""
         if self.type in _TEXT_HEADERS and self.size > 1 << 20:
             raise ReadError("a name in the tar stream is longer than a megabyte")
         return super()._proc_member(tarfile_)  # type: ignore[misc]
@@ -153,19 +153,19 @@ def read_tar(
     stream : binary file
         Need not be seekable.
     options : ReadOptions
-        For the pictures in it.
+        For the pictures in the stream.
     left_out : Counter, optional
-        Counts by their suffix the files that are no image or array. Hidden ones are not counted.
+        Counts skipped files (neither image nor array) by their suffix, apart from hidden ones.
 
     Yields
     ------
     Sample
-        What featcli wrote, as it was written; of any other tar, each image or array on its own.
+        Samples as featcli wrote them; in other tar files, each image or array is a sample.
 
     Raises
     ------
     ReadError
-        The stream is truncated or broken.
+        If the stream is truncated or broken.
     """
     try:
         with tarfile.open(
@@ -186,7 +186,7 @@ def read_tar(
 
 
 def _drain(tar: tarfile.TarFile) -> None:
-    """Read on to the last byte: its writer shall get rid of them, and not die of a broken pipe."""
+    """Read to the last byte, so that the program that writes them gets no broken pipe."""
     assert tar.fileobj is not None
     length = 0
     while block := tar.fileobj.read(1 << 16):
@@ -200,7 +200,7 @@ def _drain(tar: tarfile.TarFile) -> None:
 def _samples(
     tar: tarfile.TarFile, options: ReadOptions, left_out: Counter[str]
 ) -> Iterator[Sample]:
-    """Group the entries into samples: those of featcli by their head, others one by one."""
+    """Group the entries into samples: featcli's by their heads, others one by one."""
     entries = _files(tar)
     for entry, member in entries:
         record = _record(entry, member) if member else None
@@ -217,7 +217,7 @@ def _samples(
 def _own(
     entry: tarfile.TarInfo, record: dict[str, Any], entries: _Entries, options: ReadOptions
 ) -> Sample:
-    """Read a sample that featcli wrote; one whose key leads elsewhere fails, and no other."""
+    """Read a sample by featcli; one whose key leads out of the folder fails alone."""
     name, parts = entry.name, _parts(record)
     try:
         source = records.to_source(record)
@@ -233,7 +233,7 @@ def _own(
 
 
 def _files(tar: tarfile.TarFile) -> _Entries:
-    """Yield every entry but folders, with its bytes if it has any of its own."""
+    """Yield all entries except folders, with their content if they are regular files."""
     for entry in tar:
         tar.members.clear()  # type: ignore[attr-defined]
         if entry.size < 0:
@@ -244,16 +244,16 @@ def _files(tar: tarfile.TarFile) -> _Entries:
 
 
 def _link(entry: tarfile.TarInfo, left_out: Counter[str]) -> Iterator[Sample]:
-    """Links are not followed; one that stands for an image is missed."""
+    """Skip a link or special file; if it is named like an image, yield an error."""
     if suffix_of(entry.name) in SUFFIXES:
-        text = f"{entry.name} is no plain file in the tar stream: left out"
+        text = f"{entry.name} in the tar stream is a link or special file: skipped"
         yield Sample(Source(_key_of(entry), entry.name), error=text)
     else:
         left_out[suffix_of(entry.name)] += 1
 
 
 def _key_of(entry: tarfile.TarInfo) -> str:
-    """Return the key of an entry that featcli did not write, relative as tar unpacks it."""
+    """Return the key of an entry by another program, relative as tar unpacks it."""
     key = key_of(posixpath.normpath(entry.name).lstrip("/"))
     try:
         return records.safe_key(key)
@@ -262,11 +262,11 @@ def _key_of(entry: tarfile.TarInfo) -> str:
 
 
 def _record(entry: tarfile.TarInfo, member: BinaryIO) -> dict[str, Any] | None:
-    """Return the head of one of featcli's samples, or None for any other entry."""
+    """Return the head of a sample by featcli; None for any other entry."""
     if not entry.name.endswith(".json"):
         return None
     if entry.size > budget.LARGEST_TEXT:
-        raise ReadError(f"{entry.name} in the tar stream is larger than any head of a sample")
+        raise ReadError(f"{entry.name} in the tar stream is too large for a sample's head")
     try:
         record = records.loads(member.read())
     except ReadError:
@@ -278,12 +278,12 @@ def _record(entry: tarfile.TarInfo, member: BinaryIO) -> dict[str, Any] | None:
 def _parts(record: dict[str, Any]) -> list[dict[str, Any]]:
     parts = record.get("parts", [])
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise ReadError("a head in the tar stream is broken: its parts are no list")
+        raise ReadError("a head in the tar stream is broken: its parts are not a list")
     return list(parts)
 
 
 def _part(entries: _Entries, record: dict[str, Any], source: Source, allow: npy.Allow) -> Frame:
-    """Read the next entry, which has to be this part."""
+    """Read the next entry, which must be this part."""
     entry, member = _next(entries, escape(source.key), record)
     try:
         return records.to_frame(record, npy.read(member, entry.size, allow), source)
@@ -292,7 +292,7 @@ def _part(entries: _Entries, record: dict[str, Any], source: Source, allow: npy.
 
 
 def _next(entries: _Entries, stem: str, record: dict[str, Any]) -> tuple[tarfile.TarInfo, BinaryIO]:
-    """Return the next entry, which has to be the part that a head says."""
+    """Return the next entry, which must be the part that the head lists."""
     name = f"{_part_stem(stem, str(record.get('part')))}.npy"
     entry, member = next(entries, (None, None))
     if entry is None or member is None or entry.name != name:
@@ -304,7 +304,7 @@ def _next(entries: _Entries, stem: str, record: dict[str, Any]) -> tuple[tarfile
 def _foreign(
     entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions, left_out: Counter[str]
 ) -> Iterator[Sample]:
-    """Read an image or array that featcli did not write; anything else is counted."""
+    """Read an image or array by another program; other files are counted."""
     source = Source(_key_of(entry), entry.name)
     head = member.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
     if sniff(head) is None and suffix_of(entry.name) not in SUFFIXES:
@@ -318,7 +318,7 @@ def _foreign(
 
 
 def _whole(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> io.BytesIO:
-    """Take an entry into memory; raises ReadError before that for one that is too large."""
+    """Read an entry into memory; raises ReadError first if it is too large."""
     if entry.size > options.max_memory:
         raise ReadError(f"larger than {budget.shown(options.max_memory)} (see --max-memory)")
     return budget.taken(member, entry.size)

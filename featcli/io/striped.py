@@ -1,4 +1,4 @@
-"""Array and picture of a result that is computed in strips."""
+"""Writes the array and the picture of a result that is computed in strips."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from featcli.io.drawing import lost_in, save_picture
 from featcli.io.drawn import RECIPE
 from featcli.io.sinks import WriteOptions
 
-_STRIP = 1 << 20  # values that are read back at a time
-_SMALL = 1 << 18  # values of a result that is drawn as any other: in cells, or as tiles
+_STRIP = 1 << 20  # values that are read back at a time, to compute the picture's checksum
+_SMALL = 1 << 18  # values; results up to here are drawn like any other, as cells or tiles
 
 
 def check_picture(frame: LargeFrame, options: WriteOptions) -> None:
-    """Raise UsageError for a result whose picture is not drawn row by row."""
+    """Raise UsageError for a result whose picture cannot be drawn row by row."""
     from featcli.view.large import can_draw
 
     if frame.data.size <= _SMALL:
         return
     if options.cells == "on":
-        raise UsageError("--cells on draws one cell for each value, which is for small results")
+        raise UsageError("--cells on draws a cell for each value, and is for small results only")
     if options.draw or not can_draw(frame.data.shape, options.cmap):
         raise UsageError(
-            f"the picture of {frame.data.shape[2]} channels is a sheet of tiles, which is not "
+            f"the picture of {frame.data.shape[2]} channels is a sheet of tiles, which cannot be "
             "drawn in strips: give -o FILE.npy or FILE.zarr"
         )
 
@@ -50,13 +50,13 @@ def save(
 ) -> tuple[str, ...]:
     """Write a result strip by strip, and draw it from what was written.
 
-    Its picture needs its range first. So the numbers go to the disk in any case: where no array
-    is asked for, into a file without a name beside `place`.
+    The picture needs the range of all values first, so the numbers are written in any case: if no
+    array is wanted, to an unnamed temporary file beside `place`.
 
     Returns
     -------
     tuple of str
-        What the picture cannot show.
+        Notes on what the picture cannot show.
     """
     from featcli.view.large import Range
 
@@ -71,7 +71,7 @@ def save(
 
 
 def computed_ahead(strips: Iterator[Array]) -> Iterator[Array]:
-    """Yield strips, the next of which is computed while one is written."""
+    """Yield strips; the next one is computed while the caller writes one."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as beside:
@@ -82,7 +82,7 @@ def computed_ahead(strips: Iterator[Array]) -> Iterator[Array]:
 
 
 class _ReadBack:
-    """Rows of an array that has been written; several threads may ask."""
+    """Reads rows of an array that has been written; may be called by several threads."""
 
     def __init__(self, stream: BinaryIO, like: Array) -> None:
         stream.flush()

@@ -1,9 +1,9 @@
-"""The numbers in the strips and tiles of a TIFF, of every type, without loss.
+"""Decodes the strips and tiles of a TIFF to numbers of every type, without loss.
 
-Pillow reads few of the types that a TIFF may hold. Its libtiff is asked to unpack bytes alone (a
-gray picture of one byte a pixel, with the strips of the file), of which `page` makes numbers. What
-is packed as a picture (fax, JPEG) Pillow decodes whole, and what it does not know tifffile does,
-where it is installed. Source: TIFF 6.0, sections 8, 13 and 15.
+Pillow supports few of the types that a TIFF may contain. So its libtiff only unpacks bytes (given a
+gray picture of one byte for each pixel, with the strips of the file), and `page` converts these to
+numbers. Pillow decodes fax and JPEG data itself, and tifffile decodes other kinds, if installed.
+Source: TIFF 6.0, sections 8, 13 and 15.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from featcli.io.raster import Array, Job
 _STRIPS, _TILES = (273, 279), (324, 325)
 _AS_PICTURE = (2, 3, 4, 7)  # fax, JPEG
 
-# What a decoder of pictures needs to know; everything else is left out of the file it is shown.
+# Tags that decoders need; all others are omitted from the file that they are given.
 _OF_PICTURES: tuple[int, ...] = (
     COLS,
     ROWS,
@@ -68,16 +68,16 @@ _OF_PICTURES: tuple[int, ...] = (
 _OF_PICTURES += (292, 293, PREDICTOR, TILE_COLS, TILE_ROWS, 338, FORMAT, 347, 530, 531, 50674)
 _BATCH = 1 << 24
 _OF_CAMERAS = (32767, 32769, 32770, 34713, 65000, 65535)  # Sony's, Epson's, Samsung's, Nikon's, ...
-RAW = "a camera's raw file of this kind is not read: develop it to TIFF, PNG or JPEG first"
+RAW = "this kind of camera raw file is not supported: develop it to TIFF, PNG or JPEG first"
 
 
 def samples(stream: BinaryIO, tags: Directory, page: Page, job: Job) -> tuple[Array, float]:
-    """Return the numbers of a picture, and which of them is full brightness.
+    """Return the numbers of a picture, and the value of full brightness.
 
     Returns
     -------
     data : ndarray, (rows, cols, samples)
-        Of the type of the file; gray of 2 and 4 bits is spread to 8.
+        In the type of the file; gray of 2 and 4 bits is scaled to 8.
     top : float
     """
     dtype = dtype_of(page)
@@ -97,7 +97,7 @@ def samples(stream: BinaryIO, tags: Directory, page: Page, job: Job) -> tuple[Ar
 def _by_bytes(
     stream: BinaryIO, tags: Directory, page: Page, dtype: np.dtype[Any], job: Job
 ) -> Array | None:
-    """Unpack strips or tiles, and put them together; None if libtiff does not know the packing."""
+    """Unpack and assemble strips or tiles; None if libtiff does not support the compression."""
     if page.packing not in (*PLAIN, *DEFLATE, *AS_BYTES):
         return None
     planes = page.samples if page.is_planar else 1
@@ -118,7 +118,7 @@ def _by_bytes(
 
 
 class _Piece(NamedTuple):
-    """A strip or tile: where its bytes are, and how many rows it has."""
+    """A strip or tile: the position and number of its bytes, and its number of rows."""
 
     start: int
     size: int
@@ -126,7 +126,7 @@ class _Piece(NamedTuple):
 
 
 def _pieces(stream: BinaryIO, tags: Directory, page: Page, planes: int) -> list[_Piece]:
-    """Return the pieces in the order of the file; raises ReadError if one is beyond its end."""
+    """Return the pieces in file order; raises ReadError if one is beyond the end of the file."""
     places, sizes = (tags.numbers(tag) for tag in _tags_of_pieces(tags, page))
     per_plane = page.padded[0] // page.piece[0] if page.is_tiled else -(-page.rows // page.piece[0])
     per_plane *= page.padded[1] // page.piece[1]
@@ -141,15 +141,15 @@ def _pieces(stream: BinaryIO, tags: Directory, page: Page, planes: int) -> list[
         whole = height * page.width
         size = sizes[number] if number < len(sizes) else whole
         if page.packing in PLAIN and places[number]:
-            size = whole  # what else is said there is wrong
+            size = whole  # a different size in the file would be wrong
         if places[number] + size > end:
-            raise ReadError("truncated TIFF: what its header speaks of lies beyond its end")
+            raise ReadError("truncated TIFF: its directory points beyond the end of the file")
         found.append(_Piece(places[number], min(size, 2 * whole + 65536), height))
     return found
 
 
 def _tags_of_pieces(tags: Directory, page: Page) -> tuple[int, int]:
-    """Some writers list their tiles under the tags of strips."""
+    """Return the tags with positions and sizes; some programs list tiles as strips."""
     return _TILES if page.is_tiled and _TILES[0] in tags else _STRIPS
 
 
@@ -167,7 +167,7 @@ def _unpacked(
         stream.seek(piece.start)
         data = stream.read(piece.size)
         if not piece.size:
-            job.note("parts of it are not stored, and are 0")
+            job.note("parts of it are missing in the file, and are 0")
             data = bytes(whole)
         elif page.packing in DEFLATE:
             data = _inflated(data, whole)
@@ -188,7 +188,7 @@ def _inflated(data: bytes, size: int) -> bytes:
 
 
 def _batches(pieces: list[_Piece], page: Page) -> Iterator[list[_Piece]]:
-    """Group pieces for one call of libtiff: not too many bytes, a shorter one at the end only."""
+    """Group pieces for one call of libtiff, limited in bytes; only the last may be shorter."""
     batch: list[_Piece] = []
     for piece in pieces:
         batch.append(piece)
@@ -203,7 +203,7 @@ def _batches(pieces: list[_Piece], page: Page) -> Iterator[list[_Piece]]:
 
 
 def _by_libtiff(stream: BinaryIO, batch: list[_Piece], page: Page, turned: bool) -> Iterator[Array]:
-    """Unpack pieces as the strips of a gray picture of bytes."""
+    """Unpack pieces as strips of a gray picture of bytes."""
     rows = sum(piece.rows for piece in batch)
     fields: dict[int, Any] = {COLS: [page.width], ROWS: [rows], BITS: [8], SAMPLES: [1]}
     fields |= {PACKING: [page.packing], PHOTOMETRIC: [1], STRIP_ROWS: [page.piece[0]]}
@@ -224,26 +224,26 @@ def _bytes_of(stream: BinaryIO, piece: _Piece) -> bytes:
 
 
 def _by_pillow(stream: BinaryIO, tags: Directory, page: Page) -> Array | None:
-    """Decode a page that is packed as a picture; None for what Pillow does not know."""
+    """Decode a page with fax or JPEG data; None if Pillow does not support it."""
     image = _opened(_alone(stream, tags, page))
     if image is None:
         return None
     with image:
         if page.photometric == YCBCR and any("RGBX" in str(tile) for tile in image.tile):
-            return None  # before its version 13 Pillow takes these pixels for RGB
+            return None  # Pillow before version 13 takes these pixels for RGB
         image.load()
         if image.mode not in ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
             return None
         shown = image.convert("RGB") if image.mode == "YCbCr" else image
         data = np.asarray(shown).astype(np.uint8)
     data = data[:, :, np.newaxis] if data.ndim == 2 else data
-    if page.photometric == WHITE_IS_ZERO:  # Pillow has turned it round, and so will the caller
+    if page.photometric == WHITE_IS_ZERO:  # Pillow has inverted it, and the caller will do so
         data = (255 if page.bits == 8 else 1) - data
     return data if data.shape == (page.rows, page.cols, page.samples) else None
 
 
 def _opened(file: io.BytesIO) -> Any:
-    """Let Pillow open a TIFF; None if it has no idea of the kind."""
+    """Open a TIFF with Pillow; None if Pillow does not support it."""
     from PIL.TiffImagePlugin import TiffImageFile
 
     try:
@@ -253,24 +253,24 @@ def _opened(file: io.BytesIO) -> Any:
 
 
 def _by_tifffile(stream: BinaryIO, tags: Directory, page: Page) -> Array:
-    """Decode a page of a kind that only the extra knows."""
+    """Decode a page that only tifffile supports."""
     if page.format in COMPLEX:
-        raise ReadError(f"{page.kind} is not read: complex numbers are none that a picture has")
+        raise ReadError(f"{page.kind} is not supported: pictures have no complex numbers")
     if page.packing in _OF_CAMERAS:
         raise ReadError(RAW)
     tifffile = decoder("tifffile", page.kind)
     try:
         with tifffile.TiffFile(_alone(stream, tags, page)) as file:
             data = np.asarray(file.pages[0].asarray())
-    except Exception as error:  # it raises what its decoders raise
-        raise ReadError(f"{page.kind} is broken, or not read: {error}") from error
+    except Exception as error:  # tifffile raises errors of many types
+        raise ReadError(f"{page.kind} is broken or not supported: {error}") from error
     if page.is_planar and data.ndim == 3:
         data = np.moveaxis(data, 0, 2)
     return data.reshape(page.rows, page.cols, page.samples)
 
 
 def _alone(stream: BinaryIO, tags: Directory, page: Page) -> io.BytesIO:
-    """Return a TIFF of this page alone, with nothing in it that is not about its pixels."""
+    """Return a TIFF of this page alone, with only the tags that its pixels need."""
     planes = page.samples if page.is_planar else 1
     bodies = [_bytes_of(stream, piece) for piece in _pieces(stream, tags, page, planes)]
     fields: dict[int, Any] = {}
@@ -284,7 +284,7 @@ def _alone(stream: BinaryIO, tags: Directory, page: Page) -> io.BytesIO:
 def _file(
     fields: dict[int, Any], kind: tuple[int, int], bodies: list[bytes], order: str = "<"
 ) -> io.BytesIO:
-    """Write a TIFF of one page: fields of integers or bytes, and the pieces."""
+    """Return a TIFF of one page with these fields (integers or bytes) and pieces."""
     places = itertools.accumulate(map(len, bodies), initial=8)
     fields = {**fields, kind[0]: list(places)[: len(bodies)], kind[1]: [len(b) for b in bodies]}
     body = b"".join(bodies)

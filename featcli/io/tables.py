@@ -1,7 +1,7 @@
-"""One table for many images: a row each, with its key first.
+"""Tables with one row for each image, whose first column is the key.
 
-A table is written from rows that can be gone through again and again, one in memory at a time.
-All five kinds hold the same numbers, each in the type of its column (`io/columns.py`).
+A table is written from rows that can be iterated repeatedly, with one in memory at a time. All
+five formats contain the same numbers, in the type of each column (`io/columns.py`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from featcli.io.remote.url import Url, seen_from
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, Written, check_folder
 
 VECTOR = "features"
-TEXTS = ("key", "file", "label", "part")  # columns that say which image a row is about
-METADATA = "featcli"  # what says how a table was made
+TEXTS = ("key", "file", "label", "part")  # columns that identify the image of a row
+METADATA = "featcli"  # the name of the metadata on how a table was made
 RESERVED = {*TEXTS, *(f"{name}s" for name in TEXTS), *PLACE, METADATA}
-_BLOCK_ROWS, _BLOCK_BYTES = 1024, 1 << 26  # of a row group in Parquet
+_BLOCK_ROWS, _BLOCK_BYTES = 1024, 1 << 26  # limits for a row group in Parquet
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Rows:
     Attributes
     ----------
     again : callable
-        Goes through them from the first.
+        Returns an iterator over the rows, from the first.
     count : int
     columns : Columns
-        Which all of them have been added to.
+        The columns, which can hold all rows.
     labels : mapping of str to sequence of str
-        The names of a vector's values, where they have any.
+        The names of the values of a vector, if they have any.
     about : mapping
-        How the table was made: plain JSON.
+        How the table was made, as JSON.
     is_safe : bool
-        Texts of a .csv that a spreadsheet would take for formulas begin with an apostrophe.
+        Put an apostrophe before texts in a .csv that a spreadsheet would take for formulas.
     """
 
     again: Callable[[], Iterator[Row]]
@@ -64,22 +64,22 @@ class Rows:
     is_safe: bool = False
 
     def typed(self) -> Iterator[Row]:
-        """Go through them from the first, in the types of their columns."""
+        """Iterate over the rows, converted to the types of their columns."""
         return map(self.columns.typed, self.again())
 
     @property
     def texts(self) -> list[str]:
-        """The names of the columns that say which image a row is about."""
+        """The names of the columns that identify the image of a row."""
         return [name for name in TEXTS if name in self.columns.found]
 
     @property
     def place(self) -> list[str]:
-        """The names of the columns that say which tile a row is about."""
+        """The names of the columns with the position of a row's tile."""
         return [name for name in PLACE if "part" in self.columns.found]
 
     @property
     def metadata(self) -> str:
-        """How the table was made, and what its vectors are, as JSON."""
+        """How the table was made, and the sizes and types of its vectors, as JSON."""
         columns = {spelled(name): self.columns.found[name] for name in self.vectors}
         sizes = {name: column.size for name, column in columns.items()}
         types = {name: column.type for name, column in columns.items()}
@@ -87,11 +87,11 @@ class Rows:
 
     @property
     def vectors(self) -> list[str]:
-        """The names of the columns that hold vectors."""
+        """The names of the columns with vectors."""
         return [name for name, column in self.columns.found.items() if column.size >= 0]
 
     def names(self, name: str) -> list[str]:
-        """Return the names of the values of one column."""
+        """Return the names of the values in a column."""
         column = self.columns.found[name]
         if column.size < 0:
             return [name]
@@ -102,21 +102,21 @@ class Rows:
 
 
 class RowSink(Sink):
-    """Turns the results of an image into a row, which goes on with what is written.
+    """Converts the results of an image to a row, which `Written.about` contains.
 
-    `Written.about` has the packed `row`, its `columns` as `describe` says them, and `labels`; of
-    an image in tiles `row` is a list of rows.
+    `Written.about` has the packed `row` (for an image in tiles, a list of rows), its `columns` as
+    returned by `describe`, and `labels`.
 
     Parameters
     ----------
     row : callable
-        `row(sample)` gives the columns after the key: numbers, texts or vectors.
+        `row(sample)` returns the columns after the key: numbers, texts or vectors.
     path : Path
-        Of the table; its suffix says the kind.
+        The table, whose suffix gives the format.
     label_from : str
-        `folder`: a column says in which folder of the input an image lies.
+        `folder`: add a column with the input's top folder that contains the image.
     place : Url or Path, optional
-        From where files are seen, if not from the folder of the table.
+        What the paths of files are relative to, if not to the folder of the table.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class RowSink(Sink):
         return [Written("", "written", about=about, notes=notes)]
 
     def _texts(self, sample: Sample) -> Row:
-        """Say which image it is: its key, its file as seen from the table, perhaps its class."""
+        """Return the columns that identify the image: key, file relative to the table, label."""
         source = sample.source
         file = seen_from(source.file, self._place)
         found = {"key": source.key, "file": file.replace(os.sep, "/")}
@@ -177,12 +177,12 @@ class RowSink(Sink):
 
 
 def vectors(sample: Sample) -> Row:
-    """Return the vectors of an image's results, each under the name of its part."""
+    """Return the vectors of an image's results, by the names of their parts."""
     taken = RESERVED & {frame.part for frame in sample.frames}
     if taken:
         raise FeatError(
-            f"{sample.source.file or sample.source.key}: a result called {min(taken)!r} would hide "
-            "a column of the table: rename it"
+            f"{sample.source.file or sample.source.key}: a result named {min(taken)!r} would "
+            "replace a column of the table: rename it"
         )
     for frame in sample.frames:
         if frame.kind != "vector":
@@ -195,7 +195,7 @@ def vectors(sample: Sample) -> Row:
 
 def _notes(row: Row) -> Iterator[str]:
     if count := sum(int(np.sum(~np.isfinite(v))) for v in row.values() if not isinstance(v, str)):
-        yield f"{count} of its values are NaN or infinite, which JSON has no numbers for: null"
+        yield f"{count} of its values are NaN or infinite; JSON has no such numbers: null"
 
 
 def _labels(sample: Sample, row: Row) -> dict[str, Sequence[str]]:
@@ -204,7 +204,7 @@ def _labels(sample: Sample, row: Row) -> dict[str, Sequence[str]]:
 
 
 def _unique(labels: Sequence[str]) -> list[str]:
-    """Number what has one name with another, or with a column: none may hide one."""
+    """Append numbers to repeated labels, and to those that are names of other columns."""
     taken = {*TEXTS, *labels}
     found: list[str] = []
     for label in labels:
@@ -216,12 +216,12 @@ def _unique(labels: Sequence[str]) -> list[str]:
 
 
 def write_table(kind: str, stream: BinaryIO, rows: Rows) -> None:
-    """Write a table of the kind that a suffix says; there must be a row."""
+    """Write a table with at least one row, in the format of a suffix."""
     _KINDS[kind](stream, rows)
 
 
 def check_kind(kind: str) -> None:
-    """Raise UsageError for a kind whose extra is not installed."""
+    """Raise UsageError for a format whose extra is not installed."""
     if kind == ".parquet":
         extra("pyarrow.parquet", "parquet")
 
@@ -230,7 +230,7 @@ def check_kind(kind: str) -> None:
 
 
 def _write_csv(stream: BinaryIO, rows: Rows) -> None:
-    """RFC 4180 in UTF-8, with a head line; a vector takes a column for each of its values."""
+    """Write CSV (RFC 4180) in UTF-8, with a header; a vector has a column for each value."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     safe = _no_formula if rows.is_safe else lambda value: value
@@ -248,9 +248,9 @@ def _no_formula(value: Any) -> Any:
 
 
 def _plain(value: Any) -> list[Any]:
-    """Return the text or the numbers as Python has them.
+    """Return a text or numbers as Python objects.
 
-    Numbers have as few digits as tell them apart in their type; True is 1.
+    Numbers have as few digits as distinguish them in their type; True is 1.
     """
     if isinstance(value, str):
         return [spelled(value)]
@@ -262,7 +262,7 @@ def _plain(value: Any) -> list[Any]:
 
 
 def _write_lines(stream: BinaryIO, rows: Rows) -> None:
-    """A JSON object a line; a vector is a list, or a value for each label."""
+    """Write a JSON object per line; a vector is a list, or a member for each label."""
     for row in rows.typed():
         stream.write(json.dumps(dict(_members(row, rows)), allow_nan=False).encode() + b"\n")
 
@@ -284,7 +284,7 @@ def _is_no_number(value: Any) -> bool:
 
 
 def _write_parquet(stream: BinaryIO, rows: Rows) -> None:
-    """Apache Parquet, by pyarrow; a vector is a list, or a column for each label."""
+    """Write Apache Parquet with pyarrow; a vector is a list, or a column for each label."""
     arrow, parquet = extra("pyarrow", "parquet"), extra("pyarrow.parquet", "parquet")
     schema = arrow.schema(list(_fields(arrow, rows)), {METADATA: rows.metadata})
     typed, count = rows.typed(), _rows_of_a_block(rows)
@@ -324,7 +324,7 @@ def _rows_of_a_block(rows: Rows) -> int:
 
 
 def _write_npy(stream: BinaryIO, rows: Rows) -> None:
-    """A row an image, in the order of the keys in the sidecar."""
+    """Write a matrix with a row for each image, in the order of the keys in the sidecar."""
     (name,) = rows.vectors
     _write_matrix(stream, rows, name)
 
@@ -339,7 +339,7 @@ def _write_matrix(stream: BinaryIO, rows: Rows, name: str) -> None:
 
 
 def _write_npz(stream: BinaryIO, rows: Rows) -> None:
-    """Keys, files and how it was made; a matrix for each part, and the names of its columns."""
+    """Write keys, files and metadata, a matrix for each part, and the names of its columns."""
     with npy.ArchiveWriter(stream) as archive:
         for name in rows.texts:
             archive.write_with(f"{name}s", partial(_write_texts, rows=rows, name=name))
@@ -365,14 +365,14 @@ def _numbers(rows: Rows, name: str) -> list[int]:
 
 
 def sidecar_of(path: Path) -> Path | None:
-    """Return where it stands how a table was made; None where the table says it itself."""
+    """Return the path of the sidecar with a table's metadata; None if the table contains them."""
     if path.suffix.lower() == ".npy":
         return path.with_suffix(".json")
     return Path(f"{path}.json") if path.suffix.lower() in (".csv", ".jsonl") else None
 
 
 def write_sidecar(stream: BinaryIO, rows: Rows, kind: str) -> None:
-    """Write what a table of this kind has no place for: how it was made, and of a .npy the keys."""
+    """Write the metadata of a table in a file beside it; for .npy, the keys, too."""
     about = json.loads(rows.metadata)
     if kind != ".npy":
         stream.write(json.dumps({METADATA: about}).encode() + b"\n")

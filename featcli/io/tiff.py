@@ -1,7 +1,7 @@
-"""TIFF and BigTIFF: which of its pictures is read, and what their numbers mean.
+"""TIFF and BigTIFF: chooses the picture to read, and interprets its numbers.
 
 Photometric interpretations, subfiles and extra samples are those of TIFF 6.0 and of its technical
-notes 1 and 2. How the numbers come out of strips and tiles stands in `strips`.
+notes 1 and 2. `strips` decodes the numbers of strips and tiles.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SUBFILE, _OLD_SUBFILE, _SUBDIRECTORIES, _PALETTE, _INKS, _EXTRA, _PROFILE = (
     *(254, 255, 330, 320, 332, 338, 34675),
 )
 _COLOURS = {pages.RGB: 3, pages.SEPARATED: 4, pages.YCBCR: 3, pages.CIELAB: 3, pages.ICCLAB: 3}
-_SENSOR = "is a camera's raw picture: the values of its sensor are read, not developed to colours"
-_LOOKED_AT = 64  # directories that may stand between the first picture and the second
+_SENSOR = "is a camera's raw picture: the sensor's values are read, without developing colours"
+_LOOKED_AT = 64  # directories to search for a second picture
 
 
 def read_tiff(stream: BinaryIO, job: Job) -> Iterator[Raster]:
@@ -35,7 +35,7 @@ def read_tiff(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     Raises
     ------
     ReadError
-        Truncated, broken, a camera's raw file, or of a kind that is not read.
+        If it is truncated, broken, a camera's raw file, or not supported.
     """
     if _starts_as_raw(stream):
         raise ReadError(strips.RAW)
@@ -50,12 +50,12 @@ def read_tiff(stream: BinaryIO, job: Job) -> Iterator[Raster]:
 
 
 def first_picture(stream: BinaryIO, job: Job) -> tuple[Directory, bool]:
-    """Return the directory of the picture that is read, and whether it is the file's first.
+    """Return the directory of the picture to read, and whether it is the file's first.
 
     Raises
     ------
     ReadError
-        As `read_tiff`.
+        See `read_tiff`.
     """
     if _starts_as_raw(stream):
         raise ReadError(strips.RAW)
@@ -70,13 +70,13 @@ def first_picture(stream: BinaryIO, job: Job) -> tuple[Directory, bool]:
 
 
 def _starts_as_raw(stream: BinaryIO) -> bool:
-    """Say whether it is one of Canon's or Phase One's, whose first picture is a preview."""
+    """Return whether it is a raw file by Canon or Phase One, whose first picture is a preview."""
     stream.seek(8)
     return stream.read(4) in (b"CR\2\0", b"IIII", b"MMMM")
 
 
 def _pictures(files: Directories, job: Job) -> Iterator[Directory]:
-    """Yield the directories of full pictures: no thumbnails, no levels of a pyramid, no masks."""
+    """Yield the directories of full pictures, skipping thumbnails, reduced versions and masks."""
     found, reduced = 0, None
     for tags in _chain(files, job):
         picture = max((tags, *_below(files, tags)), key=_area)
@@ -86,12 +86,12 @@ def _pictures(files: Directories, job: Job) -> Iterator[Directory]:
         found += 1
         yield picture
     if not found and reduced:
-        job.note("the only picture in it calls itself a reduced one")
+        job.note("the only picture in it is marked as a reduced version")
         yield reduced
 
 
 def _chain(files: Directories, job: Job) -> Iterator[Directory]:
-    """Yield the directories that follow each other; of one frame no more than may matter."""
+    """Yield the directories in their order; if one frame is wanted, only as many as may matter."""
     seen: set[int] = set()
     place = files.first
     if not place:
@@ -106,7 +106,7 @@ def _chain(files: Directories, job: Job) -> Iterator[Directory]:
                 raise
             is_picture = False
         if not is_picture and len(seen) > 1:
-            job.note("what follows its first picture cannot be read: no directory is there")
+            job.note("what follows its first picture cannot be read: it is no directory")
             return
         yield tags
         place = tags.following
@@ -115,7 +115,7 @@ def _chain(files: Directories, job: Job) -> Iterator[Directory]:
 
 
 def _below(files: Directories, tags: Directory) -> list[Directory]:
-    """Return the directories that hang below one: the full picture of a thumbnail, often."""
+    """Return the subdirectories of a directory; a thumbnail's often has the full picture."""
     found = []
     with contextlib.suppress(ReadError, struct.error):
         for place in tags.numbers(_SUBDIRECTORIES)[:_LOOKED_AT]:
@@ -158,7 +158,7 @@ def _raster(stream: BinaryIO, tags: Directory, job: Job) -> Raster:
 
 
 def _space(page: Page, tags: Directory) -> tuple[Space, int]:
-    """Return what the channels are, and how many of them are colours."""
+    """Return the meaning of the channels, and how many of them are colours."""
     colours = _COLOURS.get(page.photometric, 1)
     if page.samples < colours or (page.format == pages.SIGNED and colours == 1 < page.samples):
         return "maps", page.samples
@@ -174,13 +174,13 @@ def _space(page: Page, tags: Directory) -> tuple[Space, int]:
 
 
 def _coloured(data: Array, tags: Directory, page: Page, job: Job) -> Array:
-    """Look up the colours of a palette: 16 bits in the file, of which 8 are the custom."""
+    """Look up the colours of a palette, whose 16 bits are reduced to the usual 8."""
     table: Array = np.array(tags.numbers(_PALETTE), np.uint16)
     size = len(table) // 3
     if not size:
         raise ReadError("broken TIFF: its palette is missing")
     table = table[: 3 * size].reshape(3, size).T
-    if table.max() > 255:  # else its writer has stored bytes
+    if table.max() > 255:  # else the file contains 8-bit values
         if (table != (table >> 8) * 257).any() and (table & 255).any():
             job.note("the 16-bit colours of its palette became 8-bit")
         table = table >> 8
@@ -192,11 +192,11 @@ def _coloured(data: Array, tags: Directory, page: Page, job: Job) -> Array:
 
 
 def _lab(data: Array, page: Page) -> Array:
-    """Return L from 0 to 100, and a and b: signed in CIELab, moved up by half in ICCLab."""
+    """Return L from 0 to 100, and a and b, which are signed in CIELab and offset in ICCLab."""
     lab = data.view(f"u{data.dtype.itemsize}").astype(np.float32)
-    one = 1 << page.bits - 8  # of a and b, in steps of the file
+    one = 1 << page.bits - 8  # the stored difference for 1 in a and b
     half = np.float32(128 * one)
-    # ICC.1 has 16 bits of L end at 0xff00, as those of a and b do.
+    # In ICC.1 the 16-bit range of L ends at 0xff00, as those of a and b do.
     lab[:, :, 0] *= 100 / (255 * one if page.photometric == pages.ICCLAB else (1 << page.bits) - 1)
     signed = page.photometric == pages.CIELAB
     moved = lab[:, :, 1:3] - (2 * half * (lab[:, :, 1:3] >= half) if signed else half)

@@ -1,4 +1,4 @@
-"""The pixels of a PNG, unpacked by zlib and the compiled kernel in half of Pillow's time."""
+"""Unpacks the pixels of a PNG with zlib and the compiled kernel, twice as fast as Pillow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featcli.extras import fast
 Bytes = npt.NDArray[np.uint8]
 
 _BLOCK = 1 << 18
-_LARGE = 1 << 20  # less is unpacked before another library has been imported
+_LARGE = 1 << 20  # bytes; less is unpacked by zlib before zlib-ng would be imported
 
 
 def unpacked_rows(packed: BinaryIO, rows: int, width: int, step: int) -> Bytes | None:
@@ -26,14 +26,14 @@ def unpacked_rows(packed: BinaryIO, rows: int, width: int, step: int) -> Bytes |
     packed : binary file
         The zlib stream of the picture.
     rows, width : int
-        How many rows there are, and of how many bytes.
+        Number of rows, and bytes of a row.
     step : int
-        Bytes of a pixel; 1 if it has less.
+        Bytes of a pixel, at least 1.
 
     Returns
     -------
     ndarray of uint8, (rows, width), or None
-        None where there is no compiled kernel, or the stream is broken: Pillow is asked then.
+        None without the compiled kernel or if the stream is broken, so that Pillow has to try.
     """
     if not pixels.can_unfilter():
         return None
@@ -48,17 +48,17 @@ def unpacked_rows(packed: BinaryIO, rows: int, width: int, step: int) -> Bytes |
 
 
 class _UnknownFilter(Exception):
-    """A row has a filter that there is not."""
+    """A row has a filter that does not exist."""
 
 
 class _Lines:
-    """Rows that come in pieces of any size; some at a time are gathered, and their filter undone.
+    """Collects bytes that come in pieces of any size, and undoes the filters of some rows at once.
 
     Attributes
     ----------
     result : ndarray of uint8, (rows, width)
     top : int
-        How many rows are done.
+        Number of finished rows.
     """
 
     def __init__(self, rows: int, width: int, step: int) -> None:
@@ -70,7 +70,7 @@ class _Lines:
         self._above = np.zeros(width, np.uint8)
 
     def add(self, data: bytes) -> None:
-        """Take what comes next."""
+        """Add the next piece."""
         piece = memoryview(data)
         while piece and self.top < len(self.result):
             count = min(len(self._lines), len(self.result) - self.top)
@@ -89,7 +89,7 @@ class _Lines:
 
 
 def _unpacked(library: Any, packed: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield no more than `size` bytes, in pieces of bounded size."""
+    """Yield at most `size` bytes, in pieces of limited size."""
     unpack = library.decompressobj()
     while size > 0 and not unpack.eof and (block := packed.read(_BLOCK)):
         while block and size > 0:

@@ -1,8 +1,8 @@
-"""Tables of vectors read back: which image each row is about, its vector, and how it was made.
+"""Reads tables of vectors: the image and vector of each row, and how the table was made.
 
-The vectors of a .npy, and those of an .npz as featcli and NumPy's `savez` write it, are mapped
-from the file; those of the other kinds are copied into a temporary file and mapped from there. So
-a table may be larger than memory.
+The vectors of a .npy, and of an .npz as written by featcli or NumPy's `savez`, are memory-mapped;
+those of other formats are copied to a temporary file, which is mapped. So a table may be larger
+than memory.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from featcli.io.tables import METADATA, RESERVED, TEXTS, VECTOR, sidecar_of
 
 Array = npt.NDArray[Any]
 
-_LARGEST_SIDECAR = 1 << 30  # of a .npy, with the keys
+_LARGEST_SIDECAR = 1 << 30  # bytes, for a .npy, whose sidecar contains the keys
 _LARGEST_METADATA = 16 << 20
 
 
 class VectorTable(NamedTuple):
-    """A table that was opened.
+    """An open table.
 
     Attributes
     ----------
     path : Path
     keys : sequence of str
-        One for each row; numbers where the table has none.
+        One for each row; row numbers if the table has none.
     texts : mapping of str to sequence of str
         `file` and `label`, if the table has them.
     vectors : mapping of str to ndarray or Mapped, each (rows, values)
-        By the name of the column; usually one, `features`.
+        By the names of the columns; usually one, `features`.
     about : mapping
-        How the table was made; empty where it does not say.
+        How the table was made; empty if unknown.
     """
 
     path: Path
@@ -60,16 +60,16 @@ class VectorTable(NamedTuple):
     about: Mapping[str, Any]
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         return len(self.keys)
 
     def column(self, name: str = "") -> str:
-        """Return the name of a column of vectors, the only one if no name is given.
+        """Return the name of a column of vectors; without a name, that of the only one.
 
         Raises
         ------
         FeatError
-            There is no such column, or several where none is named.
+            If there is no such column, or no name is given and there are several.
         """
         if not name and len(self.vectors) == 1:
             return next(iter(self.vectors))
@@ -80,19 +80,19 @@ class VectorTable(NamedTuple):
         raise FeatError(f"{self.path}: {what}: choose one of {known} by --column")
 
     def file_of(self, row: int) -> Path | None:
-        """Return where the image of a row is, as far as the table says."""
+        """Return the path of a row's image, if the table contains it."""
         files = self.texts.get("file")
         return self.path.parent / files[row] if files and files[row] else None
 
     def pipeline(self, column: str) -> str:
-        """Return the pipeline that made a column; empty where the table does not say."""
+        """Return the pipeline that made a column; empty if unknown."""
         several = self.about.get("pipelines")
         found = several.get(column) if isinstance(several, dict) else self.about.get("pipeline")
         return found if isinstance(found, str) else ""
 
 
 def is_table(path: Path) -> bool:
-    """Say whether a file is a table of vectors of featcli's, by its suffix and what it holds."""
+    """Return whether a file is a table of vectors by featcli, by its suffix and content."""
     kind = path.suffix.lower()
     if kind == ".npz":
         try:
@@ -112,7 +112,7 @@ def open_table(path: Path) -> VectorTable:
     Raises
     ------
     FeatError
-        It cannot be read, or is no table of vectors.
+        If it cannot be read, or is not a table of vectors.
     """
     read = _KINDS.get(path.suffix.lower())
     if read is None:
@@ -141,7 +141,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _types(about: Any) -> dict[str, np.dtype[Any]]:
-    """Return the types of the vectors that a table states."""
+    """Return the types of vectors in a table's metadata."""
     stated = about.get("dtype") if isinstance(about, dict) else None
     found = {}
     for name, text in stated.items() if isinstance(stated, dict) else ():
@@ -153,24 +153,24 @@ def _types(about: Any) -> dict[str, np.dtype[Any]]:
 def _check(table: VectorTable) -> None:
     if not table.vectors or not len(table):
         what = "vectors" if len(table) else "rows"
-        raise FeatError(f"{table.path}: is no table of vectors: it has no {what}")
+        raise FeatError(f"{table.path}: is not a table of vectors: it has no {what}")
     for name, vectors in table.vectors.items():
         if vectors.ndim != 2 or vectors.dtype.kind not in "biuf":
             shape = "x".join(map(str, vectors.shape))
             raise FeatError(
-                f"{table.path}: is no table of vectors: {name} is {shape} {vectors.dtype}, not "
+                f"{table.path}: is not a table of vectors: {name} is {shape} {vectors.dtype}, not "
                 "rows of numbers"
             )
     sizes = {name: len(found) for name, found in table.vectors.items()}
     for name, size in (sizes | {name: len(found) for name, found in table.texts.items()}).items():
         if size != len(table):
             raise FeatError(
-                f"{table.path}: {name} has {size} rows, and there are {len(table)} keys"
+                f"{table.path}: {name} has {size} rows, but there are {len(table)} keys"
             )
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
-    """Read what stands beside a table; empty where nothing does."""
+    """Read the sidecar of a table; empty if there is none."""
     beside = sidecar_of(path)
     most = _LARGEST_SIDECAR if path.suffix.lower() == ".npy" else _LARGEST_METADATA
     try:
@@ -192,7 +192,7 @@ def _read_npy(path: Path, _types: Types) -> Content:
 
 
 def _mapped(path: Path, offset: int, size: int) -> Any:
-    """Map the array whose .npy of `size` bytes begins somewhere in a file."""
+    """Memory-map an array whose .npy of `size` bytes begins at an offset of a file."""
     with path.open("rb") as stream:
         stream.seek(offset)
         header, _ = npy.read_header(stream)
@@ -220,14 +220,14 @@ def _read_npz(path: Path, _types: Types) -> Content:
 
 
 def _texts(archive: Any, entry: Any) -> list[str]:
-    """Read an array of texts: fixed-width code points, as NumPy has them without pickle."""
+    """Read an array of texts, which NumPy stores as fixed-width code points."""
     with archive.open(entry) as stream:
         if stream.read(8)[:6] != npy.MAGIC:
-            raise ReadError(f"{entry.filename} is no .npy")
+            raise ReadError(f"{entry.filename} is not a .npy")
         length = struct.unpack("<H", stream.read(2))[0]
         found = re.search(rb"'descr': '[<|]U(\d+)'.*'shape': \((\d*),?\)", stream.read(length))
         if not found:
-            raise ReadError(f"{entry.filename} holds no texts")
+            raise ReadError(f"{entry.filename} does not contain texts")
         width, count = int(found[1]), int(found[2] or 1)
         if 4 * width * count > entry.file_size:
             raise ReadError(f"{entry.filename} is truncated")
@@ -236,7 +236,7 @@ def _texts(archive: Any, entry: Any) -> list[str]:
 
 
 def _member(path: Path, archive: Any, entry: Any) -> Any:
-    """Map an array of an archive where it is stored as it is; else unpack it first."""
+    """Memory-map an array in an archive if it is not compressed; else unpack it first."""
     if entry.compress_type == 0:
         with path.open("rb") as stream:
             stream.seek(entry.header_offset + 26)
@@ -245,7 +245,7 @@ def _member(path: Path, archive: Any, entry: Any) -> Any:
     with archive.open(entry) as stream:
         header, _ = npy.read_header(stream)
         if header.fortran or len(header.shape) != 2:
-            raise ReadError(f"{entry.filename} is no matrix of rows")
+            raise ReadError(f"{entry.filename} is not a matrix of rows")
         matrix = Matrix(header.dtype)
         while data := stream.read(1 << 20):
             matrix.write(data)

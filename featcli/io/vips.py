@@ -1,7 +1,7 @@
-"""TIFF, PNG and JPEG some rows at a time, by libvips: the extra `large`.
+"""Reads TIFF, PNG and JPEG some rows at a time with libvips: the extra `large`.
 
-A file is looked at here first. Accepted are the kinds of which libvips gives the numbers that
-reading the whole gives; what would have to be seen whole, or differs, is refused in one line.
+A file is examined here first. Accepted are the kinds for which libvips returns the same numbers as
+reading the whole file; others, and options that need the whole picture, are refused.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from featcli.io.tiff import first_picture
 
 _LABELS = {1: ("gray",), 3: ("R", "G", "B")}
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
-_BASE = 40_000_000  # bytes that libvips and its decoders take
-_PIECES = 4  # rows of tiles, or strips of the file, that libvips holds
+_BASE = 40_000_000  # bytes that libvips and its decoders need
+_PIECES = 4  # rows of tiles, or strips of the file, that libvips keeps in memory
 _UNPACKED = (*pages.PLAIN, *pages.DEFLATE, 5, 32773)  # LZW, PackBits
 _HUFFMAN = (0xC0, 0xC1)
 _PROGRESSIVE = 0xC2
 
 
 class _Kind(NamedTuple):
-    """What a file says of its picture."""
+    """The properties of a picture according to its header."""
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
@@ -49,15 +49,15 @@ class _Kind(NamedTuple):
 def open_picture(
     stream: BinaryIO, format: str, path: Path, source: Source, options: ReadOptions
 ) -> Sample:
-    """Open a TIFF, PNG or JPEG whose rows are read in order; raises ReadError, UsageError."""
+    """Open a TIFF, PNG or JPEG to read its rows in order; raises ReadError, UsageError."""
     extra("pyvips", "large")
     if options.frames == "all":
-        raise ReadError("--frames all needs all of them at once")
+        raise ReadError("--frames all needs all frames at once")
     job = Job(options)
     look: Callable[[BinaryIO, Job], _Kind] = {"TIFF": _tiff, "PNG": _png, "JPEG": _jpeg}[format]
     kind = look(stream, job)
     if kind.orientation != 1:
-        raise ReadError("it is to be turned upright by its EXIF orientation")
+        raise ReadError("its EXIF orientation requires turning it")
     if options.icc == "srgb" and kind.has_profile:
         raise ReadError("--icc srgb converts the whole picture at once")
     is_scaled = options.unit and kind.dtype.kind == "u"
@@ -86,8 +86,8 @@ def _tiff(stream: BinaryIO, job: Job) -> _Kind:
         (32, pages.FLOAT),
     )
     if page.samples != channels or not known or page.packing not in _UNPACKED or page.is_planar:
-        raise ReadError(f"it is a {page.kind} of {page.samples} channels; gray or RGB of 8 or 16 "
-                        "bits, or of floats, can be")  # fmt: skip
+        raise ReadError(f"it is a {page.kind} of {page.samples} channels; only gray or RGB of 8 "
+                        "or 16 bits, or of floats, is supported")  # fmt: skip
     if not is_first:
         raise ReadError("its full picture is not the first in the file")
     dtype = pages.dtype_of(page)
@@ -101,10 +101,10 @@ def _png(stream: BinaryIO, job: Job) -> _Kind:
     header = chunks.header
     channels = {0: 1, 2: 3}.get(header.colour, 0)
     if not channels or header.depth not in (8, 16) or header.interlace or chunks.transparent:
-        raise ReadError("of PNGs, gray or RGB ones of 8 or 16 bits can be, without transparency, "
-                        "palette and interlacing")  # fmt: skip
+        raise ReadError("only gray or RGB PNGs of 8 or 16 bits without transparency, palette and "
+                        "interlacing are supported")  # fmt: skip
     if b"iTXt" in chunks.rest and has_cells(stream):
-        raise ReadError("it shows values as cells with numbers, of which the values are read")
+        raise ReadError("it shows values as cells with numbers, and is read as these values")
     if any(frame.spans for frame in chunks.frames[1:]):
         job.note(SEVERAL)
     span = chunks.rest.get(b"eXIf")
@@ -126,9 +126,9 @@ def _jpeg(stream: BinaryIO, job: Job) -> _Kind:
         raise ReadError("it is a progressive JPEG, whose pixels are complete only at its end")
     is_one_scan = segments.scan[:1] == bytes([segments.components])
     if (segments.precision, segments.process in _HUFFMAN, is_one_scan) != (8, True, True):
-        raise ReadError("of JPEGs, those of 8 bits in one scan can be")
+        raise ReadError("only 8-bit JPEGs with one scan are supported")
     if segments.components not in _LABELS:
-        raise ReadError("it is a CMYK JPEG; gray or RGB can be")
+        raise ReadError("it is a CMYK JPEG; only gray or RGB is supported")
     if len(segments.pictures) > 1 and not segments.is_one:
         job.note(SEVERAL)
     shape = (segments.rows, segments.cols, segments.components)
@@ -144,9 +144,9 @@ def _upright(exif: bytes, job: Job) -> int:
 
 
 class _Rows:
-    """Reads rows in order, and once: those that the next strip needs again are kept.
+    """Reads rows in order; those that the next strip needs again are kept.
 
-    What lies before them is read again from the beginning of the file.
+    To go back further, the file is read again from its beginning.
     """
 
     def __init__(self, path: Path, format: str, kind: _Kind, is_scaled: bool) -> None:
@@ -157,12 +157,12 @@ class _Rows:
         self._begin = 0
 
     def __call__(self, begin: int, end: int) -> Array:
-        """Return the rows `begin` to `end`."""
+        """Return the rows from `begin` to before `end`."""
         if self._region is None or begin < self._begin:
             self._open()
         have = self._begin + len(self._kept)
         kept = self._kept[begin - self._begin :]
-        for top in range(have, begin, 64):  # passed over, for they must be decoded in order
+        for top in range(have, begin, 64):  # skipped rows must be decoded, too
             self._fetch(top, min(top + 64, begin))
         new = self._fetch(max(have, begin), end) if end > have else kept[:0]
         self._kept, self._begin = np.concatenate([kept, new]), begin
@@ -172,18 +172,18 @@ class _Rows:
         return (found / np.float32(np.iinfo(found.dtype).max)).astype(np.float32)
 
     def _open(self) -> None:
-        """Begin at the first row."""
+        """Start again at the first row."""
         pyvips = extra("pyvips", "large")
         load = getattr(pyvips.Image, f"{self._format.lower()}load_source")
         more = {"unlimited": True} if self._format == "PNG" else {}
         with self._errors(pyvips, "its header"):
-            pyvips.cache_set_max(0)  # nothing is asked for twice
-            logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # its errors are raised, too
+            pyvips.cache_set_max(0)  # no result is needed twice
+            logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # errors are raised anyway
             opened = pyvips.Source.new_from_file(str(self._path))
             image = load(opened, access="sequential", fail_on="warning", **more)
             found = (image.height, image.width, image.bands)
             if found != self._kind.shape or _TYPES.get(image.format) != self._kind.dtype:
-                raise ReadError(f"{self._path}: libvips reads it as another kind of picture")
+                raise ReadError(f"{self._path}: libvips reads it as a different kind of picture")
             self._region = pyvips.Region.new(image)
         self._kept, self._begin = self._kept[:0], 0
 

@@ -1,4 +1,4 @@
-"""WebP and AVIF, by Pillow; the metadata of WebP read here (RFC 9649, section 2)."""
+"""WebP and AVIF, decoded by Pillow; metadata of WebP parsed here (RFC 9649, section 2)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_webp(stream: BinaryIO, job: Job) -> Iterator[Raster]:
 
 
 def _metadata(stream: BinaryIO) -> dict[bytes, bytes]:
-    """Return the chunks that are not about pixels."""
+    """Return the chunks with metadata."""
     stream.seek(12)
     found: dict[bytes, bytes] = {}
     while len(head := stream.read(8)) == 8:
@@ -44,23 +44,23 @@ def _metadata(stream: BinaryIO) -> dict[bytes, bytes]:
 
 
 def read_avif(stream: BinaryIO, job: Job) -> Iterator[Raster]:
-    """Yield the first frame of an AVIF, or all of them; Pillow has 8 bits of it."""
+    """Yield the first frame of an AVIF, or all of them; Pillow decodes them to 8 bits."""
     from PIL import features
 
     if not features.check("avif"):
-        raise ReadError("AVIF is not read: this Pillow has no decoder for it; a newer one has")
+        raise ReadError("AVIF cannot be read by this version of Pillow: install a newer one")
     from PIL.AvifImagePlugin import AvifImageFile
 
     with AvifImageFile(stream) as image:
         about = {"orientation": 1, "profile": image.info.get("icc_profile") or b""}
-        # libavif's turns of the picture, which Pillow passes on as EXIF of its own making
+        # Pillow reports libavif's rotation of the picture as EXIF data that it makes itself.
         about["orientation"] = exif_orientation(image.info.get("exif", b"")) or 1
         for data in _frames(image, job):
             yield gray_or_rgb(data, 255, **about)
 
 
 def _frames(image: Any, job: Job) -> Iterator[Array]:
-    """Decode one frame or all, each of the size of the canvas."""
+    """Decode one frame or all, each in the size of the canvas."""
     count = int(getattr(image, "n_frames", 1))
     if count > 1 and not job.wants_all:
         job.note(SEVERAL)

@@ -1,4 +1,4 @@
-"""A result as a .zarr: an array in chunks, which programs read piece by piece."""
+"""Writes a result as a .zarr: an array in chunks, which other programs can read in parts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from featcli.io.private import PrivateFolder
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, WriteOptions, Written, check_folder
 from featcli.io.striped import computed_ahead
 
-_ROWS, _COLS = 64, 4096  # of a chunk: a row of chunks is held at a time
+_ROWS, _COLS = 64, 4096  # size of a chunk; one row of chunks is in memory at a time
 _NAME = "zarr.json"
 
 
 class ZarrSink(Sink):
-    """One result in a folder of chunks (Zarr, version 3), which appears whole.
+    """Writes one result as a folder of chunks (Zarr, version 3), completely or not at all.
 
-    What is known of it stands among its attributes, under `featcli`.
+    Its record is in the attributes of the array, under `featcli`.
     """
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
@@ -44,7 +44,7 @@ class ZarrSink(Sink):
         is_array = self._path.is_file() or (self._path / _NAME).is_file()
         if self._path.is_symlink() or not is_array:
             raise OutputExists(
-                f"{self._path} exists already and is no .zarr: choose another output"
+                f"{self._path} exists already and is not a .zarr: choose another output"
             )
         if not self._options.overwrite and not self._own_record():
             raise OutputExists(
@@ -53,9 +53,9 @@ class ZarrSink(Sink):
             )
 
     def _own_record(self) -> dict[str, Any]:
-        """Return what is known of the array that is there; nothing if somebody has changed it.
+        """Return the record of the existing array; empty if another program has changed it.
 
-        Its description is written last, so that a chunk that is younger is another's.
+        Its description is written last, so a newer chunk was written by another program.
         """
         try:
             about = records.loads(budget.read_file(self._path / _NAME))
@@ -84,7 +84,7 @@ class ZarrSink(Sink):
         return [self._path]
 
     def check_large(self, frame: LargeFrame) -> None:
-        """See `Sink.check_large`: maps of any shape."""
+        """See `Sink.check_large`; every result can be written in strips."""
 
     def remove_partial(self, process: int | None = None) -> None:
         """See `Sink.remove_partial`."""
@@ -105,7 +105,7 @@ class ZarrSink(Sink):
             with as_write_error(self._path):
                 self._room.make()
                 _fill(begun, frame, record)
-                self.check()  # what has come there meanwhile is not replaced
+                self.check()  # again, so that a file created meanwhile is not replaced
                 self._move(begun)
         finally:
             shutil.rmtree(begun, ignore_errors=True)
@@ -113,7 +113,7 @@ class ZarrSink(Sink):
         return [Written(str(self._path), "written", (str(self._path),), record)]
 
     def _move(self, begun: Path) -> None:
-        """Give it its name; what it replaces is moved away first, and then removed."""
+        """Move it to its name; an array that it replaces is moved away first, then removed."""
         if not os.path.lexists(self._path):
             begun.rename(self._path)
             return
@@ -131,7 +131,7 @@ class ZarrSink(Sink):
 
 
 def _fill(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
-    """Write the chunks, a row of them at a time."""
+    """Write the chunks, one row of them at a time."""
     zarr = extra("zarr", "zarr")
     shape = frame.data.shape
     most = (_ROWS, _COLS, *shape[2:]) if len(shape) > 1 else (_ROWS * _COLS,)
@@ -149,20 +149,20 @@ def _fill(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:
-    """Yield what the system says of each file but the description of the array."""
+    """Yield the stat results of all files except the description of the array."""
     for path in folder.rglob("*"):
         if path.name != _NAME and path.is_file():
             yield path.stat()
 
 
 def _chunks(folder: Path) -> dict[str, int]:
-    """Return the number of chunks, and their bytes."""
+    """Return the number of chunks, and their total size in bytes."""
     sizes = [one.st_size for one in _files(folder)]
     return {"count": len(sizes), "size": sum(sizes)}
 
 
 def _blocks(strips: Iterable[Array], height: int) -> Iterator[Array]:
-    """Cut strips of any height into blocks of one height; the last may be lower."""
+    """Recombine strips of any height into blocks of equal height; the last may be lower."""
     held: list[Array] = []
     count = 0
     for strip in strips:

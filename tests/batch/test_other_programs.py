@@ -44,7 +44,7 @@ def test_a_folder_that_is_held_is_told_of_and_then_given_up(source, workspace, i
     told, ended = done.stderr.splitlines()[:2]
     assert done.returncode == 1
     assert f"waiting for d, which is held by process {os.getpid()}" in told
-    assert "was not let go within" in ended
+    assert "was not released within" in ended
     assert not list(Path("d").glob("*.npy"))
     assert inline("gray", source, "-o", "d/", "-j", "1").returncode == 0
 
@@ -173,7 +173,7 @@ def test_workers_of_one_command_wait_for_each_other_in_silence(
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as holder:
         holder.stdout.readline()
-        with pytest.raises(InUse, match="was not let go"), locks.folder_lock(tmp_path):
+        with pytest.raises(InUse, match="was not released"), locks.folder_lock(tmp_path):
             pass
         holder.communicate(b"\n")
     assert capsys.readouterr().err.startswith("featcli: waiting for") == is_told

@@ -208,10 +208,13 @@ def test_earlier_results_inside_the_input_folder_are_not_read_and_that_is_said(
         assert (done.returncode, summary(done)) == (0, "6 done, 0 skipped, 0 failed")
     done = inline("flatten", "in", "-o", "out")
     assert summary(done) == "6 done, 0 skipped, 0 failed"
-    assert "in/deep/two and 5 others: results of featcli, not read unless named" in done.stderr
+    assert (
+        "in/deep/two and 5 others: earlier results of featcli are skipped unless named"
+        in done.stderr
+    )
     assert sorted(row["key"] for row in rows_of("out/manifest.jsonl"))[-1] == "0005"
-    assert "not read" in inline("flatten", "in", "-o", "x", "--dry-run").stderr
-    assert "not read" not in inline("flatten", "in", "-o", "out", "-q").stderr
+    assert "skipped unless named" in inline("flatten", "in", "-o", "x", "--dry-run").stderr
+    assert "skipped unless named" not in inline("flatten", "in", "-o", "out", "-q").stderr
     assert summary(inline("abs", "in/one", "-o", "named")) == "6 done, 0 skipped, 0 failed"
     shutil.rmtree(images / "one" / ".featcli")
     assert summary(inline("flatten", "in", "-o", "out")) == "0 done, 6 skipped, 6 failed"  # flat

@@ -20,7 +20,7 @@ def test_a_prefix_gives_the_arrays_that_a_folder_gives(inline, bucket, photos):
     arrays = {name: data for name, data in bucket.below("out").items() if name.endswith(".npy")}
     here = {name: data for name, data in arrays_in(Path("here")).items() if name.endswith(".npy")}
     assert arrays == here
-    assert "left out, as no image or array that featcli reads: 1 .txt" in done.stderr
+    assert "skipped, as no image or array that featcli reads: 1 .txt" in done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"{bucket}/out/0000.vertical.npy"
     rows = [json.loads(line) for line in bucket.get("out/manifest.jsonl").splitlines()]
@@ -185,7 +185,7 @@ def test_a_list_of_addresses_is_read_from_a_file_and_from_a_pipe(inline, bucket,
     Path("list").write_text(f"{text}photos/0003.png\n{bucket}/photos/none.png\n")
     done = inline(*CONVOLVE, "--from-file", "list", "-o", f"{bucket}/listed/")
     assert done.returncode == 1
-    assert "do not go together" in done.stderr
+    assert "cannot be mixed" in done.stderr
     assert f"{bucket}/photos/none.png" in done.stderr
 
 

@@ -96,14 +96,14 @@ def test_a_length_of_one_leaves_zeros():
     ("name", "content", "words"),
     [
         ("a.csv", "", "is empty"),
-        ("a.csv", "key,x\na,1,2\n", "row 1 has 3 cells, its head line 2"),
+        ("a.csv", "key,x\na,1,2\n", "row 1 has 3 cells, the header has 2"),
         ("a.csv", "key,x\na,one\n", "row 1"),
         ("a.csv", "key,x\n", "it has no rows"),
-        ("a.jsonl", "[1]\n", "line 1 is no JSON object"),
+        ("a.jsonl", "[1]\n", "line 1 is not a JSON object"),
         ("a.jsonl", '{"key": "a", "x": [1]}\n{"key": "b", "x": [1, 2]}\n', "2 values"),
-        ("a.jsonl", '{"key": "a", "x": ["one"]}\n', "is no number"),
+        ("a.jsonl", '{"key": "a", "x": ["one"]}\n', "is not a number"),
         ("a.txt", "x", "a table is one of"),
-        ("a.parquet", "PAR1", "no sound Parquet file"),
+        ("a.parquet", "PAR1", "not a valid Parquet file"),
         ("a.npy", "none", "a.npy"),
     ],
 )
