@@ -195,7 +195,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def is_same_input(known: Any, now: Mapping[str, Any]) -> bool:
-    """Return whether states of an input are equal: by its digest if `now` has one, else the rest."""
+    """Return whether two states are equal: by the digest if `now` has one, else by the rest."""
     if not isinstance(known, dict) or not now:
         return False
     if "sha256" in now:
