@@ -102,6 +102,15 @@ def test_links_of_the_documentation_lead_somewhere():
         ROOT / "samples" / "README.md",
         *(ROOT / "docs").glob("**/*.md"),
     ]:
-        for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text("utf-8")):
+        text = page.read_text("utf-8")
+        for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", text):
             path = target[0] or target[1]
             assert path.startswith("http") or (page.parent / path).exists(), path
+        for path, anchor in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
+            assert anchor in anchors(page.parent / path if path else page), (page, path, anchor)
+
+
+def anchors(page):
+    """The names by which headings can be linked to, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

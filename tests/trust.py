@@ -27,19 +27,20 @@ _TIMEOUT = 60
 _SECONDS, _MEGABYTES = 10.0, 1000  # of any file
 _HEAD = """# Reliability
 
-What `python -m tests.trust` found: every file is read by a process of its own. *Broken* counts
-those with a traceback, an exit code other than 0 and 1, more than {seconds:.0f} s or
-{megabytes} MB, a message that does not name the file, words of a library's own, or pixels that
-differ from ImageMagick's by more than two levels where both give 8-bit RGB of one size.
+How featcli reads collections of intact, damaged and unusual image files, as tested by `python
+-m tests.trust`, with a new process for each file. *Broken* counts files for which there was a
+traceback, an exit code other than 0 and 1, more than {seconds:.0f} s or {megabytes} MB, a
+message without the file's name or with the text of a library's error, or pixels that differ
+from ImageMagick's by more than two levels (if both give 8-bit RGB of the same size).
 
 | corpus | files | read | refused | noted | slowest, s | most memory, MB | compared | broken |
 |---|---|---|---|---|---|---|---|---|
 """
 _FOOT = """
-In Pillow's own test images (the folder `Tests/images` of its source package) pixels differ for AVIF
-and HEIF, Lab, CMYK, a few BMP files with masks or damage, and gray TIFF in which zero is white.
-The last were looked into: ImageMagick 6 does not invert them. The others may be other conversions
-of colour, and were not looked into one by one.
+In Pillow's own test images (the folder `Tests/images` of its source package) pixels differ for
+AVIF and HEIF, Lab, CMYK, a few BMP files with masks or damage, and gray TIFF in which zero is
+white. The last were examined: ImageMagick 6 does not invert them. The others may be due to
+different colour conversions, and were not examined one by one.
 """
 
 

@@ -144,7 +144,9 @@ class Sink:
 
     def check_large(self, frame: LargeFrame) -> None:
         """Raise UsageError, before any work, for a result that cannot be written in strips."""
-        raise UsageError("a result in strips can be written to .npy, .png, .zarr, or into a folder")
+        raise UsageError(
+            "a result in strips can be written to .npy, .png or .zarr, or into a folder"
+        )
 
     def for_worker(self) -> Sink | None:
         """Return a sink for a worker to write to; None if all results must come to this process."""
