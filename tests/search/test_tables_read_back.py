@@ -125,7 +125,7 @@ def test_the_columns_of_a_foreign_csv_are_one_vector(tmp_path):
 
 def test_convert_refuses_what_cannot_be(table, inline):
     assert_refused(inline("convert", table), 2, "name the new table")
-    assert_refused(inline("convert", table, "-o", table), 2, "is the table itself")
+    assert_refused(inline("convert", table, "-o", table), 2, "is the input table")
     assert_refused(inline("convert", table, "-o", "x.tar"), 2, "name the new table")
     assert_refused(inline("convert", table, "-o", "x.csv", "--pca", "9"), 1, "at most 2")
     Path("x.csv").write_text("mine")
