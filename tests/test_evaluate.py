@@ -111,7 +111,7 @@ def test_the_large_network_is_evaluated_image_by_image(workspace, inline):
     [
         (("nothing", "folder"), 2, "MODEL: no model 'nothing'"),
         (("m.npz", "nothing"), 2, "no data 'nothing'"),
-        (("gray.png", "folder"), 1, "no sound model file"),
+        (("gray.png", "folder"), 1, "not a valid model file"),
         (("m.npz",), 2, "missing argument 'DATA'"),
     ],
 )

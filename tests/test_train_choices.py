@@ -130,7 +130,7 @@ def test_a_told_step_shows_how_much_the_image_counts(desk, inline):
         (["--patience", 0], "--patience"),
         (["--keep", "first"], "--keep"),
         # of 40 images a class a share of 0.01 is none
-        (["--patience", 2, "--val-split", 0.01], "no image is left to validate with"),
+        (["--patience", 2, "--val-split", 0.01], "no image is left for validation"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(desk, inline, given, words):

@@ -116,7 +116,7 @@ def test_a_broken_checkpoint_is_refused(desk, inline, monkeypatch):
     for broken in (b"", whole[:-30], whole.replace(b'"format": 3', b'"format": 9')):
         (desk / "m.checkpoint.npz").write_bytes(broken)
         done = inline("train", "bars.npz", "-o", "m.npz", "--resume")
-        assert_refused(done, 1, "m.checkpoint.npz: no sound checkpoint")
+        assert_refused(done, 1, "m.checkpoint.npz: not a valid checkpoint")
 
 
 def test_without_resume_nothing_is_overwritten(desk, inline, monkeypatch):
@@ -144,7 +144,7 @@ def test_a_diverging_loss_keeps_the_last_good_epoch(desk, inline, monkeypatch):
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, "--epochs", 5)
     assert done.returncode == 1
     (last,) = [x for x in done.stderr.splitlines() if "no number" in x]
-    assert "epoch 3, step 1: begin anew with a smaller --lr than 0.01; m.npz holds epoch 2" in last
+    assert "epoch 3, step 1: start again with a smaller --lr than 0.01; m.npz holds epoch 2" in last
     assert np.isfinite(api.load_model("m.npz").weights["scores.weight"]).all()
     assert (desk / "m.checkpoint.npz").exists()
 
@@ -152,7 +152,7 @@ def test_a_diverging_loss_keeps_the_last_good_epoch(desk, inline, monkeypatch):
 def test_a_loss_that_diverges_at_once_leaves_nothing(desk, inline):
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK[:-1], 999, "--optimizer", "sgd", "-q")
     assert_refused(
-        done, 1, "no number any more, in epoch 1", "begin anew with a smaller --lr than 999"
+        done, 1, "became infinite or NaN in epoch 1", "start again with a smaller --lr than 999"
     )
     assert not list(desk.glob("m.*"))
 

@@ -103,7 +103,7 @@ def test_what_is_there_is_replaced_only_if_it_is_a_sheet_of_ours(workspace, inli
             "--size is for visualizing filters",
         ),
         (["digits", "--layer", "conv2", "--image", ONE, "--class", "11"], "no class '11'"),
-        (["digits", "--layer", "scores", "--image", ONE], "which have no place"),
+        (["digits", "--layer", "scores", "--image", ONE], "which has no places"),
         (["digits", "--layer", "conv2", "--image", "none.png"], "no file 'none.png'"),
         (["digits", "--layer", "conv2", "-o", "x.jpg"], "the suffix must be .png"),
         (["digits"], "missing option '--layer'"),

@@ -1,1 +1,1 @@
-"""A network: its layers, its file, and how an array runs through it."""
+"""Networks: their layers and files, and how they are run, trained and explained."""

@@ -1,4 +1,4 @@
-"""Where a class was seen: by the weights of the last layer, or by hiding parts of the picture."""
+"""Heat maps of the places that a class depends on: class activation maps, or occlusion maps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from featcli.frame import Array
 from featcli.trace import Dense, Flatten, Heat, Layer, Pick, Pool, Softmax, Trace
 
 _CLASSES = 3
-_GRID = 14  # places of the patch that hides, along the longer side
-_FINE = 6  # places along a side from which on the patch covers three of them
-_LARGE = 1 << 20  # pixels above which the grid is coarser
+_GRID = 14  # positions of the occluding patch along the longer side
+_FINE = 6  # with at least this many positions along a side, the patch covers three of them
+_LARGE = 1 << 20  # number of pixels above which the grid is coarser
 
 Region = tuple[float, float, float, float]
 
@@ -21,14 +21,14 @@ _WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
 
 
 def with_heats(trace: Trace, predict: Callable[[Array], Array]) -> Trace:
-    """Return the trace with the places where its best classes were seen.
+    """Return the trace with heat maps for its best classes.
 
     Parameters
     ----------
     trace : Trace
     predict : callable
-        From a picture like the first layer's to the class scores; called once for each place of
-        the patch, where the end of the network does not say it by itself.
+        Returns the class scores of a picture like that of the first layer. It is called for each
+        position of the occluding patch, if the network allows no class activation map.
     """
     if not trace.scores:
         return trace
@@ -45,11 +45,11 @@ def with_heats(trace: Trace, predict: Callable[[Array], Array]) -> Trace:
 
 
 def _mapped(trace: Trace) -> tuple[Layer, Dense] | None:
-    """Return the last maps and the weights of their means, where the network ends that way."""
+    """Return the last maps and the dense layer after their global mean; None for other networks."""
     chain = [trace.layers[-1]]
     while chain[-1].inputs:
         chain.append(trace.layers[chain[-1].inputs[0]])
-    # What passes on what it is given, such as a dropout, is no step.
+    # Leave out layers that do not change their input, such as dropout.
     chain = [
         one
         for one, before in zip(chain, [*chain[1:], None], strict=True)
@@ -70,11 +70,11 @@ def _mapped(trace: Trace) -> tuple[Layer, Dense] | None:
 
 
 def _activation(trace: Trace, maps: Layer, dense: Dense, k: int) -> Heat:
-    """Weigh the last maps as the class does: Zhou et al., Class activation mapping, 2016."""
+    """Return the sum of the last maps, weighted by the class's weights (Zhou et al., 2016)."""
     heat = maps.data.astype(np.float64) @ dense.weight[:, k].astype(np.float64)
     before = " before softmax" if isinstance(trace.layers[-1].rule, Softmax) else ""
     region = _region(trace)
-    dark = " What lies in the dark the network did not get to see."
+    dark = " The dark parts were cut off before the network."
     text = (
         f"Class activation maps: the {maps.channels} maps of {maps.name}, each times the weight "
         f"that its mean has for the class, summed. For {_label(trace, k)} their mean, "
@@ -85,11 +85,11 @@ def _activation(trace: Trace, maps: Layer, dense: Dense, k: int) -> Heat:
 
 
 def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
-    """Hide the picture patch by patch, and see what the class loses."""
+    """Return how much the probability of a class falls when a patch hides each part in turn."""
     picture = trace.layers[0].data
     edges = _edges(picture.shape)
     mean = picture.mean(axis=(0, 1), dtype=np.float64)
-    # Of the picture's own type, by which the model knows in which range its values are.
+    # In the picture's type, from which the model infers the range of values.
     grey = (np.rint(mean) if picture.dtype.kind in "biu" else mean).astype(picture.dtype)
     share = _share(trace, k)
     heat = np.array([[share - _hidden(picture, predict, grey, rows, cols, k)
@@ -112,16 +112,16 @@ def _hidden(
     cols: tuple[int, int],
     k: int,
 ) -> float:
-    """Return what a class gets while a patch is hidden."""
+    """Return the probability of a class while a patch is hidden."""
     changed = picture.copy()
     changed[slice(*rows), slice(*cols)] = grey
     return float(predict(changed).reshape(-1)[k])
 
 
 def _edges(shape: Sequence[int]) -> list[list[tuple[int, int]]]:
-    """Return begin and end of the patch's places along rows and columns.
+    """Return begin and end of the patch at each position, along rows and columns.
 
-    On a fine grid the patch covers three places, so that it hides something of size.
+    On a fine grid the patch covers three positions, so that it is not too small.
     """
     most = _GRID if shape[0] * shape[1] <= _LARGE else _GRID // 2
     unit = max(1.0, max(shape[:2]) / most)
@@ -146,7 +146,7 @@ def _share(trace: Trace, k: int) -> float:
 
 
 def _region(trace: Trace) -> Region:
-    """Return what of the picture reaches the network, where parts were cut off at its edges."""
+    """Return the part of the picture that reaches the network, if its edges were cropped."""
     top, left, bottom, right = _WHOLE
     for layer in trace.layers[1:]:
         before = trace.layers[layer.inputs[0]].data

@@ -1,4 +1,4 @@
-"""Where the vectors that one of its layers gave enter a network, so that the rest can go on."""
+"""Find the layer of a network that computed given vectors, so that the rest can be run on them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Array = npt.NDArray[Any]
 
 
 def entrance(text: str, model: Model) -> int:
-    """Find the layer of a model that gives what a pipeline gave.
+    """Return the number of the layer of a model whose results a pipeline has computed.
 
-    It does if the pipeline is a `features` of this model, or of another one that is the same up
-    to that layer: preparation, layers and numbers.
+    The pipeline must be `features` of this model, or of one that is the same up to that layer, in
+    preprocessing, layers and weights.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def entrance(text: str, model: Model) -> int:
     Raises
     ------
     ValueError
-        No layer of the model gives them; the message says why.
+        No layer of the model computes these vectors; the message says why.
     """
     step = _features(text)
     given = {name: str(value) for name, value in step.params}
@@ -58,10 +58,10 @@ def entrance(text: str, model: Model) -> int:
 
 
 def _features(text: str) -> Step:
-    """Read a pipeline of one step without looking for its model, which may be elsewhere now."""
+    """Parse a pipeline of one step without loading its model, whose file may have moved."""
     steps = pipeline.parse(text, _unresolved)
     if [step.stage for step in steps] != ["features"]:
-        raise ValueError("they are not what a layer gave: only 'features' without --l2 is")
+        raise ValueError("they are not the result of a layer: use 'features' without --l2")
     return steps[0]
 
 
@@ -73,26 +73,26 @@ def _loaded(name: str, given: dict[str, str]) -> Model:
     try:
         return load_model(name, **given)
     except (ValueError, FeatError, OSError) as error:
-        raise ValueError(f"the model {name} made them, and cannot be compared: {error}") from error
+        raise ValueError(f"they are from the model {name}, which is not usable: {error}") from error
 
 
 def _number(maker: Model, layer: str) -> int:
-    """Return the number of a layer; raises ValueError for a part of one."""
+    """Return the number of a layer; raises ValueError if it is only a part of one."""
     nodes = maker.description.network.nodes
     node = maker.description.network.node_of(layer)
     if layer not in (node.name, node.last):
-        raise ValueError(f"{layer} lies within the layer {node.name}: make them with that one")
+        raise ValueError(f"{layer} is a part of the layer {node.name}: use --layer {node.name}")
     number = nodes.index(node)
     known = {name for one in nodes[:number] for name in names_of(one)} | {""}
     if any(known & {*one.inputs} for later in nodes[number + 1 :] for one in later.operations):
-        raise ValueError(f"what follows {layer} needs layers before it, too")
+        raise ValueError(f"layers after {layer} also need results of layers before it")
     return number
 
 
 def _check_equal(maker: Model, model: Model, number: int) -> None:
-    """Raise ValueError unless two models give the same up to a layer."""
+    """Raise ValueError unless two models are the same up to a layer."""
     if _preparation(maker) != _preparation(model):
-        raise ValueError(f"the model {model.name} prepares images otherwise")
+        raise ValueError(f"the model {model.name} has another preprocessing")
     first, second = (one.description.network.nodes[: number + 1] for one in (maker, model))
     is_equal = [node.text for node in first] == [node.text for node in second] and all(
         np.array_equal(mine, theirs)
@@ -100,7 +100,7 @@ def _check_equal(maker: Model, model: Model, number: int) -> None:
     )
     if not is_equal:
         layer = first[-1].name
-        raise ValueError(f"the model {model.name} has other layers or numbers up to {layer}")
+        raise ValueError(f"the model {model.name} has other layers or weights up to {layer}")
 
 
 def _preparation(model: Model) -> list[Any]:
@@ -118,7 +118,7 @@ def _numbers(model: Model, nodes: Sequence[Node]) -> list[Array]:
 
 
 def laid_out(vector: Array, node: Node) -> Array:
-    """Turn the vector of a layer into what the layer gave: float32, maps where it gives maps."""
+    """Return a flattened vector in the shape of the layer's result, as float32."""
     values = np.asarray(vector, np.float32)
     if len(node.shape) == 1:
         return values
@@ -127,7 +127,7 @@ def laid_out(vector: Array, node: Node) -> Array:
 
 
 def carried_on(values: Array, nodes: Sequence[Node]) -> Array:
-    """Return what layers without numbers, such as flatten, make of the result before them."""
+    """Run layers without weights, such as flatten, on the result of the layer before them."""
     for node in nodes:
         for one in node.operations:
             values = prepared(one, {})(values)

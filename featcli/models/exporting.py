@@ -1,4 +1,4 @@
-"""A model of featcli's as ONNX, for what else runs networks."""
+"""Export of featcli's models as ONNX."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from featcli.models.model import Model
 from featcli.models.network import Placed
 from featcli.models.operations import Shape
 
-OPSET, IR = 17, 8  # of 2022: old enough for what reads ONNX today
+OPSET, IR = 17, 8  # from 2022: programs that read ONNX support them
 INPUT = "input"
 METADATA = "featcli"
 _FLOAT = 1  # TensorProto.FLOAT
 
 
 def to_onnx(model: Model) -> bytes:
-    """Write a model as ONNX, with what it says of itself in the metadata.
+    """Return a model as ONNX, with its labels and preprocessing in the metadata.
 
-    Its input is called `input`: (batch, channels, rows, cols) or (batch, n), prepared as the
-    metadata say; its result has the name of the last layer. Nodes, and the tensors that they end
-    in, are called as the layers are.
+    The input is called `input`: (batch, channels, rows, cols) or (batch, n), preprocessed as the
+    metadata describe; the result has the name of the last layer. Nodes and their results have the
+    names of the layers.
 
     Parameters
     ----------
     model : Model
-        One with featcli's own layers.
+        A model that consists of featcli's layers.
 
     Returns
     -------
     bytes
-        The contents of an .onnx file; checked by `onnx.checker`.
+        The content of an .onnx file; checked by `onnx.checker`.
 
     Raises
     ------
     ValueError
-        The model is ONNX already, or has an operation that ONNX has not.
+        The model is ONNX already, or has an operation that ONNX does not have.
     UsageError
         The extra `onnx` is not installed.
     """
@@ -51,7 +51,7 @@ def to_onnx(model: Model) -> bytes:
 
 
 def graph_of(model: Model) -> Any:
-    """Return a model as an ONNX model in memory, which nobody has checked; see `to_onnx`."""
+    """Return a model as an unchecked `onnx.ModelProto`; see `to_onnx`."""
     onnx = extra("onnx", "onnx")
     network = model.description.network
     if not network.operations:
@@ -73,17 +73,17 @@ def graph_of(model: Model) -> Any:
 
 
 def tensor_of(name: str) -> str:
-    """Return what the graph calls what a layer gives."""
+    """Return the name in the graph of a layer's result."""
     return f"{name}_layer" if name == INPUT else name
 
 
 def _batch(shape: Shape) -> list[str | int]:
-    """Return the sizes of a batch, whose number of images is left open, channels first."""
+    """Return the sizes of a batch with any number of images, channels first."""
     return ["batch", *((shape[2], *shape[:2]) if len(shape) == 3 else shape)]
 
 
 def _about(model: Model) -> dict[str, Any]:
-    """Return what the file beside an .onnx of another maker would say."""
+    """Return the metadata, in the form of a sidecar file."""
     found = model.description
     texts = {name: getattr(found, name, "") for name in TEXTS if name != "pipeline"}
     about: dict[str, Any] = {name: str(text) for name, text in texts.items() if text}
@@ -94,7 +94,7 @@ def _about(model: Model) -> dict[str, Any]:
 
 
 class _Writer:
-    """Nodes and numbers so far; see `featcli.models.operations.base.Graph`."""
+    """The nodes and constants so far; see `featcli.models.operations.base.Graph`."""
 
     def __init__(self, onnx: Any) -> None:
         self._onnx = onnx
@@ -105,7 +105,7 @@ class _Writer:
         self.names = {"": INPUT}
 
     def add(self, one: Placed, model: Model) -> None:
-        """Add an operation and its activation; what they give is called as they are."""
+        """Add an operation and its activation; the result gets the operation's name."""
         self._scope = one.name
         inputs = [self.names[name] for name in one.inputs]
         found = one.operation.to_onnx(self, inputs, one.weights(model.weights))
@@ -113,21 +113,21 @@ class _Writer:
             found = one.activation.to_onnx(self, [found], {})
         last = self.nodes[-1]
         if found not in last.output or found == INPUT:
-            raise ValueError(f"{one.name}: its form in ONNX does not end in a node")
+            raise ValueError(f"{one.name}: its ONNX operators do not end in a node")
         last.name = last.output[0] = self.names[one.name] = tensor_of(one.name)
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Add a node; return the name of what it gives."""
+        """Add a node; return the name of its result."""
         name = self._named(kind)
         helper = self._onnx.helper
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, array: npt.ArrayLike) -> str:
-        """Add an array of numbers; return its name."""
+        """Add a constant array; return its name."""
         whole = self._named(name)
         values = np.ascontiguousarray(array, dtype=np.float32)
-        shaped = values.reshape(np.shape(array))  # a single number stays one
+        shaped = values.reshape(np.shape(array))  # ascontiguousarray makes scalars 1-D
         self.constants.append(self._onnx.numpy_helper.from_array(shaped, whole))
         return whole
 

@@ -1,4 +1,4 @@
-"""The layers of a model, of whole pictures or of their tiles, in one pass."""
+"""Feature extraction: several layers of a model in one pass, for whole pictures or tiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featcli.pipeline import Pipeline
 
 
 class Extraction(Pipeline):
-    """The vectors of several layers in one pass: each is a part of the image's result.
+    """A pipeline that returns the vectors of several layers, each as a part of the image's result.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ class Extraction(Pipeline):
         A name or a path.
     layers : sequence of str
     given : mapping of str to str
-        What completes the model; see `load_model`.
+        Further arguments of `load_model`.
     after : sequence of Step
-        What follows on each vector.
+        Steps that are run on each vector.
     as_maps : bool
-        Keep maps as they are, instead of their values in a row.
+        Return maps, without flattening them.
     tiling : Tiling, optional
-        Give the layers of every tile, each as a model takes a picture, instead of the whole one's.
+        Run the model on every tile of the picture, instead of the whole picture.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Extraction(Pipeline):
         for row in self._model.layers:
             if row.name in self._layers and len(row.shape) == 1:
                 raise ValueError(
-                    f"{row.name} gives {row.shape[0]} values, no maps: leave --maps out"
+                    f"{row.name} gives a vector of {row.shape[0]} values: leave --maps out"
                 )
 
     def _run(self, frame: Frame) -> list[Frame]:
@@ -92,7 +92,7 @@ class Extraction(Pipeline):
         return results
 
     def _of(self, frame: Frame) -> Iterator[Frame]:
-        """Yield the layers of one picture, or of one tile of it."""
+        """Yield the results of all layers for a picture or a tile."""
         found = self._model.outputs(self._model.prepare(frame.data), self._layers)
         for layer, road, part in zip(self._layers, self._roads, self._parts(), strict=True):
             data = maps(found[layer], layer) if self._as_maps else flat(found[layer])
@@ -102,7 +102,7 @@ class Extraction(Pipeline):
             )  # fmt: skip
 
     def _tiles(self, frame: Frame) -> Iterator[Frame]:
-        """Yield the tiles of a picture; without a tiling itself."""
+        """Yield the tiles of a picture; without a tiling, the picture itself."""
         if self.tiling is None:
             yield frame
             return
@@ -118,11 +118,11 @@ class Extraction(Pipeline):
         return self._layers if self.has_several_vectors else ("",)
 
     def decode_size(self, rows: int, cols: int) -> tuple[int, int, str] | None:
-        """See `Pipeline.decode_size`: tiles are of the whole picture."""
+        """See `Pipeline.decode_size`; tiles need the picture at full size."""
         return None if self.tiling else super().decode_size(rows, cols)
 
     def memory(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """See `Pipeline.memory`: the results of all tiles are held together."""
+        """See `Pipeline.memory`; the results of all tiles are in memory at once."""
         if not self.tiling or len(shape) < 2:
             return super().memory(shape, dtype)
         tile = (*self.tiling.size, *shape[2:])
@@ -136,13 +136,13 @@ class Extraction(Pipeline):
 
     @property
     def recipe(self) -> tuple[Step, ...]:
-        """All that it does, as steps."""
+        """All steps, as the outputs record them."""
         tiled = [Step.of("tile", **self.tiling._asdict())] if self.tiling else []
         return (*tiled, *(road[0] for road in self._roads), *self._after)
 
     @property
     def about(self) -> dict[str, Any]:
-        """See `Pipeline.about`: several layers have a pipeline each."""
+        """See `Pipeline.about`; with several layers there is a pipeline for each."""
         texts = {
             layer: str(Pipeline(road))
             for layer, road in zip(self._layers, self._roads, strict=True)
@@ -166,7 +166,7 @@ class Extraction(Pipeline):
         return len(self._layers) > 1
 
     def outline(self, frame: Frame) -> list[tuple[str, tuple[Step, ...]]]:
-        """Return part and history of every result; none where no tile fits."""
+        """Return part and history of each result; none if no tile fits into the picture."""
         try:
             tiles = list(self._tiles(frame))
         except ValueError:

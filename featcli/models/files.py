@@ -1,8 +1,8 @@
-"""A model's file: an .npz of its weights and a `model.json` that says everything else.
+"""Model files: an .npz with the weights, and a `model.json` with everything else.
 
-Nothing in the file is trusted. The text is bounded, the network it declares is laid out before a
-number is read, every array's header must fit what the network needs, and all sizes are those of
-bytes that are there: the file holds its arrays uncompressed.
+Files are not trusted. The size of the JSON is limited, the network is built from it before an array
+is read, and every array's header must match the network. Arrays are not compressed, so no size can
+exceed that of the file.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ RECORD = "model.json"
 _MODELS = " (a model is an .npz that 'featcli train' wrote, or an .onnx)"
 _LONGEST_RECORD = 1 << 22
 _MOST_ENTRIES = 10_000
-_LARGEST = budget.DEFAULT // 2  # they are held as they are stored, and as float32
-_CHUNK = 1 << 16  # numbers that stay in the cache between two steps
-# Of float16: its exponent; where all its bits belong in a float32; 2 to the difference of biases.
+_LARGEST = budget.DEFAULT // 2  # in memory as they are stored, and once more as float32
+_CHUNK = 1 << 16  # numbers that are converted at a time, so that they stay in the cache
+# For float16: mask of the exponent; mask of its bits in a float32; 2 ** (difference of biases).
 _EXPONENT, _PLACES, _BIAS = np.int16(0x7C00), np.int32(-0x70002000), np.float32(2.0**112)
 TEXTS = ("name", "title", "pipeline", "preprocessing", "channels", "source", "licence", "citation")
 
 
 class ModelError(ReadError):
-    """A model's file is broken, or says what cannot be."""
+    """A model file is damaged or invalid."""
 
 
 class Description(NamedTuple):
-    """What a model's file says, but for its numbers.
+    """The content of a model file except the weights.
 
     Attributes
     ----------
     name, title, source, licence, citation : str
     network : Network
     preprocessing : Pipeline or None
-        From an image to what the network takes; None takes it as it is.
+        Steps from an image to the network's input; None uses the pixels unchanged.
     channels : {"RGB", "gray"}
-        What an image is turned into first.
+        The channels that an image is converted to first.
     range : int
-        Pixels are taken as 0..range: 255 for bytes, 1 for shares.
+        The largest pixel value: 255 or 1.
     labels, ids : tuple of str
-        Of the results, one each.
+        Names of the classes, and other identifiers of them (such as WordNet's).
     sha256 : str
-        Of the weights, see `digest`; a file that is written by hand may leave it out.
+        Hash of the weights, see `digest`; may be empty in a file that was written by hand.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Description(NamedTuple):
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file is an .npz with a model's record."""
+    """Return whether a file is an .npz that contains `model.json`."""
     try:
         with npy.open_archive(path) as archive:
             return RECORD in archive.namelist()
@@ -85,20 +85,20 @@ def is_model(path: str | os.PathLike[str]) -> bool:
 
 
 def save(stream: BinaryIO, record: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
-    """Write a model's file: equal contents give equal bytes.
+    """Write a model file; equal contents give equal bytes.
 
     Parameters
     ----------
     stream : binary file
     record : mapping
-        What `Description` lists, with `input` (the shape) and `pipeline` (the text).
+        The entries of `Description`, but `input` (a shape) and `pipeline` (a text) for the network.
     weights : mapping of str to ndarray
         By layer and part, such as `block1.depthwise.weight`; float16 or float32.
 
     Raises
     ------
     ValueError
-        The record says what cannot be, or the weights do not fit its network.
+        The record is invalid, or the weights do not match its network.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     whole = {**record, "sha256": digest(arrays)}
@@ -111,7 +111,7 @@ def save(stream: BinaryIO, record: Mapping[str, Any], weights: Mapping[str, Arra
 
 
 def _check_weights(arrays: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError for arrays that are not those of the network's layers."""
+    """Raise ValueError unless the arrays are the weights of the network."""
     if missing := sorted(set(wanted) - set(arrays)):
         raise ValueError(f"the array {missing[0]!r} is missing, of shape {wanted[missing[0]]}")
     if unknown := sorted(set(arrays) - set(wanted)):
@@ -124,7 +124,7 @@ def _check_weights(arrays: Mapping[str, Array], wanted: Mapping[str, tuple[int, 
 
 
 def digest(weights: Mapping[str, Array]) -> str:
-    """Return the sha256 of the weights: each one's name, type, shape and bytes, by name."""
+    """Return the sha256 of the names, types, shapes and bytes of all weights, sorted by name."""
     found = hashlib.sha256()
     for name in sorted(weights):
         array = weights[name]
@@ -134,7 +134,7 @@ def digest(weights: Mapping[str, Array]) -> str:
 
 
 def identity(found: Description) -> str:
-    """Return a sha256 of all that decides what a model gives: its weights, and its words."""
+    """Return a sha256 of everything that a model's results depend on."""
     words = [
         found.sha256,
         found.network.text,
@@ -148,7 +148,7 @@ def identity(found: Description) -> str:
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
-    """Read a model's file.
+    """Read a model file.
 
     Returns
     -------
@@ -158,8 +158,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
     Raises
     ------
     ModelError
-        Truncated or broken, a missing or misshapen array, numbers that are not finite, or a
-        network that does not fit its weights.
+        The file is truncated or damaged, an array is missing or has another shape than the network
+        needs, or numbers are not finite.
     """
     with _opened(path) as archive:
         found = _description(archive)
@@ -169,7 +169,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Array]]:
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
-    """Open a model's file; every trouble becomes a ModelError that names it."""
+    """Open a model file; errors in the `with` block become a ModelError that names it."""
     try:
         with npy.open_archive(path) as archive:
             yield archive
@@ -178,7 +178,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except FeatError as error:
-        raise ModelError(f"{path}: no sound model file: {error}{_MODELS}") from error
+        raise ModelError(f"{path}: not a valid model file: {error}{_MODELS}") from error
 
 
 def _description(archive: zipfile.ZipFile) -> Description:
@@ -187,9 +187,9 @@ def _description(archive: zipfile.ZipFile) -> Description:
     if size > _LARGEST:
         raise ModelError(f"its arrays take {budget.shown(size)}, {budget.shown(_LARGEST)} at most")
     if RECORD not in archive.namelist():
-        raise ModelError(f"no model: it holds no {RECORD}{_MODELS}")
+        raise ModelError(f"not a model: it holds no {RECORD}{_MODELS}")
     if len(entries) > _MOST_ENTRIES or archive.getinfo(RECORD).file_size > _LONGEST_RECORD:
-        raise ModelError(f"its {RECORD} or its list of arrays is longer than any model's")
+        raise ModelError(f"its {RECORD} or its list of arrays is too long")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ModelError("its arrays are compressed: write them with numpy.savez")
     try:
@@ -200,24 +200,24 @@ def _description(archive: zipfile.ZipFile) -> Description:
 
 
 def _describe(record: Any) -> Description:
-    """Check a record and lay its network out; raises ValueError."""
+    """Return the description of a record; raises ValueError."""
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")
     if not isinstance(record.get("pipeline"), str):
-        raise ValueError("pipeline is missing or no plain text")
+        raise ValueError("pipeline is missing or not a text")
     network = Network(record["pipeline"], _shape(record.get("input")))
     sha256 = record.get("sha256", "")
     if not isinstance(sha256, str):
-        raise ValueError("sha256 must be that of the weights, or be left out")
+        raise ValueError("sha256 must be a text, or be left out")
     return described(record, network, sha256)
 
 
 def described(record: Mapping[str, Any], network: Network, sha256: str) -> Description:
-    """Check what a record says besides its network; raises ValueError."""
+    """Return the description of a record and a network; raises ValueError."""
     texts = {name: record.get(name, "") for name in TEXTS}
     wrong = [name for name, text in texts.items() if not isinstance(text, str)]
     if wrong or not texts["name"]:
-        raise ValueError(f"{(wrong or ['name'])[0]} is missing or no plain text")
+        raise ValueError(f"{(wrong or ['name'])[0]} is missing or not a text")
     if texts["channels"] not in ("", "RGB", "gray"):
         raise ValueError(f"channels must be RGB or gray, not {texts['channels']!r}")
     return Description(
@@ -235,9 +235,9 @@ def described(record: Mapping[str, Any], network: Network, sha256: str) -> Descr
 def completed(
     found: Description, labels: Sequence[str] | None, before: Pipeline | None
 ) -> Description:
-    """Put other labels and another preprocessing in; raises ValueError for what misfits.
+    """Return a description with other labels or another preprocessing.
 
-    Whatever the ids were of, they are not those of other labels.
+    Raises ValueError if they do not fit the network. Other labels have no ids.
     """
     if labels is not None:
         given = {"labels": list(labels)}
@@ -250,7 +250,7 @@ def completed(
 
 def _shape(given: Any) -> tuple[int, ...]:
     if not isinstance(given, list) or not all(type(one) is int for one in given):
-        raise ValueError("input must be the shape of what goes in: a list of whole numbers")
+        raise ValueError("input must be the shape of the input: a list of whole numbers")
     return tuple(given)
 
 
@@ -274,7 +274,7 @@ def _names(record: Mapping[str, Any], name: str, network: Network) -> tuple[str,
         raise ValueError(f"{name} must be a list of texts")
     for number, one in enumerate(given, 1):
         if not one or not is_text(one):
-            raise ValueError(f"{name}: number {number} is no text: {one!r}")
+            raise ValueError(f"{name}: number {number} is not a text: {one!r}")
     if given and network.shape not in ((), (len(given),)):
         raise ValueError(f"{len(given)} {name} for a result of shape {network.shape}")
     return tuple(given)
@@ -296,26 +296,26 @@ def _weights(archive: zipfile.ZipFile, found: Description) -> tuple[str, dict[st
 
 
 def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
-    """Read one array whose header says just what the network needs."""
+    """Read an array; raises ModelError unless its header matches the network."""
     stream = io.BytesIO(_stored(archive, archive.getinfo(f"{name}.npy")))
     try:
         header, length = npy.read_header(stream)
     except ReadError as error:
         raise ModelError(f"{name}: {error}") from error
     if header.fortran:
-        raise ModelError(f"{name} is stored in Fortran's order: write it with ascontiguousarray")
+        raise ModelError(f"{name} is stored in Fortran order: write it with ascontiguousarray")
     if header.shape != shape:
-        raise ModelError(f"{name} has the shape {header.shape}, and its layer needs {shape}")
+        raise ModelError(f"{name} has the shape {header.shape}, but its layer needs {shape}")
     if header.dtype not in (np.float16, np.float32) or not header.dtype.isnative:
         raise ModelError(f"{name} is of type {header.dtype}, not float16 or float32")
     data = stream.getbuffer()[length:]
     if len(data) != header.nbytes:
-        raise ModelError(f"{name} is truncated, or more follows it")
+        raise ModelError(f"{name} is truncated or too long")
     return np.frombuffer(data, header.dtype).reshape(shape)
 
 
 def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Read an entry's bytes past the CRC, which takes longer than the sha256 and says less.
+    """Read the bytes of an entry without checking its CRC, since the sha256 is checked anyway.
 
     Source of the offsets: the ZIP specification (APPNOTE), section 4.3.7.
     """
@@ -324,7 +324,7 @@ def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     stream.seek(entry.header_offset)
     head = stream.read(30)
     if head[:4] != b"PK\3\4" or len(head) < 30:
-        raise ModelError("no sound model file: an array is not where it should be")
+        raise ModelError("not a valid model file: an array is not where it should be")
     lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
     stream.seek(lengths, io.SEEK_CUR)
     present = os.fstat(stream.fileno()).st_size - stream.tell()
@@ -334,7 +334,7 @@ def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _as_floats(stored: dict[str, Array]) -> dict[str, Array]:
-    """Put all numbers as float32 into one block: neighbours in memory, as in use."""
+    """Return all arrays as float32, one after the other in one block of memory."""
     block = np.empty(sum(math.prod(array.shape) for array in stored.values()), dtype=np.float32)
     weights = {}
     begin = 0
@@ -349,16 +349,16 @@ def _as_floats(stored: dict[str, Array]) -> dict[str, Array]:
 
 
 def _is_finite(array: Array) -> bool:
-    if array.dtype == np.float16:  # by its exponent: NumPy would widen every number first
+    if array.dtype == np.float16:  # by the exponent, because NumPy would convert to float32 first
         return not ((array.view(np.int16) & _EXPONENT) == _EXPONENT).any()
     return bool(np.isfinite(array).all())
 
 
 def _widen(array: Array, out: Array) -> None:
-    """Write finite numbers as float32: those of 16 bits three times as fast as NumPy would.
+    """Convert finite numbers to float32; for float16 three times as fast as NumPy.
 
-    Sign, exponent and fraction move to their places in 32 bits; a product makes up for the
-    exponent's other bias, of subnormal numbers, too.
+    Sign, exponent and fraction are moved to their places in 32 bits; then a multiplication corrects
+    the bias of the exponent, also for subnormal numbers.
     """
     if array.dtype != np.float16:
         out[...] = array

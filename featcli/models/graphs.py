@@ -1,7 +1,4 @@
-"""What an ONNX graph says of its tensors: who makes them, their sizes, and where the channels are.
-
-Read from the protocol buffer alone; nothing is run.
-"""
+"""Analysis of an ONNX graph, without running it: tensors, shapes, layouts and weights."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from featcli.models.operations import Shape
 Array = npt.NDArray[Any]
 LARGEST = 1 << 28  # numbers in one tensor: a gigabyte of float32
 
-# These have the channels before rows and columns, whatever surrounds them.
+# Operators whose maps always have the channels before rows and columns.
 _CHANNELS_FIRST = frozenset(
     [
         "AveragePool",
@@ -46,7 +43,7 @@ _CHANNELS_FIRST = frozenset(
         "SpaceToDepth",
     ]
 )
-# After these nothing follows for the axes of the result; all others leave the axes where they are.
+# Operators that may reorder axes; all others keep the axes of their input.
 _MOVING = frozenset(
     [
         "Constant",
@@ -69,7 +66,7 @@ _MOVING = frozenset(
     ]
 )
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
-# They multiply what flows with weights; those of quantised graphs, too.
+# Operators that multiply by weights, also in quantized graphs.
 _WEIGHTED = frozenset(
     {
         *("Conv", "ConvInteger", "ConvTranspose", "QLinearConv"),
@@ -77,30 +74,31 @@ _WEIGHTED = frozenset(
         *("DynamicQuantizeMatMul", "FusedMatMul", "MatMulIntegerToFloat"),
     }
 )
-# They change shape or type alone.
+# Operators that only change the shape or type.
 _PASSING = frozenset(
     {
         *("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"),
         *("DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"),
     }
 )
+# Operators that return probabilities.
 _SHARES = frozenset(
     {
         *("LinearClassifier", "Normalizer", "SVMClassifier", "TreeEnsembleClassifier"),
         *("Softmax", "Sigmoid", "HardSigmoid", "QLinearSoftmax", "QLinearSigmoid"),
     }
 )
-# What was a probability is one after them.
+# Operators that return probabilities if their input consists of probabilities.
 _KEEPING = _PASSING | {"Clip", "Gather", "ReduceMax", "ReduceMean", "ReduceMin", "Slice", "Split"}
-_SIZES = {7, 9}  # INT64 and BOOL in TensorProto: sizes, positions and choices
+_SIZES = {7, 9}  # INT64 and BOOL in TensorProto: such constants are sizes, not weights
 _FLOATS = {1, 10, 11, 16}
-# What they take besides the maps says how, and is not learned.
+# Operators whose constant inputs are parameters, not weights.
 _TOLD = frozenset({"Clip", "Pad", "Resize", "Slice", "Upsample", *_PASSING})
 _LAST = frozenset({"Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "FusedMatMul"})
 
 
 class Learned(NamedTuple):
-    """How many numbers a tensor has that were learned, and whether they are floats."""
+    """A tensor of weights: how many numbers it has, and whether they are floats."""
 
     numbers: int
     is_float: bool
@@ -108,15 +106,15 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph whose shapes onnx has found, seen as one image's way from an input to an output.
+    """An ONNX graph with one input and one output; onnx has inferred the shapes.
 
     Attributes
     ----------
     proto : onnx.GraphProto
     input, output : str
-        The tensors that it begins and ends with.
+        The names of the input and output tensors.
     layout : {"chw", "hwc", ""}
-        Where the channels of the input are; empty: as what follows needs them.
+        Layout of the input; if empty, it is inferred from the operators.
     """
 
     proto: Any
@@ -126,7 +124,7 @@ class Graph:
 
     @cached_property
     def sizes(self) -> dict[str, list[int]]:
-        """The sizes of the tensors that are known of, with the batch; 0 where one is open."""
+        """The known shapes of tensors, with the batch; 0 for a size that is not fixed."""
         known = (*self.proto.input, *self.proto.value_info, *self.proto.output)
         return {
             one.name: [size.dim_value for size in one.type.tensor_type.shape.dim]
@@ -136,14 +134,14 @@ class Graph:
 
     @cached_property
     def makers(self) -> dict[str, Any]:
-        """The node that makes each tensor."""
+        """The node that computes each tensor."""
         return {name: node for node in self.proto.node for name in node.output if name}
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """The first tensor of every node that depends on the input, by the node's name.
+        """The first result of every node that depends on the input, by the node's name.
 
-        A name that is none, or that of several nodes, gives way to that of the tensor.
+        If a node has no name, or the same as another, the tensor's name is used.
         """
         flowing = [node for node in self.proto.node if self._flows(node)]
         named = Counter(node.name for node in flowing if node.name)
@@ -155,7 +153,7 @@ class Graph:
 
     @cached_property
     def layouts(self) -> dict[str, str]:
-        """Where the channels are, of every tensor for which that follows."""
+        """The layout, "chw" or "hwc", of every tensor for which it can be inferred."""
         found = {self.input: self.layout} if self.layout else {}
         for node in self.proto.node:
             if node.op_type in _CHANNELS_FIRST:
@@ -175,7 +173,7 @@ class Graph:
         return found
 
     def _links(self, node: Any) -> Iterable[tuple[str, str, tuple[tuple[str, str], ...]]]:
-        """Yield what goes in, what comes out, and which layouts of both go together."""
+        """Yield input, output, and the pairs of layouts that they can have together."""
         if node.op_type == "Transpose":
             order = next((list(one.ints) for one in node.attribute if one.name == "perm"), [])
             if order == _TO_LAST:
@@ -209,22 +207,22 @@ class Graph:
         return "hwc" if is_last else "chw"
 
     def is_first(self, name: str) -> bool:
-        """Say whether a tensor of one image's maps has its channels first."""
+        """Return whether a tensor of maps has the layout "chw"."""
         return self.layouts.get(name, self.layouts[self.input]) == "chw"
 
     @property
     def kind(self) -> int:
-        """The type of what goes in, by its number in TensorProto."""
+        """The type of the input, by its number in TensorProto."""
         first = next(one for one in self.proto.input if one.name == self.input)
         return int(first.type.tensor_type.elem_type)
 
     @property
     def batch(self) -> int:
-        """How many images go in at once."""
+        """The number of images in the input."""
         return max(self.sizes[self.input][0], 1)
 
     def shape(self, name: str) -> Shape:
-        """Return the shape of a tensor as `one` gives it; () if unknown, 0 where it is open."""
+        """Return the shape that `one` returns for a tensor; () if unknown, 0 for any size."""
         whole = self.sizes.get(name, [])
         if not whole or (whole[0] == 0 and self.sizes[self.input][0]):
             return ()
@@ -235,9 +233,9 @@ class Graph:
         return tuple([*found[1:], found[0]] if turned else found)
 
     def one(self, name: str, data: Array) -> Array:
-        """Take what a tensor holds of the first image, its channels last.
+        """Return the part of a tensor for the first image, channels last.
 
-        A tensor that does not begin with the batch is given whole, as a vector.
+        A tensor whose first axis is not the batch is returned whole, as a vector.
         """
         if data.ndim == 0 or len(data) != self.batch:
             return data.reshape(-1)
@@ -247,9 +245,9 @@ class Graph:
         return found.reshape(-1) if found.ndim == 0 else found
 
     def result(self, data: Array) -> Array:
-        """Take what the graph gives for the first image, its channels last.
+        """Return the graph's result for the first image, channels last.
 
-        Of a result that does not begin with the batch all axes but those of one value are left.
+        If its first axis is not the batch, only axes of length 1 are removed.
         """
         if data.ndim and len(data) == self.batch:
             return self.one(self.output, data)
@@ -257,7 +255,7 @@ class Graph:
 
     @property
     def result_shape(self) -> Shape:
-        """The shape that `result` gives; () if unknown, 0 where it is open."""
+        """The shape that `result` returns; () if unknown, 0 for any size."""
         whole = self.sizes.get(self.output, [])
         if whole and whole[0] not in (0, self.batch):
             return tuple(n for n in whole if n != 1) or (1,)
@@ -265,7 +263,7 @@ class Graph:
 
     @cached_property
     def weights(self) -> dict[str, Learned]:
-        """The learned numbers of each tensor that does not depend on the input."""
+        """The tensors of weights: constants that are not sizes, by name."""
         found = {
             one.name: Learned(math.prod(one.dims), one.data_type in _FLOATS)
             for one in self.proto.initializer
@@ -286,7 +284,7 @@ class Graph:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """What is known of every node; weights count where they are used first."""
+        """The rows of `info` for all nodes; weights are counted where they are first used."""
         found, counted = [], set[str]()
         for name, tensor in self.names.items():
             node = self.makers[tensor]
@@ -302,7 +300,7 @@ class Graph:
         return found
 
     def _learned(self, node: Any) -> dict[str, int]:
-        """Return how many learned numbers each input of a node has; scales and bounds are none."""
+        """Return the number of weights in each input of a node, without scales and bounds."""
         if node.op_type in _TOLD:
             return {}
         is_quantised = node.op_type.startswith("QLinear") or node.op_type == "QGemm"
@@ -315,7 +313,7 @@ class Graph:
         }
 
     def _positions(self, node: Any) -> int:
-        """Return over how many positions of one image weights are moved; 0 if that is open."""
+        """Return the number of positions where weights are applied in one image; 0 if unknown."""
         at = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
         whole = self.sizes.get(at)
         if not whole:
@@ -325,15 +323,15 @@ class Graph:
         return math.prod(n for axis, n in enumerate(inner) if axis != channel)
 
     def check_sizes(self) -> None:
-        """Raise ValueError for a tensor that is larger than any layer's result."""
+        """Raise ValueError for a tensor that is too large."""
         inner = {one.name: list(one.dims) for one in self.proto.initializer}
         for name, sizes in {**self.sizes, **inner}.items():
             if math.prod(max(n, 1) for n in sizes) > LARGEST:
-                raise ValueError(f"its tensor {name!r} of {written(sizes)} is too large to be held")
+                raise ValueError(f"its tensor {name!r} of {written(sizes)} is too large for memory")
 
     @property
     def gives_shares(self) -> bool:
-        """Whether probabilities come out: of a softmax or sigmoid, or one that is written out."""
+        """Whether the result consists of probabilities, by a softmax or sigmoid at the end."""
         node = self.makers.get(self.output)
         while node is not None and node.op_type in _KEEPING:
             node = self._before(node)
@@ -346,9 +344,9 @@ class Graph:
 
     @property
     def embedding(self) -> str:
-        """The name of the node whose values go into the last product with weights; empty if none.
+        """The name of the node before the last product with weights; empty if there is none.
 
-        What only changes their shape or type is passed over.
+        Nodes that only change the shape or type are skipped.
         """
         needed = {self.output}
         for node in reversed(self.proto.node):
@@ -360,20 +358,20 @@ class Graph:
         return ""
 
     def _named(self, node: Any) -> str:
-        """Return the name of a node, or of the one before those that only pass on."""
+        """Return the name of a node, or of one before it if it only changes the shape or type."""
         while node is not None and node.op_type in _PASSING:
             node = self._before(node)
         tensors = [] if node is None else node.output
         return next((name for name, made in self.names.items() if made in tensors), "")
 
     def _before(self, node: Any) -> Any:
-        """Return the node that makes the first of what flows into this one; None at the input."""
+        """Return the node that computes the first variable input; None for the graph's input."""
         flowing = (name for name in node.input if name in self.flowing)
         return self.makers.get(next(flowing, ""))
 
 
 def free(name: str, taken: Container[str]) -> str:
-    """Return a name that is not taken."""
+    """Return `name`, with underscores appended until it is not taken."""
     return name if name not in taken else free(f"{name}_", taken)
 
 

@@ -1,4 +1,4 @@
-"""A model by its name or by its file, with what completes it."""
+"""Load a model by its name or from its file, optionally with other labels or preprocessing."""
 
 from __future__ import annotations
 
@@ -36,24 +36,23 @@ def load_model(
     Parameters
     ----------
     name_or_path : str or path
-        A name has no slash and no suffix; .onnx needs the extra `onnx`. `NAME#SHA256`, as a
-        history has it, with the first 16 digits of the sha256 of all that decides what it gives
-        (of an .onnx: of the file with its data and the .json beside it), loads that model or none.
+        A name has no slash and no suffix; .onnx needs the extra `onnx`. With `NAME#SHA256`, as in
+        a history, the model must have this hash: the first 16 digits of the sha256 of everything
+        that its results depend on (for .onnx: the file, its data files and the .json beside it).
     labels : str or path, optional
-        A file with the names of the results, instead of the model's own: text with a name a
+        A file with the names of the classes, instead of the model's own: text with one name per
         line, or a JSON list (.json).
     preprocessing : str, optional
-        From an image to what the network takes, instead of the model's own: a pipeline such as
+        A pipeline from an image to the network's input, instead of the model's own, such as
         `resize 256 | crop 224 | normalize 127 128`.
     input_shape : str or sequence of int, optional
-        Rows, columns and channels, or how many values, where an .onnx leaves them open:
+        Rows, columns and channels, or the number of values, if an .onnx does not fix them:
         `224x224x3` or (224, 224, 3).
     engine : {"auto", "onnxruntime"}
-        What runs it: auto is featcli's own engine for featcli's own models, and onnxruntime for
-        .onnx; onnxruntime runs any of them, featcli's own exported on the fly. Needs the extra
-        `onnx`.
+        auto runs featcli's models by featcli, and .onnx by onnxruntime; onnxruntime runs all
+        models, and exports featcli's first. It needs the extra `onnx`.
     device : {"cpu", "cuda"}
-        Where onnxruntime runs it.
+        The device that onnxruntime uses.
 
     Returns
     -------
@@ -62,12 +61,11 @@ def load_model(
     Raises
     ------
     ModelError
-        A file that is broken, or says what cannot be.
+        The file is damaged or invalid.
     UsageError
-        A package, or the device, is not there.
+        A package or the device is not available.
     ValueError
-        No such model ships, it is another than the one named, or labels or preprocessing that
-        cannot be.
+        There is no such model, its hash does not match, or labels or preprocessing are invalid.
     """
     name, expected = parted(os.fspath(name_or_path))
     path = path_of(name)
@@ -76,7 +74,7 @@ def load_model(
     if device != "cpu" and engine == "auto" and not is_onnx(path):
         raise ValueError(
             f"{device} needs engine onnxruntime: featcli's own engine, which runs the model "
-            f"{name}, computes on the CPU alone"
+            f"{name}, only uses the CPU"
         )
     shape = parse_shape(input_shape)
     model = _loaded(str(path), name, _states(path), shape, engine, device)
@@ -94,17 +92,17 @@ def _completed(model: Model, labels: str, preprocessing: str) -> Model:
 
 
 def name_of(reference: str) -> str:
-    """Return what a model is called in file names."""
+    """Return the name of a model for file names."""
     return Path(parted(reference)[0]).stem
 
 
 def parse_shape(given: str | Sequence[int]) -> Shape:
-    """Read rows, columns and channels, such as 224x224x3, or how many values go in."""
+    """Parse rows, columns and channels, such as 224x224x3, or the number of values."""
     pieces = given.lower().split("x") if isinstance(given, str) else [str(one) for one in given]
     if not given:
         return ()
     if len(pieces) not in (1, 3) or not all(one.isascii() and one.isdigit() for one in pieces):
-        raise ValueError(f"{given!r} is no shape: give ROWSxCOLSxCHANNELS, such as 224x224x3")
+        raise ValueError(f"{given!r} is not a shape: give ROWSxCOLSxCHANNELS, such as 224x224x3")
     shape = tuple(map(int, pieces))
     if 0 in shape:
         raise ValueError(f"{given!r} is an empty shape: every size is 1 or more")
@@ -112,7 +110,7 @@ def parse_shape(given: str | Sequence[int]) -> Shape:
 
 
 def _states(path: Path) -> tuple[tuple[int, int], ...]:
-    """Return what changes when the file does, or one of those beside an .onnx file."""
+    """Return times and sizes of a model's files; they change whenever one of the files does."""
     files = [path]
     if is_onnx(path):
         from featcli.models import onnx_file
@@ -124,7 +122,7 @@ def _states(path: Path) -> tuple[tuple[int, int], ...]:
 
 @lru_cache(maxsize=2)
 def _own(path: str, _states: tuple[tuple[int, int], ...]) -> tuple[Description, dict[str, Array]]:
-    """Read a file once, whatever is said of it."""
+    """Read one of featcli's model files; cached, also for other labels or engines."""
     return load(path)
 
 
@@ -148,15 +146,15 @@ def _loaded(
     description, weights = _own(path, _states)
     if shape not in ((), description.network.input):
         raise ValueError(
-            f"the model {name} takes {sizes(description.network.input)}, not {sizes(shape)}: only "
-            "an .onnx may leave its input open"
+            f"the model {name} takes {sizes(description.network.input)}, not {sizes(shape)}: an "
+            "input shape is only for an .onnx whose input size is not fixed"
         )
     found = Model(description, weights, f"{name}#{identity(description)[:16]}", given=given)
     return found if engine == "auto" else _on_onnxruntime(found, given)
 
 
 def _on_onnxruntime(model: Model, given: Mapping[str, str]) -> Model:
-    """Return a model of featcli's own that onnxruntime runs."""
+    """Return one of featcli's models that is run by onnxruntime."""
     from featcli.models.sessions import Exported
 
     runner = Exported(model, given["device"])
@@ -165,7 +163,7 @@ def _on_onnxruntime(model: Model, given: Mapping[str, str]) -> Model:
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:
-    """Find a model's file; raises ValueError if there is none."""
+    """Return the path of a model's file; raises ValueError if there is none."""
     text = os.fspath(name_or_path)
     path = Path(text)
     if path.suffix == "" and "/" not in text and os.sep not in text:
@@ -182,12 +180,12 @@ def path_of(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def is_onnx(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file is a model of another maker, by its name."""
+    """Return whether a file is an ONNX model, by its name."""
     return os.fspath(path).lower().endswith(".onnx")
 
 
 def shipped() -> list[str]:
-    """Return the names of the models that come with featcli."""
+    """Return the names of the models that ship with featcli."""
     return sorted(path.stem for path in SHIPPED.glob("*.npz"))
 
 

@@ -1,4 +1,4 @@
-"""A model: a network with its numbers, its preprocessing and the names of its results."""
+"""A model: a network with its weights, preprocessing and class names."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from featcli.models.references import parted
 from featcli.models.running import Runner
 
 Array = npt.NDArray[Any]
-# What may complete a model or say how it is run, and what holds where nothing is said.
+# The options for loading a model, and their defaults.
 GIVEN = {"labels": "", "preprocessing": "", "input_shape": "", "engine": "auto", "device": "cpu"}
-_SLACK = 1e-3  # that a sum of shares in float16 may be off
+_SLACK = 1e-3  # rounding error of probabilities in float16
 
 
 class Runs(Protocol):
-    """What runs a network."""
+    """An object that runs a network."""
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
-        """Return what the named layers give."""
+        """Return the results of the named layers."""
 
 
 class Model:
-    """A network that can be called.
+    """A network with weights, which can be called on images.
 
     Parameters
     ----------
@@ -39,13 +39,11 @@ class Model:
     weights : dict of str to ndarray of float32
         By layer and part; see `featcli.models.files.load`.
     reference : str
-        What the history calls it: its name or path, and the beginning of a sha256 of all that
-        decides what it gives.
+        Its name or path and its hash, as in a history.
     runner : object with a method `run(x, names)`, optional
-        Runs the network where featcli's own engine does not.
+        Runs the network, instead of featcli's own engine.
     given : mapping of str to str, optional
-        What the history says of names, a preprocessing and an input's shape that are not the
-        model's own.
+        The options that it was loaded with (see `GIVEN`), for the history.
     """
 
     def __init__(
@@ -64,30 +62,30 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What it is called in file names."""
+        """The name, as in file names."""
         return self.description.name
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of its results; empty if it has none."""
+        """The names of the classes; empty if there are none."""
         return self.description.labels
 
     @property
     def params(self) -> dict[str, str]:
-        """What a history says of it: `load_model` makes it again from `model` and the others."""
+        """The parameters in a history, from which `load_model` can load the same model again."""
         return {"model": self.reference, **self._given}
 
     @property
     def about(self) -> dict[str, str]:
-        """What a table says of it; `sha256` is the beginning of its digest."""
+        """The description in a table's metadata; `sha256` is the beginning of the hash."""
         name, digest = parted(self.reference)
         before = self.description.preprocessing
         return {"name": name, "sha256": digest, "preprocessing": str(before or "")}
 
     def completed(self, labels: str = "", preprocessing: str = "") -> Model:
-        """Return the same network with the names of a file, or with another preprocessing.
+        """Return the model with other labels or another preprocessing, as in `load_model`.
 
-        See `load_model`; what is empty stays.
+        An empty text keeps the model's own.
         """
         if not labels and not preprocessing:
             return self
@@ -106,7 +104,7 @@ class Model:
 
     @property
     def layers(self) -> list[Row]:
-        """Name, kind, shape, parameters and multiply-adds of every operation, in order."""
+        """Name, kind, shape, parameters and multiply-accumulates of every operation, in order."""
         return self.description.network.rows
 
     @property
@@ -116,66 +114,66 @@ class Model:
 
     @property
     def embedding(self) -> str:
-        """The name of the layer before the last learned one: its values describe the image."""
+        """The name of the layer before the last one with weights: its values describe the image."""
         return self.description.network.embedding
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that `run` can stop at."""
+        """The names of all layers and operations that `run` can return."""
         return self.description.network.names
 
     def __call__(self, frame: Frame | npt.ArrayLike) -> Frame:
-        """Return the class probabilities of an image, or of what the network takes.
+        """Return the class probabilities of an image, or of a vector for networks that take one.
 
         Raises
         ------
         ValueError
-            An array that is neither, or that holds NaN; numbers of 0..1 for a model of 0..255; a
-            model that gives no probabilities.
+            The array has another shape or holds NaN, its values are 0..1 but the model expects
+            0..255, or the model does not return probabilities.
         """
         whole = frame if isinstance(frame, Frame) else Frame(np.asarray(frame))
         step = Step.of("classify", **self.params)
         data = self.probabilities(whole.data)
-        # A file of 1 bit is read as 0 and 1; the commands read it as the model takes it.
+        # `read` returns 0 and 1 for a file of 1 bit; the commands scale it to the model's range.
         self._check_range(whole.data, "iu")
         return whole.replace(data=data, labels=self.labels, history=(*whole.history, step))
 
     def probabilities(self, data: npt.ArrayLike) -> Array:
-        """Return the class probabilities of an image as plain numbers; see `model(frame)`."""
+        """Return the class probabilities of an image as an array; see `model(frame)`."""
         self.check_classifies()
         found = self.run(self.prepare(data)).reshape(-1)
         if self.labels and len(found) != len(self.labels):
-            raise ValueError(f"it gives {len(found)} values, and {len(self.labels)} have names")
+            raise ValueError(f"it gives {len(found)} values for {len(self.labels)} labels")
         if not np.isfinite(found).all():
             raise ValueError(
-                "no probabilities come of it: its values are NaN, infinite or too large"
+                "the result is NaN or infinite: the image's values are NaN, infinite or too large"
             )
         if found.min() < -_SLACK or found.max() > 1 + _SLACK:
             raise ValueError(
-                f"no probabilities come of it, but {found.min():.4g} to {found.max():.4g}: the "
+                f"the results are {found.min():.4g} to {found.max():.4g}, not probabilities: the "
                 f"model {self.name} does not end in a softmax or sigmoid"
             )
         return found
 
     def check_classifies(self) -> None:
-        """Raise ValueError unless it gives one value for each class."""
+        """Raise ValueError unless the result is a vector, with a value for each class."""
         shape = self.description.network.shape
         if len(shape) > 1:
             raise ValueError(
                 f"the model {self.name} gives a result of {sizes(shape)}, not a probability per "
-                "class, such as one that detects objects or reads text: 'featcli features --layer' "
-                "gives the values of its layers"
+                "class (it may detect objects or read text): 'featcli features --layer' returns "
+                "the values of its layers"
             )
 
     def prepare(self, data: npt.ArrayLike) -> Array:
-        """Turn an image into what the network takes.
+        """Return the network's input for an image, by the model's preprocessing.
 
         Parameters
         ----------
         data : array_like, (rows, cols, channels) or (n,)
             An image: bytes, 16-bit values, booleans, or floats in the model's range, such as
-            0..255. Gray becomes RGB, or RGB gray; of RGBA the colours are taken. A vector, for a
-            network that takes one, stays as it is.
+            0..255. Gray is converted to RGB, or RGB to gray; an alpha channel is dropped. A vector,
+            for a network that takes one, is returned as float32.
 
         Returns
         -------
@@ -195,9 +193,9 @@ class Model:
         return np.ascontiguousarray(pixels, dtype=np.float32)
 
     def pixels(self, image: Array) -> Array:
-        """Return an image in the model's range and channels: what its preprocessing begins with.
+        """Return an image in the model's range and channels, as input of the preprocessing.
 
-        Of a strip more than 16 times as long as wide the far ends are cut off.
+        If it is more than 16 times as long as wide, both ends are cut off.
         """
         top = self.description.range
         pixels = with_channels(ranged(central(image), top), self.description.channels)
@@ -209,12 +207,12 @@ class Model:
             check_range(image, self.description.range, kinds)
 
     def run(self, x: npt.ArrayLike, until: str | None = None) -> Array:
-        """Run the network on what `prepare` gives, to its end or to a named layer.
+        """Run the network on a prepared input, to its end or to a named layer.
 
         Parameters
         ----------
         x : array_like
-            Of the shape of the network's input.
+            As from `prepare`.
         until : str, optional
             The name of a layer or of an operation in it, such as `block3.depthwise`.
 
@@ -225,34 +223,34 @@ class Model:
         Raises
         ------
         ValueError
-            No layer is called so; the message names the nearest.
+            There is no such layer; the message suggests similar names.
         """
         name = until or self.last
         return self.outputs(x, [name])[name]
 
     def outputs(self, x: npt.ArrayLike, names: Sequence[str]) -> dict[str, Array]:
-        """Run once and return what several layers give, by name; see `run`."""
+        """Run once and return the results of several layers, by name; see `run`."""
         return self.runner.run(np.asarray(x), names)
 
     def every(self, x: npt.ArrayLike) -> dict[str, Array]:
-        """Return what every operation gives, by name, from what `prepare` gives.
+        """Return the results of all operations, by name, for a prepared input.
 
         Raises
         ------
         ValueError
-            The network is run by something else than featcli, which does not say.
+            The network is not run by featcli's own engine.
         """
         if not isinstance(self.runner, Runner):
-            raise ValueError(f"the model {self.name} does not say how its layers are computed")
+            raise ValueError(f"the model {self.name} is not run by featcli's own engine")
         return self.runner.every(np.asarray(x))
 
     def for_workers(self, names: Sequence[str]) -> Any:
-        """Return what other processes need not make again to give these layers, or None."""
+        """Return an object that saves worker processes the export of the model, or None."""
         handed = getattr(self.runner, "handed", None)
         return handed(names) if handed else None
 
     def check_layer(self, name: str) -> None:
-        """Raise ValueError, naming the nearest, unless a layer is called so."""
+        """Raise ValueError, with similar names, if there is no such layer."""
         self.description.network.node_of(name)
 
 

@@ -1,4 +1,4 @@
-"""A network's text: its layers with names and shapes, known before any number is."""
+"""Networks as text: parse it into layers with names and shapes, without any weights."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from featcli.models.operations.base import BEFORE, Parameter, Part
 from featcli.models.operations.registry import EARLIER, Earlier
 from featcli.stage import Converter, Param, Stage
 
-# Nothing that reads a file or makes a picture larger than it was may stand in a model.
+# Limits for model files that are not trusted; preprocessing cannot read files or enlarge much.
 _MOST_LAYERS = 2000
 IN_PREPROCESSING = frozenset({"abs", "crop", "flatten", "gray", "normalize", "pool", "resize"})
-LARGEST = 1 << 24  # numbers in what flows between two layers
-_PHOTO = (384, 512)  # as good a size as any
-WIDEST = 4096  # rows or columns that a preprocessing may ask for
+LARGEST = 1 << 24  # numbers in the result of a layer
+_PHOTO = (384, 512)  # rows and columns of a typical photo, to test a preprocessing with
+WIDEST = 4096  # rows or columns in a preprocessing
 
 _NAME = Param(
     name="name",
-    help="What the layer is called.",
+    help="The layer's name.",
     default="",
     required=False,
     word=False,
@@ -42,11 +42,11 @@ _NAME = Param(
 
 
 class NamedStage(Stage):
-    """A stage as a layer of a network: it takes `--name` too."""
+    """A stage as a layer of a network, which has the option `--name` too."""
 
     @cached_property
     def params(self) -> tuple[Param, ...]:
-        """What the stage has, and the name."""
+        """The stage's parameters, and the name."""
         return (*operations.find(self.name).params, _NAME)
 
 
@@ -57,17 +57,17 @@ def find(name: str) -> Stage:
 
 
 class Placed(NamedTuple):
-    """An operation in its network.
+    """An operation with its name and inputs in a network.
 
     Attributes
     ----------
     name : str
-        The layer's, and the operation's within it: `block1.depthwise`.
+        Name of the layer and of the operation within it: `block1.depthwise`.
     operation : Operation
     activation : Operation or None
-        What follows at once, and counts as one with it.
+        The activation that follows and is not counted as an operation of its own.
     inputs : tuple of str
-        The names of the operations that it takes; empty for the network's input.
+        Names of the operations whose results it takes; "" is the network's input.
     """
 
     name: str
@@ -77,26 +77,26 @@ class Placed(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The kinds of both."""
+        """The kinds of the operation and its activation."""
         after = f" + {self.activation.kind}" if self.activation else ""
         return self.operation.kind + after
 
     def weights(self, of_network: Mapping[str, Any]) -> dict[str, Any]:
-        """Pick its own numbers, by the names that the operation gives them."""
+        """Return the operation's own weights, by its own names for them."""
         return {part: of_network[f"{self.name}.{part}"] for part in self.operation.parameters}
 
 
 class Node(NamedTuple):
-    """A layer in its place.
+    """A layer with its name and shapes in a network.
 
     Attributes
     ----------
     name : str
-        As `--name` says, or its kind with a number.
+        By `--name`, or its kind and a number.
     step : Step
         The stage and its parameters, without the name.
     before, shape : tuple of int
-        Of what reaches it and of what it gives.
+        The shapes of its input and its result.
     layer : Layer
     operations : tuple of Placed
         The last one gives the layer's result.
@@ -116,7 +116,7 @@ class Node(NamedTuple):
 
     @property
     def is_learned(self) -> bool:
-        """Whether it has numbers."""
+        """Whether it has weights."""
         return any(one.operation.parameters for one in self.operations)
 
     @property
@@ -127,7 +127,7 @@ class Node(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What `info` says of an operation, or of a layer that has no numbers."""
+    """A row of `info` for an operation."""
 
     name: str
     kind: str
@@ -137,20 +137,19 @@ class Row(NamedTuple):
 
 
 class Network:
-    """Layers in a row, such as `conv 32 3 --stride 2 | relu6 | pool --global`.
+    """A sequence of layers, such as `conv 32 3 --stride 2 | relu6 | pool --global`.
 
     Parameters
     ----------
     text : str
-        In the pipeline grammar.
+        The layers, in the syntax of pipelines.
     shape : tuple of int
-        Of what goes in: (rows, cols, channels) or (n,); 0 where a network of another maker leaves
-        it open.
+        Shape of the input: (rows, cols, channels) or (n,); in ONNX networks 0 for any size.
 
     Raises
     ------
     ValueError
-        An unknown layer, one that cannot take what reaches it, or a name that is used twice.
+        A layer is unknown or does not accept its input, or a name is used twice.
     """
 
     def __init__(self, text: str, shape: Shape) -> None:
@@ -170,7 +169,7 @@ class Network:
             raise ValueError(f"two layers are called {twice[0]!r}")
         self.names = tuple(names)
 
-    is_raw = False  # whether nobody has said what becomes of pixels first: see OnnxNetwork
+    is_raw = False  # whether the preprocessing is unknown; see OnnxNetwork
 
     @property
     def shape(self) -> Shape:
@@ -179,15 +178,15 @@ class Network:
 
     @property
     def last(self) -> str:
-        """The name of what gives the result."""
+        """The name of the last operation, which gives the result."""
         return self.names[-1]
 
     @property
     def embedding(self) -> str:
-        """The layer whose values the last learned layer decides by: what is known of the image.
+        """The layer before the last one with weights, whose values describe the image.
 
-        A layer that gives the same values, such as flatten, is passed over. Where nothing comes
-        before the last learned layer, the result itself.
+        Layers that only rearrange values, such as flatten, are skipped. If no layer comes before
+        the last one with weights, this is the last layer.
         """
         learned = [number for number, node in enumerate(self.nodes) if node.is_learned]
         before = self.nodes[: learned[-1]] if learned else ()
@@ -196,12 +195,12 @@ class Network:
 
     @cached_property
     def operations(self) -> tuple[Placed, ...]:
-        """Every operation, each after those that it takes."""
+        """All operations, each after its inputs."""
         return tuple(one for node in self.nodes for one in node.operations)
 
     @cached_property
     def taken_later(self) -> frozenset[str]:
-        """The operations whose results a layer takes that is not the next one."""
+        """The operations whose results are inputs of later layers than the next one."""
         places = {one.name: k for k, node in enumerate(self.nodes) for one in node.operations}
         return frozenset(
             name
@@ -213,7 +212,7 @@ class Network:
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """Every array of numbers, by name."""
+        """All weight arrays, by name."""
         return {
             f"{one.name}.{part}": parameter
             for one in self.operations
@@ -222,12 +221,12 @@ class Network:
 
     @property
     def weights(self) -> dict[str, Shape]:
-        """The shape of every array of numbers, by name."""
+        """The shapes of all weight arrays, by name."""
         return {name: one.shape for name, one in self.parameters.items()}
 
     @property
     def rows(self) -> list[Row]:
-        """One for each operation."""
+        """The rows of `info`, one for each operation."""
         return [
             Row(
                 one.name,
@@ -240,18 +239,18 @@ class Network:
         ]
 
     def check_input(self, shape: Shape) -> None:
-        """Raise ValueError unless the network takes an array of this shape."""
+        """Raise ValueError unless the network accepts an array of this shape."""
         fits = (n == m or m == 0 for n, m in zip(shape, self.input, strict=False))
         if len(shape) != len(self.input) or not all(fits):
             raise ValueError(f"the network takes {sizes(self.input)}, not {sizes(shape)}")
 
     def node_of(self, name: str) -> Node:
-        """Return the layer that is called so, or that has an operation called so.
+        """Return the layer of this name, or that has an operation of this name.
 
         Raises
         ------
         ValueError
-            There is none; the message names the nearest.
+            There is none; the message suggests similar names.
         """
         for node in self.nodes:
             if name in names_of(node):
@@ -261,7 +260,7 @@ class Network:
 
 
 def sizes(shape: Sequence[int]) -> str:
-    """Write a shape, with ? for what a network leaves open."""
+    """Return a shape as text, such as 224x224x3, with ? for any size."""
     return "x".join(str(n or "?") for n in shape)
 
 
@@ -282,7 +281,7 @@ def _nodes(steps: tuple[Step, ...], shape: Shape) -> Iterator[Node]:
         count = counts[step.stage]
         name = given or (step.stage if count == 1 else f"{step.stage}{count}")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
-            raise ValueError(f"step {number}: {name!r} is no name for a layer")
+            raise ValueError(f"step {number}: {name!r} is not a valid name for a layer")
         try:
             layer = _built(step.stage, current, params, nodes)
         except ValueError as error:
@@ -297,7 +296,7 @@ def _nodes(steps: tuple[Step, ...], shape: Shape) -> Iterator[Node]:
 
 
 def _placed(layer: str, part: Part, last: str, nodes: Mapping[str, Node]) -> Placed:
-    """Give a part and what it takes the names that they have in the network."""
+    """Return a part of a layer with its name and inputs in the network."""
 
     def whole(name: str) -> str:
         return f"{layer}.{name}" if name else layer
@@ -312,7 +311,7 @@ def _placed(layer: str, part: Part, last: str, nodes: Mapping[str, Node]) -> Pla
 
 
 def _built(name: str, shape: Shape, params: Mapping[str, Any], nodes: Mapping[str, Node]) -> Layer:
-    """Return a layer for what reaches it; raises ValueError."""
+    """Return a layer for an input of this shape; raises ValueError if it does not accept it."""
     stage = operations.find(name)
     if stage.takes != "any" and (stage.takes == "vector") != (len(shape) == 1):
         raise ValueError(f"takes {'a vector' if stage.takes == 'vector' else 'maps'}, not {shape}")
@@ -323,22 +322,22 @@ def _built(name: str, shape: Shape, params: Mapping[str, Any], nodes: Mapping[st
 
 def _earlier(name: str, nodes: Mapping[str, Node]) -> Earlier:
     if name not in nodes:
-        near = stages.nearest(name, nodes) or f": before it are {', '.join(nodes) or 'none'}"
+        near = stages.nearest(name, nodes) or f": earlier layers are {', '.join(nodes) or 'none'}"
         raise ValueError(f"no earlier layer {name!r}{near}")
     return Earlier(name, nodes[name].shape)
 
 
 def _check_size(shape: Shape, where: str) -> None:
     if len(shape) not in (1, 3) or min(shape) < 1 or math.prod(shape) > LARGEST:
-        raise ValueError(f"{where} has the shape {shape}, which no network here has")
+        raise ValueError(f"{where} has the shape {shape}, which is not possible or too large")
 
 
 def preprocessing(text: str) -> pipeline.Pipeline:
-    """Read a model's preprocessing; raises ValueError for what may not stand in a file."""
+    """Parse a model's preprocessing; raises ValueError for steps that are not allowed in it."""
 
     def allowed(name: str) -> Stage:
         if name not in IN_PREPROCESSING:
-            raise ValueError(f"{name!r} is no step of a preprocessing")
+            raise ValueError(f"{name!r} is not allowed in a preprocessing")
         return stages.get(name)
 
     try:
@@ -349,12 +348,15 @@ def preprocessing(text: str) -> pipeline.Pipeline:
         size = np.atleast_1d(np.asarray(dict(step.params).get("size", 1)))
         if size.max() > WIDEST:
             how = "pool windows of" if step.stage == "pool" else f"{step.stage} to"
-            raise ValueError(f"no preprocessing may {how} more than {WIDEST} pixels")
+            raise ValueError(f"a preprocessing may not {how} more than {WIDEST} pixels")
     return found
 
 
 def check_fits(before: pipeline.Pipeline, network: Network, channels: int) -> None:
-    """Raise ValueError where neither a photo nor an image of the network's size comes out right."""
+    """Raise ValueError unless a preprocessing gives the network's input shape.
+
+    It is tried on a picture of a photo's size and on one of the network's size.
+    """
     own = tuple(n or _PHOTO[0] for n in network.input[:2])
     problems = []
     for size in (_PHOTO, own) if len(own) == 2 else (_PHOTO,):

@@ -1,6 +1,6 @@
-"""A model of another maker, as ONNX, run by onnxruntime (the extra `onnx`).
+"""ONNX models, run by onnxruntime (the extra `onnx`).
 
-What such a file does not say may stand beside it: see `sidecar`.
+A JSON file beside the model can add what ONNX does not describe: see `sidecar`.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from featcli.ops.activation import softmax
 from featcli.stage import nearest
 
 Array = npt.NDArray[Any]
-# By their numbers in TensorProto.
+# The supported types, by their numbers in TensorProto.
 _TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}
 _INT8 = 3
-_SLACK = 1e-3  # that probabilities may not sum to 1 by
+_SLACK = 1e-3  # by how much the sum of probabilities may differ from 1
 END = "probabilities"
 
 
 class OnnxNetwork(Network):
-    """What is known of the graph: its nodes, with the shapes that onnx finds.
+    """The network of an ONNX graph, with the shapes that onnx infers.
 
     Parameters
     ----------
     graph : Graph
     shape : tuple of int
-        Of what goes in, channels last; 0 where the network leaves it open.
+        Shape of the input, channels last; 0 for any size.
     softmax : bool
-        Whether one is put at the end: what comes out are no probabilities yet.
+        Whether to append a softmax because the graph returns scores, not probabilities.
 
     Attributes
     ----------
     is_raw : bool
-        Whether pixels go in as they are because nobody has said what becomes of them first.
+        Whether the preprocessing is unknown, so that pixels are used unchanged.
     """
 
     def __init__(self, graph: Graph, shape: Shape, softmax: bool) -> None:
@@ -62,27 +62,27 @@ class OnnxNetwork(Network):
 
     @property
     def shape(self) -> Shape:
-        """The shape of the result; () where it is open."""
+        """The shape of the result; () if unknown."""
         return () if self.is_open else self.result
 
     @property
     def is_open(self) -> bool:
-        """Whether the size of the result is not known."""
+        """Whether the shape of the result is unknown."""
         return not self.result or 0 in self.result
 
     @property
     def last(self) -> str:
-        """What gives the result."""
+        """The name of the node that gives the result."""
         return self.end
 
     @property
     def embedding(self) -> str:
-        """What goes into the last product with weights."""
+        """The name of the node before the last product with weights."""
         return self.graph.embedding or self.end
 
     @property
     def rows(self) -> list[Row]:
-        """One for each node, and one for the softmax."""
+        """The rows of `info`, one for each node, and one for the appended softmax."""
         found = [
             row._replace(shape=self.result) if row.name == self.end else row
             for row in self.graph.rows
@@ -90,21 +90,22 @@ class OnnxNetwork(Network):
         return [*found, *([Row(self.end, "softmax", self.result, 0, 0)] if self.softmax else [])]
 
     def node_of(self, name: str) -> Any:
-        """Raise ValueError, naming the nearest, unless a node is called so."""
+        """Raise ValueError, with similar names, if there is no such node."""
         if name not in self.names:
             near = nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
             raise ValueError(f"no layer {name!r}{near}")
 
 
 class OnnxRunner:
-    """Runs the graph, with the outputs that are asked for.
+    """Run a graph by onnxruntime, and return any of its tensors.
 
     Parameters
     ----------
     model : onnx.ModelProto
     network : OnnxNetwork
     is_sure : bool
-        Whether somebody said that a softmax is needed, or that it is not.
+        Whether the file or its sidecar says if a softmax is needed; otherwise results that look
+        like probabilities get none.
     device : {"cpu", "cuda"}
     """
 
@@ -119,7 +120,7 @@ class OnnxRunner:
         self.check_device = self._sessions.check_device
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
-        """Run on one array and return what the named nodes give, by name."""
+        """Run on one array and return the results of the named nodes."""
         for name in names:
             self._network.node_of(name)
         tensors = {name: self._graph.names.get(name, self._graph.output) for name in names}
@@ -132,12 +133,12 @@ class OnnxRunner:
         }
 
     def tensors(self, x: Array, names: Iterable[str]) -> dict[str, Array]:
-        """Run on one array and return tensors as the graph has them, by name."""
+        """Run on one array and return tensors in the graph's own layout, by name."""
         self._network.check_input(x.shape)
         return self._sessions.run(names, {self._graph.input: self._given(x)})
 
     def _given(self, x: Array) -> Array:
-        """Make of one image what the graph takes: its type, its layout, its batch."""
+        """Return an image in the type, layout and batch size of the graph's input."""
         kind = _TYPES[self._graph.kind]
         if kind == np.uint8:
             x = np.clip(np.rint(x), 0, 255)
@@ -148,44 +149,44 @@ class OnnxRunner:
 
     def _arranged(self, name: str, array: Array) -> Array:
         if not array.size:
-            raise ValueError(f"the layer {name} gives nothing for this image")
+            raise ValueError(f"the result of the layer {name} is empty for this image")
         return np.ascontiguousarray(array, dtype=np.float32)
 
     def result(self, data: Array) -> Array:
-        """Make a vector of what the graph gives, of probabilities.
+        """Return the graph's result for one image, as probabilities if it is a vector.
 
         Raises
         ------
         ValueError
-            It is not of the size that the file says.
+            The shape is not the one that the file declares.
         """
         array = self._graph.result(data)
         array = array.reshape(_as_vector(array.shape))
         is_scores = self._network.softmax and array.ndim == 1
         if is_scores and (self._is_sure or not _are_shares(array)):
-            with np.errstate(all="ignore"):  # what is not finite shows in the results
+            with np.errstate(all="ignore"):  # NaN and infinity show in the results
                 array = softmax(array.astype(np.float64))
         said = self._network.shape
         if said and array.shape != said:
-            raise ValueError(f"it gives {sizes(array.shape)}, and its file says {sizes(said)}")
+            raise ValueError(f"it gives {sizes(array.shape)}, but its file says {sizes(said)}")
         return self._arranged(self._network.end, array)
 
 
 def _are_shares(array: Array) -> bool:
-    """Say whether a result has been through a softmax that the graph does not show as one."""
+    """Return whether values look like the result of a softmax."""
     return bool(array.min() >= 0 and abs(array.sum(dtype=np.float64) - 1) < _SLACK)
 
 
 def load(
     path: Path, input_shape: Shape = (), device: str = "cpu"
 ) -> tuple[Description, OnnxRunner]:
-    """Read an .onnx file and what stands beside it.
+    """Read an .onnx file and its sidecar.
 
     Parameters
     ----------
     path : Path
     input_shape : tuple of int, optional
-        Rows, columns and channels, or how many values, where the network leaves them open.
+        Rows, columns and channels, or the number of values, if the network does not fix them.
     device : {"cpu", "cuda"}
 
     Raises
@@ -193,9 +194,9 @@ def load(
     UsageError
         The packages of the extra `onnx` are not installed.
     ModelError
-        A file that is none, or that says what cannot be.
+        The file or its sidecar is invalid.
     ValueError
-        The network takes no input of this shape.
+        The network does not accept an input of this shape.
     """
     extra("onnxruntime", "onnx")
     beside = sidecar.read(path)
@@ -217,7 +218,7 @@ def load(
 
 @contextmanager
 def _blaming(path: Path) -> Iterator[None]:
-    """Make a ModelError that names the file of what is wrong with it."""
+    """Turn errors in the `with` block into a ModelError that names the file."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -225,7 +226,7 @@ def _blaming(path: Path) -> Iterator[None]:
 
 
 def _described(about: dict[str, Any], network: OnnxNetwork, path: Path) -> Description:
-    """Check what is said of the network; raises ValueError."""
+    """Return the description of a network; raises ValueError if it is invalid."""
     if network.input[-1] == 1 and len(network.input) == 3:
         about.setdefault("channels", "gray")
     found = described(about, network, onnx_file.digest(onnx_file.files(path)))
@@ -237,14 +238,14 @@ def _described(about: dict[str, Any], network: OnnxNetwork, path: Path) -> Descr
 
 
 def _graph(model: Any, about: Mapping[str, Any]) -> Graph:
-    """Return the graph with the tensors that it begins and ends with; raises ValueError."""
+    """Return the graph with its input and output; raises ValueError."""
     start = _input_of(model.graph)
     end = _output_of(model.graph, about)
     return Graph(_with_shapes(model), start, end, about.get("layout", ""))
 
 
 def _with_shapes(model: Any) -> Any:
-    """Return the graph with the shapes that onnx finds; raises ValueError."""
+    """Return the graph with the shapes that onnx infers; raises ValueError."""
     with sound():
         return extra("onnx", "onnx").shape_inference.infer_shapes(model, data_prop=True).graph
 
@@ -252,7 +253,7 @@ def _with_shapes(model: Any) -> Any:
 def _network(
     model: Any, graph: Graph, about: Mapping[str, Any], device: str
 ) -> tuple[OnnxNetwork, OnnxRunner]:
-    """Lay the network out for the input that is said; raises ValueError for what is none."""
+    """Return the network for the declared input shape, and its runner; raises ValueError."""
     graph.check_sizes()
     shape = _size(graph, about.get("input"))
     if shape != graph.shape(graph.input):
@@ -265,12 +266,12 @@ def _network(
         found = runner.run(np.zeros(network.input, np.float32), [network.end])
         network.result = found[network.end].shape
     if network.softmax and network.result == (1,):
-        raise ValueError("it gives one value that is no probability: end it in a sigmoid")
+        raise ValueError("it gives a single value that is not a probability: end it in a sigmoid")
     return network, runner
 
 
 def _set_input(proto: Any, graph: Graph, shape: Shape) -> None:
-    """Write the shape of what goes in where the graph leaves it open."""
+    """Write the input's shape into the graph where it is not fixed."""
     first = next(one for one in proto.input if one.name == graph.input)
     turned = len(shape) == 3 and graph.is_first(graph.input)
     wanted = (shape[2], *shape[:2]) if turned else shape
@@ -280,35 +281,37 @@ def _set_input(proto: Any, graph: Graph, shape: Shape) -> None:
 
 
 def _input_of(graph: Any) -> str:
-    """Return the tensor that the image becomes; raises ValueError unless there is just one."""
+    """Return the name of the input; raises ValueError unless there is exactly one."""
     inner = {one.name for one in graph.initializer}
     found = [one for one in graph.input if one.name not in inner]
     if len(found) != 1:
         names = f": {', '.join(one.name for one in found)}" if found else ""
-        raise ValueError(f"{len(found) or 'no'} inputs go into it, not one image{names}")
+        raise ValueError(f"it has {len(found) or 'no'} inputs, not one for an image{names}")
     kind = found[0].type.tensor_type.elem_type
     if kind not in _TYPES:
-        raise ValueError("it takes no floats or bytes, and featcli gives those")
+        raise ValueError("the type of its input is not supported: floats and bytes are")
     return str(found[0].name)
 
 
 def _output_of(graph: Any, about: Mapping[str, Any]) -> str:
-    """Return the result that has the classes; raises ValueError where that is not said."""
+    """Return the name of the result with the classes; raises ValueError if that is not clear."""
     names = [one.name for one in graph.output]
     named = about.get("output", names[0])
     if named not in names:
-        raise ValueError(f"it gives no {named!r}{nearest(named, names) or ': but ' + _list(names)}")
+        raise ValueError(
+            f"it has no result {named!r}{nearest(named, names) or ', only ' + _list(names)}"
+        )
     if len(names) > 1 and "output" not in about:
         raise ValueError(
-            f"it gives {len(names)} results: {_list(names)}; say which has the classes in the "
+            f"it has {len(names)} results: {_list(names)}; name the one with the classes in the "
             '.json beside it, as {"output": NAME}'
         )
     kind = graph.output[names.index(named)].type
     if not kind.HasField("tensor_type"):
-        raise ValueError(f"what it gives as {named!r} is no array of numbers")
+        raise ValueError(f"its result {named!r} is not an array of numbers")
     if kind.tensor_type.elem_type not in (*_TYPES, _INT8):
-        raise ValueError(f"what it gives as {named!r} are no scores, such as floats")
-    # What is quantised at the end is better taken before.
+        raise ValueError(f"the type of its result {named!r} is not supported: floats and bytes are")
+    # If the result is quantized, use the floats before that.
     makers = {node.output[0]: node for node in graph.node if node.op_type == "QuantizeLinear"}
     return str(makers[named].input[0] if named in makers else named)
 
@@ -318,11 +321,11 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _size(graph: Graph, given: Any = None) -> Shape:
-    """Return the shape of what goes in, channels last; raises ValueError for one that is none."""
+    """Return the shape of the input, channels last; raises ValueError if it is invalid."""
     whole = graph.sizes[graph.input]
     if len(whole) not in (2, 4):
         raise ValueError(
-            f"its input is of {sizes(whole) or 'no size'}: a batch of images has four sizes, one "
+            f"its input has the shape {sizes(whole) or '()'}: a batch of images has four axes, one "
             "of vectors two"
         )
     shape = list(graph.shape(graph.input))
@@ -331,12 +334,12 @@ def _size(graph: Graph, given: Any = None) -> Shape:
     if not is_size or len(found) != len(shape):
         raise ValueError(f"input must be {len(shape)} whole numbers below 10,000, not {found}")
     if any(n not in (m, 0) for n, m in zip(shape, found, strict=True)):
-        raise ValueError(f"input is {sizes(found)}, and the network takes {sizes(shape)}")
+        raise ValueError(f"input is {sizes(found)}, but the network takes {sizes(shape)}")
     if math.prod(max(n, 1) for n in found) > LARGEST:
-        raise ValueError(f"its input of {sizes(found)} is too large to be held")
+        raise ValueError(f"its input of {sizes(found)} is too large for memory")
     return tuple(found)
 
 
 def _as_vector(shape: Shape) -> Shape:
-    """Leave out sizes of 1 around the classes, as of (1, 1, classes)."""
+    """Return the shape as that of a vector if all other axes have length 1: (1, 1, classes)."""
     return (math.prod(shape),) if shape and sum(n != 1 for n in shape) <= 1 else shape

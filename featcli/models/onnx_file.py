@@ -1,7 +1,7 @@
-"""An .onnx file and the data beside it: read, bounded and checked; nothing is run.
+"""Read and check an .onnx file and its external data, without running it.
 
-`torch.onnx.export` and others write the weights into a second file, such as `m.onnx.data`, which
-the first one names with a place and a length for each tensor (ONNX, External Data).
+`torch.onnx.export` and others write the weights into a second file, such as `m.onnx.data`; the
+first one has its name, and the offset and length of each tensor (ONNX, External Data).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from featcli.errors import UsageError
 from featcli.extras import extra
 from featcli.models import sidecar
 
-METADATA = "featcli"  # the key under which `featcli export` writes what a sidecar says
-_LARGEST = (1 << 31) - (1 << 20)  # bytes of all weights: what one protocol buffer can hold
-_PADDING = 1 << 16  # bytes that may follow the last tensor: writers align to pages
+METADATA = "featcli"  # the metadata key for which `featcli export` writes labels and preprocessing
+_LARGEST = (1 << 31) - (1 << 20)  # bytes of all weights, limited by protocol buffers
+_PADDING = 1 << 16  # bytes that may follow the last tensor, since writers align to pages
 _STRING = 8  # in TensorProto
 
 
 class _Part(NamedTuple):
-    """Where the numbers of a tensor lie."""
+    """The place of a tensor's numbers in a data file."""
 
     tensor: Any
     path: Path
@@ -40,34 +40,34 @@ class _Part(NamedTuple):
 
 @contextmanager
 def sound() -> Iterator[None]:
-    """Make a ValueError of one line of what protobuf, onnx and onnxruntime raise."""
+    """Turn exceptions of protobuf, onnx and onnxruntime into a ValueError of one line."""
     try:
         yield
     except (UsageError, ValueError):
         raise
-    except Exception as error:  # each has its own, with nothing above it
+    except Exception as error:  # their exceptions have no common base class
         raise ValueError(_reason(str(error).strip())) from error
 
 
 def _reason(text: str) -> str:
-    """Say in a line what onnx or onnxruntime does not like."""
+    """Return the message of onnx or onnxruntime in one line."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Fatal error: )?", "", text)
     ran = re.search(
         r"while running (\w+) node\. Name:'(.*?)' Status Message: (.*)", text, re.DOTALL
     )
     if ran and "Available memory" in ran[3]:
-        return f"its {ran[1]} {ran[2]!r} takes more memory than half of what there is"
+        return f"its {ran[1]} {ran[2]!r} needs more than half of the memory"
     if ran:
         why = re.sub(r"^\S*onnxruntime\S*/(.*?\) )?", "", ran[3].splitlines()[0] if ran[3] else "")
         return f"onnxruntime cannot run its {ran[1]} {ran[2]!r}: {why[:150]}"
     first = text.splitlines()[0] if text else "broken"
-    return f"no sound ONNX model: {first[:150]}"
+    return f"not a valid ONNX model: {first[:150]}"
 
 
 def read(path: Path, axes: int = 4) -> Any:
-    """Return the model, with the data that lie beside it; raises ValueError, OSError.
+    """Return the model with its external data; raises ValueError or OSError.
 
-    An input that does not say how many axes it has gets `axes`, all of open size.
+    An input of unknown shape gets `axes` axes of any size.
     """
     onnx = extra("onnx", "onnx")
     with sound():
@@ -83,12 +83,12 @@ def read(path: Path, axes: int = 4) -> Any:
 
 
 def metadata(model: Any) -> dict[str, Any]:
-    """Return what `featcli export` has written of labels and preprocessing.
+    """Return the labels and preprocessing that `featcli export` has written into the metadata.
 
     Raises
     ------
     ValueError
-        It is no JSON object, or says what cannot be.
+        The metadata are not a valid JSON object.
     """
     text = next((one.value for one in model.metadata_props if one.key == METADATA), "{}")
     try:
@@ -101,18 +101,18 @@ def metadata(model: Any) -> dict[str, Any]:
 
 
 def files(path: Path) -> list[Path]:
-    """Return the model's file and those that its weights lie in."""
+    """Return the model's file and its data files."""
     state = path.stat()
     return [path, *_data_files(path, state.st_mtime_ns, state.st_size)]
 
 
 def identity(path: Path) -> str:
-    """Return the sha256 of the file with those beside it, the sidecar too if there is one."""
+    """Return the sha256 of the model's file, its data files, and its sidecar if there is one."""
     return digest([*files(path), *([sidecar.place(path)] if sidecar.read(path) else [])])
 
 
 def digest(paths: Iterable[Path]) -> str:
-    """Return the sha256 of files, one after the other."""
+    """Return the sha256 of the concatenated content of files."""
     found = hashlib.sha256()
     for one in paths:
         with one.open("rb") as stream:
@@ -123,7 +123,7 @@ def digest(paths: Iterable[Path]) -> str:
 
 @lru_cache(maxsize=8)
 def _data_files(path: Path, _mtime: int, _size: int) -> tuple[Path, ...]:
-    """Return the files of weights, each once; none of a model that cannot be read."""
+    """Return the data files, each once; none for a model that cannot be read."""
     try:
         with sound():
             model = extra("onnx", "onnx").load(str(path), load_external_data=False)
@@ -133,7 +133,7 @@ def _data_files(path: Path, _mtime: int, _size: int) -> tuple[Path, ...]:
 
 
 def _check_nodes(model: Any) -> None:
-    """Raise ValueError for a node that runs a graph of its own: a branch, or a loop."""
+    """Raise ValueError for a node with subgraphs: a branch or a loop."""
     for node in _nodes(model):
         if any(one.HasField("g") or one.graphs for one in node.attribute):
             raise ValueError(
@@ -149,7 +149,7 @@ def _nodes(model: Any) -> Iterator[Any]:
 
 
 def _tensors(model: Any) -> Iterator[Any]:
-    """Yield every tensor whose numbers the model brings."""
+    """Yield all constant tensors of a model."""
     yield from model.graph.initializer
     for sparse in model.graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
@@ -160,7 +160,7 @@ def _tensors(model: Any) -> Iterator[Any]:
 
 
 def _parts(model: Any, folder: Path) -> Iterator[_Part]:
-    """Yield where the numbers lie that are not in the file itself; raises ValueError."""
+    """Yield the places of all external tensors; raises ValueError."""
     external = extra("onnx", "onnx").TensorProto.EXTERNAL
     for tensor in _tensors(model):
         if tensor.data_location == external:
@@ -170,14 +170,14 @@ def _parts(model: Any, folder: Path) -> Iterator[_Part]:
             said = _number(about, "length", length, tensor.name)
             if said != length:
                 raise ValueError(
-                    f"its tensor {tensor.name!r} takes {length:,} bytes, and {said:,} in "
-                    f"{path.name} are said to be its own"
+                    f"its tensor {tensor.name!r} needs {length:,} bytes, but {said:,} are declared "
+                    f"in {path.name}"
                 )
             yield _Part(tensor, path, _number(about, "offset", 0, tensor.name), length)
 
 
 def _beside(folder: Path, location: str, name: str) -> Path:
-    """Return a file of the model's own folder, or of one in it; raises ValueError for others."""
+    """Return a file in the model's folder or below it; raises ValueError for any other."""
     pieces = location.split("/")
     if not location or "\\" in location or ":" in location or {"", ".", ".."} & set(pieces):
         raise ValueError(
@@ -186,15 +186,15 @@ def _beside(folder: Path, location: str, name: str) -> Path:
         )
     path = folder.joinpath(*pieces)
     if os.path.realpath(path) != os.path.join(os.path.realpath(folder), *pieces):  # noqa: PTH118
-        raise ValueError(f"its weights in {location} are a link: put the file itself there")
+        raise ValueError(f"its data file {location} is a link: put the file itself there")
     return path
 
 
 def _length(tensor: Any) -> int:
-    """Return how many bytes the numbers of a tensor take."""
+    """Return the number of bytes of a tensor."""
     onnx = extra("onnx", "onnx")
     if any(n < 0 for n in tensor.dims) or tensor.data_type == _STRING:
-        raise ValueError(f"its tensor {tensor.name!r} is of no size or type that a file can hold")
+        raise ValueError(f"its tensor {tensor.name!r} has an invalid size or type")
     count = math.prod(tensor.dims)
     kind = onnx.TensorProto.DataType.Name(tensor.data_type)
     if kind.endswith("INT4") or kind.startswith("FLOAT4"):
@@ -207,12 +207,12 @@ def _length(tensor: Any) -> int:
 def _number(about: Mapping[str, str], name: str, default: int, tensor: str) -> int:
     text = about.get(name, str(default))
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise ValueError(f"its tensor {tensor!r} has the {name} {text!r}, which is no number")
+        raise ValueError(f"its tensor {tensor!r} has the {name} {text!r}, which is not a number")
     return int(text)
 
 
 def _checked(parts: list[_Part]) -> list[_Part]:
-    """Check the sizes of the files before anything is read of them; raises ValueError."""
+    """Check the sizes of the data files before reading them; raises ValueError."""
     total = sum(part.length for part in parts)
     if total > _LARGEST:
         raise ValueError(f"its weights of {total:,} bytes are more than the {_LARGEST:,} allowed")
@@ -227,10 +227,10 @@ def _size(path: Path) -> int:
         found = path.lstat()
     except OSError as error:
         raise ValueError(
-            f"its weights lie in {path.name}, which is not beside it: {error.strerror}"
+            f"its weights are in {path.name}, which is not beside it: {error.strerror}"
         ) from None
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"its weights lie in {path.name}, which is no file")
+        raise ValueError(f"its weights are in {path.name}, which is not a regular file")
     return found.st_size
 
 
@@ -249,7 +249,7 @@ def _check_size(path: Path, size: int, ends: Mapping[str, int]) -> None:
 
 
 def _bytes(part: _Part) -> bytes:
-    """Read the numbers of a tensor, of a file that is no link."""
+    """Read the bytes of a tensor; raises OSError if the file is a link."""
     number = os.open(part.path, os.O_RDONLY | system.PLAIN)
     with os.fdopen(number, "rb") as stream:
         stream.seek(part.offset)
@@ -260,7 +260,7 @@ def _bytes(part: _Part) -> bytes:
 
 
 def _open_sizes(graph: Any, axes: int) -> None:
-    """Leave open what is not known: some write it as -1 or 0, not as a name or as nothing."""
+    """Clear sizes of -1 or 0, by which some programs mark axes of any size."""
     for one in graph.input:
         if one.type.HasField("tensor_type") and not one.type.tensor_type.HasField("shape"):
             for _ in range(axes):

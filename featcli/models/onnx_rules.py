@@ -1,7 +1,7 @@
-"""The rule of a node of an ONNX graph: from which cells, by which numbers, a cell comes.
+"""The rules by which nodes of an ONNX graph compute a cell of their result (see `featcli.trace`).
 
-Known are the nodes that are operations of featcli's own networks; of all others onnxruntime alone
-knows what they compute. Source: the ONNX operator specifications.
+Nodes that featcli's own networks do not have as operations get no rule. Source: the ONNX operator
+specifications.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Attributes = Mapping[str, Any]
 
 
 class Known(NamedTuple):
-    """What is known of a node.
+    """A node with its inputs and its result for one picture.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Known(NamedTuple):
         The operator.
     attributes : mapping
     inputs : list of ndarray
-        What depends on the picture, in the order of the node's inputs, of one image.
+        The inputs that depend on the picture, in order, for one image.
     constants : list of ndarray or None
-        All inputs, None for those that depend on the picture; as the graph has them.
+        All inputs in the graph's layout, but None for those that depend on the picture.
     result : ndarray
     channels_first : bool
         Whether the graph has the channels of the first input before rows and columns.
@@ -62,7 +62,7 @@ class Known(NamedTuple):
 
 
 def rule_of_node(node: Known) -> Rule:
-    """Return the rule of a node; one that says so where there is none."""
+    """Return the rule of a node; `Opaque` if there is none."""
     x, result = node.inputs[0], node.result
     make = _MAKERS.get(node.kind)
     found = make(node) if make else None
@@ -76,10 +76,10 @@ def rule_of_node(node: Known) -> Rule:
 
 
 def _fits(rule: Rule, inputs: Sequence[Array], result: Array) -> bool:
-    """Say whether a rule can be that of this result.
+    """Return whether a rule is plausible for this result, by its shape or values.
 
-    A graph may have its axes in any order, and nothing says which of them is what: tokens of a
-    transformer look like rows, or like a batch.
+    The axes of a graph can have any meaning: the tokens of a transformer look like rows, or like a
+    batch.
     """
     x = inputs[0]
     if isinstance(rule, Dense):
@@ -108,7 +108,7 @@ def _is_near(found: Array, result: Array) -> bool:
 
 
 def _functions() -> dict[str, Function]:
-    """Return the activations that are functions of single values, by their names in ONNX."""
+    """Return the activations that are functions of single values, by their ONNX operators."""
     made = (make((1,)) for make in ACTIVATIONS.values())
     return {
         one.onnx: one.function
@@ -118,7 +118,7 @@ def _functions() -> dict[str, Function]:
 
 
 def _is_moved(x: Array, result: Array) -> bool:
-    """Say whether the result has the values of the input, as they are or in another order."""
+    """Return whether the result may have the values of the input, in the same or another order."""
     if x.size != result.size or result.ndim not in (1, 3):
         return False
     return np.array_equal(x, result, equal_nan=True) if x.shape == result.shape else x.ndim == 3
@@ -126,7 +126,7 @@ def _is_moved(x: Array, result: Array) -> bool:
 
 def _moved(x: Array, result: Array) -> Rule | None:
     if x.shape == result.shape:
-        return _same(x) if x.ndim == 3 else Opaque("It passes on what it is given.")
+        return _same(x) if x.ndim == 3 else Opaque("It returns its input unchanged.")
     orders = {"chw": np.moveaxis(x, 2, 0).reshape(-1), "hwc": x.reshape(-1)}
     fitting = (name for name, data in orders.items() if np.array_equal(data, result.reshape(-1)))
     order = next(fitting, "") if result.ndim == 1 else ""
@@ -157,7 +157,7 @@ def _convolution(node: Known) -> Rule | None:
 
 
 def _windows(node: Known, sizes: Sequence[int]) -> Windows:
-    """Return what windows of these sizes see."""
+    """Return the rows and columns under windows of these sizes."""
     attributes, tables = node.attributes, []
     for axis, size in enumerate(sizes):
         stride = attributes.get("strides", [1, 1])[axis]
@@ -169,7 +169,7 @@ def _windows(node: Known, sizes: Sequence[int]) -> Windows:
 
 
 def _before(attributes: Attributes, axis: int, needed: int) -> int:
-    """Return how many zeros stand before the first row or column."""
+    """Return the padding before the first row or column."""
     auto = attributes.get("auto_pad", b"NOTSET")
     if auto in (b"SAME_UPPER", b"SAME_LOWER"):
         missing = max(0, needed)
@@ -197,7 +197,7 @@ def _whole(x: Array, kind: str) -> Pool:
 
 
 def _reduced(node: Known) -> Rule | None:
-    """Return the rule of a mean or maximum over rows and columns; see also `spread_means`."""
+    """Return the rule of a mean or maximum over all rows and columns."""
     x, result = node.inputs[0], node.result
     if x.ndim != 3 or result.shape != (1, 1, x.shape[2]):
         return None
@@ -236,7 +236,7 @@ def _normalized(node: Known) -> Rule | None:
 
 
 def _arithmetic(node: Known) -> Rule | None:
-    """Return the rule of a sum of two inputs, or of one and numbers for each channel."""
+    """Return the rule of adding two inputs, or of arithmetic with a constant for each channel."""
     if len(node.inputs) == 2 and node.kind in ("Add", "Sum"):
         first, second = node.inputs
         return Add() if first.shape == second.shape == node.result.shape else None
@@ -261,7 +261,7 @@ def _arithmetic(node: Known) -> Rule | None:
 
 
 def _per_channel(constant: Array, channels: int, channels_first: bool) -> Array | None:
-    """Return a constant as a number for each channel; None where it is none."""
+    """Return a constant as one number per channel; None if it has another shape."""
     if constant.size == 1:
         return np.full(channels, float(constant.reshape(-1)[0]))
     axis = -3 if channels_first else -1

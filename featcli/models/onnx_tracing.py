@@ -1,4 +1,4 @@
-"""Every node of an ONNX graph with what it gives for one picture, and its rule if there is one."""
+"""Tracing of an ONNX graph: the results of all nodes for one picture, with their rules."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Add = Callable[..., int]
 
 
 def trace_graph(add: Add, model: Model, x: Array, number: int) -> None:
-    """Record every node of floats that depends on the picture.
+    """Record all nodes that depend on the picture and return floats.
 
     Parameters
     ----------
     add : callable
-        `add(name, title, rule, inputs, data)` keeps a layer and returns its number.
+        `add(name, title, rule, inputs, data)` records a layer and returns its number.
     model : Model
-        Of an ONNX graph.
+        An ONNX model.
     x : ndarray
-        What goes in.
+        The input.
     number : int
-        Of the layer that `x` is.
+        Number of the layer that returned `x`.
     """
     network, runner = model.description.network, model.runner
     assert isinstance(network, OnnxNetwork) and isinstance(runner, OnnxRunner)
@@ -37,7 +37,7 @@ def trace_graph(add: Add, model: Model, x: Array, number: int) -> None:
 
 
 class _Graph:
-    """The tensors of a graph as layers: each by its number, and as one image has it."""
+    """The tensors of a graph, and the layers that are recorded for them."""
 
     def __init__(
         self, add: Add, network: OnnxNetwork, runner: OnnxRunner, x: Array, number: int
@@ -58,7 +58,7 @@ class _Graph:
         self._end = runner.result(self._raw[self._graph.output])
 
     def all(self) -> None:
-        """Record the nodes in their order, and the softmax that may follow."""
+        """Record all nodes in order, and the appended softmax if there is one."""
         names = {tensor: name for name, tensor in self._graph.names.items()}
         name = self._network.end
         for node in self._graph.proto.node:
@@ -71,7 +71,7 @@ class _Graph:
             self._keep(self._network.end, "softmax", Softmax(), (last,), self._end)
 
     def _node(self, name: str, node: Any, tensor: str) -> None:
-        """Record what a node gives; what is not of floats has no layer of its own."""
+        """Record the result of a node; if it has no floats, use the layer of its input instead."""
         flowing = [one for one in node.input if one in self._numbers]
         numbers = tuple(self._numbers[one] for one in flowing)
         raw = self._raw[tensor]
@@ -96,7 +96,7 @@ class _Graph:
         self._data[tensor] = known.result
 
     def _layer(self, name: str, node: Known, numbers: tuple[int, ...]) -> int:
-        """Record a node by its rule, or by two, where it does two things at once."""
+        """Record a node as a layer, or as two if it reduces maps to a vector."""
         title = _title(node)
         x, shape = node.inputs[0], node.result.shape
         if node.kind in ("ReduceMean", "ReduceMax") and x.ndim == 3 and shape == x.shape[2:]:
@@ -112,7 +112,7 @@ class _Graph:
         return self._keep(name, title, rule_of_node(node), numbers, node.result)
 
     def _shifted(self, node: Known, number: int) -> Dense | None:
-        """Return the product before a node that adds its biases, with them; else None."""
+        """Return the matrix product before a node with the biases that it adds; None for others."""
         rule = self._rules[number]
         constants = [one for one in node.constants if one is not None]
         if node.kind != "Add" or not isinstance(rule, Dense) or len(constants) != 1:
@@ -145,7 +145,7 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 
 def _title(node: Known) -> str:
-    """Write the operator, and of a convolution how many filters of which size."""
+    """Return the operator's name, and for a convolution the number and size of its filters."""
     weight = node.constants[1] if len(node.constants) > 1 else None
     if node.kind != "Conv" or weight is None:
         return node.kind

@@ -1,4 +1,4 @@
-"""What an image becomes before a model's preprocessing: its middle, its range, its channels."""
+"""Conversion of an image to a model's range and channels, before its preprocessing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 from featcli import stage
 
 Array = npt.NDArray[Any]
-_LONGEST_STRIP = 16  # times as long as wide
+_LONGEST_STRIP = 16  # largest ratio of the sides
 
 
 def central(array: Array) -> Array:
-    """Cut the far ends off a strip: resized by its short side it would fill the memory."""
+    """Cut both ends off a very long image, which would need too much memory when resized."""
     longest = _LONGEST_STRIP * min(array.shape[:2])
     rows, cols = (slice(max(0, (n - longest) // 2), n - max(0, (n - longest) // 2))
                   for n in array.shape[:2])  # fmt: skip
@@ -22,22 +22,22 @@ def central(array: Array) -> Array:
 
 
 def check_range(array: Array, top: int, kinds: str = "f") -> None:
-    """Raise ValueError for numbers of 0..1 where 0..`top` is meant: all would be taken as black.
+    """Raise ValueError if values are 0..1 but the model expects 0..`top`: all would be black.
 
-    `kinds` are those of NumPy's types that are looked at.
+    Only arrays whose `dtype.kind` is in `kinds` are checked.
     """
     if array.dtype.kind in kinds and array.size and array.min() >= 0 and 0 < array.max() <= 1:
         raise ValueError(
-            f"its values are 0 to {array.max():.3g}, and the model takes 0 to {top}: "
+            f"its values are 0 to {array.max():.3g}, but the model takes 0 to {top}: "
             f"multiply them by {top} (in a pipeline: normalize 0 {1 / top:.8f})"
         )
 
 
 def ranged(array: Array, top: int) -> Array:
-    """Bring integers to the model's range; floats are taken to be in it.
+    """Scale integers to the model's range; floats are assumed to be in it already.
 
-    So are integers of more than 16 bits, NumPy's usual type of whole numbers: no picture is that
-    deep, and divided by their largest value all pixels would be black.
+    So are integers of more than 16 bits: they are not pixels of such a depth, but NumPy's default
+    type for integers.
     """
     if array.dtype.kind in "iu" and array.dtype.itemsize > 2:
         return array.astype(np.float64)
@@ -51,19 +51,19 @@ def ranged(array: Array, top: int) -> Array:
 
 
 def with_channels(array: Array, wanted: str, *, has_layout: bool = True) -> Array:
-    """Return RGB or gray; of two or four channels the last is a transparency.
+    """Return an image as RGB or gray; the last of two or four channels is alpha, and is dropped.
 
     Parameters
     ----------
     array : ndarray, (rows, cols, channels) or (rows, cols)
     wanted : {"RGB", "gray"}
     has_layout : bool
-        Whether who reads it has --layout, which an error may name.
+        Whether the error message may suggest the option --layout.
 
     Raises
     ------
     ValueError
-        More than four channels.
+        There are more than four channels.
     """
     maps = array[:, :, np.newaxis] if array.ndim == 2 else array
     if maps.shape[2] in (2, 4):
@@ -78,10 +78,9 @@ def with_channels(array: Array, wanted: str, *, has_layout: bool = True) -> Arra
 
 
 def likely_preprocessings(shape: tuple[int, ...]) -> dict[str, str]:
-    """Return what networks that take maps of this shape usually want, by what it is called.
+    """Return common preprocessings for networks with inputs of this shape, by description.
 
-    Mean and deviation of ImageNet's pixels are those that PyTorch's torchvision documents for its
-    models.
+    The mean and standard deviation of ImageNet are those of torchvision's models.
     """
     rows, cols = (n or 224 for n in shape[:2])
     whole = f"resize {rows}x{cols}"

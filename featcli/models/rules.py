@@ -1,6 +1,6 @@
-"""The rule of each stage: from which cells, by which numbers, a cell comes.
+"""The rules by which stages compute a cell of their result (see `featcli.trace`).
 
-The stages that are operations of networks too say so themselves; see `featcli.models.operations`.
+Stages that are also operations of networks define their rules in `featcli.models.operations`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from featcli.ops.fully_connected import loaded
 from featcli.trace import Affine, Dense, Filter, Index, Opaque, Pick, Rule, Sum, Windows
 
 Params = Mapping[str, Any]
-_FARTHEST = 1 << 31  # between taps, or between outputs: what lies so far is not shown
+_FARTHEST = 1 << 31  # largest dilation that can be shown
 
 
 def rule_of(step: Step, x: Array, result: Array) -> Rule:
-    """Return the rule of a stage that turned `x` into `result`."""
+    """Return the rule by which a stage computed `result` from `x`."""
     make = _MAKERS.get(step.stage)
     if make:
         return make(dict(step.params), x, result)
@@ -49,7 +49,7 @@ def _convolve(params: Params, x: Array, result: Array) -> Rule:
 
 
 def _kernel(text: Any, params: Params, x: Array, result: Array) -> tuple[Array, Windows]:
-    """Return a kernel as it is laid on the picture, and what it sees there."""
+    """Return the values of a kernel (rotated if flipped), and the pixels under its windows."""
     found = kernels.parse(text) if isinstance(text, str) else kernels.of(np.asarray(text))
     values = np.asarray(found.values, np.float64)
     tables = []
@@ -93,7 +93,7 @@ def _normalize(params: Params, x: Array, _result: Array) -> Rule:
 
 
 def cut(x: Array, result: Array) -> Pick:
-    """Return the rule of what was cut out of the middle."""
+    """Return the rule of a crop from the middle."""
     top, left = ((x.shape[i] - result.shape[i]) // 2 for i in (0, 1))
     windows = Windows(single(result.shape[0], top), single(result.shape[1], left))
     return Pick(windows, np.arange(x.shape[2], dtype=np.int32))
@@ -105,7 +105,7 @@ def _dense(params: Params, _x: Array, _result: Array) -> Rule:
 
 
 def picked(x: Array, channel: int) -> Pick:
-    """Return the rule of one channel that was split off."""
+    """Return the rule of a single channel of `split-channels`."""
     return Pick(Windows(single(x.shape[0]), single(x.shape[1])), np.array([channel], np.int32))
 
 

@@ -1,4 +1,4 @@
-"""Run a network's layers with their numbers."""
+"""Running a network with its weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Values = dict[str, Array]
 
 
 class Runner:
-    """A network with its weights; may be used by several threads at once.
+    """Run a network with its weights; can be used by several threads at once.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ class Runner:
         self._weights = weights
         self._ready: dict[str, Run] = {}
 
-    @np.errstate(all="ignore")  # what overflows shows in the results
+    @np.errstate(all="ignore")  # overflow shows in the results
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
-        """Run on one array and return what the named layers give, by name.
+        """Run on one array and return the results of the named layers.
 
         Raises
         ------
         ValueError
-            No such layer, or an array of another shape than the network's input.
+            There is no such layer, or the array does not have the shape of the network's input.
         """
         self._network.check_input(x.shape)
         wanted = {name: self._network.node_of(name) for name in names}
@@ -56,11 +56,11 @@ class Runner:
 
     @np.errstate(all="ignore")
     def every(self, x: Array) -> dict[str, Array]:
-        """Return what every operation gives, by name; of each layer the result is that of `run`."""
+        """Return the results of all operations, by name; for layers the same as `run`."""
         self._network.check_input(x.shape)
         values = {"": np.ascontiguousarray(x, dtype=np.float32)}
         for node in self._network.nodes:
-            # A quicker way through a layer rounds otherwise, and what follows goes on from it.
+            # `_whole` may round differently; its result replaces that of the last operation.
             values |= self._steps(node, values) | self._whole(node, values)
         return values
 
@@ -69,7 +69,7 @@ class Runner:
         return {name: values[name] for name in later if name in values}
 
     def _whole(self, node: Node, values: Values) -> Values:
-        """Run a layer in the quickest way."""
+        """Run a layer in the fastest way."""
         sweep = node.layer.sweep
         if sweep is None:
             return self._steps(node, values)
@@ -82,7 +82,7 @@ class Runner:
         return {node.last: self._ready[node.name](values[node.operations[0].inputs[0]])}
 
     def _steps(self, node: Node, values: Values) -> Values:
-        """Run a layer operation by operation; return what each gives."""
+        """Run a layer operation by operation; return the results of all."""
         found: Values = {}
         for one in node.operations:
             inputs = [found[name] if name in found else values[name] for name in one.inputs]
@@ -90,16 +90,16 @@ class Runner:
         return found
 
     def _run(self, one: Placed) -> Run:
-        key = f"{one.name}."  # apart from that of the whole layer
+        key = f"{one.name}."  # differs from the key of a whole layer
         if key not in self._ready:
             self._ready[key] = prepared(one, self._weights)
         return self._ready[key]
 
 
 def prepared(one: Placed, weights: Mapping[str, Array]) -> Run:
-    """Return the function of an operation and its activation, with its own of a network's weights.
+    """Return the function of an operation and its activation; `weights` are all of the network.
 
-    The operation's result is a new array, and the activation writes over it.
+    The operation's result is a new array, which the activation overwrites.
     """
     run = one.operation.ready(one.weights(weights))
     if one.activation is None:

@@ -1,4 +1,4 @@
-"""onnxruntime's sessions, on a device, and featcli's own networks run by them."""
+"""Sessions of onnxruntime, for ONNX models and for featcli's own models."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 _PROVIDERS = {"cuda": "CUDAExecutionProvider"}
-_FATAL = 4  # onnxruntime's level: what it raises says it all
+_FATAL = 4  # onnxruntime's log level; lower ones would repeat its exceptions on stderr
 Tensors = tuple[str, ...]
-_TAKEN: dict[tuple[str, Tensors], bytes] = {}  # by a model's reference and what it gives
+_TAKEN: dict[tuple[str, Tensors], bytes] = {}  # exported models, by reference and results
 
 
 class Sessions:
-    """The sessions of one ONNX model: one for each choice of tensors that is asked for.
+    """The sessions of an ONNX model, one for each set of tensors that is asked for.
 
-    Each uses one thread: several images at once are the workers' business.
+    Each session uses one thread; images are processed in parallel by worker processes.
 
     Parameters
     ----------
     model : onnx.ModelProto, or callable that returns one
-        Called where a session needs it.
+        A callable is called when a session needs the model.
     device : {"cpu", "cuda"}
     content : callable, optional
-        `content(tensors)` gives the bytes of the model with these results, if they are at hand.
+        `content(tensors)` returns the serialized model with these results, or None.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Sessions:
         Raises
         ------
         ValueError
-            The graph cannot be run, or not on these inputs.
+            The graph cannot be run on these inputs.
         UsageError
-            The device is not there.
+            The device is not available.
         """
         wanted = tuple(sorted(set(names)))
         with sound():
@@ -72,13 +72,13 @@ class Sessions:
         return dict(zip(wanted, map(np.asarray, found), strict=True))
 
     def check_device(self) -> None:
-        """Raise UsageError if the device is not there."""
+        """Raise UsageError if the device is not available."""
         if self._device != "cpu":
             with sound():
                 self._session(tuple(one.name for one in self._model.graph.output[:1]))
 
     def content(self, tensors: Tensors) -> bytes:
-        """Return the bytes of the model, with these tensors among its results."""
+        """Return the serialized model, with these tensors among its results."""
         if (found := self._known(tensors)) is not None:
             return found
         onnx, model = extra("onnx", "onnx"), self._model
@@ -90,7 +90,7 @@ class Sessions:
         return bytes(model.SerializeToString())
 
     def _opened(self, tensors: Tensors) -> Any:
-        """Open a session that gives these tensors."""
+        """Open a session that returns these tensors."""
         runtime = extra("onnxruntime", "onnx")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -101,25 +101,25 @@ class Sessions:
         if wanted:
             runtime.set_default_logger_severity(_FATAL)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a provider that is not there is an error below
+            warnings.simplefilter("ignore")  # a missing provider raises an error below
             providers = [*wanted, "CPUExecutionProvider"]
             content = self.content(tensors)
             session = runtime.InferenceSession(content, options, providers=providers)
         if not set(wanted) <= set(session.get_providers()):
             raise UsageError(
                 f"--device {self._device}: onnxruntime runs this model on "
-                f"{', '.join(session.get_providers())} alone: install onnxruntime-gpu and what it "
-                "needs of CUDA, or leave --device out"
+                f"{', '.join(session.get_providers())} only: install onnxruntime-gpu and the CUDA "
+                "libraries that it needs, or leave --device out"
             )
         return session
 
 
 @cache
 def _bounded() -> bool:
-    """Let all sessions share at most half of the memory; False where that cannot be known.
+    """Limit all sessions together to half of the memory; return False if its size is unknown.
 
-    The sizes that a graph computes as it runs cannot be known before: without a bound, one of a few
-    bytes could take all that the machine has.
+    Sizes in a graph may be computed only when it runs: without a limit, a tiny file could use up
+    all memory of the machine.
     """
     runtime = extra("onnxruntime", "onnx")
     if most := budget.installed() // 2:
@@ -130,15 +130,16 @@ def _bounded() -> bool:
 
 
 class Handed(NamedTuple):
-    """An exported network that was made in one process, for others.
+    """An exported network that one process has made for others.
 
     Attributes
     ----------
     reference : str
-        Of the model.
+        The model's reference.
     tensors : tuple of str
-        What it gives.
+        The results that it returns.
     content : bytes
+        The serialized model.
     """
 
     reference: str
@@ -146,12 +147,12 @@ class Handed(NamedTuple):
     content: bytes
 
     def take(self) -> None:
-        """Keep it for the models of this process."""
+        """Store it for the models of this process."""
         _TAKEN[self.reference, self.tensors] = self.content
 
 
 class Exported:
-    """Runs a network of featcli's own by onnxruntime; see `featcli.models.exporting`.
+    """Run one of featcli's own networks by onnxruntime; see `featcli.models.exporting`.
 
     Parameters
     ----------
@@ -169,9 +170,9 @@ class Exported:
         self._sessions = Sessions(self._exported, device, self._taken)
 
     def _exported(self) -> Any:
-        """Export the model where it is run first: who only hands images to workers need not.
+        """Export the model; called at the first run, since the main process may not run it.
 
-        The checker would take longer than the export; onnxruntime refuses what is not sound.
+        The result is not checked: that takes longer than the export, and onnxruntime checks it.
         """
         from featcli.models.exporting import graph_of
 
@@ -181,22 +182,22 @@ class Exported:
         return _TAKEN.get((self._model.reference, tensors))
 
     def handed(self, names: Sequence[str]) -> Handed:
-        """Return what other processes need not export again, to give the named layers."""
+        """Return the exported network with the results of the named layers, for other processes."""
         tensors = tuple(sorted({self._tensor(name) for name in names}))
         return Handed(self._model.reference, tensors, self._sessions.content(tensors))
 
     def check_device(self) -> None:
-        """Raise UsageError if the device is not there."""
+        """Raise UsageError if the device is not available."""
         if self._device != "cpu":
             self._sessions.check_device()
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
-        """Run on one array and return what the named layers give, by name.
+        """Run on one array and return the results of the named layers.
 
         Raises
         ------
         ValueError
-            No such layer, or an array of another shape than the network's input.
+            There is no such layer, or the array does not have the shape of the network's input.
         """
         self._network.check_input(x.shape)
         tensors = {name: self._tensor(name) for name in names}
@@ -206,7 +207,7 @@ class Exported:
         return {name: _channels_last(found[tensor][0]) for name, tensor in tensors.items()}
 
     def _tensor(self, name: str) -> str:
-        """Return what the graph calls what a layer gives."""
+        """Return the name in the graph of a layer's result."""
         node = self._network.node_of(name)
         return tensor_of(node.last if name == node.name else name)
 

@@ -1,11 +1,11 @@
-"""What an .onnx file does not say, in a JSON file beside it of the same name:
+"""Sidecars: JSON files beside .onnx models, with what the model file does not contain.
 
 - `name`, `title`, `source`, `licence`, `citation`, `preprocessing` (a pipeline), `channels`
   ("RGB" or "gray"), `range` (255 or 1), `labels` and `ids`, as in featcli's own model files;
-- `input`: rows, columns and channels, where the network leaves its size open;
-- `output`: which result has the classes, where the network gives several;
-- `layout` ("chw" or "hwc", of what goes in) and `softmax` (true where the results are no
-  probabilities yet), where what is seen from the graph is wrong.
+- `input`: rows, columns and channels, if the network does not fix them;
+- `output`: the name of the result with the classes, if there are several results;
+- `layout` of the input ("chw" or "hwc") and `softmax` (true if the results are not probabilities
+  yet), if what is inferred from the graph is wrong.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ KNOWN = (
 
 
 def place(model: Path) -> Path:
-    """Return where that stands which the model's file does not say."""
+    """Return the path of a model's sidecar."""
     return model.with_suffix(".json")
 
 
 def read(model: Path) -> dict[str, Any]:
-    """Read what stands beside a model; nothing, if that is of an array of the same name.
+    """Read a model's sidecar; return {} if there is none, or if it is that of an output array.
 
     Raises
     ------
     ModelError
-        It says what cannot be.
+        The sidecar is invalid.
     """
     path = place(model)
     if not path.is_file():
@@ -56,11 +56,14 @@ def read(model: Path) -> dict[str, Any]:
 
 
 def checked(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record; raises ValueError for what it cannot say. `described` checks the rest."""
+    """Check the entries of a record that only ONNX models have; raises ValueError.
+
+    `featcli.models.files.described` checks the others.
+    """
     for name in record:
         if name not in KNOWN:
             near = nearest(name, KNOWN) or f": it may have {', '.join(KNOWN)}"
-            raise ValueError(f"no ONNX model's sidecar says {name!r}{near}")
+            raise ValueError(f"unknown entry {name!r} in the sidecar of an ONNX model{near}")
     if record.get("layout", "chw") not in ("chw", "hwc"):
         raise ValueError(f"layout must be chw or hwc, not {record['layout']!r}")
     if not isinstance(record.get("output", ""), str):

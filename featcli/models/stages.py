@@ -1,4 +1,4 @@
-"""classify and features: a whole network as one stage."""
+"""The stages `classify`, `features` and `feature-maps`: a whole network as one stage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from featcli.stage import Converter, stage
 
 
 def _choice(choices: Any) -> Callable[[str], str]:
-    """Return what reads one of a `Literal`'s choices."""
+    """Return a parser for the choices of a `Literal`."""
 
     def read(text: str) -> str:
         if text not in get_args(choices):
@@ -33,7 +33,7 @@ def _choice(choices: Any) -> Callable[[str], str]:
 
 
 ModelName = Annotated[str, Converter(str, "NAME|PATH", tag=lambda text: name_of(text))]
-# What completes a model is no part of a file's name: the next run replaces what another one gave.
+# These options are not part of output names, so that a run with others replaces the same files.
 Labels = Annotated[str, Converter(labels_reference, "FILE", tag=lambda _: "")]
 Preprocessing = Annotated[
     str, Converter(lambda text: str(parse_preprocessing(text)), "PIPELINE", tag=lambda _: "")
@@ -44,13 +44,13 @@ InputShape = Annotated[
 EngineName = Annotated[Engine, Converter(_choice(Engine), "auto|onnxruntime", tag=lambda _: "")]
 DeviceName = Annotated[Device, Converter(_choice(Device), "cpu|cuda", tag=lambda _: "")]
 
-_ROWS = 224  # of an image that is drawn
-_NETWORK = 100_000_000  # bytes: layers of one image, and the model's weights
+_ROWS = 224  # rows of an image in a drawing
+_NETWORK = 100_000_000  # bytes for the layers of one image and the model's weights
 LONGEST_VECTOR = 1_000_000
 
 
 def model_of(model: str, **given: Any) -> Model:
-    """Load a model with what completes it, whatever else a stage was told."""
+    """Load a model with the loading options among a stage's parameters."""
     return load_model(model, **{name: given[name] for name in GIVEN if name in given})
 
 
@@ -59,7 +59,7 @@ def _labels(_labels: Sequence[str], model: str, **given: str) -> tuple[str, ...]
 
 
 def _decode_size(rows: int, cols: int, *, model: str, **given: str) -> tuple[int, int, str] | None:
-    """Return what the preprocessing begins with; None for a strip, of which the ends are cut."""
+    """Return the first resizing of the preprocessing; None for strips whose ends are cut off."""
     before = model_of(model, **given).description.preprocessing
     is_strip = central(np.broadcast_to(np.uint8(0), (rows, cols))).shape != (rows, cols)
     return None if is_strip or not before else before.decode_size(rows, cols)
@@ -74,7 +74,7 @@ def _shape(shape: tuple[int, ...], **_: str) -> tuple[int, ...]:
 
 
 def _work(shape: tuple[int, ...], dtype: np.dtype[Any], *, model: str, **given: str) -> int:
-    """Estimate what the preprocessing of an image holds, and what a network does."""
+    """Estimate the bytes that the preprocessing and the network need."""
     before = model_of(model, **given).description.preprocessing
     is_plain = dtype == np.uint8 and shape[-1] == 3
     pixels = 0 if is_plain else 8 * math.prod(shape)
@@ -93,7 +93,7 @@ def _layer_once(*, model: str, layer: str, **given: str) -> Any:
 
 
 def _known(model: str, **others: str) -> dict[str, str]:
-    """Say which model a name means today."""
+    """Return the parameters with the model's current hash."""
     return {"model": load_model(model, **others).reference, **others}
 
 
@@ -119,26 +119,26 @@ def classify(
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
 ) -> Array:
-    """Say what an image shows: the probability of every class that a model knows.
+    """Classify an image: return the probability of every class of a model.
 
     Parameters
     ----------
     x : array_like, (rows, cols, channels), (rows, cols) or (n,)
-        An image of 0..255 (integers of more than 8 bits are scaled by their type), or the vector
-        that a model of dense layers takes.
+        An image of 0..255 (16-bit integers are scaled by their type), or a vector for a model of
+        dense layers.
     model : str
         The name of a model that ships with featcli, or the path of a model file.
     labels : str
-        A file with the names of the classes, instead of those that the model says: text with a
-        name a line, or a JSON list.
+        A file with the names of the classes, instead of the model's own: text with one name per
+        line, or a JSON list.
     preprocessing : str
-        From an image to what the network takes, instead of what the model says: a pipeline.
+        A pipeline from an image to the network's input, instead of the model's own.
     input_shape : str
-        Rows, columns and channels that go in, where an .onnx leaves them open: 224x224x3.
+        Rows, columns and channels of the input, if an .onnx does not fix them: 224x224x3.
     engine : {"auto", "onnxruntime"}
-        What runs the network: auto is featcli itself, but for an .onnx; onnxruntime runs any.
+        auto runs featcli's models by featcli, and .onnx by onnxruntime, which can run both.
     device : {"cpu", "cuda"}
-        Where onnxruntime runs it.
+        The device that onnxruntime uses.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def classify(
 
 
 def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
-    """Say which layer is meant, too."""
+    """Return the parameters with the model's current hash and the name of the layer."""
     found = load_model(model, **given)
     name = layer or found.embedding
     found.check_layer(name)
@@ -185,7 +185,7 @@ def features(
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
 ) -> Array:
-    """Give the vector that a layer of a model sees.
+    """Return the result of a layer of a model as a vector.
 
     Parameters
     ----------
@@ -194,8 +194,8 @@ def features(
     model : str
         As for classify.
     layer : str
-        The layer's name; 'featcli info MODEL' lists them. Without it the one before the last
-        learned layer, such as pool of imagenet.
+        The layer's name; 'featcli info MODEL' lists them. By default the one before the last
+        layer with weights, such as pool of imagenet.
     preprocessing, input_shape, engine, device : str
         As for classify.
 
@@ -238,7 +238,7 @@ def feature_maps(
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
 ) -> Array:
-    """Give the maps of a layer of a model, as (rows, cols, channels).
+    """Return the maps of a layer of a model, (rows, cols, channels).
 
     Parameters
     ----------
@@ -273,28 +273,28 @@ def feature_maps(
 
 
 def maps(data: Array, layer: str) -> Array:
-    """Return maps as they are; raises ValueError for a vector."""
+    """Return maps unchanged; raises ValueError for a vector."""
     if data.ndim != 3:
-        raise ValueError(f"{layer} gives {sizes(data.shape)} values, no maps: use features")
+        raise ValueError(f"{layer} gives a vector of {sizes(data.shape)} values: use features")
     return data
 
 
 def flat(data: Array) -> Array:
-    """Arrange maps as flatten does."""
+    """Return maps as a vector, in the order of the stage `flatten`."""
     return np.moveaxis(data, 2, 0).reshape(-1) if data.ndim == 3 else data.reshape(-1)
 
 
 class Classification(Pipeline):
-    """classify, which keeps a small copy of each image until its picture has been drawn.
+    """The pipeline of `classify`, which keeps a small copy of each image for drawing the result.
 
     Parameters
     ----------
     model : str
         A name or a path.
     keep : bool
-        Whether to keep anything.
+        Whether to keep the copies.
     given : mapping of str to str
-        What completes the model; see `load_model`.
+        Further arguments of `load_model`.
     """
 
     def __init__(self, model: str, keep: bool, given: Mapping[str, str]) -> None:
@@ -327,14 +327,14 @@ class Classification(Pipeline):
         self._images.update(kept)
 
     def image_of(self, frame: Frame) -> Array | None:
-        """Return the small image that a result speaks of, once; None for a vector."""
+        """Return and forget the small copy of a result's image; None for a vector."""
         return self._images.pop(frame.source, None)
 
 
 def small(data: Array) -> Array:
-    """Fit maps into 224 rows and three times as many columns; single pixels stay sharp.
+    """Resize maps to fit into 224 rows and 672 columns; enlarged pixels stay sharp.
 
-    Of a strip more than 16 times as long as wide the middle is shown, which the model sees.
+    If a picture is more than 16 times as long as wide, only the middle is shown, as in the model.
     """
     whole = central(data)
     scale = min(_ROWS / whole.shape[0], 3 * _ROWS / whole.shape[1])

@@ -1,4 +1,4 @@
-"""Tiles of a picture: where they lie, and which stage cuts them out."""
+"""Tiles of a picture."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Tile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a part of an image's results is called: r0c112."""
+        """The name as a part of an image's results, such as r0c112."""
         return f"r{self.row}c{self.col}"
 
     @property
     def step(self) -> Step:
-        """What a history says of it: as much as `crop HEIGHTxWIDTH --at ROW,COL`."""
+        """The step in a history; the same as `crop HEIGHTxWIDTH --at ROW,COL`."""
         return Step.of("tile", **self._asdict())
 
     def of(self, picture: Array) -> Array:
-        """Cut it out."""
+        """Return this part of a picture."""
         return picture[self.row : self.row + self.height, self.col : self.col + self.width]
 
 
 class Tiling(NamedTuple):
-    """Tiles of one size, a stride apart.
+    """Tiles of the same size at a regular stride.
 
-    The last one of a row or a column is moved back to end at the edge, so that every tile is whole;
-    every pixel is in a tile, unless the stride is larger than the tile.
+    The last tile of a row or column is moved back to end at the edge, so that all tiles have full
+    size. Every pixel is in a tile unless the stride is larger than the tile.
     """
 
     size: tuple[int, int]
@@ -46,13 +46,13 @@ class Tiling(NamedTuple):
 
     @classmethod
     def of(cls, size: Size, stride: Size | None = None) -> Tiling:
-        """Take a number for rows and columns; without a stride the tiles lie side by side."""
+        """Make a tiling; a number is for rows and columns, and the default stride is the size."""
         pair = _pair(size)
         return cls(pair, pair if stride is None else _pair(stride))
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of it."""
+        """Warnings for the user."""
         if all(step <= size for step, size in zip(self.stride, self.size, strict=True)):
             return []
         step, size = ("x".join(map(str, pair)) for pair in (self.stride, self.size))
@@ -87,7 +87,7 @@ def _pair(size: Size) -> tuple[int, int]:
 
 
 def heat(tiles: list[Tile], values: Array, rows: int, cols: int) -> Array:
-    """Return for every pixel the mean value of the tiles that it lies in, (rows, cols)."""
+    """Return for every pixel the mean of the values of its tiles, (rows, cols)."""
     sums, counts = np.zeros((rows, cols)), np.zeros((rows, cols))
     for tile, value in zip(tiles, values, strict=True):
         place = tile.of(sums), tile.of(counts)

@@ -1,4 +1,4 @@
-"""Run a pipeline or a model on one picture, and keep every layer with its rule."""
+"""Run a pipeline or a model on one picture, and record every layer with its rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEST = 5
 
 
 class _Recorder:
-    """The layers so far; every name is made unique."""
+    """The layers recorded so far, with unique names."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
@@ -36,7 +36,7 @@ class _Recorder:
         labels: Sequence[str] = (),
         group: str = "",
     ) -> int:
-        """Keep a layer and return its number."""
+        """Record a layer and return its number."""
         count = self._names[name] = self._names.get(name, 0) + 1
         if data.ndim == 3 and not labels:
             labels = [str(k) for k in range(data.shape[2])]
@@ -49,14 +49,14 @@ class _Recorder:
 
 
 def _row_length(rule: Rule, before: Sequence[Array], kept: int) -> int:
-    """Say how many values of a vector were a row of maps; 0 where they have become others."""
+    """Return how many values of a vector were one row of maps; 0 if it is not flattened maps."""
     if isinstance(rule, Flatten) and before[0].ndim == 3:
         _, cols, channels = before[0].shape
         return cols * channels if rule.order == "hwc" else cols
     return kept if isinstance(rule, Activate | Affine | Add) else 0
 
 
-@np.errstate(all="ignore")  # what overflows is shown as such
+@np.errstate(all="ignore")  # overflow shows in the results
 def trace_pipeline(pipeline: Pipeline, frame: Frame) -> Trace:
     """Run a pipeline on a frame, step by step.
 
@@ -73,7 +73,7 @@ def trace_pipeline(pipeline: Pipeline, frame: Frame) -> Trace:
     Raises
     ------
     StageError
-        A stage refuses its array; the message names the step and the array's shape.
+        A stage does not accept its input; the message names the step and the shape.
     """
     record = _Recorder()
     first = record.add("input", "the picture", Opaque(), (), frame.data, frame.labels)
@@ -112,7 +112,7 @@ def trace_model(model: Model, frame: Frame) -> Trace:
     Parameters
     ----------
     model : Model
-        Of an ONNX model, each node of its graph.
+        Of an ONNX model, each node is recorded.
     frame : Frame
         An image, or the vector that the network takes.
 
@@ -123,7 +123,7 @@ def trace_model(model: Model, frame: Frame) -> Trace:
     Raises
     ------
     StageError
-        The image does not fit; the message says which sizes do.
+        The image does not fit the network; the message says which sizes do.
     """
     record = _Recorder()
     number = record.add("input", "the picture", Opaque(), (), frame.data, frame.labels)
@@ -148,14 +148,14 @@ def trace_model(model: Model, frame: Frame) -> Trace:
 
 
 def _preprocess(record: _Recorder, model: Model, frame: Frame, number: int) -> int:
-    """Record what happens to an image before the network; return the number of the last layer."""
+    """Record the preprocessing of an image; return the number of the last layer."""
     if frame.kind == "vector":
         return number
     try:
         image = central(frame.data)
         if image.shape != frame.data.shape:
             rule, labels = cut(frame.data, image), record.layers[number].labels
-            title = "cut off the far ends"
+            title = "cut off both ends"
             number = record.add("cut", title, rule, (number,), image, labels, "preprocessing")
         pixels = model.pixels(image)
         if pixels.shape != image.shape or pixels.dtype != image.dtype:
@@ -168,28 +168,28 @@ def _preprocess(record: _Recorder, model: Model, frame: Frame, number: int) -> i
     except (ValueError, FeatError) as error:
         wanted = _shape(model.description.network.input)
         raise StageError(
-            f"{_name(frame)}: a picture of {_shape(frame.data.shape)} does not become the {wanted} "
-            f"that the network {model.name} takes: {error}"
+            f"{_name(frame)}: a picture of {_shape(frame.data.shape)} cannot be converted to the "
+            f"{wanted} that the network {model.name} takes: {error}"
         ) from error
     return number
 
 
 def _converted(record: _Recorder, before: Array, pixels: Array, number: int) -> int:
-    """Record the change to the network's own range and channels."""
+    """Record the conversion to the network's range and channels."""
     is_gray = before.shape[2] == 3 and pixels.shape == (*before.shape[:2], 1)
     if is_gray and before.dtype == pixels.dtype:
         step = Step.of("gray", weights="rec601")
         rule = rule_of(step, before, pixels)
         return record.add("gray", "gray", rule, (number,), pixels, ("gray",), "preprocessing")
-    text = "Bring the picture to the channels and the range that the network takes."
+    text = "Convert the picture to the channels and the range that the network takes."
     labels = ("R", "G", "B") if pixels.shape[2] == 3 else ("gray",)
-    title = "to the network's kind of picture"
+    title = "to the network's channels and range"
     return record.add("pixels", title, Opaque(text), (number,), pixels, labels, "preprocessing")
 
 
 def _other(model: Model) -> str:
     channels = model.description.network.input[-1]
-    return "it does not fit: make it gray first" if channels == 1 else "it does not fit"
+    return "convert it to gray first" if channels == 1 else "the shapes do not match"
 
 
 def _check_size(model: Model, frame: Frame, x: Array) -> None:
@@ -203,22 +203,22 @@ def _check_size(model: Model, frame: Frame, x: Array) -> None:
     )
     remedy = f"give a picture of at least {wanted[0]}x{wanted[1]}" if small else _other(model)
     raise StageError(
-        f"{_name(frame)}: it comes to {_shape(x.shape)}, and the network {model.name} takes "
+        f"{_name(frame)}: it becomes {_shape(x.shape)}, but the network {model.name} takes "
         f"{_shape(wanted)}: {remedy}"
     )
 
 
 class _Network:
-    """The operations of a network, each with what it gave and those that it takes.
+    """Record the operations of a network.
 
     Parameters
     ----------
     record : _Recorder
     model : Model
     values : dict of str to ndarray
-        What every operation gave, by name; the input's name is empty.
+        The results of all operations, by name; "" is the network's input.
     number : int
-        Of the layer that the network takes.
+        Number of the layer that is the network's input.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class _Network:
             rule = replace(rule, activation=after.function)
             title += f", then {after.kind}"
             return self._record.add(one.name, title, rule, numbers, result, (), group)
-        # What takes all of the results at once is shown as a layer of its own.
+        # An activation over several values, such as softmax, is recorded as a separate layer.
         plain = one.operation.ready(weights)(*inputs)
         title = f"{title}, before {after.kind}"
         scores = self._record.add(f"{one.name}.scores", title, rule, numbers, plain, (), group)
@@ -255,7 +255,7 @@ class _Network:
 
 
 def _named(layers: Sequence[Layer], labels: tuple[str, ...]) -> tuple[Layer, ...]:
-    """Give the vectors at the end, from the last layer with weights on, the classes' names."""
+    """Label the vectors from the last dense layer on with the names of the classes."""
     found = list(layers)
     for at in range(len(found) - 1, 0, -1):
         layer = found[at]
@@ -268,13 +268,13 @@ def _named(layers: Sequence[Layer], labels: tuple[str, ...]) -> tuple[Layer, ...
 
 
 def _scores(layers: Sequence[Layer], is_sure: bool = False) -> tuple[tuple[str, float], ...]:
-    """Return the best classes, where the end is a vector that weights have made, for sure or not.
+    """Return the best classes; none unless the last layer is a vector with class scores.
 
     Parameters
     ----------
     layers : sequence of Layer
     is_sure : bool
-        Whether it is known that the end has a probability for each class.
+        Whether the last layer is known to have class scores; else a dense layer must come before.
     """
     last = layers[-1]
     vectors = [layer for layer in layers if layer.data.ndim == 1]

@@ -126,10 +126,10 @@ def test_without_classes_there_is_no_heat():
 
 def test_a_picture_that_is_too_small_is_refused_with_the_sizes():
     model = network("conv 2 3 | flatten | dense 2", (32, 24, 3))
-    with pytest.raises(StageError, match=r"6x8x3, and the network .* 32x24x3: .*at least 32x24"):
+    with pytest.raises(StageError, match=r"6x8x3, but the network .* 32x24x3: .*at least 32x24"):
         trace_model(model, picture())
     cut = network("conv 2 3", (16, 16, 3), preprocessing="crop 16")
-    with pytest.raises(StageError, match=r"6x8x3 does not become the 16x16x3 .* cannot cut 16x16"):
+    with pytest.raises(StageError, match=r"6x8x3 cannot be converted to the 16x16x3 .* cannot cut 16x16"):
         trace_model(cut, picture())
 
 
@@ -141,7 +141,7 @@ def test_a_network_that_is_run_by_something_else_is_refused():
             return model.outputs(x, names)
 
     foreign = Model(model.description, model.weights, "foreign", Foreign())
-    with pytest.raises(StageError, match="does not say how its layers are computed"):
+    with pytest.raises(StageError, match="is not run by featcli's own engine"):
         trace_model(foreign, picture())
 
 

@@ -73,7 +73,7 @@ def test_the_confusion_is_that_of_the_kept_numbers():
 
 @pytest.mark.parametrize("asked", [{"keep": "best"}, {"patience": 2}])
 def test_without_images_to_validate_with_nothing_is_the_best(asked):
-    with pytest.raises(UsageError, match="no image is left to validate with"):
+    with pytest.raises(UsageError, match="no image is left for validation"):
         training(val_split=0.0, **asked)
 
 

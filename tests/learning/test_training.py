@@ -130,7 +130,7 @@ def test_arrays_of_another_network_are_refused():
 def test_a_loss_that_is_no_number_ends_it():
     one = training(lr=1e18, optimizer="sgd", epochs=3)
     with pytest.raises(
-        Diverged, match=r"epoch 1, step \d+: begin anew with a smaller --lr than 1e\+18"
+        Diverged, match=r"epoch 1, step \d+: start again with a smaller --lr than 1e\+18"
     ):
         run(one)
 
@@ -307,7 +307,7 @@ def test_the_named_networks_are_those_of_their_papers():
         ("conv 8 3 | softmax", "must end in"),
         ("flatten | softmax", "put 'dense 3' before the softmax"),
         ("flatten | dense 4 | softmax", "gives 4 scores, but the data has 3 classes"),
-        ("flatten | dense 3 --activation relu | softmax", "only softmax follows the last dense"),
+        ("flatten | dense 3 --activation relu | softmax", "only softmax may follow the last dense"),
         ("flatten | dense 1 | sigmoid", "gives 1 scores"),
         ("convolve vertical | flatten | dense 3 | softmax", "no layer 'convolve'"),
         ("flatten | dense", "needs --units"),
@@ -322,7 +322,7 @@ def test_a_network_that_cannot_be_trained_is_refused(arch, words):
 def test_an_epoch_whose_validation_overflows_does_not_count(monkeypatch):
     found = run(training(), 1)
     monkeypatch.setattr(found, "_validate", lambda: (float("nan"), 0.3))
-    with pytest.raises(Diverged, match="begin anew with a smaller --lr"):
+    with pytest.raises(Diverged, match="start again with a smaller --lr"):
         found.run_epoch()
     assert (found.epoch, len(found.history)) == (1, 1)
 

@@ -100,7 +100,7 @@ def test_command_pipeline_python_and_workers_agree(names, workspace, inline):
 def test_a_history_means_the_names_that_it_was_made_with(names, workspace):
     model = api.load_model("digits", labels="ten.txt")
     (workspace / "ten.txt").write_text("\n".join("abcdefghij"))
-    with pytest.raises(ValueError, match=r"ten\.txt: holds other names"):
+    with pytest.raises(ValueError, match=r"ten\.txt: has changed"):
         api.load_model("digits", labels=model.params["labels"])
 
 
@@ -124,7 +124,7 @@ def test_wrong_files_of_names_are_one_line(names, workspace, inline):
         "none.txt": ["holds no names"],
         "object.json": ["no JSON list"],
         "broken.json": ["is no JSON"],
-        "photo.jpg": ["no text in UTF-8"],
+        "photo.jpg": ["not text in UTF-8"],
         "missing.txt": ["No such file"],
         ".": ["no file"],
     }.items():
@@ -136,7 +136,7 @@ def test_wrong_files_of_names_are_one_line(names, workspace, inline):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nonsense", ["step 1", "'nonsense' is no step of a preprocessing"]),
+        ("nonsense", ["step 1", "'nonsense' is not allowed in a preprocessing"]),
         ("convolve vertical", ["'convolve' is no step"]),
         ("resize", ["needs --size"]),
         ("flatten | crop 8", ["step 2 (crop) takes maps"]),

@@ -123,7 +123,7 @@ def in_a_linked_folder(folder):
         (short, ["m.onnx.data is too short", "100 bytes"]),
         (larger, ["m.onnx.data is larger than its weights"]),
         (linked, ["m.onnx.data are a link"]),
-        (a_folder, ["m.onnx.data, which is no file"]),
+        (a_folder, ["m.onnx.data, which is not a regular file"]),
         (in_a_linked_folder, ["link/m.onnx.data are a link"]),
         (lambda _: change(length="4"), ["tensor 'w' takes 432 bytes", "4 in m.onnx.data"]),
         (lambda _: change(length="1000000"), ["tensor 'w' takes 432 bytes"]),

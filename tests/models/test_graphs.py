@@ -200,7 +200,7 @@ def test_a_result_that_is_a_softmax_has_its_own_name(workspace):
 def test_scores_that_are_called_probabilities_are_refused(workspace, inline):
     two_results(output="scores", softmax=False, preprocessing="resize 8x8")
     done = inline("classify", "photo.jpg", "--model", "two.onnx", "--no-files")
-    assert_refused(done, 1, "no probabilities come of it", "softmax")
+    assert_refused(done, 1, "not probabilities", "softmax")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_scores_that_are_called_probabilities_are_refused(workspace, inline):
             "tensor 'c' of 4x2500000000 is too large",
         ),
         ([("Flatten", ["x"], "y", {})], [1, 3, 60000, 60000], "too large"),
-        ([("Flatten", ["x"], "y", {})], [3, 8, 8], "its input is of 3x8x8"),
+        ([("Flatten", ["x"], "y", {})], [3, 8, 8], "its input has the shape 3x8x8"),
     ],
     ids=["a huge margin", "huge weights", "a huge input", "no batch"],
 )

@@ -111,7 +111,7 @@ def test_floats_of_0_to_1_are_not_taken_as_black(model, samples):
     brighter = api.Pipeline("normalize 0 0.00392157 | classify")(api.Frame(photo / 255))
     assert best(brighter, 1) == ["espresso"]
     assert np.isfinite(model(np.zeros((5, 5, 3))).data).all()
-    with pytest.raises(ValueError, match="0 to 1, and the model takes 0 to 255"):
+    with pytest.raises(ValueError, match="0 to 1, but the model takes 0 to 255"):
         api.load_model("digits")(api.read(samples / "zero.png"))
 
 

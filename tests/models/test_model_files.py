@@ -94,7 +94,7 @@ BROKEN = {
     "a missing array": ({"arrays": without("b.bias")}, "'b.bias' is missing"),
     "a misshapen array": (
         {"arrays": weights() | {"a.bias": np.zeros(4, np.float32)}},
-        "a.bias has the shape (4,), and its layer needs (3,)",
+        "a.bias has the shape (4,), but its layer needs (3,)",
     ),
     "an array too many": (
         {"arrays": weights() | {"c.bias": np.zeros(4, np.float32)}},
@@ -113,7 +113,7 @@ BROKEN = {
     "a file in its pipeline": ({"record": changed(preprocessing="dense /etc/x.npz")}, "'dense'"),
     "ten gigabytes declared": (
         {"record": changed(input=[50000, 50000, 1], pipeline="flatten")},
-        "which no network here has",
+        "which is not possible or too large",
     ),
     "a giant layer declared": (
         {"record": changed(pipeline="dense 16000000 --name a | dense 2 --name b")},
@@ -121,7 +121,7 @@ BROKEN = {
     ),
     "numbers column by column": (
         {"raw": {"a.weight": npy(np.asfortranarray(weights()["a.weight"]))}},
-        "a.weight is stored in Fortran's order",
+        "a.weight is stored in Fortran order",
     ),
     "numbers of another machine": (
         {"raw": {"a.weight": npy(weights()["a.weight"].astype(">f4"))}},

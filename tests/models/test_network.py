@@ -54,13 +54,13 @@ def test_layers_without_a_name_are_numbered():
         ("conv 8 11 --padding 0", (8, 8, 3), "do not fit into 8x8"),
         ("conv 8 --groups 2", (8, 8, 3), "2 groups do not divide 3 channels"),
         ("conv 8 --name a | conv 8 --name a", (8, 8, 3), "two layers are called 'a'"),
-        ("conv 8 --name a/b", (8, 8, 3), "is no name for a layer"),
+        ("conv 8 --name a/b", (8, 8, 3), "is not a valid name for a layer"),
         ("conf 8", (8, 8, 3), "no layer 'conf' in a network: did you mean conv"),
         ("convolve vertical", (8, 8, 3), "no layer 'convolve'"),
         ("conv 0", (8, 8, 3), "at least 1"),
-        ("conv 8", (0, 8, 3), "which no network here has"),
-        ("conv 8", (100000, 100000, 3), "which no network here has"),
-        ("conv 1000000000", (8, 8, 3), "which no network here has"),
+        ("conv 8", (0, 8, 3), "which is not possible or too large"),
+        ("conv 8", (100000, 100000, 3), "which is not possible or too large"),
+        ("conv 1000000000", (8, 8, 3), "which is not possible or too large"),
         ("pool 9", (8, 8, 3), "does not fit"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_layer_may_take_what_earlier_ones_gave():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("conv 4 --name a | concat b", "no earlier layer 'b': before it are a"),
+        ("conv 4 --name a | concat b", "no earlier layer 'b': earlier layers are a"),
         ("conv 4 --name first | concat fist", "did you mean first"),
         ("conv 4 --name a | concat a2 --name a2", "no earlier layer 'a2'"),
         ("conv 4 --name a | pool 2 | concat a", "4x4x4 and 8x8x4 cannot be concatenated"),

@@ -99,7 +99,7 @@ def test_its_nodes_are_layers_by_name(tiny, inline):
 def test_a_broken_file_is_one_line(tiny, workspace, inline):
     (workspace / "bad.onnx").write_bytes(b"no model")
     assert_refused(
-        inline("classify", "photo.jpg", "--model", "bad.onnx"), 1, "bad.onnx", "no sound ONNX"
+        inline("classify", "photo.jpg", "--model", "bad.onnx"), 1, "bad.onnx", "not a valid ONNX"
     )
 
 

@@ -97,7 +97,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(changes, words, workspace):
         ({"range": 7}, "range must be 1 or 255"),
         ({"channels": "BGR"}, "channels must be RGB or gray"),
         ({"preprocessing": "resize 4x4"}, "the network takes 3x3x1, not 4x4x1"),
-        ({"preprocessing": "convolve vertical"}, "is no step of a preprocessing"),
+        ({"preprocessing": "convolve vertical"}, "is not allowed in a preprocessing"),
     ],
 )
 def test_what_a_file_cannot_say_is_refused(options, words, workspace):
@@ -130,7 +130,7 @@ def test_a_file_written_by_hand_needs_no_checksum(workspace):
     ("record", "weights", "words"),
     [
         ({"sha256": "0" * 64}, {}, "the sha256 differs"),
-        ({"sha256": 5}, {}, "sha256 must be that of the weights, or be left out"),
+        ({"sha256": 5}, {}, "sha256 must be a text, or be left out"),
         ({"pipeline": "flatten | dense 3 | softmax"}, {}, "its layer needs"),
         ({"pipeline": "flatten | dense 2 --name d | softmax"}, {}, "'d.bias' is missing"),
         ({}, {"x.weight": np.ones(2, np.float32)}, "'x.weight' belongs to no layer"),

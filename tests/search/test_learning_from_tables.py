@@ -177,7 +177,7 @@ LABELLED = ("--label-from", "folder")
 @pytest.mark.parametrize(("given", "words"), [
     ((), "has no labels: make it by 'featcli features FOLDER --label-from folder'"),
     ((*LABELLED, "--layer", "block15"), "a head takes those of pool"),
-    ((*LABELLED, "--l2"), "only 'features' without --l2 is"),
+    ((*LABELLED, "--l2"), "use 'features' without --l2"),
     ((*LABELLED, "--tile", "170"), "a row for each tile"),
     ((*LABELLED, "--model", "images.npz"), ""),
     ((*LABELLED, "--preprocessing", "resize 224x224 | normalize 127 128"), "images otherwise"),
@@ -194,7 +194,7 @@ def test_vectors_of_another_kind_are_refused(given, words, desk, inline):
 
 def test_another_model_another_use_and_a_table_that_says_nothing_are_refused(desk, inline):
     done = inline("train", "t.npz", "-o", "m.npz", "--from", "digits", "--head-only")
-    assert_refused(done, 2, "the model digits prepares images otherwise")
+    assert_refused(done, 2, "the model digits has another preprocessing")
     done = inline("train", "t.npz", "-o", "m.npz")
     assert_refused(done, 2, "only a head can learn: give --from MODEL --head-only")
     done = inline("train", "t.npz", "-o", "m.npz", "--kernels", "bank")
@@ -218,4 +218,4 @@ def test_weights_that_differ_by_one_number_are_another_model(desk, inline):
     save_model("other.npz", model.description.network, changed, preprocessing=before,
                labels=model.labels)  # fmt: skip
     done = inline("evaluate", "other.npz", "t.npz")
-    assert_refused(done, 2, "the model other has other layers or numbers up to pool")
+    assert_refused(done, 2, "the model other has other layers or weights up to pool")

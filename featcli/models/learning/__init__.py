@@ -1,11 +1,10 @@
-"""How a network's numbers are found: its operations forward and backward, and the descent.
+"""Training of networks: initial weights, gradients, optimizers, epochs and checkpoints.
 
-What an operation gives for a batch, and its gradients, stand with the operation in
-`featcli.models.operations`, with where its weights begin; `chain` goes through those of a network
-both ways, `starting` draws the weights.
+The forward and backward pass of each operation is in `featcli.models.operations`; `chain` runs
+those of a whole network, `starting` draws its initial weights.
 
-`architectures` has the networks that have a name, `descent` how a loss is made smaller,
-`augmentation` how images are changed. `batches` finds the gradients of a batch, `training` goes
-through the epochs, `tracing` tells of one step, `scoring` says how good the guesses are;
-`checkpoint` keeps what a later run needs, and `product` makes a model of it all.
+`architectures` has networks with names, `descent` the optimizers, `augmentation` random changes of
+images. `batches` computes the gradients of a batch, `training` runs the epochs, `tracing` explains
+one step, `scoring` measures predictions, `checkpoint` saves the state of a training, and `product`
+makes a model file from it.
 """

@@ -1,4 +1,4 @@
-"""The texts of networks that have a name, and how a network's shapes are told."""
+"""Networks with names, and texts that show the shapes in a network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from featcli.models.operations import Shape
 _TAIL = "dense {classes} --name scores | softmax --name probabilities"
 _TINY = "conv 10 3 --padding 0 | relu"
 NAMED = {
-    # The article's plain network: every pixel is an input of its own.
+    # The fully connected network of the article: every pixel is an input.
     "dense": f"flatten | dense 128 --name hidden | relu | {_TAIL}",
-    # LeCun et al., Gradient-based learning applied to document recognition, 1998, with ReLU and
-    # the largest value of each window, as it is used today.
+    # LeCun et al., Gradient-based learning applied to document recognition, 1998, but with ReLU and
+    # max pooling, as is usual today.
     "lenet": "conv 6 5 | relu | pool 2 | conv 16 5 --padding 0 | relu | pool 2 | flatten | "
     f"dense 120 --name hidden | relu | dense 84 --name hidden2 | relu | {_TAIL}",
     # The network of CNN Explainer: Wang et al., IEEE TVCG, 2021.
@@ -26,26 +26,26 @@ HEAD = _TAIL
 
 
 def build(arch: str, shape: Shape, classes: int) -> Network:
-    """Lay a network out for images of a shape.
+    """Return a network for inputs of a shape.
 
     Parameters
     ----------
     arch : str
         A name, or the text of a network.
     shape : tuple of int
-        Of what goes in: (rows, cols, channels) or (n,).
+        Shape of the input: (rows, cols, channels) or (n,).
     classes : int
 
     Returns
     -------
     Network
-        It ends in softmax, with a score for each class, or in sigmoid.
+        It ends in softmax or sigmoid.
 
     Raises
     ------
     UsageError
-        A layer that cannot take what reaches it (the message shows the shape after each layer
-        before it), or an end that says nothing about the classes.
+        A layer does not accept its input (the message shows the shapes before it), or the last
+        layers do not give a value for each class.
     """
     text = NAMED.get(arch, arch).format(classes=classes) if arch in NAMED else arch
     try:
@@ -65,7 +65,7 @@ def _check_end(network: Network, classes: int) -> None:
     if not before.operation.weighs:
         raise UsageError(f"--arch: put 'dense {classes}' before the {name} at the end")
     if before.activation:
-        raise UsageError(f"--arch: only {name} follows the last dense layer")
+        raise UsageError(f"--arch: only {name} may follow the last dense layer")
     wanted = (classes, 1) if loss.is_mean and classes == 2 else (classes,)
     if shape[0] not in wanted:
         raise UsageError(
@@ -75,7 +75,7 @@ def _check_end(network: Network, classes: int) -> None:
 
 
 def _trail(text: str, shape: Shape) -> str:
-    """Show the shapes of the layers that still fit, before the first that does not."""
+    """Return the shapes after the layers before the first one that does not fit, for a message."""
     try:
         steps = pipeline.parse(text, find)
     except UsageError:
@@ -90,13 +90,13 @@ def _trail(text: str, shape: Shape) -> str:
 
 
 def shapes(network: Network) -> str:
-    """Write the shape after each layer, such as `28x28x1 | conv 26x26x8 | relu 26x26x8`."""
+    """Return the shape after each layer, such as `28x28x1 | conv 26x26x8 | relu 26x26x8`."""
     after = [f"{node.step.stage} {_times(node.shape)}" for node in network.nodes]
     return " | ".join([_times(network.input), *after])
 
 
 def parameters(network: Network) -> int:
-    """Count the numbers of a network."""
+    """Return the number of weights of a network."""
     return sum(math.prod(shape) for shape in network.weights.values())
 
 

@@ -1,4 +1,4 @@
-"""Small changes of the images, so that the network sees each of them in many forms."""
+"""Data augmentation: random shifts, rotations, scalings and flips of the images in training."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _LARGEST = {"shift": 1000.0, "rotate": 180.0, "scale": 0.9}
 
 
 class Warp(NamedTuple):
-    """Where each pixel of each changed image comes from: matrices (images, 2, 2) and shifts.
+    """Affine transformations of images: a matrix and a shift for each.
 
     Attributes
     ----------
     turns : ndarray, (images, 2, 2)
-        From rows and columns of the changed image, about its centre, to those of the image.
+        Matrix from (row, col) in the new image to (row, col) in the old one, both from the centre.
     shifts : ndarray, (images, 2)
-        In pixels, after that.
+        Added after that, in pixels.
     smooth : bool
-        Mix neighbours where a pixel comes from between them.
+        Interpolate bilinearly between pixels; otherwise take the nearest.
     """
 
     turns: Array
@@ -31,11 +31,11 @@ class Warp(NamedTuple):
     smooth: bool
 
     def of(self, part: slice) -> Warp:
-        """Return that of some of the images."""
+        """Return the transformations of some of the images."""
         return Warp(self.turns[part], self.shifts[part], self.smooth)
 
     def apply(self, images: Array) -> Array:
-        """Change images (n, rows, cols, channels); the edge goes on outside of them."""
+        """Transform images (n, rows, cols, channels); pixels at the edge are repeated outside."""
         rows, cols = images.shape[1:3]
         middle = np.array([(rows - 1) / 2, (cols - 1) / 2])
         grid = np.indices((rows, cols)).reshape(2, -1) - middle[:, np.newaxis]
@@ -47,7 +47,7 @@ class Warp(NamedTuple):
 
 
 def _picked(images: Array, places: Array) -> Array:
-    """Take the pixels at whole rows and columns, (n, pixels, channels)."""
+    """Return the pixels at integer positions, (n, pixels, channels)."""
     whole = places.astype(np.intp)
     flat = images.reshape(len(images), -1, images.shape[3])
     found = whole[:, 0] * images.shape[2] + whole[:, 1]
@@ -55,7 +55,7 @@ def _picked(images: Array, places: Array) -> Array:
 
 
 def _mixed(images: Array, places: Array) -> Array:
-    """Take pixels between rows and columns: the four around each, by their distance."""
+    """Return pixels at any positions by bilinear interpolation, (n, pixels, channels)."""
     low = np.floor(places)
     high = np.minimum(low + 1, [[images.shape[1] - 1], [images.shape[2] - 1]])
     down, right = ((places - low)[:, axis, :, np.newaxis] for axis in (0, 1))
@@ -70,18 +70,18 @@ def _mixed(images: Array, places: Array) -> Array:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much images may be changed.
+    """The largest random changes of images.
 
     Attributes
     ----------
     shift : float
-        Up to so many pixels, up, down and to the sides.
+        Shift by up to this many pixels in both directions.
     rotate : float
-        Up to so many degrees, either way.
+        Rotate by up to this many degrees, either way.
     scale : float
-        Up to this share larger or smaller.
+        Enlarge or shrink by up to this fraction.
     flip : bool
-        Left and right may be exchanged.
+        Exchange left and right in half of the images.
     """
 
     shift: float = 0.0
@@ -90,7 +90,7 @@ class Augmentation:
     flip: bool = False
 
     def draw(self, random: np.random.Generator, count: int) -> Warp | None:
-        """Draw changes for some images; None if nothing is ever changed."""
+        """Draw random changes for some images; return None if there is nothing to change."""
         if self == Augmentation():
             return None
         angles = np.radians(random.uniform(-self.rotate, self.rotate, count))
@@ -106,12 +106,12 @@ class Augmentation:
 
 
 def parse_augmentation(text: str) -> Augmentation:
-    """Read `shift=2,rotate=10,scale=0.1,flip`, each of which may be left out, or `none`.
+    """Parse `shift=2,rotate=10,scale=0.1,flip`, of which any may be left out, or `none`.
 
     Raises
     ------
     ValueError
-        Another word, or a number out of range.
+        There is another word, or a number is out of range.
     """
     if text == "none":
         return Augmentation()
@@ -126,7 +126,7 @@ def parse_augmentation(text: str) -> Augmentation:
             given[name] = _checked(name, number(value))
         else:
             near = nearest(name, [*_LARGEST, "flip"])
-            raise ValueError(f"{piece!r} is none of shift=N, rotate=N, scale=N, flip{near}")
+            raise ValueError(f"{piece!r} is not one of shift=N, rotate=N, scale=N, flip{near}")
     return Augmentation(**given)
 
 

@@ -1,7 +1,7 @@
-"""The gradients of a batch: cut into blocks that stay in the cache, which run side by side.
+"""Gradients and scores of a batch, in blocks of images that run in parallel and fit into the cache.
 
-A batch is cut by its size alone, and what the blocks give is added up in their order, so that
-the result does not depend on how many processors there are.
+How a batch is divided depends only on its size, and the results of the blocks are added in a fixed
+order, so that results do not depend on the number of processors.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from featcli.models.operations._losses import guesses
 from featcli.models.operations.base import Array, Shape
 
 BLOCK = 32  # images
-LANES = 8  # blocks at once, whatever the machine
-_NUMBERS = 1 << 19  # of one layer of one block: about the cache of a core
+LANES = 8  # blocks at a time, on every machine
+_NUMBERS = 1 << 19  # values in the largest layer of a block: about the cache of a core
 
 Job = TypeVar("Job")
 Found = TypeVar("Found")
@@ -31,28 +31,28 @@ Loss = Callable[[Array, Array], tuple[float, Array]]
 
 
 class Examples(Protocol):
-    """Images, or vectors, and the class of each."""
+    """A labelled data set of images or vectors."""
 
     @property
     def shape(self) -> Shape:
-        """Of one of them: (rows, cols, channels) or (n,)."""
+        """The shape of one: (rows, cols, channels) or (n,)."""
 
     @property
     def classes(self) -> Array:
-        """The number of the class of each."""
+        """The class number of each."""
 
     def take(self, indices: Array) -> Array:
-        """Return some of them, (images, ...)."""
+        """Return some of the images or vectors, (images, ...)."""
 
 
 class Scale(NamedTuple):
-    """What `normalize` does before the network: (x - mean) / std, channel by channel."""
+    """The normalization of the input: (x - mean) / std, channel by channel."""
 
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
     def lay_out(self, images: Array) -> Array:
-        """Return a batch as the layers take it: (rows, channels, cols, images)."""
+        """Return a normalized batch in the layout of training: (rows, channels, cols, images)."""
         if images.ndim == 2:
             return np.ascontiguousarray(images.T, dtype=np.float32)
         turned = images.transpose(1, 3, 2, 0).astype(np.float32, order="C")
@@ -66,15 +66,15 @@ def _column(values: tuple[float, ...]) -> Array:
 
 
 class Batch(NamedTuple):
-    """The images of a step, and what is drawn at random for them.
+    """The images of a step, with the random numbers for them.
 
     Attributes
     ----------
     indices : ndarray of int, (images,)
     draws : ndarray of uint64, (images,)
-        See `featcli.models.operations.base.Trained.forward`.
+        A seed for each image; see `featcli.models.operations.base.Trained.forward`.
     warp : Warp or None
-        How the images are changed.
+        The augmentation of the images.
     """
 
     indices: Array
@@ -88,7 +88,7 @@ class Batch(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Of some images: the sum of their losses, how many were guessed right, and gradients."""
+    """For some images: the sum of losses, the number of right predictions, and the gradients."""
 
     loss: float
     right: int
@@ -96,7 +96,7 @@ class Result(NamedTuple):
 
 
 class Batches:
-    """Computes gradients, and guesses, of batches.
+    """Compute gradients and scores of batches.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ class Batches:
         The layers up to the scores.
     weights : mapping of str to ndarray
     loss : callable
-        From scores and right classes to the loss and the gradient of the scores.
+        `loss(scores, classes)` returns the loss and the gradient of the scores.
     examples : Examples
     scale : Scale
     augmentation : Augmentation
     whole : bool
-        A batch must not be cut.
+        Do not divide batches.
     """
 
     def __init__(
@@ -130,11 +130,11 @@ class Batches:
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def draw(self, random: np.random.Generator, count: int) -> Warp | None:
-        """Draw how the images of a batch are changed."""
+        """Draw the augmentation of a batch."""
         return self._augmentation.draw(random, count)
 
     def gradients(self, batch: Batch) -> Result:
-        """Return loss and gradients of a batch."""
+        """Return the loss, right predictions and gradients of a batch."""
         count = len(batch.indices)
         jobs = [batch.of(part) for part in self._cut(count)]
 
@@ -144,12 +144,12 @@ class Batches:
         return _add_up(self._each_lane(jobs, run))
 
     def prepared(self, indices: Array, warp: Warp | None = None) -> Array:
-        """Return images as the network takes them, changed by `warp`."""
+        """Return images as input of the network: augmented by `warp`, normalized and laid out."""
         images = self._examples.take(indices)
         return self._scale.lay_out(warp.apply(images) if warp else images)
 
     def scores(self, indices: Array) -> Array:
-        """Return what the network gives, (classes, images), its images as they are."""
+        """Return the scores of images without augmentation, (classes, images)."""
         parts = self._cut(len(indices))
         found = self._each_lane(
             [indices[part] for part in parts],
@@ -169,18 +169,18 @@ class Batches:
     def _cut(self, count: int) -> list[slice]:
         pieces = 1 if count <= self._block else math.ceil(count / self._block)
         if pieces > 1:
-            pieces = min(pieces + pieces % 2, count)  # as much for one processor as for another
+            pieces = min(pieces + pieces % 2, count)  # an even number, for two processors
         edges = [round(k * count / pieces) for k in range(pieces + 1)]
         return [slice(*pair) for pair in pairwise(edges)]
 
     def _each_lane(
         self, jobs: Sequence[Job], run: Callable[[Chain, Sequence[Job]], Found]
     ) -> list[Found]:
-        """Deal the jobs out to the lanes and return what each lane's run of its own gives."""
+        """Distribute jobs over the lanes; return the result of `run` for each lane."""
         lanes = min(len(jobs), len(self._chains))
 
         def one(lane: int) -> Found:
-            # What overflows is found out by the loss; threads have a state of their own.
+            # Overflow shows in the loss. NumPy's error state is per thread, so it is set here.
             with np.errstate(all="ignore"):
                 return run(self._chains[lane], jobs[lane::lanes])
 
@@ -190,7 +190,7 @@ class Batches:
 
 
 def _add_up(results: Iterable[Result]) -> Result:
-    """Add results one by one: the arrays of each are memory that the next will use."""
+    """Add results one by one, with copies, because the next result overwrites the arrays."""
     loss, right = 0.0, 0
     gradients: dict[str, Array] = {}
     for one in results:
@@ -204,6 +204,6 @@ def _add_up(results: Iterable[Result]) -> Result:
 
 
 def block_of(nodes: Sequence[Node]) -> int:
-    """Return how many images a block has: fewer where the maps are large."""
+    """Return the number of images in a block: fewer if the maps are large."""
     largest = max(math.prod(one) for node in nodes for one in (node.before, node.shape))
     return max(1, min(BLOCK, _NUMBERS // largest))

@@ -1,4 +1,4 @@
-"""A network's operations in their order, to be trained: forward, and the gradients back."""
+"""The forward and backward pass through the operations of a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INPUT = -1
 
 
 class _Step(NamedTuple):
-    """An operation, the name that its weights begin with, and the numbers of those it takes."""
+    """An operation, the first part of its weights' names, and the numbers of its input steps."""
 
     name: str
     trained: Trained
@@ -24,23 +24,23 @@ class _Step(NamedTuple):
 
 
 class Chain:
-    """A network's operations, each after those that it takes.
+    """The operations of a network in order, each after its inputs.
 
     Parameters
     ----------
     nodes : sequence of Node
-        A network's, or some in a row: the first one takes the input.
+        All nodes of a network, or a part in sequence; the first takes the input.
     weights : mapping of str to ndarray
-        All of the network's numbers; what is trained is changed in place, by others.
+        All weights of the network; the optimizer changes them in place.
     dtype : dtype
-        In which everything is computed.
+        The type to compute in.
     revives : bool
         See `Trained`.
 
     Raises
     ------
     ValueError
-        An operation that cannot be trained.
+        An operation cannot be trained.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Chain:
         self._learned = self._which_learn(nodes)
 
     def _overwrite_where_possible(self) -> None:
-        """Let an operation write over what reaches it, where nobody else needs that."""
+        """Let operations overwrite their input where nothing else needs it."""
         uses = Counter(k for step in self._steps for k in step.inputs)
         for step in self._steps:
             (first, *_) = step.inputs
@@ -72,7 +72,7 @@ class Chain:
             step.trained.in_place = not needed and uses[first] == 1
 
     def _which_learn(self, nodes: Sequence[Node]) -> list[bool]:
-        """Say of each step whether weights lie in it or before it: a gradient goes no deeper."""
+        """Return for each step whether it or a step before has weights, and so needs gradients."""
         named = {one.name for node in nodes for one in node.operations if one.operation.parameters}
         found: list[bool] = []
         for step in self._steps:
@@ -86,39 +86,39 @@ class Chain:
         ----------
         x : ndarray
         draws : ndarray of uint64, (images,), optional
-            While it is learned from; see `Trained.forward`.
+            Seeds, in training; see `Trained.forward`.
         """
         self._is_learning = draws is not None
         values: list[Array] = []
         for number, step in enumerate(self._steps):
             inputs = [x if k == _INPUT else values[k] for k in step.inputs]
             own = None if draws is None else draws + np.uint64(number << 32)
-            forward: Callable[..., Array] = step.trained.forward  # with as many inputs as it has
+            forward: Callable[..., Array] = step.trained.forward  # has any number of inputs
             values.append(forward(*inputs, draws=own))
         return values[-1] if values else x
 
     def backward(self, dy: Array) -> dict[str, Array]:
-        """Return the gradient of every weight, from that of the result, after `forward`."""
+        """Return the gradients of all weights from that of the result; call `forward` first."""
         return self._back(dy, [*self._learned, False])[0]
 
     def input_grad(self, dy: Array) -> Array:
-        """Return the gradient of what went in, from that of the result, after `forward`."""
+        """Return the gradient of the input from that of the result; call `forward` first."""
         return self._grad_at(dy, _INPUT)
 
     def layer_grad(self, dy: Array, name: str) -> Array:
-        """Return the gradient of what an operation gave, from that of the result."""
+        """Return the gradient of an operation's result from that of the last one's."""
         return self._grad_at(dy, self._places[name])
 
     def _grad_at(self, dy: Array, place: int) -> Array:
         wanted = [True] * (len(self._steps) + 1)
-        # While it is learned from, an image's gradient may need what the weights' are made of.
+        # In training, `input_grad` of an operation may need sums that `weight_grads` computes.
         grads = self._back(dy, wanted, place, with_weights=self._is_learning)[1]
         return grads[place]
 
     def _back(
         self, dy: Array, wanted: Sequence[bool], until: int = _INPUT, with_weights: bool = True
     ) -> tuple[dict[str, Array], dict[int, Array]]:
-        """Go back through the steps whose gradients are wanted; `wanted` ends with the input's."""
+        """Run the backward pass; `wanted` says for each step, and last for the input, if needed."""
         weights: dict[str, Array] = {}
         grads = {len(self._steps) - 1: dy}
         for number in range(len(self._steps) - 1, until, -1):
@@ -128,7 +128,7 @@ class Chain:
             if with_weights:
                 found = step.trained.weight_grads(own)
                 weights |= {f"{step.name}.{part}": array for part, array in found.items()}
-            if any(wanted[k] for k in step.inputs):  # the input's number is -1: the last
+            if any(wanted[k] for k in step.inputs):  # the input has the number -1: the last
                 _share(grads, step.inputs, step.trained.input_grad(own))
         return weights, grads
 
@@ -139,7 +139,7 @@ class Chain:
 def _share(
     grads: dict[int, Array], inputs: tuple[int, ...], found: Array | tuple[Array, ...]
 ) -> None:
-    """Add gradients to those of the steps that they belong to."""
+    """Add the gradients of a step's inputs to `grads`."""
     each = found if isinstance(found, tuple) else (found,)
     for k, array in zip(inputs, each, strict=True):
         grads[k] = grads[k] + array if k in grads else array
@@ -152,12 +152,12 @@ def _steps_of(
     weights: Mapping[str, Array],
     dtype: npt.DTypeLike,
 ) -> Iterator[_Step]:
-    """Yield an operation and the activation after it; `number` is that of the first."""
+    """Yield the steps of an operation and of its activation; `number` is that of the first."""
     yield _Step(one.name, one.operation.trained(one.weights(weights), Buffers(dtype)), inputs)
     if one.activation:
         yield _Step(one.name, one.activation.trained({}, Buffers(dtype)), (number,))
 
 
 def is_normalised(network: Network) -> bool:
-    """Say whether a batch must stay whole, because its images' results depend on each other."""
+    """Return whether results of images depend on their batch, which then must not be divided."""
     return any(one.operation.mixes_images for one in network.operations)

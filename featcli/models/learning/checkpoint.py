@@ -1,7 +1,6 @@
-"""What a later run needs to go on as if there had been no pause: an .npz beside the model.
+"""Checkpoints: the state of a training, in an .npz beside the model, from which it can be resumed.
 
-Nothing in it is trusted: every entry has a rule, and the checksum of all tells of what the rules
-allow but nobody wrote.
+A checkpoint is not trusted: every entry is checked by a rule, and all by a checksum.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from featcli.models.operations.base import Array
 
 _RECORD = "checkpoint.json"
 _LONGEST = 1 << 24
-_SLACK = 1 << 24  # bytes for what an array takes besides its numbers
+_SLACK = 1 << 24  # bytes of memory for arrays besides their numbers
 _FORMAT = 3
-_MOST = 1 << 53  # of what is counted
+_MOST = 1 << 53  # largest count
 _SHARE = Number(0, 1, below=False)
 _EPOCH = {
     "epoch": Whole(1, _MOST),
@@ -37,7 +36,7 @@ _EPOCH = {
 }
 _ENTRIES: dict[str, Rule] = {
     "format": Whole(_FORMAT, _FORMAT),
-    "options": Record({}, others=True),  # those who know the options check them
+    "options": Record({}, others=True),  # checked by featcli.training.options
     "digest": Digest(),
     "steps": Whole(0, _MOST),
     "history": Rows(Record(_EPOCH)),
@@ -46,21 +45,21 @@ _ENTRIES: dict[str, Rule] = {
 
 
 class CheckpointError(FeatError):
-    """A checkpoint is broken, or of something else."""
+    """A checkpoint is damaged, or belongs to another training."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stood after an epoch.
+    """The state of a training after an epoch.
 
     Attributes
     ----------
     options : dict
-        Of the command, text and numbers only.
+        The options of the command, text and numbers only.
     digest : str
-        Of the data.
+        Hash of the data.
     steps : int
-        How many the optimizer has gone.
+        Steps of the optimizer so far.
     history : tuple of Epoch
     arrays : dict of str to ndarray
         See `Training.state`.
@@ -74,12 +73,12 @@ class Checkpoint:
 
 
 def path_beside(model: Path) -> Path:
-    """Return where the checkpoint of a model lies while it is trained."""
+    """Return the path of the checkpoint of a model in training."""
     return model.with_name(f"{model.stem}.checkpoint.npz")
 
 
 def save(stream: BinaryIO, training: Training, options: Mapping[str, Any], digest: str) -> None:
-    """Write where a training stands."""
+    """Write a checkpoint of a training."""
     record = {
         "format": _FORMAT,
         "options": dict(options),
@@ -108,27 +107,27 @@ def load(path: Path) -> Checkpoint:
 
 
 def broken(path: Path, error: Exception) -> CheckpointError:
-    """Say that a checkpoint is none, and why."""
-    return CheckpointError(f"{path}: no sound checkpoint: {error}")
+    """Return the error that says why a checkpoint is invalid."""
+    return CheckpointError(f"{path}: not a valid checkpoint: {error}")
 
 
 def _loaded(path: Path) -> Checkpoint:
     record = _record(path)
     if record.get("format") != _FORMAT:
-        raise ValueError("it is of another version of featcli")
+        raise ValueError("it was written by another version of featcli")
     Record(_ENTRIES).check(record, "")
-    # It was written as it is, so that its arrays take no more memory than it does on the disk.
+    # Checkpoints are not compressed, so the arrays need no more memory than the file's size.
     arrays = npy.load_archive(path, path.stat().st_size + _SLACK)
     history = tuple(Epoch(**one) for one in record["history"])
     if [one.epoch for one in history] != list(range(1, len(history) + 1)):
         raise ValueError("history must have the epochs from 1 on, each once")
     if record.pop("sha256") != _checksum(record, arrays):
-        raise ValueError("it was changed after it was written: its sha256 is another")
+        raise ValueError("it was changed after it was written: its sha256 does not match")
     return Checkpoint(record["options"], record["digest"], record["steps"], history, arrays)
 
 
 def _record(path: Path) -> dict[str, Any]:
-    """Read what is no array; raises ValueError or OSError."""
+    """Read the JSON record; raises ValueError or OSError."""
     try:
         with npy.open_archive(path) as archive:
             if archive.getinfo(_RECORD).file_size > _LONGEST:
@@ -136,7 +135,7 @@ def _record(path: Path) -> dict[str, Any]:
             record = json.loads(archive.read(_RECORD))
     except OSError:
         raise
-    except Exception as error:  # json fails in many ways on broken data
+    except Exception as error:  # json raises many types of errors on broken data
         raise ValueError(f"{_RECORD}: {error}") from error
     if not isinstance(record, dict):
         raise ValueError(f"{_RECORD} must be a record, not {type(record).__name__}")
@@ -144,7 +143,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _checksum(record: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
-    """Return the sha256 of all that is in a checkpoint."""
+    """Return the sha256 of the whole content of a checkpoint."""
     found = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]

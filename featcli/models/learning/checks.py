@@ -1,4 +1,4 @@
-"""What an entry of a record may be: rules in a table, which options and checkpoints share."""
+"""Rules for the entries of a record, by which options and checkpoints are checked."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _SHORT.maxstring = 80
 
 
 class Rule:
-    """Says in words what a value may be, and whether one is."""
+    """A condition on a value; `str(rule)` describes it in words."""
 
     def allows(self, value: object) -> bool:
-        """Say whether a value is what it may be."""
+        """Return whether a value is allowed."""
         raise NotImplementedError
 
     def check(self, value: object, name: str) -> None:
-        """Raise ValueError, in one line, for what the entry `name` may not be."""
+        """Raise ValueError, in one line, if the value of the entry `name` is not allowed."""
         if not self.allows(value):
             raise ValueError(f"{name} must be {self}, not {_shown(value)}")
 
 
 @dataclass(frozen=True)
 class Whole(Rule):
-    """A whole number; True is none."""
+    """An integer in a range, but not a boolean."""
 
     low: int
     high: int
@@ -41,12 +41,12 @@ class Whole(Rule):
         return type(value) is int and self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"a whole number of {self.low} to {self.high}"
+        return f"a whole number from {self.low} to {self.high}"
 
 
 @dataclass(frozen=True)
 class Number(Rule):
-    """A finite number; `above` and `below` leave out the ends of its range."""
+    """A finite number in a range, of which `above` and `below` exclude the ends."""
 
     low: float
     high: float = math.inf
@@ -70,7 +70,7 @@ class Number(Rule):
 
 @dataclass(frozen=True)
 class OneOf(Rule):
-    """One of some texts."""
+    """One of several texts."""
 
     values: tuple[str, ...]
 
@@ -96,7 +96,7 @@ class Flag(Rule):
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """A text that a function reads; it raises ValueError for another."""
+    """A text that a function can parse; for others it raises ValueError."""
 
     parse: Callable[[str], object] = str
 
@@ -118,7 +118,7 @@ class Text(Rule):
 
 @dataclass(frozen=True)
 class Digest(Rule):
-    """A sha256."""
+    """A sha256 in hexadecimal digits."""
 
     def allows(self, value: object) -> bool:
         """See `Rule.allows`."""
@@ -130,7 +130,7 @@ class Digest(Rule):
 
 @dataclass(frozen=True)
 class Optional(Rule):
-    """Nothing, or what another rule allows."""
+    """None, or a value that another rule allows."""
 
     rule: Rule
 
@@ -144,7 +144,7 @@ class Optional(Rule):
 
 @dataclass(frozen=True)
 class Record(Rule):
-    """Entries, each with a rule: all of them, and no `others` unless they may be there."""
+    """A mapping with a rule for each entry; other entries are allowed only if `others` is set."""
 
     rules: Mapping[str, Rule]
     others: bool = False
@@ -164,7 +164,7 @@ class Record(Rule):
             rule.check(entries[entry], f"{before}{entry}")
         strange = [entry for entry in entries if entry not in self.rules]
         if strange and not self.others:
-            raise ValueError(f"{_shown(before + strange[0])} does not belong there")
+            raise ValueError(f"{_shown(before + strange[0])} is not a known entry")
 
     def __str__(self) -> str:
         return "a record"
@@ -172,7 +172,7 @@ class Record(Rule):
 
 @dataclass(frozen=True)
 class Rows(Rule):
-    """Any number of values, each of which follows a rule."""
+    """A list of any length, with a rule for all values."""
 
     rule: Rule
 
@@ -193,7 +193,7 @@ class Rows(Rule):
 
 @dataclass(frozen=True, eq=False)
 class Like(Rule):
-    """Finite numbers of the type and shape of another array; not below zero unless `signed`."""
+    """An array of finite numbers, of the type and shape of another; at least 0 unless `signed`."""
 
     model: npt.NDArray[Any]
     signed: bool = True
@@ -211,7 +211,7 @@ class Like(Rule):
 
 
 def _shown(value: object) -> str:
-    """Write a wrong value in a few characters."""
+    """Return a short text for a value that is not allowed."""
     if isinstance(value, np.ndarray):
         finite = "" if np.isfinite(value).all() else ", some not finite"
         return f"{value.dtype} of shape {value.shape}{finite}"

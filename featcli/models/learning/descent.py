@@ -1,4 +1,4 @@
-"""Gradient descent: how a gradient changes the weights, and how the rate changes in time."""
+"""Gradient descent: optimizers, and schedules of the learning rate."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from featcli.models.operations.base import Array
 Name = Literal["adam", "sgd"]
 Schedule = Literal["cosine", "step", "constant"]
 RATES: dict[str, float] = {"sgd": 0.05, "adam": 0.002}
-_STEPS, _DROP = 3, 0.1  # "step": after each third of the run, to a tenth
+_STEPS, _DROP = 3, 0.1  # "step" divides the rate by 10 after each third of the run
 
 
 class Optimizer:
-    """Changes weights in place.
+    """Base of optimizers, which change weights in place.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
-        What is trained.
+        The weights to train.
     decay : float
-        How strongly weights are drawn to zero; biases and normalisations are not.
+        Weight decay; not applied to biases and the weights of normalizations.
 
     Attributes
     ----------
     state : dict of str to ndarray
-        What a later step needs, by name; a checkpoint keeps it.
+        Arrays that are kept between steps, by name; a checkpoint has them.
     """
 
     memories: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Optimizer:
         }
 
     def step(self, gradients: Mapping[str, Array], rate: float) -> None:
-        """Go one step downhill."""
+        """Change all weights by one step of gradient descent."""
         self.steps += 1
         for name, weight in self.weights.items():
             self._change(name, weight, gradients[name], rate)
@@ -76,7 +76,7 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps measured by the mean and the spread of past gradients; decay apart from them.
+    """Steps by the running mean and mean square of the gradients; decoupled weight decay (AdamW).
 
     Sources: Kingma and Ba, 2015; Loshchilov and Hutter, Decoupled weight decay, 2019.
     """
@@ -89,7 +89,7 @@ class Adam(Optimizer):
         mean += (1 - self._keep) * (gradient - mean)
         square *= self._keep_square
         square += (1 - self._keep_square) * gradient * gradient
-        # Both began at zero, which the first steps must make up for.
+        # Correct the bias of both averages, which began at zero.
         spread = np.sqrt(square / (1 - self._keep_square**self.steps)) + self._least
         if decay := self._decay_of(weight):
             weight *= 1 - rate * decay
@@ -97,21 +97,21 @@ class Adam(Optimizer):
 
 
 def optimizer(name: Name, weights: Mapping[str, Array], decay: float, momentum: float) -> Optimizer:
-    """Return the optimizer of that name."""
+    """Return the optimizer of a name."""
     return SGD(weights, decay, momentum) if name == "sgd" else Adam(weights, decay)
 
 
 def rate_at(schedule: Schedule, rate: float, done: float) -> float:
-    """Return the learning rate.
+    """Return the learning rate at a point of the training.
 
     Parameters
     ----------
     schedule : {"constant", "cosine", "step"}
-        cosine goes down to zero along half a wave; step to a tenth after each third.
+        cosine falls to zero along half a cosine wave; step falls to a tenth after each third.
     rate : float
-        At the beginning.
+        The learning rate at the beginning.
     done : float
-        Which share of the run is over, 0..1.
+        The fraction of the training that is done, 0..1.
     """
     if schedule == "cosine":
         return rate * (1 + math.cos(math.pi * done)) / 2

@@ -1,4 +1,4 @@
-"""The filters of the first layer while they are learned: a picture now and then."""
+"""Recording of the first layer's filters during training, for an animation."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from featcli.models.network import Network
 from featcli.models.operations.base import Array
 from featcli.models.visualizing.first import first_filters
 
-_FRAMES = 25  # with the one before the first step
+_FRAMES = 25  # including the one before the first step
 _FILTERS = 24
-_LARGEST = 1 << 15  # numbers of all frames, for they are a part of every checkpoint
-_LEAST = 4  # filters that must fit
+_LARGEST = 1 << 15  # values in all frames; small because every checkpoint contains them
+_LEAST = 4  # a film needs at least this many filters (or all)
 
 
 class Film:
-    """Frames at steps that lie evenly over the whole training.
+    """The first layer's filters at evenly spaced steps of the training.
 
     Parameters
     ----------
     network : Network
     weights : mapping of str to ndarray
-        Changed in place, by others.
+        The weights, which training changes in place.
     steps : int
-        Of the whole training.
+        Number of steps of the whole training.
 
     Attributes
     ----------
     times : tuple of int
-        After which step each frame is taken, from 0; none where the first layer's filters are no
-        pictures.
+        The steps after which frames are recorded, from 0; empty if the first layer's filters cannot
+        be shown as pictures.
     frames : ndarray of float32, (frames, rows, cols, channels, filters)
-        Zeros where nothing was seen yet.
+        Zeros for frames that are not recorded yet.
     """
 
     def __init__(self, network: Network, weights: Mapping[str, Array], steps: int) -> None:
@@ -50,19 +50,19 @@ class Film:
         self.see(0)
 
     def see(self, step: int) -> None:
-        """Take a frame, if it is time; `step` counts from 1, over all epochs."""
+        """Record a frame if one is due after this step, counted from 1 over all epochs."""
         if step in self.times:
             found = first_filters(self._network, self._weights)
             assert found is not None
             self.frames[self.times.index(step)] = found[..., : self._count]
 
     def seen(self, step: int) -> list[int]:
-        """Return the numbers of the frames up to a step."""
+        """Return the numbers of the frames that are recorded up to a step."""
         return [number for number, time in enumerate(self.times) if time <= step]
 
 
 def _fitting(filters: Array) -> int:
-    """Return how many filters a film can have; 0 where these are too large for one."""
+    """Return how many of the filters can be recorded; 0 if they are too large."""
     count = filters.shape[3]
     most = _LARGEST // (_FRAMES * (filters.size // count))
     return min(count, most, _FILTERS) if most >= min(count, _LEAST) else 0

@@ -1,4 +1,4 @@
-"""From a training to a model's file."""
+"""The content of a model file, made from a trained network."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from featcli.ops.normalizing import show_numbers
 
 @dataclass(frozen=True)
 class Preparation:
-    """What happens to an image before the network.
+    """The preprocessing of images.
 
     Attributes
     ----------
     steps : str
-        A pipeline's text, without the normalisation; may be empty.
+        The text of a pipeline, without the normalization; may be empty.
     channels : {"RGB", "gray"}
     top : int
-        Pixels are 0..255 or 0..1.
+        The largest pixel value: 255 or 1.
     """
 
     steps: str
@@ -33,7 +33,7 @@ class Preparation:
 
 
 def preparation_text(steps: str, scale: Scale) -> str:
-    """Write the whole preprocessing."""
+    """Return the text of the whole preprocessing, with the normalization."""
     if scale == Scale():
         return steps
     mean, std = show_numbers(scale.mean), show_numbers(scale.std)
@@ -48,7 +48,7 @@ def record(
     names: Sequence[str],
     **texts: str,
 ) -> dict[str, Any]:
-    """Return what the model's file says besides its numbers; see `featcli.models.files`."""
+    """Return the record of a model file (all but the weights); see `featcli.models.files`."""
     return {
         "name": name,
         "pipeline": network.text,
@@ -56,13 +56,13 @@ def record(
         "preprocessing": preparation_text(preparation.steps, scale),
         "channels": preparation.channels,
         "range": preparation.top,
-        # A single score speaks for the second class.
+        # A single score is the probability of the second class.
         "labels": list(names if network.shape[0] > 1 else names[1:]),
         **texts,
     }
 
 
 def compact(array: Array) -> Array:
-    """Return half-precision numbers as such, where they were, so that a model stays small."""
+    """Return an array as float16 if that is exact, which makes the model file smaller."""
     half = array.astype(np.float16)
     return half if np.array_equal(half.astype(np.float32), array) else array

@@ -1,4 +1,4 @@
-"""How good guesses are: the confusion matrix, and what it says of each class."""
+"""Measures of predictions: confusion matrix, accuracy, precision and recall."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from featcli.models.operations.base import Array
 
 @dataclass(frozen=True)
 class Scores:
-    """What became of the images of each class.
+    """A confusion matrix and the measures that follow from it.
 
     Attributes
     ----------
     names : tuple of str
-        Of the classes.
+        Names of the classes.
     confusion : ndarray of int, (classes, classes)
-        Row by row the right class, column by column the guess.
+        Number of images by true class (row) and predicted class (column).
     """
 
     names: tuple[str, ...]
@@ -27,27 +27,27 @@ class Scores:
 
     @property
     def count(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return int(self.confusion.sum())
 
     @property
     def right(self) -> int:
-        """How many of them were guessed right."""
+        """The number of images with the right prediction."""
         return int(np.trace(self.confusion))
 
     @property
     def accuracy(self) -> float:
-        """The share of the images that were guessed right."""
+        """The fraction of images with the right prediction."""
         return self.right / self.count
 
     @property
     def precision(self) -> Array:
-        """Of those that were guessed to be of a class, the share that is; NaN for none."""
+        """The fraction of images predicted as a class that are of it, by class; NaN for 0 / 0."""
         return _share(np.diag(self.confusion), self.confusion.sum(axis=0))
 
     @property
     def recall(self) -> Array:
-        """Of those that are of a class, the share that was found; NaN for none."""
+        """The fraction of images of a class that are predicted as it, by class; NaN for 0 / 0."""
         return _share(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     def rows(self) -> Iterator[tuple[str, int, float, float]]:
@@ -58,13 +58,13 @@ class Scores:
 
 
 def score(names: tuple[str, ...], wanted: Array, guessed: Array) -> Scores:
-    """Count how often each class was taken for each.
+    """Return the confusion matrix of predictions.
 
     Parameters
     ----------
     names : tuple of str
     wanted, guessed : ndarray of int, (n,)
-        Numbers of classes.
+        True and predicted class numbers.
     """
     count = len(names)
     flat = np.bincount(wanted * count + guessed, minlength=count * count)

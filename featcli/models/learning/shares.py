@@ -1,4 +1,4 @@
-"""Which images are learned from, how much each counts, and in which range their values are."""
+"""Validation split, class weights, and normalization of a training set."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from featcli.models.learning.batches import Examples, Scale
 from featcli.models.operations._losses import Loss
 from featcli.models.operations.base import Array
 
-_STREAM = 2  # of random numbers: those of the order and of dropout are others
+_STREAM = 2  # stream of random numbers; order and dropout have other streams
 _AT_ONCE = 256  # images
 
 
 def split(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
-    """Divide images into those that are learned from and those that are measured with.
+    """Divide images into a training set and a validation set.
 
-    Of each class the same share is measured with, and at least one image is learned from.
+    The same share of each class is held out for validation, but at least one image of each stays in
+    the training set.
 
     Returns
     -------
     learned, held_out : ndarray of int
-        Indices, in order.
+        Sorted indices.
     """
     random = np.random.default_rng([seed, _STREAM])
     held: list[Array] = []
@@ -34,23 +35,23 @@ def split(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
 
 
 def class_counts(classes: Array) -> Array:
-    """Return how much an image of each class counts, so that all classes count the same.
+    """Return the weight of an image of each class with which all classes count the same.
 
-    The mean over the images is 1.
+    The mean weight over all images is 1.
     """
     found = np.bincount(classes)
     return len(classes) / (np.count_nonzero(found) * np.maximum(found, 1))
 
 
 def weighted(loss: Loss, counts: Array | None) -> Callable[[Array, Array], tuple[float, Array]]:
-    """Return a loss in which an image counts as its class does."""
+    """Return a loss function with a weight for each class; without `counts`, the loss itself."""
     if counts is None:
         return loss.compute
     return lambda scores, wanted: loss.compute(scores, wanted, counts[wanted].astype(scores.dtype))
 
 
 def scale_of(examples: Examples, indices: Array, top: int) -> Scale:
-    """Measure mean and standard deviation of each channel, rounded to what a text can say."""
+    """Return mean and standard deviation of each channel, rounded to four digits."""
     sums: Array = np.zeros(2)
     count = 0
     for begin in range(0, len(indices), _AT_ONCE):

@@ -1,4 +1,4 @@
-"""Where the descent begins: random weights of the right size."""
+"""Initial weights of a network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featcli.models.operations.base import Array, Operation
 
 
 def initial(network: Network, seed: int) -> dict[str, Array]:
-    """Return weights to start from, each as its operation says.
+    """Return random initial weights, as each operation defines them.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def initial(network: Network, seed: int) -> dict[str, Array]:
 
 
 def _activation(after: Iterable[Placed]) -> Operation | None:
-    """Return the activation before the next weights; what keeps the scale is passed over."""
+    """Return the activation among the operations up to the next one that changes the scale."""
     for one in after:
         if one.operation.is_activation:
             return one.operation

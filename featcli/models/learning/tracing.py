@@ -1,4 +1,4 @@
-"""One step of the descent, told as it is taught: guess, loss, gradient, and what it changes."""
+"""Explanation of one training step in numbers: prediction, loss, gradient and changed weight."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ class Told:
     Attributes
     ----------
     step, images : int
-        Which step, and how many images its batch has.
+        Number of the step, and of the images in its batch.
     end : str
-        What makes probabilities of the scores.
+        The last operation, which turns scores into probabilities.
     rule : Loss
     probabilities : ndarray, (classes,)
-        The guess for the first image of the batch; (1,) for that of the second of two classes.
+        Prediction for the first image of the batch; (1,) for the second of two classes.
     wanted : int
-        The right class of that image.
+        The true class of that image.
     loss, new_loss : float
-        The mean over the batch, before the step and after it.
+        Mean loss of the batch, before and after the step.
     weight : str
-        The array of the last layer, `place` in it, and its value `before` and `after`.
+        Name of the weight array of the last layer; one value of it is shown, at `place`, with its
+        values `before` and `after` the step.
     slope, value : float
-        Of the first image, the chain rule's factors: dL/dz, the gradient of the score that the
-        weight leads to, and dz/dw, the value that the weight is multiplied with.
+        The factors of the chain rule for the first image: dL/dz, the gradient of the weight's
+        score, and dz/dw, the value that the weight is multiplied by.
     gradient : float
         dL/dw: the mean of slope times value over the batch.
     rate, decay : float
-        The learning rate, and how strongly the weight is drawn to zero.
+        Learning rate and weight decay.
     share : float
-        How much the first image counts, by its class.
+        The weight of the first image in the loss, by its class.
     """
 
     step: int
@@ -65,20 +66,20 @@ class Told:
 
     @property
     def answer(self) -> int:
-        """What would have been the right probability where the weight leads to."""
+        """The target (0 or 1) of the score that the weight belongs to."""
         alone = len(self.probabilities) == 1
         return self.wanted if alone else int(self.wanted == self.place[1])
 
 
 class Tracer:
-    """Tells of one step.
+    """An observer that reports the numbers of one step.
 
     Parameters
     ----------
     step : int
-        Which, from 1, over all epochs.
+        Number of the step, from 1, over all epochs.
     tell : callable
-        Called with what happened.
+        Called with a `Told`.
     """
 
     def __init__(self, step: int, tell: Callable[[Told], None]) -> None:
@@ -86,19 +87,19 @@ class Tracer:
         self._half: _Half | None = None
 
     def before(self, training: Training, step: int, batch: Batch) -> None:
-        """See what the step starts from; see `training.Observer`."""
+        """Record the state before the step; see `training.Observer`."""
         if step == self._step:
             self._half = _Half(training, step, batch)
 
     def after(self, training: Training) -> None:
-        """Tell of the step, if it was the one."""
+        """Report the step, if it is the one."""
         if self._half:
             self._tell(self._half.complete(training))
             self._half = None
 
 
 class _Half:
-    """What a step starts from; `complete` adds what it has changed."""
+    """The state before a step; `complete` adds what the step has changed."""
 
     def __init__(self, training: Training, step: int, batch: Batch) -> None:
         self._step, self._count = step, len(batch.indices)
@@ -107,8 +108,8 @@ class _Half:
         self._values, self._scores = _forward(training, self._x, self._draws)
         self._loss, self._slopes = training.loss_of(self._scores, self._wanted)
         self._gradients = self._values @ self._slopes.T / self._count
-        # The score of the right class, and of the weights that the first image reaches that on
-        # which it depends the most: behind a relu many values are 0, and so would be the factors.
+        # Show a weight of the true class's score: the one with the largest gradient among those
+        # whose value is not 0 for the first image (after a ReLU many are).
         unit = int(self._wanted[0]) if len(self._scores) > 1 else 0
         reached = self._values[:, 0] != 0
         most = np.abs(self._gradients[:, unit]) * (reached if reached.any() else 1)
@@ -142,7 +143,7 @@ class _Half:
 
 
 def _forward(training: Training, x: Array, draws: Array) -> tuple[Array, Array]:
-    """Return what reaches the last layer, and the scores; statistics stay as they are."""
+    """Return the input of the last layer, and the scores; running averages are not changed."""
     weights = {name: array.copy() for name, array in training.weights.items()}
     with np.errstate(all="ignore"):
         values = Chain(training.nodes[:-1], weights).forward(x.copy(), draws)
@@ -150,21 +151,21 @@ def _forward(training: Training, x: Array, draws: Array) -> tuple[Array, Array]:
 
 
 def _probabilities(training: Training, scores: Array) -> Array:
-    """Return what the network's last step makes of the first image's scores."""
+    """Return the probabilities of the first image."""
     last = Chain(training.network.nodes[-1:], {})
     return last.forward(scores[:, :1].copy())[:, 0]
 
 
 def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
-    """Write a step as lines of text.
+    """Return the explanation of a step as lines of text.
 
     Parameters
     ----------
     told : Told
     names : sequence of str
-        Of the classes.
+        Names of the classes.
     how : str
-        The optimizer's name.
+        Name of the optimizer.
     """
     right = names[told.wanted]
     row, unit = told.place
@@ -184,7 +185,7 @@ def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
 
 
 def _slope(told: Told) -> str:
-    """Write dL/dz, the gradient of a score, as probability minus right answer."""
+    """Return dL/dz, the gradient of a score, as text: probability minus target."""
     count = len(told.probabilities)
     shared = told.rule.is_mean and count > 1
     shown = f"{told.probabilities[told.place[1]]:.6f} - {told.answer}"

@@ -1,4 +1,4 @@
-"""Through the epochs: which images are learned from, in which order, and what came of it."""
+"""The training loop: epochs and steps, validation, and the state for checkpoints."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from featcli.models.network import Network
 from featcli.models.operations._losses import guesses
 from featcli.models.operations.base import Array, Operation
 
-_AT_ONCE = 256  # images whose classes are guessed at once
-_ORDER, _DRAWS = 1, 3  # what random numbers are for: each has a stream of its own
+_AT_ONCE = 256  # images that are validated at a time
+_ORDER, _DRAWS = 1, 3  # streams of random numbers, for the order of images and for dropout
 
 
 Keep = Literal["last", "best"]
 
 
 class Diverged(FeatError):
-    """The loss is no number any more."""
+    """The loss has become infinite or NaN."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes of the same data.
+    """All settings that the result depends on, besides the data.
 
     Attributes
     ----------
@@ -47,21 +47,21 @@ class Recipe:
         The learning rate at the beginning.
     optimizer : {"sgd", "adam"}
     momentum : float
-        Of sgd.
+        For sgd.
     weight_decay : float
     schedule : {"constant", "cosine", "step"}
     seed : int
     val_split : float
-        The share of each class that is not learned from, but measured with.
+        The share of each class that is held out for validation.
     augment : str
         See `parse_augmentation`.
     keep : {"last", "best"}
-        Which epoch's numbers are the result: the last one's, or those with the smallest loss of
-        the validation.
+        Whether to return the weights of the last epoch, or of the one with the smallest validation
+        loss.
     patience : int
-        End after so many epochs that were no better than the best one; 0 never does.
+        Stop after this many epochs without a smaller validation loss; 0 does not stop early.
     balance : bool
-        Every class counts the same, however many images it has.
+        Weight the classes so that all count the same, however many images they have.
     """
 
     arch: str
@@ -80,15 +80,15 @@ class Recipe:
     balance: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json` can write."""
+        """Return a dict that can be written as JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to: losses and accuracies are means over its images.
+    """The results of an epoch; losses and accuracies are means over its images.
 
-    Those of the validation are None where nothing was kept for it.
+    Validation loss and accuracy are None without a validation set.
     """
 
     epoch: int
@@ -103,7 +103,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running epoch stands: its number, images done and in all, and means so far."""
+    """The progress of an epoch: its number, images done and in total, and the means so far."""
 
     epoch: int
     done: int
@@ -116,22 +116,22 @@ Watch = Callable[[Progress], None]
 
 
 class Observer(Protocol):
-    """Looks on at the steps."""
+    """An object that is called before and after each step."""
 
     def before(self, training: Training, step: int, batch: Batch) -> None:
-        """See what a step starts from; `step` counts from 1, over all epochs."""
+        """Is called before a step; `step` counts from 1 over all epochs."""
 
     def after(self, training: Training) -> None:
-        """See what the step has changed."""
+        """Is called after the step."""
 
 
 class Training:
-    """A network on its way.
+    """The training of a network.
 
     Parameters
     ----------
     network : Network
-        Ends in an operation that has a loss, such as softmax.
+        Its last operation must have a loss, such as softmax.
     weights : dict of str to ndarray of float32
         Changed in place.
     examples : Examples
@@ -141,12 +141,12 @@ class Training:
     Attributes
     ----------
     end : Operation
-        The network's last.
+        The last operation of the network.
     loss : Loss
     loss_of : callable
-        The loss as it is learned by, with the weights of the classes.
+        The loss function with class weights.
     epoch : int
-        How many are over.
+        Number of finished epochs.
     rate : float
         The learning rate of the last step.
     history : list of Epoch
@@ -156,7 +156,7 @@ class Training:
     Raises
     ------
     UsageError
-        The best epoch is asked for, and no image is kept for validation.
+        `keep="best"` or `patience` is set, but no image is held out for validation.
     """
 
     def __init__(
@@ -172,11 +172,11 @@ class Training:
         self.learned, self.held_out = split(examples.classes, recipe.val_split, recipe.seed)
         if not len(self.held_out) and (recipe.keep == "best" or recipe.patience):
             asked = "--patience" if recipe.patience else "--keep best"
-            raise UsageError(f"{asked}: no image is left to validate with: raise --val-split")
+            raise UsageError(f"{asked}: no image is left for validation: raise --val-split")
         self.nodes = network.nodes[:-1]
         self.end: Operation = network.operations[-1].operation
         if self.end.loss is None:
-            raise ValueError(f"a network that ends in {self.end.kind} has no loss to learn by")
+            raise ValueError(f"a network that ends in {self.end.kind} has no loss function")
         self.loss = self.end.loss
         whole = is_normalised(network)
         augmentation = parse_augmentation(recipe.augment)
@@ -204,38 +204,38 @@ class Training:
 
     @property
     def best(self) -> int:
-        """The epoch with the smallest loss of the validation, the first of several; 0: none yet."""
+        """The (first) epoch with the smallest validation loss; 0 before the first epoch."""
         losses = [math.inf if one.val_loss is None else one.val_loss for one in self.history]
         return losses.index(min(losses)) + 1 if losses else 0
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are done, or nothing has become better for long enough."""
+        """Whether all epochs are done, or `patience` has run out."""
         waited = self.epoch - self.best if self.recipe.patience else 0
         return self.epoch >= self.recipe.epochs or 0 < self.recipe.patience <= waited
 
     @property
     def kept(self) -> int:
-        """The epoch whose numbers are the result."""
+        """The epoch whose weights are the result."""
         return self.best if self._keeps_best else self.epoch
 
     @property
     def result(self) -> dict[str, Array]:
-        """The numbers of that epoch."""
+        """The weights of that epoch."""
         return self._best if self._keeps_best and self.epoch else self.weights
 
     def share_of(self, label: int) -> float:
-        """Return how much an image of a class counts."""
+        """Return the weight of an image of a class in the loss."""
         return 1.0 if self._counts is None else float(self._counts[label])
 
     @property
     def steps(self) -> int:
-        """How many steps an epoch has."""
+        """The number of steps in an epoch."""
         return math.ceil(len(self.learned) / self.recipe.batch_size)
 
-    @np.errstate(all="ignore")  # what overflows is found out by the loss, and told in a line
+    @np.errstate(all="ignore")  # overflow shows in the loss, and raises Diverged
     def run_epoch(self, watch: Watch | None = None, observer: Observer | None = None) -> Epoch:
-        """Learn from every image once.
+        """Train on every image once.
 
         Parameters
         ----------
@@ -263,7 +263,7 @@ class Training:
         return self.history[-1]
 
     def _learn(self, watch: Watch | None, observer: Observer | None) -> tuple[float, float]:
-        """Go through an epoch's steps; returns the means of loss and accuracy."""
+        """Run the steps of an epoch; return mean loss and accuracy."""
         loss, right, done, count = 0.0, 0, 0, len(self.learned)
         for result, images in self._steps(observer):
             loss, right, done = loss + result.loss, right + result.right, done + images
@@ -274,7 +274,7 @@ class Training:
         return loss / count, right / count
 
     def _steps(self, observer: Observer | None) -> Iterator[tuple[Result, int]]:
-        """Go one step for each batch; yield what the batch came to and its size."""
+        """Run one step for each batch; yield its result and its number of images."""
         random = np.random.default_rng([self.recipe.seed, _ORDER, self.epoch])
         draws = np.random.default_rng([self.recipe.seed, _DRAWS, self.epoch])
         order = random.permutation(self.learned)
@@ -301,7 +301,7 @@ class Training:
 
     def _diverged(self, step: int) -> Diverged:
         return Diverged(
-            f"the loss is no number any more, in epoch {self.epoch + 1}, step {step}: begin anew "
+            f"the loss became infinite or NaN in epoch {self.epoch + 1}, step {step}: start again "
             f"with a smaller --lr than {self.recipe.lr:g}"
         )
 
@@ -321,7 +321,7 @@ class Training:
             yield some, self.batches.scores(some)
 
     def confusion(self, names: tuple[str, ...]) -> Scores:
-        """Score the images that were kept for validation, or all if none were, by the result."""
+        """Return the scores of the result on the validation set, or on all images without one."""
         indices = self.held_out if len(self.held_out) else self.learned
         last = {name: array.copy() for name, array in self.weights.items()}
         try:
@@ -332,7 +332,7 @@ class Training:
         return score(names, self.examples.classes[indices], np.concatenate(guessed))
 
     def state(self) -> dict[str, Array]:
-        """Return the arrays that another process needs to go on."""
+        """Return the arrays that are needed to resume the training in another process."""
         kept = {f"weights/{name}": array for name, array in self.weights.items()}
         kept |= {f"best/{name}": array for name, array in self._best.items()}
         kept |= {"film": self.film.frames} if self.film.times else {}
@@ -345,7 +345,7 @@ class Training:
         )
 
     def restore(self, arrays: Mapping[str, Array], steps: int, history: Sequence[Epoch]) -> None:
-        """Go on where `state` was taken; raises ValueError for what is not of this training."""
+        """Resume from what `state` returned; raises ValueError if it is of another training."""
         if len(history) > self.recipe.epochs:
             raise ValueError(f"history has more than the {self.recipe.epochs} epochs of the run")
         own = self.state()
@@ -353,7 +353,7 @@ class Training:
         Record(rules).check(arrays, "")
         if steps != len(history) * self.steps:
             raise ValueError(
-                f"steps must be {len(history) * self.steps}, as of history, not {steps}"
+                f"steps must be {len(history) * self.steps}, by the history, not {steps}"
             )
         for name, array in own.items():
             array[...] = arrays[name]

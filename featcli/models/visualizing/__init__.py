@@ -1,6 +1,6 @@
-"""What a filter wants to see, and where in a picture it sees it: gradients of the network's input.
+"""Feature visualization and attribution, by gradients of the network's input.
 
-`parts` cuts a network off at a layer and gives gradients of what goes in, `canvas` has pictures as
-frequencies and colours that photos have too, `ascent` finds the picture that a filter answers
-most, `attributing` the places of one picture that an answer comes from.
+`parts` runs a network up to a layer and computes gradients of the input, `canvas` represents
+pictures by frequencies and colours, `ascent` finds the picture that activates a filter most, and
+`attributing` the places of a picture that a result depends on.
 """

@@ -1,4 +1,4 @@
-"""The picture that a filter answers most, found by going uphill from almost nothing."""
+"""Feature visualization: find the picture that activates a filter most, by gradient ascent."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from featcli.models.visualizing.parts import Part, black_and_white, forward_and_
 
 STEPS = 96
 _RATE = 0.04
-_LARGE, _USUAL = 64, 128  # pixels: a network of larger pictures is asked about smaller ones
-_LEAK = 0.01  # how much a place counts that does not get through the activation
-_FAST, _SLOW, _TINY = 0.9, 0.999, 1e-8  # of Adam
+_LARGE, _USUAL = 64, 128  # pixels: above the first, pictures are made at the second size
+_LEAK = 0.01  # weight of places with negative values, which the activation cuts off
+_FAST, _SLOW, _TINY = 0.9, 0.999, 1e-8  # parameters of Adam
 
 Watch = Callable[[int, int], None]
 Found = TypeVar("Found")
 
 
 class _Priors(NamedTuple):
-    """What every picture should be like, whatever a filter likes.
+    """Regularization: random changes that a picture must survive, and its frequencies.
 
     Attributes
     ----------
     around : float
-        By how much of its size a picture is moved at random.
+        Largest random shift, as a fraction of the size.
     zoom : float
-        How far its scale is changed, as a logarithm.
+        Largest random change of scale, as a logarithm.
     fall : float
         See `Canvas`.
     """
@@ -45,14 +45,14 @@ _OF_PHOTOS, _OF_DRAWINGS = _Priors(1 / 6, 0.25, 1.3), _Priors(1 / 14, 0.15, 1.5)
 
 
 class Wanted(NamedTuple):
-    """What came of it.
+    """The pictures that activate filters most, and the activations.
 
     Attributes
     ----------
     pictures : ndarray of uint8, (filters, rows, cols, channels)
     values : ndarray, (filters,)
-        What each filter answers to its picture: the mean over its map, after the activation if
-        that cuts off what is negative. 0: the filter is dead, nothing gets through.
+        The activation of each filter by its picture: the mean over its map, without negative values
+        if the next activation cuts them off. 0 is a dead filter.
     """
 
     pictures: Array
@@ -60,14 +60,15 @@ class Wanted(NamedTuple):
 
 
 def part_of(model: Model, layer: str, size: int | None = None) -> Part:
-    """Cut a model off at a layer, for pictures of a size that takes seconds, not minutes.
+    """Return a model up to a layer, for pictures of a size that can be computed in seconds.
 
     Parameters
     ----------
     model : Model
     layer : str
     size : int, optional
-        Of the short side. The model's own where that is small, or the layer takes no other.
+        Length of the shorter side. By default at most 128 pixels, or the model's own size if the
+        layer accepts no other.
 
     Raises
     ------
@@ -89,14 +90,14 @@ def part_of(model: Model, layer: str, size: int | None = None) -> Part:
 
 
 class Ascent:
-    """Goes uphill for several filters of a layer, each by itself.
+    """Gradient ascent for several filters of a layer, independently of each other.
 
     Parameters
     ----------
     part : Part
     filters : sequence of int
     seed : int
-        A filter's picture depends on it, and not on the other filters.
+        Seed of the random numbers; a filter's picture does not depend on the other filters.
     """
 
     def __init__(self, part: Part, filters: Sequence[int], seed: int = 0) -> None:
@@ -105,7 +106,7 @@ class Ascent:
         self._climbs = [_Climb(part, ground, number, seed) for number in filters]
 
     def run(self, steps: int = STEPS, watch: Watch | None = None) -> Wanted:
-        """Take some steps, and return the pictures."""
+        """Run some steps and return the pictures."""
         for step in range(1, steps + 1):
             self._each(_Climb.step)
             if watch:
@@ -114,13 +115,13 @@ class Ascent:
         return Wanted(*(np.stack(one) for one in zip(*found, strict=True)))
 
     def _each(self, what: Callable[[_Climb, Chain], Found]) -> list[Found]:
-        """Do it for every filter, on all processors."""
+        """Call a method for every filter, on all processors."""
         climbs = self._climbs
         return self._part.lanes(lambda chain, job: what(climbs[job], chain), len(climbs))
 
 
 class _Ground:
-    """What all pictures of a part have in common: their size, colours and priors."""
+    """What all pictures of a part have in common: size, colours and regularization."""
 
     def __init__(self, part: Part) -> None:
         rows, cols, channels = part.input
@@ -137,7 +138,7 @@ class _Ground:
 
 
 class _Climb:
-    """One filter's picture on its way."""
+    """The gradient ascent for one filter."""
 
     def __init__(self, part: Part, ground: _Ground, number: int, seed: int) -> None:
         self._part, self._ground = part, ground
@@ -148,7 +149,7 @@ class _Climb:
         self._steps = 0
 
     def step(self, chain: Chain) -> None:
-        """Go one step of Adam."""
+        """Run one step of Adam."""
         self._steps += 1
         gradient = self._gradient(chain)
         self._fast += (1 - _FAST) * (gradient - self._fast)
@@ -158,7 +159,7 @@ class _Climb:
         self._ground.canvas.bound(self._coefficients)
 
     def _gradient(self, chain: Chain) -> Array:
-        """Return the gradient of the coefficients, for the picture moved and scaled at random."""
+        """Return the gradient of the coefficients, for a randomly shifted and scaled picture."""
         ground, random = self._ground, self._random
         pictures = ground.canvas.pictures(self._coefficients)
         scale = float(np.exp(random.uniform(-ground.priors.zoom, ground.priors.zoom)))
@@ -172,7 +173,7 @@ class _Climb:
         return ground.canvas.back(back, pictures)
 
     def wanted(self, chain: Chain) -> tuple[Array, float]:
-        """Return the picture, and what the filter answers to it."""
+        """Return the picture and the filter's activation."""
         rows, cols, _ = self._part.input
         around = self._ground.around
         inside = slice(around, around + rows), slice(around, around + cols)
@@ -181,34 +182,35 @@ class _Climb:
         return np.rint(picture[0].transpose(1, 2, 0) * 255).astype(np.uint8), value
 
     def _answer(self, chain: Chain, pictures: Array) -> tuple[float, Array]:
-        """Return the filter's answer to a picture (1, channels, rows, cols), and its gradient."""
+        """Return the filter's activation by a picture (1, channels, rows, cols), and gradient."""
         inputs = self._ground.black + self._ground.contrast * pictures
         values, gradients = forward_and_back(chain, inputs.transpose(0, 2, 3, 1), self._asked.slope)
-        laid = np.ascontiguousarray(gradients.transpose(0, 3, 1, 2))  # products of views are slow
+        # Contiguous, because matrix products of views are slow.
+        laid = np.ascontiguousarray(gradients.transpose(0, 3, 1, 2))
         return self._asked.of(values), laid * self._ground.contrast
 
 
 class _Asked:
-    """What is asked of a filter: the mean of its map, or its value.
+    """The objective for a filter: the mean of its map, or its value.
 
-    Where an activation follows that cuts off what is negative, only the places count that get
-    through it: else a filter with many places to lose would want an empty picture. The others
-    count a little, so that there is a way to the first such place.
+    If an activation that cuts off negative values follows, only places with positive values count;
+    otherwise an empty picture could be the best. The other places count a little, so that there is
+    a gradient as long as no value is positive.
 
-    At the end of a network the other classes' mean is taken off, so that what all of them like is
-    of no use.
+    For the last layer the mean of all classes is subtracted, so that features which all classes
+    share do not count.
     """
 
     def __init__(self, number: int, is_end: bool, is_rectified: bool) -> None:
         self._number, self._is_end, self._is_rectified = number, is_end, is_rectified
 
     def of(self, values: Array) -> float:
-        """Return the filter's answer, from (rows, channels, cols, 1) or (n, 1)."""
+        """Return the filter's activation, from values (rows, channels, cols, 1) or (n, 1)."""
         own = values[:, self._number] if values.ndim == 4 else values[self._number]
         return float((np.maximum(own, 0) if self._is_rectified else own).mean())
 
     def slope(self, values: Array) -> Array:
-        """Return the gradient of what is asked for."""
+        """Return the gradient of the objective."""
         slope = np.zeros_like(values)
         if values.ndim == 4:
             own = values[:, self._number]

@@ -1,4 +1,4 @@
-"""The places of a picture that an answer comes from: gradients of its pixels, and of a layer."""
+"""Attribution: the places of a picture that a result depends on, by SmoothGrad and Grad-CAM."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from featcli.models.network import sizes
 from featcli.models.operations.base import Array
 from featcli.models.visualizing.parts import Part, Slope
 
-_COPIES, _NOISE = 16, 0.15  # pictures, and the deviation of what is added as a share of the range
+_COPIES, _NOISE = 16, 0.15  # noisy pictures, and the noise's deviation as a share of the range
 
 
 class Places(NamedTuple):
-    """Where an answer comes from; everything is of the picture that the network gets.
+    """The places that a result depends on, in the preprocessed picture.
 
     Attributes
     ----------
     value : float
-        The answer: a class's score before softmax, or the mean of a filter's map.
+        The result: a class's score before softmax, or the mean of a filter's map.
     pixels : ndarray, (rows, cols)
-        How much each pixel gives for it or against it; positive.
+        How much each pixel contributes for or against it; at least 0.
     heat : ndarray, (rows, cols)
-        The same at the layer's positions, or a filter's own map; positive.
+        For a class, how much each position of the layer contributes for it; for a filter, its map.
+        At least 0.
     """
 
     value: float
@@ -34,7 +35,7 @@ class Places(NamedTuple):
 
 
 def of_class(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> Places:
-    """Say where a class is seen: SmoothGrad at the pixels, Grad-CAM at a layer.
+    """Return the places that a class's score depends on, by SmoothGrad and Grad-CAM.
 
     Parameters
     ----------
@@ -42,16 +43,16 @@ def of_class(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> 
     x : ndarray, (rows, cols, channels)
         From `model.prepare`.
     layer : str
-        One that gives maps.
+        A layer whose result is maps.
     number : int
-        Of the class.
+        Number of the class.
     seed : int
-        Of the noise that SmoothGrad adds.
+        Seed of the noise that SmoothGrad adds.
 
     Raises
     ------
     ValueError
-        A layer without gradient or places, or a number that no class has.
+        The layer has no gradient or gives no maps, or no class has this number.
 
     Notes
     -----
@@ -80,7 +81,7 @@ def of_class(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> 
 
 
 def of_filter(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> Places:
-    """Say where a filter of a layer answers: its own map, and SmoothGrad at the pixels."""
+    """Return the places that a filter's activation depends on: SmoothGrad, and the filter's map."""
     part, maps = Part(model, layer), _maps(model, x, layer)
     _check(number, maps.shape[2], "filter", "filters", layer)
 
@@ -94,21 +95,21 @@ def of_filter(model: Model, x: Array, layer: str, number: int, seed: int = 0) ->
 
 
 def _maps(model: Model, x: Array, layer: str) -> Array:
-    """Return what a layer gives; raises ValueError if that is a vector, which has no places."""
+    """Return the maps of a layer; raises ValueError if its result is a vector."""
     model.check_layer(layer)
     found = model.run(x, layer)
     if found.ndim != 3:
         last = [row.name for row in model.layers if len(row.shape) == 3 and row.shape[0] > 1]
         near = f", such as {last[-1]}" if last else ""
         raise ValueError(
-            f"{layer} gives {sizes(found.shape)} values, which have no place: name a layer of "
-            f"maps{near}"
+            f"{layer} gives a vector of {sizes(found.shape)} values, which has no places: name a "
+            f"layer of maps{near}"
         )
     return found
 
 
 def _smooth(part: Part, x: Array, slope: Slope, seed: int) -> tuple[Array, Array]:
-    """Return what is asked of the picture itself, and gradient times input, with noise averaged."""
+    """Return the result for the picture, and the mean gradient of noisy copies times the input."""
     random = np.random.default_rng(seed)
     spread = _NOISE * float(np.ptp(x))
     noise = random.standard_normal((_COPIES, *x.shape)).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Pictures as frequencies and colours: small steps there change a picture as photos differ.
+"""Pictures represented by spatial frequencies and decorrelated colours, for feature visualization.
 
-Gradients of single pixels end in noise that a network takes for much and a person for nothing.
-Frequencies whose weight falls as it does in photos, and colours whose parts are as independent as
-those of photos, lead to pictures that both see something in. Source: Olah, Mordvintsev and
-Schubert, Feature visualization, Distill, 2017.
+Gradient ascent on pixels leads to noise that activates a filter but shows people nothing. With
+frequencies weighted as in photos, and colour axes that are uncorrelated in photos, it leads to
+pictures that people can interpret. Source: Olah, Mordvintsev and Schubert, Feature visualization,
+Distill, 2017.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import numpy as np
 
 from featcli.models.operations.base import Array
 
-# Brightness, orange against blue and green against magenta (Ohta, Kanade and Sakai, Color
-# information for region segmentation, 1980), each as strong as in photos.
+# Colour axes: brightness, orange - blue and green - magenta (Ohta, Kanade and Sakai, Color
+# information for region segmentation, 1980), and how much each varies in photos.
 _COLOURS = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt([[3], [2], [6]])
 _STRENGTHS = np.array([[1.0], [0.3], [0.1]])
-_CONTRAST = {1: 2.5, 3: 1.1}  # the largest deviation of the logits of brightness, by channels
-_EDGE = 0.08  # no picture begins nearer to black or white
+_CONTRAST = {1: 2.5, 3: 1.1}  # largest standard deviation of logits, by number of channels
+_EDGE = 0.08  # initial colours are at least this far from black and white
 
 
 class Canvas:
-    """Turns coefficients into pictures of 0..1, and gradients of pictures back.
+    """Convert coefficients to pictures of 0..1, and gradients of pictures to those of coefficients.
 
     Parameters
     ----------
     shape : (rows, cols, channels)
-        Of a picture.
+        Shape of a picture.
     ground : ndarray, (channels,)
-        The colour of a picture of zeros, 0..1.
+        The colour of the picture if all coefficients are zero, 0..1.
     fall : float
-        The weight of a frequency f is f to this negative power.
+        The weight of a frequency f is f ** -fall.
     """
 
     def __init__(self, shape: tuple[int, int, int], ground: Array, fall: float) -> None:
@@ -45,7 +45,7 @@ class Canvas:
         self._limit = _CONTRAST.get(channels, _CONTRAST[1])
 
     def start(self, random: np.random.Generator) -> Array:
-        """Draw the coefficients of a picture of almost nothing, (channels, rows, half, 2)."""
+        """Draw small random coefficients, (channels, rows, half of cols, 2)."""
         rows, cols = self._size
         shape = (self._channels, rows, cols // 2 + 1, 2)
         return (0.01 * random.standard_normal(shape)).astype(np.float32)
@@ -53,7 +53,7 @@ class Canvas:
     def pictures(self, coefficients: Array) -> Array:
         """Return pictures (images, channels, rows, cols) of 0..1."""
         logits = self._logits(coefficients) + self._ground
-        # einsum leaves the order in memory open; products of views would be slow.
+        # Contiguous: the result of einsum may be a view, and matrix products of views are slow.
         return np.ascontiguousarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
 
     def back(self, gradients: Array, pictures: Array) -> Array:
@@ -64,7 +64,7 @@ class Canvas:
         return np.stack([waves.real, waves.imag], axis=-1).astype(np.float32)
 
     def bound(self, coefficients: Array) -> None:
-        """Take back contrast beyond that of a photo, in place."""
+        """Scale down coefficients, in place, whose contrast is higher than that of photos."""
         spread = self._logits(coefficients).std(axis=(1, 2, 3))
         share = np.minimum(1, self._limit / np.maximum(spread, 1e-9))
         coefficients *= share.reshape(-1, 1, 1, 1, 1)
@@ -76,9 +76,9 @@ class Canvas:
 
 
 def sampling(size: int, held: int, scale: float, shift: float) -> Array:
-    """Return the matrix (size, held) that reads `size` places around the middle of `held`.
+    """Return the matrix (size, held) that samples `size` positions around the middle of `held`.
 
-    Places are `scale` apart, moved by `shift`, and mix their two neighbours.
+    Positions are `scale` apart and moved by `shift`; values are interpolated linearly.
     """
     places = (np.arange(size) - (size - 1) / 2) * scale + (held - 1) / 2 + shift
     places = np.clip(places, 0, held - 1)

@@ -1,4 +1,4 @@
-"""The filters that look at the picture itself: their weights are pictures already."""
+"""The filters of the first layer, whose weights can be shown as pictures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from featcli.models.operations.base import Array, Shape
 
 
 def first_layer(network: Network) -> tuple[Placed, Shape] | None:
-    """Return the first operation with weights, and the shape of the image that it sees.
+    """Return the first operation with weights, and the shape of its input image.
 
-    None where what it sees is no image any more.
+    Return None if its input is not an image.
     """
     image = network.input
     for one in network.operations:
@@ -28,8 +28,8 @@ def first_layer(network: Network) -> tuple[Placed, Shape] | None:
 def first_filters(network: Network, weights: Mapping[str, Array]) -> Array | None:
     """Return the filters of the first layer, (rows, cols, channels, count).
 
-    Of a dense layer on flattened pixels each unit's weights are laid out as the image; None where
-    the first layer is neither.
+    The weights of a dense layer on flattened pixels are arranged as images, one for each unit.
+    Return None if the first layer is of another kind.
     """
     found = first_layer(network)
     if found is None:

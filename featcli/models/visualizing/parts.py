@@ -1,4 +1,4 @@
-"""A network up to one of its layers, with gradients of the picture that goes in."""
+"""A network up to one of its layers, with gradients of its input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from featcli.models.model import Model
 from featcli.models.network import Network, Node, sizes
 from featcli.models.operations.base import Array, Shape
 
-_LANES = 8  # blocks at once, whatever the machine
+_LANES = 8  # most threads
 Found = TypeVar("Found")
-Slope = Callable[[Array], Array]  # from values (..., images) to the gradient of what is asked
+Slope = Callable[[Array], Array]  # returns the gradient of an objective from values (..., images)
 
 
 class Part:
-    """The operations of a network from its input to a layer, before the activation there.
+    """The operations of a network from its input to a layer, without the activation there.
 
-    An activation that only bends the scale (ReLU, sigmoid, softmax) is left out: where it is flat,
-    nothing could be learned about what is missing.
+    A monotonic activation (ReLU, sigmoid, softmax) is left out because its gradient is zero, or
+    almost, where it is flat.
 
     Parameters
     ----------
@@ -31,25 +31,25 @@ class Part:
     layer : str
         The name of a layer, or of an operation in it.
     size : (int, int), optional
-        Rows and columns of the pictures; the model's own unless given.
+        Rows and columns of the pictures; by default the model's own.
     revives : bool
-        A gradient that ends in ReLUs that are all off goes on to what would switch them on.
+        See `featcli.models.operations.base.Trained`.
 
     Attributes
     ----------
     input, shape : tuple of int
-        Of what goes in, (rows, cols, channels), and of what the layer gives.
+        The shapes of the input, (rows, cols, channels), and of the layer's result.
     names : tuple of str
-        Of the operations.
+        Names of the operations.
     is_end : bool
-        The layer gives the network's result.
+        Whether the layer gives the network's result.
     is_rectified : bool
-        Whatever takes the layer's values, gets them without the negative ones.
+        Whether an activation that cuts off negative values follows.
 
     Raises
     ------
     ValueError
-        No such layer, one that has no gradient, or one that cannot take pictures of this size.
+        There is no such layer, it has no gradient, or it does not accept pictures of this size.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Part:
         network = model.description.network
         if not network.nodes:
             raise ValueError(
-                f"{model.name} is run by onnxruntime, which gives no gradients: train a model "
-                "with featcli, or take one that ships with it"
+                f"{model.name} is run by onnxruntime, which gives no gradients: use a model that "
+                "featcli has trained, or one that ships with it"
             )
         if len(network.input) != 3:
             raise ValueError(
@@ -73,7 +73,7 @@ class Part:
         found = _resized(network, size) if size else network
         nodes = bare(until(found, layer))
         if not nodes:
-            raise ValueError(f"the layer {layer!r} gives what goes in, and nothing else")
+            raise ValueError(f"the layer {layer!r} returns the network's input unchanged")
         self.model, self.nodes, self.input = model, nodes, found.input
         self.shape = nodes[-1].operations[-1].operation.shape
         self.names = tuple(one.name for node in nodes for one in node.operations)
@@ -93,7 +93,7 @@ class Part:
                         )
 
     def lanes(self, run: Callable[[Chain, int], Found], jobs: int) -> list[Found]:
-        """Return `run(chain, job)` for every job, on all processors; chains are used again."""
+        """Return `run(chain, job)` for every job, in threads; chains are reused by later calls."""
         count = min(_LANES, jobs, cores.usable())
         self._chains += [
             Chain(self.nodes, self.model.weights, revives=self._revives)
@@ -111,22 +111,22 @@ class Part:
         return [found[job % count][job // count] for job in range(jobs)]
 
     def gradients(self, pictures: Array, slope: Slope) -> tuple[Array, Array]:
-        """Return what the layer gives for some pictures, and the gradient of each picture.
+        """Return the layer's result for some pictures, and the gradient of each picture.
 
         Parameters
         ----------
         pictures : ndarray, (images, rows, cols, channels)
-            As the network takes them.
+            Preprocessed pictures.
         slope : callable
-            From what the layer gives, (rows, channels, cols, images) or (n, images), to the
-            gradient of what is asked for.
+            Returns the gradient of the objective from the layer's result, (rows, channels, cols,
+            images) or (n, images).
 
         Returns
         -------
         values : ndarray
-            With the images last.
+            The layer's result, images last.
         gradients : ndarray
-            Of the pictures' shape.
+            Of the shape of `pictures`.
         """
 
         def run(chain: Chain, job: int) -> tuple[Array, Array]:
@@ -139,16 +139,16 @@ class Part:
 
 
 def forward_and_back(chain: Chain, pictures: Array, slope: Slope) -> tuple[Array, Array]:
-    """Go through a chain both ways; pictures and their gradients are (images, rows, cols, c)."""
+    """Run the forward and backward pass; pictures and gradients are (images, rows, cols, c)."""
     laid = np.ascontiguousarray(pictures.transpose(1, 3, 2, 0), dtype=np.float32)
     values = chain.forward(laid).copy()
     back = chain.input_grad(slope(values))
-    # A copy in any case: of one picture of one channel it would be the chain's own buffer.
+    # Always a copy, because the chain overwrites its buffers in the next call.
     return values, back.transpose(3, 0, 2, 1).copy()
 
 
 def until(network: Network, layer: str) -> tuple[Node, ...]:
-    """Return the nodes up to a layer, the last one cut off after the operation that is named."""
+    """Return the nodes up to a layer; if an operation in it is named, up to that operation."""
     nodes = network.nodes
     last = network.node_of(layer)
     names = [one.name for one in last.operations]
@@ -157,7 +157,7 @@ def until(network: Network, layer: str) -> tuple[Node, ...]:
 
 
 def bare(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Leave out the activations at the end, as long as more of one value gives more of it."""
+    """Return the nodes without monotonic activations at the end."""
     found = list(nodes)
     while found:
         *before, last = found[-1].operations
@@ -172,7 +172,7 @@ def bare(nodes: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def black_and_white(model: Model) -> tuple[Array, Array]:
-    """Return what the network gets for black and for white, channel by channel."""
+    """Return the preprocessed values of black and of white, for each channel."""
     channels = 3 if model.description.channels == "RGB" else 1
     shape = (*model.description.network.input[:2], channels)
     ends = (np.full(shape, level, np.uint8) for level in (0, 255))
@@ -181,20 +181,20 @@ def black_and_white(model: Model) -> tuple[Array, Array]:
 
 
 def shown(model: Model, x: Array) -> Array:
-    """Return what the network gets, from `model.prepare`, as pixels of uint8."""
+    """Return a preprocessed picture, from `model.prepare`, as pixels of uint8."""
     black, white = black_and_white(model)
     share = (x - black) / np.where(white == black, 1, white - black)
     return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
 
 
 def _ends(network: Network) -> tuple[str, ...]:
-    """Return the names of the layers that give the result, before and after its activation."""
+    """Return the names of the layers that give the result, before and after the activation."""
     nodes = bare(network.nodes)
     return (network.last, nodes[-1].last) if nodes else (network.last,)
 
 
 def _is_rectified(network: Network, name: str) -> bool:
-    """Say whether an activation that cuts off negative values takes an operation's result."""
+    """Return whether an activation that cuts off negative values follows an operation."""
     one = next(one for one in network.operations if one.name == name)
     if one.activation:
         return one.activation.rectifies
