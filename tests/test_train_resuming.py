@@ -143,7 +143,7 @@ def test_a_diverging_loss_keeps_the_last_good_epoch(desk, inline, monkeypatch):
     monkeypatch.setattr(Training, "run_epoch", spoiled)
     done = inline("train", "bars.npz", "-o", "m.npz", *QUICK, "--epochs", 5)
     assert done.returncode == 1
-    (last,) = [x for x in done.stderr.splitlines() if "no number" in x]
+    (last,) = [x for x in done.stderr.splitlines() if "infinite or NaN" in x]
     assert "epoch 3, step 1: start again with a smaller --lr than 0.01; m.npz holds epoch 2" in last
     assert np.isfinite(api.load_model("m.npz").weights["scores.weight"]).all()
     assert (desk / "m.checkpoint.npz").exists()

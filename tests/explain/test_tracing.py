@@ -129,7 +129,7 @@ def test_a_picture_that_is_too_small_is_refused_with_the_sizes():
     with pytest.raises(StageError, match=r"6x8x3, but the network .* 32x24x3: .*at least 32x24"):
         trace_model(model, picture())
     cut = network("conv 2 3", (16, 16, 3), preprocessing="crop 16")
-    with pytest.raises(StageError, match=r"6x8x3 cannot be converted to the 16x16x3 .* cannot cut 16x16"):
+    with pytest.raises(StageError, match=r"6x8x3 cannot be converted to the 16x16x3 .* cut 16x16"):
         trace_model(cut, picture())
 
 

@@ -122,11 +122,11 @@ def test_wrong_files_of_names_are_one_line(names, workspace, inline):
         "nine.txt": ["9 labels"],
         "gap.txt": ["name 5"],
         "none.txt": ["holds no names"],
-        "object.json": ["no JSON list"],
-        "broken.json": ["is no JSON"],
+        "object.json": ["not a JSON list"],
+        "broken.json": ["is not valid JSON"],
         "photo.jpg": ["not text in UTF-8"],
         "missing.txt": ["No such file"],
-        ".": ["no file"],
+        ".": ["not a regular file"],
     }.items():
         done = inline("classify", "one.png", "--model", "digits", "--labels", file)
         assert_refused(done, 2, "--labels", file, *words)
@@ -137,7 +137,7 @@ def test_wrong_files_of_names_are_one_line(names, workspace, inline):
     ("text", "words"),
     [
         ("nonsense", ["step 1", "'nonsense' is not allowed in a preprocessing"]),
-        ("convolve vertical", ["'convolve' is no step"]),
+        ("convolve vertical", ["'convolve' is not allowed"]),
         ("resize", ["needs --size"]),
         ("flatten | crop 8", ["step 2 (crop) takes maps"]),
         ("resize 99999", ["4096 pixels"]),

@@ -73,7 +73,7 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(workspace, inline
     if "CUDAExecutionProvider" in runtime.get_available_providers():
         pytest.skip("there is a CUDA device")
     done = inline("classify", "photo.jpg", *ENGINE, "--device", "cuda")
-    assert_refused(done, 2, "--device cuda", "CPUExecutionProvider alone", "onnxruntime-gpu")
+    assert_refused(done, 2, "--device cuda", "CPUExecutionProvider only", "onnxruntime-gpu")
     write("m.onnx", [("GlobalAveragePool", ["x"], "p", {}), ("Flatten", ["p"], "y", {})],
           (FLOAT, [1, 3, 8, 8]), {"y": [1, 3]})  # fmt: skip
     done = inline("features", "photo.jpg", "--model", "m.onnx", "--device", "cuda")
@@ -117,7 +117,7 @@ def test_the_session_itself_says_whether_the_device_is_used(there, monkeypatch, 
         sessions.check_device()
         assert sessions.run(["y"], {})["y"].shape == (1,)
     else:
-        with pytest.raises(api.errors.UsageError, match="CPUExecutionProvider alone"):
+        with pytest.raises(api.errors.UsageError, match="CPUExecutionProvider only"):
             sessions.check_device()
 
 

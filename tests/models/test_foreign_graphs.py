@@ -143,7 +143,7 @@ def test_class_numbers_are_no_scores(workspace, inline):
     model = onnx.load("a.onnx")
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
     onnx.save(model, "a.onnx")
-    assert_refused(inline("info", "a.onnx"), 1, "a.onnx", "no scores")
+    assert_refused(inline("info", "a.onnx"), 1, "a.onnx", "its result 'y' is not supported")
 
 
 def test_what_is_written_beside_an_array_does_not_speak_of_the_model(workspace, inline):
@@ -161,7 +161,7 @@ def test_what_stands_beside_it_must_fit_the_network(workspace, inline):
     for about, words in (
         ({"preprocessing": "resize 9x9"}, "takes 8x8x3, not 9x9x3"),
         ({"preprocessing": "resize 8x8", "channels": "gray"}, "takes 8x8x3, not 8x8x1"),
-        ({"labels": ["a", "", "c", "d"]}, "number 2 is no text"),
+        ({"labels": ["a", "", "c", "d"]}, "number 2 is not a text"),
         ({"range": True}, "range must be"),
     ):
         (workspace / "q.json").write_text(json.dumps(about))
@@ -220,7 +220,7 @@ def test_multiply_adds_are_those_of_every_position(workspace, inline):
     assert macs["ConvTranspose"] == 8 * 8 * 3 * 5 * 4
     assert macs["MatMul"] == 256 * 5 * 4
     write("open.onnx", nodes, (FLOAT, [1, 3, "h", "w"]), {"y": [1, 4]}, weights)
-    assert "not known" in inline("info", "open.onnx").stdout
+    assert "unknown" in inline("info", "open.onnx").stdout
     assert json.loads(inline("info", "open.onnx", "--json").stdout)["multiply_adds"] is None
 
 

@@ -128,7 +128,7 @@ def test_of_several_results_the_classes_must_be_named(workspace, inline):
     assert_refused(done, 1, "two.onnx", "2 results: embedding, scores", '"output"')
     two_results(output="score")
     done = inline("classify", "photo.jpg", "--model", "two.onnx")
-    assert_refused(done, 1, "no 'score': did you mean scores?")
+    assert_refused(done, 1, "no result 'score': did you mean scores?")
     two_results(output="scores", preprocessing="resize 8x8")
     done = inline("classify", "photo.jpg", "--model", "two.onnx", "--no-files")
     assert len(json.loads(done.stdout)["top"]) == 2

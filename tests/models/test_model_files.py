@@ -134,7 +134,7 @@ BROKEN = {
     "a pickle": ({"raw": {"a.bias": pickle.dumps(weights()["a.bias"])}}, "a.bias: not a .npy file"),
     "an array that ends early": ({"raw": {"a.bias": npy(np.zeros(3, "<f4"))[:-1]}}, "truncated"),
     "a truth for a number": ({"record": changed(input=[True])}, "input must be the shape"),
-    "a record without end": ({"record": changed(citation="x" * (5 << 20))}, "longer than any"),
+    "a record without end": ({"record": changed(citation="x" * (5 << 20))}, "is too long"),
     "a deep record": ({"record": None, "raw": {}}, "model.json"),
     "no shape": ({"record": changed(input="4")}, "input must be the shape"),
     "labels for another result": ({"record": changed(labels=["one"])}, "1 labels for a result"),

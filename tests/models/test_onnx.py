@@ -213,9 +213,9 @@ def test_what_takes_no_image_is_refused(make, inline):
     from onnx import TensorProto
 
     make("whole.onnx", dtype=TensorProto.INT64)
-    assert_refused(inline("info", "whole.onnx"), 1, "whole.onnx", "floats or bytes")
+    assert_refused(inline("info", "whole.onnx"), 1, "whole.onnx", "floats and bytes")
     make("video.onnx", shape=(1, 3, 8, 8, 8))
-    assert_refused(inline("info", "video.onnx"), 1, "video.onnx", "1x3x8x8x8", "four sizes")
+    assert_refused(inline("info", "video.onnx"), 1, "video.onnx", "1x3x8x8x8", "four axes")
 
 
 def test_the_number_of_a_class_is_no_share_of_classes(make, inline):
@@ -231,4 +231,4 @@ def test_the_number_of_a_class_is_no_share_of_classes(make, inline):
     )
     onnx.save(model, "best.onnx")
     done = inline("classify", "photo.jpg", "--model", "best.onnx", "--preprocessing", BEFORE)
-    assert_refused(done, 1, "no scores")
+    assert_refused(done, 1, "its result 'best' is not supported")

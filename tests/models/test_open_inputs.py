@@ -167,7 +167,7 @@ def test_what_an_open_result_gives_must_have_as_many_names(workspace):
     make()
     (workspace / "names.txt").write_text("a\nb\n")
     model = api.load_model("m.onnx", labels="names.txt", preprocessing="resize 9x9")
-    with pytest.raises(ValueError, match="32 values, and 2 have names"):
+    with pytest.raises(ValueError, match="32 values for 2 labels"):
         model(api.read("photo.jpg"))
 
 

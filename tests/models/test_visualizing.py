@@ -203,7 +203,7 @@ def test_a_filters_places_are_its_own_map(model):
 
 def test_layers_without_places_and_numbers_out_of_range_are_refused(model):
     x = np.zeros((12, 10, 3), np.float32)
-    with pytest.raises(ValueError, match=r"scores gives a vector of 4 values, which has no places.*late"):
+    with pytest.raises(ValueError, match=r"gives a vector of 4 values, which has no places.*late"):
         attributing.of_class(model, x, "scores", 0)
     with pytest.raises(ValueError, match="class 4: the model has 4 classes, 0 to 3"):
         attributing.of_class(model, x, "late", 4)

@@ -180,7 +180,7 @@ LABELLED = ("--label-from", "folder")
     ((*LABELLED, "--l2"), "use 'features' without --l2"),
     ((*LABELLED, "--tile", "170"), "a row for each tile"),
     ((*LABELLED, "--model", "images.npz"), ""),
-    ((*LABELLED, "--preprocessing", "resize 224x224 | normalize 127 128"), "images otherwise"),
+    ((*LABELLED, "--preprocessing", "resize 224x224 | normalize 127 128"), "another preprocessing"),
 ])  # fmt: skip
 def test_vectors_of_another_kind_are_refused(given, words, desk, inline):
     made(inline, *given)
