@@ -164,7 +164,7 @@ BAD = {
     "no zip": (lambda p: (q := p.with_suffix(".npz")).write_bytes(b"PK") and q, "zip"),
     "objects": (lambda p: npz(p.with_suffix(".npz"), x=X.astype(object), y=Y), "type object"),
     "truncated": (lambda p: idx_with(p, lambda d: d[:-5]), "is truncated"),
-    "magic": (lambda p: idx_with(p, lambda d: b"\0\0\x0d\x03" + d[4:]), "is no idx file"),
+    "magic": (lambda p: idx_with(p, lambda d: b"\0\0\x0d\x03" + d[4:]), "is not an idx file"),
     "idx count": (lambda p: idx_with(p, lambda d: d[:7] + b"\x09" + d[8:]), "9 images, but 120"),
     "no gzip": (lambda p: idx_with(p, lambda d: d[1:], ".gz"), "broken"),
     "torn gzip": (lambda p: idx_with(p, lambda d: d[:-40], ".gz"), "broken|truncated"),
@@ -245,7 +245,7 @@ def test_what_is_no_file_is_not_opened_but_counted(tmp_path, kind):
     path = special(kind, place / "spot" / "odd.png")
     found = opened(place)
     assert len(found) == 12
-    assert found.skipped == (f"{path}: is no file, but a pipe, a device or the like: not opened",)
+    assert found.skipped == (f"{path}: is not a regular file (a pipe or device?): not opened",)
     with pytest.raises(DataError, match="not opened"):
         opened(place, strict=True)
 
@@ -281,21 +281,21 @@ def lengths(*axes):
 
 MANY = 2**32 - 1
 HEADS = {
-    "more images": ("images", lambda d: d + b"\0", "holds more than its head says"),
+    "more images": ("images", lambda d: d + b"\0", "is longer than its header says"),
     "fewer images": ("images", lambda d: d[:-1], "is truncated"),
     "no images": ("images", lambda d: b"", "is truncated"),
     "half a head": ("images", lambda d: d[:9], "is truncated"),
-    "magic": ("images", lambda d: b"\0\0\x08\x01" + d[4:], "no idx file of bytes with 3 axes"),
-    "floats": ("images", lambda d: b"\0\0\x0d\x03" + d[4:], "no idx file of bytes with 3 axes"),
+    "magic": ("images", lambda d: b"\0\0\x08\x01" + d[4:], "not an idx file of bytes with 3 axes"),
+    "floats": ("images", lambda d: b"\0\0\x0d\x03" + d[4:], "not an idx file of bytes with 3 axes"),
     "count": ("images", lambda d: d[:4] + lengths(MANY) + d[8:], f"{MANY} images, but 120 labels"),
     "sides": ("images", lambda d: d[:8] + lengths(MANY, MANY) + d[16:], "declares images of"),
     "thin": ("images", lambda d: d[:8] + lengths(0, 12) + d[16:], "declares images of 0x12"),
     "large": ("images", lambda d: d[:8] + lengths(2**14, 2**14) + d[16:], "is truncated"),
-    "more labels": ("labels", lambda d: d + b"\0", "holds more than its head says"),
+    "more labels": ("labels", lambda d: d + b"\0", "is longer than its header says"),
     "fewer labels": ("labels", lambda d: d[:-1], "is truncated"),
     "other count": ("labels", lambda d: d[:4] + lengths(119) + d[8:-1], "120 images, but 119"),
     "no labels": ("labels", lambda d: d[:4] + lengths(0), "declares 0 labels"),
-    "label magic": ("labels", lambda d: b"\0\0\x08\x03" + d[4:], "no idx file of bytes with 1"),
+    "label magic": ("labels", lambda d: b"\0\0\x08\x03" + d[4:], "not an idx file of bytes with 1"),
     "many labels": ("labels", lambda d: d[:4] + lengths(MANY) + d[8:], f"declares {MANY} labels"),
     "most labels": ("labels", lambda d: d[:4] + lengths(2**28) + d[8:], "is truncated"),
 }

@@ -218,7 +218,7 @@ REFUSALS = [
     (("bars.npz", "-o", "m.npz", "--from", "imagenet"), 2, "needs --head-only"),
     (("bars.npz", "-o", "m.npz", "--from", "imagnet", "--head-only"), 2, "did you mean imagenet"),
     (("bars.npz", "-o", "m.npz", "--kernels", "sobbel-x"), 2, "--kernels: "),
-    (("bars.npz", "-o", "m.npz", "--kernels", "roberts-x"), 2, "odd size"),
+    (("bars.npz", "-o", "m.npz", "--kernels", "roberts-x"), 2, "odd sizes"),
     (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--augment", "flip"), 2, "--augment"),
     (("bars.npz", "-o", "m.npz", "--kernels", "bank", "--channels", "RGB"), 2, "--channels RGB"),
     (
@@ -306,7 +306,7 @@ def test_photos_that_are_too_large_need_a_size(desk, inline, side, more, words):
 
 def test_one_class_only_is_refused(desk, inline):
     place = save_folder(desk / "folder", names=("lying",))
-    assert_refused(inline("train", place, "-o", "m.npz"), 1, "one class only, 'lying'")
+    assert_refused(inline("train", place, "-o", "m.npz"), 1, "only one class, 'lying'")
 
 
 def test_gray_and_colour_together_need_a_word(desk, inline):
@@ -386,4 +386,4 @@ def test_what_cannot_be_used_is_said_plainly(desk, inline):
     assert_refused(inline("evaluate", "m.npz", "d"), 1, "has no test part")
     with np.load("bars.npz") as found:
         np.savez("f.npz", x=np.asfortranarray(found["x"]), y=found["y"])
-    assert_refused(inline("train", "f.npz", "-o", "n.npz", *QUICK), 1, "in Fortran's order")
+    assert_refused(inline("train", "f.npz", "-o", "n.npz", *QUICK), 1, "in Fortran order")

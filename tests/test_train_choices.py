@@ -96,15 +96,15 @@ def test_strong_imbalance_is_said_and_balance_helps(desk, inline):
     kept = (y != 2) | (np.arange(300) % 60 == 2)
     np.savez("rare.npz", x=x[kept], y=y[kept])
     plain = inline("train", "rare.npz", "-o", "p.npz", *QUICK, "--epochs", 1)
-    assert "of very different size: '0' has 100 images, '2' 5" in plain.stderr
+    assert "have very different sizes: '0' has 100 images, '2' 5" in plain.stderr
     assert "--balance" in plain.stderr
     even = inline("train", "rare.npz", "-o", "e.npz", *QUICK, "--epochs", 1, "--balance")
     assert even.returncode == 0
     assert "always guessing" not in even.stderr
-    assert "'2' 5; by --balance each counts the same" in even.stderr
+    assert "'2' 5; with --balance all count the same" in even.stderr
     assert (desk / "p.npz").read_bytes() != (desk / "e.npz").read_bytes()
     assert (
-        "of very different size"
+        "have very different sizes"
         not in inline("train", "bars.npz", "-o", "q.npz", *QUICK, "--epochs", 1).stderr
     )
 

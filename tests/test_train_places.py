@@ -246,7 +246,7 @@ def test_what_is_too_large_for_the_memory_is_one_line(desk, arch, batch):
     before = listing(desk)
     words = ["train", "many.npz", "-o", "m.npz", "-q", "--arch", arch, "--batch-size", str(batch)]
     done = run_process([sys.executable, "-c", _LIMITED, *words])
-    assert_refused(done, 1, "the memory does not suffice", f"lower --batch-size ({batch})")
+    assert_refused(done, 1, "there is not enough memory", f"lower --batch-size ({batch})")
     assert listing(desk) == before
 
 

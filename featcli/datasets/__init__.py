@@ -1,7 +1,7 @@
-"""Images with a class each: folders, idx files, .npz files, and the digits that ship.
+"""Labelled data sets: folders, idx files, .npz files, tables of vectors, and the shipped digits.
 
-`opening` finds what a name means; `folders`, `idx` and `arrays` go through one kind of data item
-by item; `gathering` fits every image and copies it once into a temporary file that is mapped into
-memory. So the memory that training takes depends on the batch, not on the data, and whatever
-happens to the originals later does not matter.
+`opening` opens a data set by its name; `folders`, `idx`, `arrays` and `vectors` each read one kind;
+`gathering` preprocesses all images and copies them into a temporary file, which is memory-mapped.
+So the memory for training depends on the batch size, not on the amount of data, and later changes
+of the original files do no harm.
 """

@@ -1,4 +1,4 @@
-"""An .npz file with the images as `x`, (n, rows, cols) or (n, rows, cols, channels), and `y`."""
+"""Data sets in .npz files: images `x`, (n, rows, cols[, channels]), and classes `y`, (n,)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST_CLASSES = budget.DEFAULT // 4  # bytes
 
 
 class Arrays:
-    """The images of an .npz file, read one after the other; see `items.Source`.
+    """The images of an .npz file, which are read one at a time; see `items.Source`.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Arrays:
     Raises
     ------
     DataError
-        No such file or arrays, or labels that are not whole numbers of at least 0.
+        There is no such file or array, or labels are not integers of at least 0.
     """
 
     notes: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Arrays:
             raise DataError(f"{path}: {error}") from error
         self._header = header
         if header.fortran:
-            raise DataError(f"{path}: {x} is in Fortran's order: save np.ascontiguousarray({x})")
+            raise DataError(f"{path}: {x} is in Fortran order: save np.ascontiguousarray({x})")
         if len(header.shape) not in (3, 4) or 0 in header.shape:
             raise DataError(f"{path}: {x} must be (n, rows, cols[, channels]), not {header.shape}")
         if len(header.shape) == 4 and header.shape[1] <= 4 < header.shape[3]:
@@ -80,7 +80,7 @@ class Arrays:
             raise DataError(f"{self._path}: {error}") from error
 
     def _range(self) -> int:
-        """Floats are shares of 0..1, or 0..255."""
+        """Return 1 if all floats are 0..1, else 255; raises DataError outside of 0..255."""
         low = high = 0.0
         for image in self._images():
             low, high = min(low, float(image.min())), max(high, float(image.max()))
@@ -101,7 +101,7 @@ class Arrays:
         with self._stream(archive, name) as stream:
             size = archive.getinfo(f"{name}.npy").file_size
             if size > _LARGEST_CLASSES:
-                raise ReadError(f"{name} takes {budget.shown(size)}: too many for classes")
+                raise ReadError(f"{name} takes {budget.shown(size)}: too large for classes")
             try:
                 return npy.read(stream, size)
             except ReadError as error:
@@ -116,7 +116,7 @@ def _pixels(image: Array, name: str) -> Array:
 
 
 def _checked(labels: Array, path: Path, name: str) -> Array:
-    """Return the classes of the images; raises DataError for what numbers no classes."""
+    """Return the class numbers; raises DataError if they are invalid."""
     if labels.ndim != 1 or not labels.size:
         raise DataError(f"{path}: {name} must be (n,), a class for each image, not {labels.shape}")
     if labels.dtype.kind not in "iu":

@@ -1,4 +1,4 @@
-"""A folder with one subfolder a class, such as photos/cat/1.jpg and photos/dog/7.png."""
+"""Data sets in folders, with a subfolder per class: photos/cat/1.jpg, photos/dog/7.png."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IMAGES = SUFFIXES - {".npy", ".npz", ".tar"}
 
 
 class Folder:
-    """The images below each subfolder, by name; see `items.Source`.
+    """The images below each subfolder, sorted by name; see `items.Source`.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Folder:
     Raises
     ------
     DataError
-        No class folders, or one without images.
+        There are no subfolders, or one has no images.
     """
 
     top = 255
@@ -57,17 +57,17 @@ class Folder:
 
     def _read(self, file: Path) -> Array:
         if _is_strange(file):
-            raise ReadError(f"{file}: is no file, but a pipe, a device or the like: not opened")
+            raise ReadError(f"{file}: is not a regular file (a pipe or device?): not opened")
         data = read_file(file, file.stem, self._options).frames[0].data
         if data.dtype != np.uint8 or data.ndim != 3:
             raise ReadError(
-                f"{file}: holds {data.dtype} of shape {data.shape}, no picture of bytes"
+                f"{file}: holds {data.dtype} of shape {data.shape}, not a picture of bytes"
             )
         return data
 
 
 def images(folder: Path) -> list[Path]:
-    """Return every picture below a folder, in the order of their names."""
+    """Return all images below a folder, sorted by name."""
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
@@ -76,5 +76,5 @@ def images(folder: Path) -> list[Path]:
 
 
 def _is_strange(path: Path) -> bool:
-    """Say whether it would be wrong to open it: a pipe could wait for ever."""
+    """Return whether a path is not a regular file; opening a pipe could wait for ever."""
     return path.exists() and not path.is_file()

@@ -1,4 +1,4 @@
-"""From items to arrays: every image fitted, and copied once into a file that is mapped."""
+"""Preprocess all images of a data set, and copy them into a memory-mapped temporary file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from featcli.datasets.items import Array, DataError, Item, Source
 from featcli.errors import ReadError
 
 Fit = Callable[[Array], Array]
-_CHUNK = 64  # images read at once
+_CHUNK = 64  # images that are read at a time
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images, fitted, with their classes.
+    """Preprocessed images with their classes.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class Dataset:
         Read-only.
     classes : ndarray of int, (n,)
     names : tuple of str
-        Of the classes.
+        Names of the classes.
     skipped : tuple of str
-        Why each image that is missing could not be read.
+        The error message of each image that was skipped.
     digest : str
         The sha256 of pixels, classes and names.
     """
@@ -46,11 +46,11 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one of them."""
+        """The shape of one image."""
         return tuple(self.pixels.shape[1:])
 
     def take(self, indices: Array) -> Array:
-        """Return some of them."""
+        """Return some of the images."""
         return self.pixels[indices]
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Dataset:
 
 
 def left_out(skipped: Sequence[str]) -> list[str]:
-    """Name the images that are missing, and count them, in lines for a person."""
+    """Return lines for the user with the error of each skipped image, and their number."""
     one = len(skipped) == 1
     count = f"{len(skipped)} {'image' if one else 'images'} could not be read and "
     return [*skipped, f"{count}{'is' if one else 'are'} left out"] if skipped else []
@@ -72,20 +72,20 @@ def gather(
     folder: Path | None = None,
     gaps: bool = False,
 ) -> Dataset:
-    """Go through a data set once.
+    """Read and preprocess all images of a data set.
 
     Parameters
     ----------
     source : Source
     fit : callable
-        From an image to what is kept of it, all of one shape; raises ValueError for one that it
-        cannot take.
+        Preprocesses an image; all results must have the same shape. Raises ValueError for an image
+        that it does not accept.
     strict : bool
-        Refuse the data for one image that cannot be read, instead of leaving it out.
+        Raise DataError if an image cannot be read, instead of skipping it.
     folder : Path, optional
-        Where the temporary file lies, which nobody else sees.
+        Folder for the temporary file.
     gaps : bool
-        Whether a class may have no image, as in data that is only measured with.
+        Whether classes without images are allowed, as in an evaluation.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def gather(
     Raises
     ------
     DataError
-        Images of different shapes, a class of which no image is left, or no room for the copy.
+        Images have different shapes, a class has no images, or the disk is full.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -117,7 +117,7 @@ def _kept(source: Source, fit: Fit, strict: bool, file: IO[bytes], gaps: bool) -
 
 
 def _fitted(source: Source, fit: Fit) -> Iterator[tuple[Item, Array | str]]:
-    """Read and fit the images, some at once, in their order; an error is its message."""
+    """Yield each item with its preprocessed image or the error message, in order."""
 
     def run(item: Item) -> Array | str:
         try:
@@ -134,9 +134,9 @@ def _fitted(source: Source, fit: Fit) -> Iterator[tuple[Item, Array | str]]:
 
 
 class _Keeper:
-    """Writes rows into a file without a name and maps it into memory.
+    """Write rows into a temporary file and map it into memory.
 
-    They are written, not assigned to a map: of a full disk one learns by an error then.
+    Writing raises an error if the disk is full; assigning to mapped memory would kill the process.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

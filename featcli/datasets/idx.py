@@ -1,4 +1,4 @@
-"""The idx files of MNIST and its kin: images in one, their classes in another, perhaps as .gz.
+"""Data sets in idx files, as of MNIST: images in one file, classes in another, plain or .gz.
 
 Source of the format: LeCun, Cortes and Burges, The MNIST database of handwritten digits.
 """
@@ -18,27 +18,27 @@ import numpy as np
 
 from featcli.datasets.items import Array, DataError, Item
 
-_BYTES = 8  # of the types of idx, the one that images have
-_MOST = 1 << 28  # pixels of one image, or labels
-_CHUNK = 1 << 20  # bytes that are asked for at once, whatever a head declares
+_BYTES = 8  # the type number of bytes
+_MOST = 1 << 28  # largest number of pixels in an image, and of labels
+_CHUNK = 1 << 20  # bytes to read at a time, so that a false header does not allocate much memory
 _PARTS = {"train": ("train",), "test": ("t10k", "test")}
 _NAME = re.compile(r"(?P<part>.*?)-?images[.-]idx3-ubyte(?P<gz>\.gz)?")
 
 
 class Pair(NamedTuple):
-    """The two files of a data set."""
+    """The two files of a data set: images and labels."""
 
     images: Path
     labels: Path
 
 
 def is_idx(path: Path) -> bool:
-    """Say whether a file has the name of idx images."""
+    """Return whether a file has a name for idx images."""
     return bool(_NAME.fullmatch(path.name))
 
 
 def pair_of(images: Path) -> Pair:
-    """Return images and labels; raises DataError where the latter are missing."""
+    """Return the files of images and labels; raises DataError if there are no labels."""
     name = images.name.replace("images", "labels").replace("idx3", "idx1")
     plain = name.removesuffix(".gz")
     for one in (name, plain, f"{plain}.gz"):
@@ -48,13 +48,13 @@ def pair_of(images: Path) -> Pair:
 
 
 def is_name(name: str) -> bool:
-    """Say whether a file is called as idx files are."""
+    """Return whether a file has a name for idx images or labels."""
     images = name.replace("labels", "images").replace("idx1", "idx3")
     return bool(_NAME.fullmatch(images))
 
 
 def pair_in(folder: Path, part: str) -> Pair | None:
-    """Find a part ("train" or "test") among the files of a folder; None where it is not."""
+    """Return the files of a part ("train" or "test") in a folder; None if there are none."""
     for one in sorted(folder.iterdir()):
         found = _NAME.fullmatch(one.name)
         if found and found["part"] in _PARTS[part] and one.is_file():
@@ -108,10 +108,10 @@ def _labels(path: Path) -> Array:
 
 
 def _header(stream: IO[bytes], path: Path, axes: int) -> tuple[int, ...]:
-    """Read the lengths of the axes."""
+    """Read the header; return the lengths of the axes."""
     magic = _exactly(stream, 4, path)
     if magic != bytes([0, 0, _BYTES, axes]):
-        raise DataError(f"{path}: is no idx file of bytes with {axes} axes")
+        raise DataError(f"{path}: is not an idx file of bytes with {axes} axes")
     lengths = tuple(np.frombuffer(_exactly(stream, 4 * axes, path), ">u4").tolist())
     if 0 in lengths[1:] or math.prod(lengths[1:]) > _MOST:
         raise DataError(f"{path}: declares images of {lengths[1]}x{lengths[2]} pixels")
@@ -119,7 +119,7 @@ def _header(stream: IO[bytes], path: Path, axes: int) -> tuple[int, ...]:
 
 
 def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:
-    """Read so many bytes, taking memory only for those that come."""
+    """Read exactly `count` bytes; memory is only allocated for bytes that exist."""
     data = bytearray()
     while len(data) < count:
         piece = _some(stream, min(count - len(data), _CHUNK), path)
@@ -130,9 +130,9 @@ def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:
 
 
 def _finished(stream: IO[bytes], path: Path) -> None:
-    """Read on to the end, where gzip compares its checksum; there must be nothing."""
+    """Check that there is nothing left to read; gzip compares its checksum there."""
     if _some(stream, 1, path):
-        raise DataError(f"{path}: holds more than its head says")
+        raise DataError(f"{path}: is longer than its header says")
 
 
 def _some(stream: IO[bytes], count: int, path: Path) -> bytes:

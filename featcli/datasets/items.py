@@ -1,4 +1,4 @@
-"""What every kind of data set is to those that go through it."""
+"""The interface of all kinds of data sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DataError(FeatError):
 
 
 class Item(NamedTuple):
-    """One image: what it is called, its class, and how to read it.
+    """An image that is not read yet: its name, its class number, and a function that reads it.
 
     `read` returns bytes (rows, cols, channels), or floats of 0..1, and may raise ReadError.
     """
@@ -34,11 +34,11 @@ class Source(Protocol):
     Attributes
     ----------
     names : tuple of str
-        Of the classes.
+        Names of the classes.
     notes : tuple of str
-        What a person should know, such as files that were left out.
+        Messages for the user, such as on files that are skipped.
     top : int
-        Pixels are 0..255 or 0..1.
+        The largest pixel value: 255 or 1.
     """
 
     names: tuple[str, ...]
@@ -46,14 +46,14 @@ class Source(Protocol):
     top: int
 
     def __iter__(self) -> Iterator[Item]:
-        """Go through the images, in an order that is always the same."""
+        """Yield all images, always in the same order."""
 
 
 def as_pixels(array: Array) -> Array:
-    """Return one of many images as bytes, or as floats; raises ReadError for other numbers.
+    """Return an image as bytes or floats; raises ReadError for values out of range.
 
-    Integers of more than 8 bits are bytes in a wider type (int64 is NumPy's own choice); uint16
-    is scaled, as that of a file.
+    uint16 is scaled from 0..65535. Other wide integers are taken as 0..255 in a wider type, since
+    int64 is NumPy's default.
     """
     maps = array[:, :, np.newaxis] if array.ndim == 2 else array
     if maps.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""What the name of a data set means."""
+"""Open a data set by its name or path."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ _ARRAYS = {"train": ("x", "y"), "test": ("test_x", "test_y")}
 
 
 def open_source(name: str, part: Part, options: ReadOptions | None = None) -> Source:
-    """Find a data set.
+    """Open a data set.
 
     Parameters
     ----------
     name : str
-        `digits`, the path of a folder with a subfolder a class, of idx images or a folder with
-        idx files, of an .npz file, or of a table of vectors with labels.
+        `digits`, or the path of a folder with a subfolder per class, of idx images, of a folder
+        with idx files, of an .npz file, or of a table of vectors with labels.
     part : {"train", "test"}
-        Of data that has both: of `digits` and of a folder of idx files.
+        The part of data that has both: of `digits` and of a folder of idx files.
     options : ReadOptions, optional
-        How images of a folder are read; as bytes if not given.
+        How to read the images of a folder; by default as bytes.
 
     Raises
     ------
     UsageError
-        No such data set.
+        There is no such data set.
     DataError
-        One that cannot be used.
+        The data set cannot be used.
     """
     if name == DIGITS:
         return Arrays(SHIPPED, *_ARRAYS[part])
     path = Path(name)
     if not name or not path.exists():
         raise UsageError(
-            f"no data {name!r}: give a folder with a subfolder a class, idx images, an .npz with "
+            f"no data {name!r}: give a folder with a subfolder per class, idx images, an .npz with "
             f"x and y, a table of vectors with labels, or {DIGITS}"
         )
     if path.is_dir():
         return _folder(path, part, options or ReadOptions(as_bytes=True))
     if not path.is_file():
-        raise DataError(f"{name}: is no file, but a pipe, a device or the like: not opened")
+        raise DataError(f"{name}: is not a regular file (a pipe or device?): not opened")
     if idx.is_idx(path):
         return idx.Idx(idx.pair_of(path))
     if is_table(path):
@@ -68,7 +68,7 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
 
 
 def files_of(name: str) -> Iterator[Path]:
-    """Yield every file that a data set may consist of; none for one that ships."""
+    """Yield all files that belong to a data set; none for `digits`."""
     path = Path(name)
     if name == DIGITS:
         return

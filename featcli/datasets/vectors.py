@@ -1,4 +1,4 @@
-"""The vectors of a table, each with a label, in place of images."""
+"""Data sets in tables of vectors with labels."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from featcli.io.vectortables import VectorTable, open_table
 class Vectors:
     """The rows of a table of 'featcli features'; see `items.Source`.
 
-    Rows come by their class, then as their files lie in folders: in the order in which the images
-    themselves would be read, whatever that of the table is.
+    Rows are sorted by class and then by path, the order in which `folders.Folder` reads images.
 
     Parameters
     ----------
     table : VectorTable
     column : str
-        Which vectors.
+        Name of the column of vectors.
 
     Raises
     ------
@@ -40,7 +39,7 @@ class Vectors:
         if not self.names:
             raise DataError(
                 f"{table.path}: has no labels: make it by 'featcli features FOLDER --label-from "
-                "folder', with a subfolder a class"
+                "folder', with a subfolder per class"
             )
         self._rows = sorted(
             (row for row in range(len(table)) if self._labels[row]), key=self._place
@@ -51,11 +50,11 @@ class Vectors:
 
     @classmethod
     def open(cls, path: Path) -> Vectors:
-        """Open a table; raises FeatError for what is none."""
+        """Open a table; raises FeatError if it cannot be read."""
         return cls(open_table(path))
 
     def of(self, column: str) -> Vectors:
-        """Return the same rows with other vectors of theirs."""
+        """Return the same rows with the vectors of another column."""
         return Vectors(self.table, column)
 
     def _place(self, row: int) -> tuple[str, tuple[tuple[bool, str], ...]]:

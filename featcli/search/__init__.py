@@ -1,1 +1,1 @@
-"""Which vectors are alike: exact neighbours, near pairs, groups of near-duplicates."""
+"""Similarity search in vectors: exact nearest neighbours, and groups of near-duplicates."""

@@ -1,4 +1,4 @@
-"""Groups of rows that are connected by pairs: the connected components of near-duplicates."""
+"""Groups of near-duplicates: the connected components of all pairs of similar rows."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from featcli.search.metrics import Metric, Table, exact, slices
 Array = npt.NDArray[Any]
 Pairs = tuple[Array, Array]
 
-BLOCK = 2048  # rows and columns compared at once
+BLOCK = 2048  # rows that are compared with as many at a time
 
 
 class Comparison(Protocol):
-    """Says which rows of two blocks are near."""
+    """An object that finds similar rows."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
 
     def pairs(self, part: slice, others: slice) -> Pairs:
-        """Return the row numbers of all near pairs, one row of each block."""
+        """Return the row numbers of all similar pairs, with one row of each block."""
 
 
 class NearVectors:
-    """Rows of a table whose cosine is at least, or whose distance at most, a threshold.
+    """Comparison of vectors: similar are those with a cosine or a distance beyond a threshold.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class NearVectors:
         return len(self._table)
 
     def pairs(self, part: slice, others: slice) -> Pairs:
-        """See `Comparison.pairs`; what float32 cannot decide is decided in float64."""
+        """See `Comparison.pairs`; pairs too close to the threshold are compared in float64."""
         table = self._table
         out = np.empty((part.stop - part.start, others.stop - others.start), np.float32)
         scores = table.scores(part, table, others, out)
@@ -69,17 +69,18 @@ class NearVectors:
 
 
 def is_near(scores: Array, threshold: float, metric: Metric) -> Array:
-    """Say which scores reach a threshold: cosines of at least, or distances of at most it."""
+    """Return which scores reach a threshold: cosines of at least, or distances of at most it."""
     return scores >= threshold if metric == "cosine" else scores <= threshold
 
 
 class NearBits:
-    """Fingerprints of 0 and 1 that differ in at most some values.
+    """Comparison of fingerprints of 0 and 1: similar are those that differ in few values.
 
     Parameters
     ----------
     bits : ndarray, (n, d)
     most : int
+        Largest number of different values.
     """
 
     def __init__(self, bits: Array, most: int) -> None:
@@ -104,18 +105,18 @@ class NearBits:
 
 
 def connected(near: Comparison, first: int = 0) -> Array:
-    """Say which group every row belongs to: those that a chain of near pairs connects.
+    """Return the group of each row; a group is connected by similar pairs.
 
     Parameters
     ----------
     near : Comparison
     first : int
-        Compare only pairs in which one row is this one or a later one.
+        Compare only pairs with a row of at least this number.
 
     Returns
     -------
     ndarray of int, (n,)
-        Equal numbers for rows of one group: the number of its first row.
+        For each row the number of the first row of its group.
     """
     blocks = list(slices(len(near), BLOCK))
     todo = [(a, b) for a in blocks for b in blocks if a.start <= b.start and b.stop > first]
@@ -124,7 +125,7 @@ def connected(near: Comparison, first: int = 0) -> Array:
     def work(both: tuple[slice, slice]) -> None:
         known = groups[both[0]], groups[both[1]]
         if known[0].min() == known[0].max() == known[1].min() == known[1].max():
-            return  # all of them are one group already
+            return  # all rows are in the same group already
         a, b = near.pairs(*both)
         with lock:
             join(groups, a, b)
@@ -136,7 +137,7 @@ def connected(near: Comparison, first: int = 0) -> Array:
 
 
 def join(groups: Array, a: Array, b: Array) -> None:
-    """Make one group of the groups of `a[i]` and `b[i]`, for every i; see `connected`."""
+    """Merge the groups of `a[i]` and `b[i]`, for every i, in place; see `connected`."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

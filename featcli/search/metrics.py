@@ -1,4 +1,4 @@
-"""How alike two vectors are: by the angle between them, or by the distance."""
+"""Similarity of vectors: by the cosine of their angle, or by their distance."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Metric = Literal["cosine", "l2"]
 
-ROWS = 4096  # of a table, taken at once
-_UNIT = 2.0**-24  # by which float32 rounds, relative to a number
+ROWS = 4096  # rows of a table that are read at a time
+_UNIT = 2.0**-24  # relative rounding error of float32
 
 
 class Vectors(Protocol):
-    """Rows of numbers that can be taken in slices: an array, or one mapped from a file."""
+    """Rows of numbers that can be sliced: an array, possibly memory-mapped."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
+        """The number of rows and columns."""
 
     def __getitem__(self, rows: Any) -> Array:
         """Return some rows."""
 
 
 def slices(length: int, size: int) -> Iterator[slice]:
-    """Cut a length into slices of at most `size`."""
+    """Yield slices of at most `size` that cover a length."""
     for first in range(0, length, size):
         yield slice(first, min(first + size, length))
 
 
 class Table:
-    """Vectors, and what a comparison needs to know of each.
+    """Vectors with their lengths, for comparisons.
 
     Parameters
     ----------
     vectors : array, (n, d)
-        In memory, or mapped from a file; read block by block.
+        May be memory-mapped: it is read block by block.
     metric : {"cosine", "l2"}
 
     Attributes
@@ -48,7 +48,7 @@ class Table:
     squares : ndarray of float32, (n,)
         The squared length of each vector.
     bad : ndarray of bool, (n,)
-        Vectors with NaN or infinity, which are near nothing.
+        Vectors with NaN or infinity, which are similar to none.
     """
 
     def __init__(self, vectors: Vectors, metric: Metric) -> None:
@@ -59,7 +59,7 @@ class Table:
                 block = as_floats(vectors[part])
                 np.einsum("ij,ij->i", block, block, out=self.squares[part])
         self.bad = ~np.isfinite(self.squares)
-        # The cosine divides by the length; a vector of zeros has no direction, and scores 0.
+        # The cosine divides by the length; with a vector of zeros it is 0 by definition.
         lengths = np.sqrt(np.where(self.bad, 1, self.squares))
         self._inverse = 1 / np.where(lengths == 0, np.float32(1), lengths)
 
@@ -67,7 +67,7 @@ class Table:
         return self.vectors.shape[0]
 
     def _block(self, part: slice) -> Array:
-        """Return some vectors as float32; those with NaN or infinity as zeros."""
+        """Return some vectors as float32, with zeros for those with NaN or infinity."""
         values = as_floats(self.vectors[part])
         if self.bad[part].any():
             values = np.where(self.bad[part, None], np.float32(0), values)
@@ -78,21 +78,21 @@ class Table:
         return self._block(part) * self._inverse[part, None]
 
     def scores(self, part: slice, others: Table, rows: slice, out: Array) -> Array:
-        """Score some vectors against some of another table: float32; larger is nearer.
+        """Compute scores of some vectors with some of another table, in float32; larger is nearer.
 
         Parameters
         ----------
         part, rows : slice
             Which vectors of this table, and which of the other.
         out : ndarray of float32, (part, rows)
-            Where the scores go: the cosine, or minus the squared distance, computed as
+            Receives the scores: the cosine, or minus the squared distance, which is computed as
             2ab - |a|^2 - |b|^2.
         """
         if self.metric == "l2":
             np.matmul(2 * self._block(part), others._block(rows).T, out=out)
             out -= self.squares[part, None]
             out -= others.squares[rows]
-        elif out.shape[0] < self.vectors.shape[1]:  # fewer numbers to divide afterwards
+        elif out.shape[0] < self.vectors.shape[1]:  # scaling the result takes fewer operations
             np.matmul(self._unit(part), others._block(rows).T, out=out)
             out *= others._inverse[rows]
         else:
@@ -104,11 +104,11 @@ class Table:
         return out
 
     def error(self, part: slice, others: Table) -> Array:
-        """Return by how much the scores of some vectors may be wrong, (part, 1).
+        """Return a bound of the rounding errors of the scores of some vectors, (part, 1).
 
-        Rounding errors of a sum of d products grow with the square root of d; that one is larger
-        than eight times this is less likely than 1e-13. Source: Higham and Mary, A new approach
-        to probabilistic rounding error analysis, SIAM Journal on Scientific Computing, 2019.
+        Rounding errors of a sum of d products grow with the square root of d; the probability of
+        an error above eight times that is below 1e-13. Source: Higham and Mary, A new approach to
+        probabilistic rounding error analysis, SIAM Journal on Scientific Computing, 2019.
         """
         share = 8 * (math.sqrt(self.vectors.shape[1]) + 1) * _UNIT
         if self.metric == "cosine":
@@ -122,7 +122,7 @@ class Table:
 
 
 def as_floats(values: Array) -> Array:
-    """Return values as float32, without a copy if they are."""
+    """Return values as float32, without a copy if they have that type."""
     return np.asarray(values, dtype=np.float32)
 
 
@@ -144,4 +144,4 @@ def exact(a: Array, b: Array, metric: Metric) -> Array:
         return np.sqrt(np.einsum("ij,ij->i", a - b, a - b))
     lengths = np.sqrt(np.einsum("ij,ij->i", a, a)) * np.sqrt(np.einsum("ij,ij->i", b, b))
     found = np.einsum("ij,ij->i", a, b) / np.where(lengths == 0, 1, lengths)
-    return np.clip(found, -1, 1)  # rounding may lead just beyond
+    return np.clip(found, -1, 1)  # rounding may exceed 1

@@ -1,4 +1,4 @@
-"""The nearest rows of a table, exactly: block by block, with the best of each query kept."""
+"""Exact nearest neighbours: compare all rows in blocks, and keep the best for each query."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from featcli.search.metrics import ROWS, Table, exact, slices
 
 Array = npt.NDArray[Any]
 
-QUERIES = 2048  # in one block
-_KEPT = 1 << 27  # bytes of candidates, about, that are kept at once
-_EXACT = 128  # pairs scored in float64 at once: a block that stays in the processor's cache
-_TIES = 1000  # candidates kept beyond the n best, where many score nearly the same
+QUERIES = 2048  # queries in a block
+_KEPT = 1 << 27  # approximate bytes of candidates that are kept in memory
+_EXACT = 128  # pairs that are scored in float64 at a time, so that they stay in the cache
+_TIES = 1000  # candidates that are kept besides the n best, if many have nearly equal scores
 
 
 class Neighbors(NamedTuple):
@@ -45,17 +45,17 @@ def neighbors(
 ) -> Iterator[tuple[slice, Neighbors]]:
     """Find the `count` nearest rows of a table for every query, exactly.
 
-    Rows whose scores are equal in float64 stand in the order of the table. Rows with NaN or
-    infinity are never found, and find nothing.
+    Rows with equal scores (in float64) are in the order of the table. Rows with NaN or infinity
+    are never found, and have no neighbours.
 
     Parameters
     ----------
     queries : Table, (q, d)
     table : Table, (n, d)
-        With the metric of the queries.
+        Must have the metric of the queries.
     count : int
     own : ndarray of int, (q,), optional
-        For each query the row of the table that is the query itself, and is left out; -1 if none.
+        For each query the row of the table to leave out because it is the query itself; or -1.
 
     Yields
     ------
@@ -65,7 +65,7 @@ def neighbors(
     Raises
     ------
     ValueError
-        If queries and table do not have equally many columns.
+        Queries and table have different numbers of columns.
     """
     wide, known = queries.vectors.shape[1], table.vectors.shape[1]
     if wide != known:
@@ -83,13 +83,13 @@ def neighbors(
 
 
 class _Block(NamedTuple):
-    """Queries and rows of the table that are compared at once.
+    """Queries and rows of the table that are compared at a time.
 
     Attributes
     ----------
     queries, rows : slice
     are_both : bool
-        The rows are queries, too, which the same scores serve.
+        Whether the rows are queries too, which can use the same scores.
     """
 
     queries: slice
@@ -98,7 +98,7 @@ class _Block(NamedTuple):
 
 
 class _Search:
-    """What the threads of a search share; see `neighbors`."""
+    """The state of a search, which threads share; see `neighbors`."""
 
     def __init__(self, queries: Table, table: Table, count: int, own: Array | None) -> None:
         self._queries, self._table, self._count = queries, table, count
@@ -109,19 +109,19 @@ class _Search:
         self._rooms = threading.local()
 
     def begin(self, parts: Sequence[slice]) -> None:
-        """Forget the queries before, and keep room for the candidates of these."""
+        """Start with other queries, without candidates."""
         errors = (self._queries.error(part, self._table) for part in parts)
         self._best = {
             part.start: _Best(self._count, error) for part, error in zip(parts, errors, strict=True)
         }
 
     def blocks(self, parts: Sequence[slice]) -> Iterator[_Block]:
-        """Yield what is to be compared; one after the other are of other queries.
+        """Yield the blocks to compare; neighbouring ones have different queries.
 
-        Where all rows are queries, each pair of them is scored once, for both.
+        If all rows are queries, each pair is scored only once, for both rows.
         """
         if self._is_symmetric and parts[0].start == 0 and parts[-1].stop == len(self._queries):
-            for apart in range(len(parts)):  # first near the diagonal, where a folder's images are
+            for apart in range(len(parts)):  # similar images are often close: begin there
                 for first in range(len(parts) - apart):
                     yield _Block(parts[first], parts[first + apart], apart > 0)
             return
@@ -129,7 +129,7 @@ class _Search:
             yield from (_Block(part, rows) for part in parts)
 
     def compare(self, block: _Block) -> None:
-        """Score a block, and keep what may be among the best of its queries."""
+        """Score a block, and keep the rows that may be among the best for its queries."""
         part, rows = block.queries, block.rows
         out = self._room(part.stop - part.start, rows.stop - rows.start)
         scores = self._queries.scores(part, self._table, rows, out)
@@ -141,29 +141,30 @@ class _Search:
             self._best[rows.start].add(scores.T, part.start)
 
     def _room(self, rows: int, cols: int) -> Array:
-        """Return an array for scores, the same one again in each thread."""
+        """Return an array for scores; each thread has one, which is reused."""
         found = getattr(self._rooms, "scores", None)
         if found is None or found.size < rows * cols:
             found = self._rooms.scores = np.empty(rows * cols, np.float32)
         return found[: rows * cols].reshape(rows, cols)
 
     def ranked(self, part: slice) -> Neighbors:
-        """Return the best of a block of queries, and forget its candidates."""
+        """Return the neighbours of a block of queries, and remove its candidates."""
         best = self._best.pop(part.start)
         return _ranked(self._queries.vectors[part], self._table, best, self._count)
 
 
 class _Best:
-    """For some queries all rows that may be among their n best, given how wrong a score may be.
+    """The candidates of some queries: all rows that may be among their n best, despite rounding.
 
     Parameters
     ----------
     count : int
+        The number n.
     error : ndarray of float32, (queries, 1)
-        By how much the scores of each query may be wrong.
+        Largest error of the scores of each query.
     """
 
-    BYTES = 72  # for each of the n best, about: there are up to six candidates of 12 bytes
+    BYTES = 72  # for each of the n best: up to about six candidates of 12 bytes
 
     def __init__(self, count: int, error: Array) -> None:
         self._count, self._error = count, error
@@ -174,7 +175,7 @@ class _Best:
         self._lock = threading.Lock()
 
     def add(self, scores: Array, first: int) -> None:
-        """Take the scores, (queries, rows), of a block of the table that begins at row `first`."""
+        """Add scores, (queries, rows), of a block of the table that begins at row `first`."""
         near = scores >= self._floor
         if scores.shape[1] >= self._count and np.count_nonzero(near) > self._most:
             nth = np.partition(scores, -self._count, axis=1)[:, -self._count, None]
@@ -189,11 +190,11 @@ class _Best:
                 self._prune()
 
     def _raise_floor(self, nth: Array) -> None:
-        """Drop what is surely worse than the n-th best score so far."""
+        """Raise the lowest score that can still be among the n best, given the n-th best so far."""
         self._floor = np.maximum(self._floor, nth - 2 * self._error)
 
     def _prune(self) -> None:
-        """Drop what cannot be among the n best of all rows so far."""
+        """Remove candidates that cannot be among the n best of all rows so far."""
         query, row, score = self._sorted()
         position = _positions(query)
         at = position == self._count - 1
@@ -206,20 +207,20 @@ class _Best:
         self._limit = self._size + self._most
 
     def _sorted(self) -> tuple[Array, Array, Array]:
-        """Return query, row and score of all candidates: by query, best first, then by row."""
+        """Return query, row and score of all candidates, sorted by query, score and row."""
         query, row, score = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
         order = np.lexsort((row, -score, query))
         return query[order], row[order], score[order]
 
     def finished(self) -> tuple[Array, Array]:
-        """Return query and row of all that may be among the n best."""
+        """Return query and row of all candidates."""
         self._prune()
         query, row, _ = self._kept[0]
         return query, row
 
 
 def _places(near: Array) -> tuple[Array, Array]:
-    """Return rows and columns of what is True, as int32; quick for a transposed array, too."""
+    """Return rows and columns of all True values, as int32; also fast for transposed arrays."""
     if near.flags.c_contiguous:
         first, second = np.divmod(np.flatnonzero(near), near.shape[1])
     else:

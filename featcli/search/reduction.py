@@ -1,4 +1,4 @@
-"""Fewer values for each vector: principal components, and a length of 1."""
+"""Transformations of vectors: reduction to principal components, and scaling to length 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 
 class Pca(NamedTuple):
-    """Principal components: the directions in which vectors differ most, the first the most.
+    """Principal components: the directions of the largest variance, the largest first.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class Pca(NamedTuple):
 
     @classmethod
     def fit(cls, vectors: Vectors, count: int) -> Pca:
-        """Find the components of a table, block by block; rows with NaN or infinity do not count.
+        """Compute the components of a table, block by block; rows with NaN or infinity are skipped.
 
         Source: Jolliffe, Principal Component Analysis, 2002.
 
         Raises
         ------
         ValueError
-            There are fewer rows, or values in a row, than components are asked for.
+            There are not enough rows, or values per row, for so many components.
         """
         values = vectors.shape[1]
         total, products, rows = np.zeros(values), np.zeros((values, values)), 0
@@ -58,11 +58,11 @@ class Pca(NamedTuple):
         return cls(mean.astype(np.float32), (found * np.sign(largest)).astype(np.float32))
 
     def __call__(self, block: Array) -> Array:
-        """Reduce vectors, (rows, values), to (rows, count) of float32."""
+        """Return the components of vectors, (rows, values): (rows, count), float32."""
         return (np.asarray(block, np.float32) - self.mean) @ self.components.T
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as text and numbers; `from_json` gives it back to the bit."""
+        """Return a dict that can be written as JSON; `from_json` is the exact inverse."""
         parts = {"mean": self.mean, "components": self.components}
         texts = {
             name: base64.b64encode(one.astype("<f4").tobytes()).decode()
@@ -72,7 +72,7 @@ class Pca(NamedTuple):
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Pca:
-        """Read what `to_json` wrote; raises ValueError if it is not that."""
+        """Make it from the dict that `to_json` returns; raises ValueError for any other."""
         try:
             mean, components = (
                 np.frombuffer(base64.b64decode(record[name], validate=True), "<f4")
@@ -84,7 +84,7 @@ class Pca(NamedTuple):
 
 
 class UnitLength(NamedTuple):
-    """Divides each vector by its length; zeros stay."""
+    """Division of each vector by its length; vectors of zeros are unchanged."""
 
     def __call__(self, block: Array) -> Array:
         """Scale vectors, (rows, values), to a length of 1: float32."""
@@ -93,7 +93,7 @@ class UnitLength(NamedTuple):
         return (exact / np.where(lengths == 0, 1, lengths)).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as text."""
+        """Return a dict that can be written as JSON."""
         return {"stage": "l2"}
 
 
@@ -101,12 +101,12 @@ Reduction = Pca | UnitLength
 
 
 def reductions(about: Mapping[str, Any], column: str) -> list[Reduction]:
-    """Return what was done to a column of vectors after its pipeline, in order.
+    """Return the transformations of a column of vectors after its pipeline, in order.
 
     Raises
     ------
     ValueError
-        The table's record of it is damaged.
+        The table's record of them is damaged.
     """
     then = about.get("then")
     steps = then.get(column, ()) if isinstance(then, Mapping) else ()

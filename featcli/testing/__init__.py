@@ -1,6 +1,6 @@
-"""The laws that hold for every stage, for whoever writes one: needs pytest and hypothesis.
+"""Tests that every stage must pass, for authors of plugins; they need pytest and hypothesis.
 
-A test of a plugin is a class:
+To test a plugin, derive a class:
 
 >>> from featcli.testing import StageLaws
 >>> class TestMedian(StageLaws):

@@ -1,4 +1,4 @@
-"""What holds for every stage, whatever it does, as a class that a test module derives from."""
+"""Tests that every stage must pass, as a class to derive from in a test module."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ _FEW = settings(
 
 
 class StageLaws:
-    """The laws, as tests of the stages in `names`.
+    """Tests of the stages in `names`.
 
     Attributes
     ----------
     names : sequence of str
         The stages to test.
     written : mapping from str to sequence of str
-        Texts to try for parameters, by the metavar that help shows, where the usual ones do not
-        fit: `{"N": ("1", "3")}` for odd numbers. The last one should differ from the default.
+        Values to try for parameters, by the metavar in the help, if the usual ones are not allowed:
+        `{"N": ("1", "3")}` for odd numbers. The last one should not be the default.
     """
 
     names: Sequence[str] = ()
     written: Written = MappingProxyType({})
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run every law once for each stage."""
+        """Run every test once for each stage."""
         if "name" in metafunc.fixturenames:
             metafunc.parametrize("name", self.names)
         if "full" in metafunc.fixturenames:
@@ -66,7 +66,7 @@ class StageLaws:
 
     @pytest.fixture
     def weights(self, tmp_path: Path) -> Path:
-        """Write a dense layer from 12 values to 3."""
+        """Write the weights of a dense layer from 12 values to 3."""
         path = tmp_path / "weights.npz"
         values = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
         np.savez(path, weight=values, bias=np.arange(3, dtype=np.float32))
@@ -74,7 +74,7 @@ class StageLaws:
 
     @pytest.fixture
     def prepared(self, tmp_path: Path) -> Frames:
-        """Write an array with its sidecar, as maps or as a vector, and weights for dense."""
+        """Write maps and a vector with their sidecars, and weights for dense."""
         rng = np.random.default_rng(1)
         maps = Frame(
             rng.normal(size=(9, 8, 3)).astype(np.float32),
@@ -88,7 +88,7 @@ class StageLaws:
         return {"maps": maps, "vector": vector, "any": maps}
 
     def _sample_text(self, param: Param) -> str:
-        """Return one way to write a parameter."""
+        """Return a valid text for a parameter."""
         texts = {
             "N": "2",
             "KERNEL": "sobel-x",
@@ -109,7 +109,7 @@ class StageLaws:
         return [word for p in required for word in (p.option, self._sample_text(p))]
 
     def _every_option(self, stage: Stage) -> list[str]:
-        """Return all words and options of a stage, none at its default."""
+        """Return all options of a stage, with values that are not the default."""
         found: list[str] = []
         for param in stage.params:
             if param.name in ("bias", "global_"):
@@ -127,7 +127,7 @@ class StageLaws:
             assert param.help.endswith("."), f"{param.name} has no text"
 
     def test_the_declared_function_is_the_python_function_unchanged(self, name: str) -> None:
-        """The declared function is the python function unchanged."""
+        """The declared function is the Python function unchanged."""
         function = stages.get(name).function
         if name in STAGES:
             assert getattr(featcli, name.replace("-", "_")) is function
@@ -152,7 +152,7 @@ class StageLaws:
     def test_kind_type_and_labels_are_as_declared(
         self, name: str, weights: Path, data: st.DataObject
     ) -> None:
-        """Kind type and labels are as declared."""
+        """Kind, type and labels are as declared."""
         stage = stages.get(name)
         x = data.draw(arrays(stage))
         step = data.draw(steps(name, weights, self.written))
@@ -214,7 +214,7 @@ class StageLaws:
     def test_a_step_survives_json_and_its_own_text(
         self, name: str, weights: Path, data: st.DataObject
     ) -> None:
-        """A step survives json and its own text."""
+        """A step can be read back from JSON and from its text."""
         step = data.draw(steps(name, weights, self.written))
         assert Step.from_json(json.loads(json.dumps(step.to_json()))) == step
         assert Pipeline(shlex.join(words(step))).steps == (step,)
@@ -242,7 +242,7 @@ class StageLaws:
     def test_a_choice_that_there_is_not_is_refused_everywhere(
         self, name: str, prepared: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A choice that there is not is refused everywhere."""
+        """An unknown choice is refused everywhere."""
         monkeypatch.chdir(tmp_path)
         stage = stages.get(name)
         required = {p.name: self._sample_value(p) for p in stage.params if p.required}
@@ -262,7 +262,7 @@ class StageLaws:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Byte for byte, labels and history too."""
+        """Command, Python, `run` and pipes give the same bytes, labels and history."""
         monkeypatch.chdir(tmp_path)
         stage = stages.get(name)
         options = self._every_option(stage) if full else self._required_words(stage)
@@ -293,7 +293,7 @@ class StageLaws:
     def test_every_numeric_type_is_taken_and_others_are_refused(
         self, name: str, weights: Path
     ) -> None:
-        """Every numeric type is taken and others are refused."""
+        """Every numeric type is accepted and others are refused."""
         stage = stages.get(name)
         shape = (12,) if stage.takes == "vector" else (6, 6, 3)
         given = {
@@ -309,7 +309,7 @@ class StageLaws:
 
 
 def _results(x: Array, step: Step) -> list[Frame]:
-    """Apply a step to an array; a combination that it refuses is no example."""
+    """Apply a step to an array; reject the example if the stage does not accept it."""
     try:
         return apply(step, Frame(x, source=Source("a", "a.npy")))
     except StageError:
@@ -330,7 +330,7 @@ def _same(one: Sequence[Frame], two: Sequence[Frame]) -> None:
 
 
 def _run(arguments: Sequence[str], **how: Any) -> bytes:
-    """Run featcli as a process of its own and return what it writes."""
+    """Run featcli in a process and return its output."""
     command = [sys.executable, "-m", "featcli", *arguments]
     return subprocess.run(command, check=True, capture_output=True, **how).stdout  # noqa: S603
 

@@ -1,4 +1,4 @@
-"""Arrays and parameters for laws over all stages."""
+"""Hypothesis strategies for arrays and parameters of stages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Written = Mapping[str, Sequence[str]]
 
 
 def elements(dtype: np.dtype[Any]) -> st.SearchStrategy[Any]:
-    """Finite numbers that are no extremes."""
+    """Draw finite numbers without extreme values."""
     if dtype.kind == "f":
         return st.floats(-1000, 1000, width=16, allow_subnormal=False)
     if dtype.kind == "b":
@@ -38,21 +38,21 @@ def maps(
     side: st.SearchStrategy[int] = SIDE,
     types: Sequence[np.dtype[Any]] = tuple(TYPES),
 ) -> Arrays:
-    """Small maps of any type."""
+    """Draw small maps of any type."""
     return st.tuples(st.sampled_from(types), side, side, channels).flatmap(
         lambda drawn: hnp.arrays(drawn[0], drawn[1:], elements=elements(drawn[0]))
     )
 
 
 def vectors(length: int = 12, types: Sequence[np.dtype[Any]] = tuple(TYPES)) -> Arrays:
-    """Vectors of any type."""
+    """Draw vectors of any type."""
     return st.sampled_from(types).flatmap(
         lambda dtype: hnp.arrays(dtype, length, elements=elements(dtype))
     )
 
 
 def arrays(stage: Stage) -> Arrays:
-    """What a stage takes."""
+    """Draw arrays that a stage accepts."""
     if stage.takes == "vector":
         return vectors()
     channels = st.sampled_from([1, 3]) if stage.name in ("gray", "rgb") else CHANNELS
@@ -60,7 +60,7 @@ def arrays(stage: Stage) -> Arrays:
 
 
 def texts(param: Param, weights: Path, written: Written) -> st.SearchStrategy[str]:
-    """How a parameter may be written, by the kind of text that it declares."""
+    """Draw valid texts for a parameter, by its metavar."""
     kind = param.converter.metavar
     if param.choices or kind in written:
         return st.sampled_from(param.choices or written[kind])
@@ -79,7 +79,7 @@ def texts(param: Param, weights: Path, written: Written) -> st.SearchStrategy[st
 
 @st.composite
 def steps(draw: st.DrawFn, name: str, weights: Path, written: Written | None = None) -> Step:
-    """A step of a stage with parameters drawn from its declaration."""
+    """Draw a step of a stage, with parameters by its declaration."""
     from featcli.pipeline import make_step
 
     given: dict[str, Any] = {}

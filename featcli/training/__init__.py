@@ -1,6 +1,6 @@
-"""From a data set to a model's file, and from a model's file to how good it is.
+"""Training of a model from a data set, and evaluation of a model on one.
 
-`preparing` decides what an image becomes before the network, `trunks` what of the network is
-there already; `session` trains, keeps checkpoints and writes the model; `reports` draws what
-happened; `evaluation` measures a finished model.
+`preparing` chooses the preprocessing, `trunks` has fixed layers before a trained head, `session`
+trains, saves checkpoints and writes the model, `reports` draws the results, and `evaluation`
+measures a finished model.
 """

@@ -1,4 +1,4 @@
-"""How good a finished model is on images that it has never seen."""
+"""Evaluation of a model on a labelled data set."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ Array = npt.NDArray[Any]
 
 
 def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores, tuple[str, ...]]:
-    """Compare a model's guesses with the right classes.
+    """Compare a model's predictions with the true classes.
 
     Parameters
     ----------
     model : Model
-        Gives a probability for each class, or for one of two.
+        A model that gives a probability for each class, or for one of two.
     source : Source
     strict : bool
-        Refuse the data for one image that cannot be read.
+        Raise DataError if an image cannot be read, instead of skipping it.
 
     Returns
     -------
     scores : Scores
-        Over the model's classes.
+        For the model's classes.
     skipped : tuple of str
-        Why each image that is missing could not be read.
+        The error message of each image that was skipped.
 
     Raises
     ------
     UsageError
-        A model that gives maps.
+        The model gives maps.
     DataError
-        A class that the model does not know.
+        The model does not have a class of the data.
     """
     if len(model.description.network.shape) != 1:
         raise UsageError(f"the model {model.name} gives maps, not a probability per class")
@@ -69,14 +69,14 @@ def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores
 
 
 def matched(model: Model, names: Sequence[str]) -> tuple[tuple[str, ...], Array]:
-    """Find the number that the model gives to each class of the data.
+    """Find the model's number for each class of the data.
 
     Returns
     -------
     names : tuple of str
-        Of the model's classes.
+        Names of the model's classes.
     numbers : ndarray of int
-        One for each of the data's.
+        The model's number for each class of the data.
     """
     count = model.description.network.shape[0]
     known = model.labels or tuple(map(str, range(count)))
@@ -90,23 +90,25 @@ def matched(model: Model, names: Sequence[str]) -> tuple[tuple[str, ...], Array]
 
 
 def _both(positive: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes of a model that gives one probability: the other one first."""
+    """Return both classes of a model with a single probability; that of `positive` is second."""
     others = [name for name in names if name != positive]
     if len(others) != 1:
-        raise DataError(f"the model tells {positive!r} from one other class, not from {others}")
+        raise DataError(
+            f"the model distinguishes {positive!r} from one other class, not from {others}"
+        )
     return (others[0], positive)
 
 
 def _classes(results: Array) -> Array:
-    """Return the class of each image from (classes, images)."""
+    """Return the predicted class of each image from probabilities (classes, images)."""
     return (results[0] > 0.5).astype(np.intp) if len(results) == 1 else results.argmax(axis=0)
 
 
 def _results(model: Model, data: Dataset) -> Iterator[Array]:
-    """Yield what the network gives, (classes, images), block by block."""
+    """Yield the network's results, (classes, images), block by block."""
     nodes = model.description.network.nodes
     size = block_of(nodes) if model.weights else 1
-    if size < BLOCK:  # large maps, or another engine: what runs one image is quicker there
+    if size < BLOCK:  # large maps, or onnxruntime: single images are faster
         with ThreadPoolExecutor() as pool:
             yield from (one.reshape(-1, 1) for one in pool.map(model.run, data.pixels))
         return
@@ -114,7 +116,7 @@ def _results(model: Model, data: Dataset) -> Iterator[Array]:
 
 
 def _in_blocks(nodes: Sequence[Node], model: Model, data: Dataset) -> Iterator[Array]:
-    """Yield what a network's last layers give, (classes, images), block by block."""
+    """Yield the results of a network's last layers, (classes, images), block by block."""
     if not nodes:
         yield data.pixels.T
         return

@@ -1,4 +1,4 @@
-"""What a person can do when the memory is too small for a training."""
+"""The error message for a training that needs too much memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from featcli.datasets.items import DataError
 
 @contextlib.contextmanager
 def bounded(batch_size: int) -> Iterator[None]:
-    """Say in a line what to lower when the memory does not suffice."""
+    """Turn a MemoryError in the `with` block into a DataError that says what to lower."""
     try:
         yield
     except MemoryError as error:
         raise DataError(
-            f"the memory does not suffice: lower --batch-size ({batch_size}), give a smaller "
-            "--size, or an --arch with fewer numbers"
+            f"there is not enough memory: lower --batch-size ({batch_size}), give a smaller "
+            "--size, or an --arch with fewer parameters"
         ) from error

@@ -1,4 +1,4 @@
-"""What a person can choose when a network is trained, and what each choice may be."""
+"""The options of training, and rules to check them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Channels = Literal["auto", "gray", "RGB"]
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that decides what comes of the same data.
+    """The options of `featcli train` that the result depends on.
 
     Attributes
     ----------
@@ -25,15 +25,15 @@ class Options:
         See `featcli.datasets.opening`.
     recipe : Recipe
     size : str
-        What images are brought to: `N`, `RxC`, or empty for those that are of one size.
+        The size that images are resized to: `N` or `RxC`; empty if all have the same size already.
     channels : {"auto", "gray", "RGB"}
-        auto: as the first image has them.
+        auto uses the channels of the first image.
     base : str
-        The model whose layers, but for its last dense one, come before the network; or empty.
+        A model whose layers before its last dense one come before the network; or empty.
     kernels : str
-        Kernels whose answers come before the network, or empty.
+        Kernels whose responses are the input of the network; or empty.
     strict : bool
-        Refuse the data for one image that cannot be read.
+        Fail if an image cannot be read, instead of skipping it.
     """
 
     data: str
@@ -45,20 +45,20 @@ class Options:
     strict: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json` can write, without where the data lies."""
+        """Return a dict that can be written as JSON, without the data's path."""
         record = asdict(self)
         del record["data"]
         return record
 
     @classmethod
     def from_json(cls, data: str, record: dict[str, Any]) -> Options:
-        """Read what `to_json` wrote; raises ValueError, which names the entry, for all else."""
+        """Make options from what `to_json` returns; raises ValueError that names a wrong entry."""
         OPTIONS.check(record, "options")
         return cls(data, **(record | {"recipe": Recipe(**record["recipe"])}))
 
 
 def size_steps(size: str) -> str:
-    """Write --size as steps: N is the middle of the picture, RxC the whole of it."""
+    """Return --size as steps: N resizes and crops the middle, RxC resizes the whole picture."""
     if not size:
         return ""
     word = shlex.quote(size)
@@ -66,7 +66,7 @@ def size_steps(size: str) -> str:
 
 
 def check_size(size: str) -> None:
-    """Raise ValueError for what is no size, or one larger than a network takes; empty is none."""
+    """Raise ValueError if a size is invalid or too large; an empty text is allowed."""
     if size:
         preprocessing(size_steps(size))
 

@@ -1,4 +1,4 @@
-"""What an image becomes before the network."""
+"""The preprocessing of images for training."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def first_image(source: Source) -> tuple[str, Array]:
 
 
 def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
-    """Decide what images become, and how each is brought there.
+    """Choose the preprocessing by the first image and the options.
 
     Returns
     -------
     preparation : Preparation
-        For the model's file.
+        For the model file.
     fit : callable
-        From an image of the data to what is kept of it, without any normalisation.
+        Preprocesses an image, without normalization.
 
     Raises
     ------
     DataError
-        From `fit`: an image in colour among gray ones, or one of another size.
+        `fit` raises it for an image in colour if the first one is gray.
     """
     name, image = first_image(source)
     channels = options.channels

@@ -1,4 +1,4 @@
-"""What happened in a training, as pictures and tables, and what a finished model mistakes."""
+"""Reports of a training: history, curves, filters and confusion matrix, as tables and pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = (HISTORY, CURVES, FILTERS, FILM, *CONFUSION)
 
 
 def is_of(path: Path, history: Sequence[Epoch]) -> bool:
-    """Say whether a file is the history of a training, as far as both go."""
+    """Return whether a file is the history of a training, as far as both have epochs."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -41,7 +41,7 @@ def _line(epoch: Epoch) -> str:
 
 
 def write_history(path: Path, history: list[Epoch]) -> None:
-    """Write a line of JSON for every epoch."""
+    """Write the history of a training, a line of JSON for each epoch."""
     with deferred_signals(), Transaction() as transaction:
         _put_history(transaction, path, history)
         transaction.commit()
@@ -53,7 +53,7 @@ def _put_history(transaction: Transaction, path: Path, history: list[Epoch]) -> 
 
 
 def write_training(folder: Path, session: Session) -> None:
-    """Write history, curves, the first layer's filters and their film, and what is mistaken."""
+    """Write history, curves, the first layer's filters and their film, and confusion matrix."""
     training = session.training
     scores = training.confusion(session.names)
     held = "validation" if len(training.held_out) else "the training images"
@@ -70,7 +70,7 @@ def write_training(folder: Path, session: Session) -> None:
 
 
 def write_confusion(folder: Path, scores: Scores, title: str) -> None:
-    """Write the confusion matrix as a table and as a picture."""
+    """Write a confusion matrix as a table and as a picture."""
     with deferred_signals(), Transaction() as transaction:
         _put_confusion(transaction, folder, scores, title)
         transaction.commit()
@@ -84,7 +84,7 @@ def _put_confusion(transaction: Transaction, folder: Path, scores: Scores, title
 
 
 def confusion_table(scores: Scores) -> str:
-    """Write the confusion matrix as CSV: a row for each right class, a column for each guess."""
+    """Return a confusion matrix as CSV: a row for each true class, a column for each prediction."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["right\\guessed", *scores.names])
@@ -104,7 +104,7 @@ def draw_curves(history: list[Epoch]) -> Any:
 
 
 def _draw_filters(session: Session) -> Any:
-    """Draw the filters of the first layer, before, after and the difference; None without any."""
+    """Draw the first layer's filters before and after training; None if they are no pictures."""
     before = first_filters(session.network, session.start)
     after = first_filters(session.network, session.training.result)
     if before is None or after is None:
@@ -119,7 +119,7 @@ def _draw_filters(session: Session) -> Any:
 
 
 def _frames(session: Session) -> list[filters.Bank]:
-    """Return the filters of the first layer over the steps that were gone."""
+    """Return the recorded filters of the first layer, with captions."""
     training, shown = session.training, session.training.film
     total = training.recipe.epochs * training.steps
     return [

@@ -1,4 +1,4 @@
-"""A model's file from Python: a network's text and its numbers."""
+"""Write a model file from Python."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def save_model(
     citation: str = "",
     overwrite: bool = False,
 ) -> Path:
-    """Write a model's file, which every command takes as `--model`.
+    """Write a model file, which every command accepts as `--model`.
 
     Parameters
     ----------
     path : str or path
-        Ends in .npz.
+        The file's name; it must end in .npz.
     network : Network
-        `Network(text, shape)`: its layers, and the shape of what goes in.
+        `Network(text, shape)`: its layers, and the shape of its input.
     weights : mapping of str to array_like
-        Every array that `network.weights` names, of the shape that it says; as float16 where it is
-        that, else as float32.
+        An array for each name and shape in `network.weights`; float16 is stored as such, all other
+        types as float32.
     preprocessing : str
-        From an image to what the network takes: a pipeline such as `resize 64x64 | normalize 128
-        128`. Without it the image itself must fit.
+        A pipeline from an image to the network's input, such as `resize 64x64 | normalize 128 128`.
+        Without it images must have the shape of the input.
     labels : sequence of str
-        The names of the results.
+        The names of the classes.
     channels : {"RGB", "gray"}
-        What an image is turned into first; without it what the network takes.
+        The channels that images are converted to first; by default those of the network's input.
     range : {255, 1}
-        Pixels are taken as 0..255, or as 0..1.
+        The largest pixel value.
     name, title, source, licence, citation : str
-        What the file says of the model; its name is that of the file unless given.
+        The description of the model; the default name is that of the file.
     overwrite : bool
-        Replace what is there.
+        Replace an existing file.
 
     Returns
     -------
@@ -64,9 +64,9 @@ def save_model(
     Raises
     ------
     ValueError
-        Weights that do not fit, or anything else that a model's file cannot say.
+        The weights do not fit the network, or another value is invalid.
     UsageError
-        The file is there already.
+        The file exists already.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def save_model(
     """
     target = Path(path)
     if target.suffix != ".npz":
-        raise UsageError(f"{target}: a model's file ends in .npz")
+        raise UsageError(f"{target}: the name of a model file must end in .npz")
     check_free([target], overwrite)
     is_gray = len(network.input) == 3 and network.input[2] == 1
     kind = channels or ("gray" if is_gray else "RGB")

@@ -1,4 +1,4 @@
-"""A training from the first look at the data to the finished model, with checkpoints between."""
+"""A whole training: open the data, train, save checkpoints, and write the model."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ from featcli.training.preparing import first_image, preparation
 from featcli.training.tables import before_head
 
 Told = Callable[[Epoch], None]
-_IMBALANCE = 5  # times as many images of one class as of another
+_IMBALANCE = 5  # ratio of the largest to the smallest class above which there is a warning
 
 
 class Session:
-    """Trains a network and keeps what came of every epoch.
+    """Train a network, and save model and checkpoint after every epoch.
 
     Parameters
     ----------
     options : Options
     output : Path
-        The model's file; the checkpoint lies beside it until the model is finished.
+        The model file; the checkpoint is beside it until the training is finished.
     found : Checkpoint, optional
-        Where to go on, with the options that it was made with.
+        A checkpoint to resume from; `options` must be those that it was made with.
 
     Attributes
     ----------
     notes : tuple of str
-        What a person should know of the data.
+        Warnings about the data, for the user.
     start : dict of str to ndarray
-        The weights that it began with.
+        The initial weights.
 
     Raises
     ------
     UsageError, DataError
-        Options that cannot be, or data that cannot be learned from or does not fit into memory.
+        The options are invalid, or the data cannot be used for training or need too much memory.
     CheckpointError
-        A checkpoint of something else.
+        The checkpoint belongs to another training.
     """
 
     def __init__(
@@ -79,15 +79,15 @@ class Session:
             self._resume(found)
 
     def _prepare(self, found: checkpoint.Checkpoint | None) -> None:
-        """Read the data and lay the network out."""
+        """Read the data and build the network."""
         options, recipe = self.options, self.options.recipe
         with self._blaming(found):
-            if options.base:  # before the data are looked at
+            if options.base:  # checked before the data are read
                 trunks.of_model(options.base)
         source = open_source(options.data, "train", ReadOptions(as_bytes=True))
         with self._blaming(found):
             source, self.preparation, fit = self._prepared(source)
-            # Before all images are read, which may take long.
+            # Built before all images are read, which may take long.
             self.network = self._network(source, fit)
         self.dataset = gather(source, fit, strict=options.strict, folder=_near(self.output))
         self.notes = source.notes
@@ -97,7 +97,7 @@ class Session:
 
     @contextlib.contextmanager
     def _blaming(self, found: checkpoint.Checkpoint | None) -> Iterator[None]:
-        """Say of options that cannot be, and come from a checkpoint, that it says so."""
+        """In errors about options that come from a checkpoint, name the checkpoint."""
         try:
             yield
         except (UsageError, OSError) as error:
@@ -107,18 +107,18 @@ class Session:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the classes."""
+        """The names of the classes."""
         return self.dataset.names
 
     @property
     def whole(self) -> Network:
-        """The network with what comes before the layers that learn."""
+        """The network including the fixed layers before it."""
         if not self._trunk:
             return self.network
         return Network(f"{self._trunk.text} | {self.network.text}", self._trunk.input)
 
     def _scale(self) -> Scale:
-        """Measure the images that are learned from; features stay as they are."""
+        """Return the normalization by the training images; none after fixed layers."""
         if self._trunk:
             return Scale()
         recipe = self.options.recipe
@@ -126,11 +126,11 @@ class Session:
         return scale_of(self.dataset, learned, self.preparation.top)
 
     def _resume(self, found: checkpoint.Checkpoint) -> None:
-        """Go on where a checkpoint was made."""
+        """Resume from a checkpoint."""
         if found.digest != self.dataset.digest:
             raise DataError(
-                f"{self._sources()} changed since {self.checkpoint} was made: bring back what was "
-                "there, or begin anew with --overwrite"
+                f"{self._sources()} changed since {self.checkpoint} was made: restore the data, or "
+                "start again with --overwrite"
             )
         try:
             self.training.restore(found.arrays, found.steps, found.history)
@@ -143,9 +143,9 @@ class Session:
         return f"{self.options.data} or {base} have" if base else f"{self.options.data} has"
 
     def run(self, told: Told, watch: Watch | None = None, observer: Observer | None = None) -> None:
-        """Train to the end; after every epoch the model and the checkpoint are written.
+        """Train to the end, and write model and checkpoint after every epoch.
 
-        The checkpoint stays until `finish`.
+        `finish` removes the checkpoint.
 
         Parameters
         ----------
@@ -157,8 +157,8 @@ class Session:
         Raises
         ------
         Diverged, DataError, WriteError
-            The loss is no number, the memory does not suffice, or an output cannot be written; the
-            message says what was kept.
+            The loss is infinite or NaN, there is not enough memory, or an output cannot be written;
+            the message says which epoch the model file has.
         """
         try:
             self._save(with_model=self._saved > 0)
@@ -176,11 +176,11 @@ class Session:
             raise
 
     def finish(self) -> None:
-        """Take the checkpoint away: nothing is left to be made from it."""
+        """Remove the checkpoint, which is not needed any more."""
         self.checkpoint.unlink(missing_ok=True)
 
     def kept(self) -> str:
-        """Say what the model's file holds."""
+        """Return a text that says which epoch the model file has."""
         if not self._saved:
             return f"there is no {self.output} of a whole epoch"
         kept = self.training.kept
@@ -188,7 +188,7 @@ class Session:
         return f"{self.output} holds epoch {kept}{better}"
 
     def ended(self) -> str:
-        """Say what was kept of a training that is over, where that is not simply its end."""
+        """Return a text on why training stopped early or which epoch was kept; else empty."""
         recipe, training = self.options.recipe, self.training
         early = training.epoch < recipe.epochs
         if not early and recipe.keep == "last":
@@ -208,7 +208,7 @@ class Session:
             self._saved = self.training.epoch
 
     def _save_unfinished(self) -> None:
-        """Leave a model even of the first epoch; the checkpoint stays at its beginning."""
+        """Write a model even if the first epoch was interrupted; the checkpoint is not changed."""
         usable = all(np.isfinite(one).all() for one in self.training.weights.values())
         if self._saved or not usable:
             return
@@ -255,11 +255,11 @@ class Session:
         return ", ".join(parts)
 
     def _prepared(self, source: Source) -> tuple[Source, Preparation, Fit]:
-        """Decide what an image becomes, and what comes before the network."""
+        """Choose the preprocessing and the fixed layers before the network."""
         if len(source.names) < 2:
             raise DataError(
-                f"{self.options.data}: has one class only, {source.names[0]!r}: "
-                "there is nothing to tell apart"
+                f"{self.options.data}: has only one class, {source.names[0]!r}: "
+                "at least two are needed"
             )
         if self.options.base:
             self._trunk = trunks.of_model(self.options.base)
@@ -269,8 +269,8 @@ class Session:
             return source, self._trunk.preparation, fit
         if isinstance(source, Vectors):
             raise UsageError(
-                f"{self.options.data}: is a table of vectors, on which only a head can learn: give "
-                "--from MODEL --head-only, with the model that made them"
+                f"{self.options.data}: is a table of vectors, from which only a head can be "
+                "trained: give --from MODEL --head-only, with the model that made them"
             )
         if self.options.kernels:
             self._trunk, fit = trunks.of_kernels(source, self.options)
@@ -289,35 +289,34 @@ class Session:
         return build(arch or HEAD.format(classes=len(source.names)), shape, len(source.names))
 
     def describe(self) -> Sequence[str]:
-        """Say what is trained, in lines for a person."""
+        """Return lines for the user that describe data and network."""
         learned, held = len(self.training.learned), len(self.training.held_out)
         return [
-            f"{learned:,} images to learn from, {held:,} to validate with, "
-            f"{len(self.names)} classes",
+            f"{learned:,} images for training, {held:,} for validation, {len(self.names)} classes",
             *imbalance(self.names, self.dataset.classes, self.options.recipe.balance),
             f"{shapes(self.network)}: {parameters(self.network):,} parameters",
         ]
 
 
 def imbalance(names: Sequence[str], classes: Array, is_balanced: bool) -> list[str]:
-    """Say of classes of very different size what comes of it, and what helps."""
+    """Return a warning, in a list, if the classes have very different sizes; else []."""
     counts = np.bincount(classes, minlength=len(names))
     most, least = int(counts.argmax()), int(counts.argmin())
     times = counts[most] / max(1, counts[least])
     if times < _IMBALANCE:
         return []
     text = (
-        f"the classes are of very different size: {names[most]!r} has {counts[most]:,} images, "
+        f"the classes have very different sizes: {names[most]!r} has {counts[most]:,} images, "
         f"{names[least]!r} {counts[least]:,}"
     )
     if is_balanced:
-        return [f"{text}; by --balance each counts the same"]
+        return [f"{text}; with --balance all count the same"]
     return [
-        f"{text}: a network gets far by always guessing the first; --balance lets each count the "
-        "same"
+        f"{text}: a network that always predicts the first has a high accuracy; with --balance "
+        "all count the same"
     ]
 
 
 def _near(output: Path) -> Path:
-    """Return a folder with room: a temporary one may be a part of the memory."""
+    """Return the output's folder, for temporary files: /tmp may be in memory."""
     return next(one for one in output.absolute().parents if one.is_dir())

@@ -1,4 +1,4 @@
-"""Vectors of a table in place of images: which of them a model takes, and behind which layer."""
+"""Training and evaluation on a table of vectors: find the layer that computed them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 class Entering(NamedTuple):
-    """Vectors, and the layer of a model that gives them.
+    """Vectors, and the layer of a model that computed them.
 
     Attributes
     ----------
@@ -36,17 +36,17 @@ class Entering(NamedTuple):
     rest: tuple[Node, ...]
 
     def laid_out(self, vector: Array) -> Array:
-        """Turn a vector into what the layer gives."""
+        """Return a vector in the shape of the layer's result."""
         return laid_out(vector, self.node)
 
 
 def entering(source: Vectors, model: Model) -> list[Entering]:
-    """Find the columns of a table that layers of a model give, the last layer first.
+    """Find the columns of a table that layers of a model have computed, the last layer first.
 
     Raises
     ------
     UsageError
-        There is none: another model or layer made the vectors, or what did is not said.
+        There is none: the vectors are from another model or layer, or their origin is unknown.
     """
     nodes = model.description.network.nodes
     places, reasons = {}, []
@@ -67,15 +67,15 @@ def _place(source: Vectors, column: str, model: Model) -> int:
     table = source.table
     text = table.pipeline(column)
     if not model.weights:
-        raise ValueError(f"vectors go into models of featcli's own only, not into {model.name}")
+        raise ValueError(f"vectors can only be used with featcli's own models, not {model.name}")
     if not text:
         raise ValueError(
-            "does not say how its vectors were made, so that it is not known whether they fit "
-            f"the model {model.name}: make it by 'featcli features'"
+            "does not say how its vectors were made, so it is unknown whether they fit the model "
+            f"{model.name}: make it by 'featcli features'"
         )
     then = table.about.get("then")
     if "part" in table.texts:
-        raise ValueError("has a row for each tile of an image, and a model takes whole images")
+        raise ValueError("has a row for each tile of an image, but a model takes whole images")
     if isinstance(then, dict) and then.get(column):
         raise ValueError("its vectors were changed after they were made, by --pca or --l2")
     try:
@@ -84,23 +84,23 @@ def _place(source: Vectors, column: str, model: Model) -> int:
         raise ValueError(f'was made by "{text}": {error}') from error
     node, width = model.description.network.nodes[number], table.vectors[column].shape[1]
     if math.prod(node.shape) != width:
-        raise ValueError(f"has vectors of {width} values, which {node.name} does not give")
+        raise ValueError(f"has vectors of {width} values, unlike the layer {node.name}")
     return number
 
 
 def before_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
-    """Take the vectors that the layers before a head give.
+    """Return the vectors of a table that can be the input of a head.
 
     Returns
     -------
     source : Vectors
     fit : callable
-        From a vector of the table to what the head takes.
+        Converts a vector of the table to the head's input.
 
     Raises
     ------
     UsageError
-        They are those of another model or layer.
+        The vectors are from another model or layer.
     """
     found = entering(source, trunk.model)
     for one in found:
@@ -109,13 +109,13 @@ def before_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
             return one.source, partial(_carried_on, one, between)
     layer, name = trunk.model.embedding, parted(trunk.model.reference)[0]
     raise UsageError(
-        f"{source.table.path}: holds the values of the layer {found[0].node.name}, and a head "
+        f"{source.table.path}: holds the values of the layer {found[0].node.name}, but a head "
         f"takes those of {layer}: make it by 'featcli features --model {name} --layer {layer}'"
     )
 
 
 def _between(found: Entering, until: str) -> tuple[Node, ...] | None:
-    """Return the layers from the vectors to one of a name; None where they compute something."""
+    """Return the layers up to the layer `until`; None if they change values, not only shapes."""
     if found.node.name == until:
         return ()
     names = [node.name for node in found.rest]

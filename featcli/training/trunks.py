@@ -1,4 +1,4 @@
-"""Layers that are there already, before those that learn: of a model, or fixed kernels."""
+"""Fixed layers before the trained ones: those of another model, or kernels."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
 
 Array = npt.NDArray[Any]
-# Edges in four directions, spots, and the picture itself.
+# The default kernels: edges in four directions, spots, and a blurred picture.
 BANK = ("sobel-x", "sobel-y", "sobel-45", "sobel-135", "laplacian8", "gaussian3")
-_GRID = 7  # rows and columns of windows that the answers of kernels are pooled into
-_HALF = Scale((127.5,), (127.5,))  # bytes to -1..1; for shares of 0..1 it is (0.5,) likewise
+_GRID = 7  # rows and columns that the responses of kernels are pooled to
+_HALF = Scale((127.5,), (127.5,))  # from 0..255 to -1..1
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """Layers whose numbers stay as they are.
+    """The fixed layers of a network.
 
     Attributes
     ----------
     text : str
-        Of its network.
+        The layers as text.
     model : Model
-        What runs it, with the preprocessing.
+        The model that contains these layers, with its preprocessing.
     until : str
-        The name of its last layer.
+        The name of the last of these layers.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Trunk:
     until: str
 
     def fit(self, top: int) -> Fit:
-        """Return what turns an image of 0..top into a vector of features."""
+        """Return a function that computes the features of an image of 0..top, as a vector."""
         wanted = self.model.description.range
 
         def run(image: Array) -> Array:
@@ -61,24 +61,24 @@ class Trunk:
 
     @property
     def preparation(self) -> Preparation:
-        """What happens to an image first."""
+        """The preprocessing of images."""
         about = self.model.description
         steps = str(about.preprocessing or "")
         return Preparation(steps, about.channels, about.range)
 
     @property
     def licence(self) -> str:
-        """That of the model whose layers these are: it holds for what contains them."""
+        """The licence of the model, which also applies to models that contain its layers."""
         return self.model.description.licence
 
     @property
     def input(self) -> tuple[int, ...]:
-        """The shape of what goes in."""
+        """The shape of the input."""
         return self.model.description.network.input
 
     @property
     def weights(self) -> dict[str, Array]:
-        """Its numbers, as small as they were."""
+        """The weights of the layers, as float16 where that is exact."""
         nodes = self.model.description.network.nodes
         last = next(k for k, node in enumerate(nodes) if node.name == self.until)
         names = [one.name for node in nodes[: last + 1] for one in node.operations]
@@ -87,7 +87,7 @@ class Trunk:
 
 
 def of_model(reference: str) -> Trunk:
-    """Take all layers of a model before its last dense one; raises UsageError."""
+    """Return all layers of a model before its last dense one; raises UsageError."""
     try:
         model = load_model(reference)
     except ValueError as error:
@@ -101,19 +101,19 @@ def of_model(reference: str) -> Trunk:
 
 
 def text_of(nodes: tuple[Node, ...]) -> str:
-    """Write layers as the text of a network, each with its name."""
+    """Return layers as the text of a network, each with its name."""
     steps = [Step.of(n.step.stage, **dict(n.step.params), name=n.name) for n in nodes]
     return " | ".join(shlex.join(pipeline.words(step, find)) for step in steps)
 
 
 def of_kernels(source: Source, options: Options) -> tuple[Trunk, Fit]:
-    """Put fixed kernels before the head: the strength of their answers, pooled.
+    """Return fixed kernels as layers: the absolute values of their responses, mean-pooled.
 
     Returns
     -------
     trunk : Trunk
     fit : callable
-        From an image to the vector of answers.
+        Computes the features of an image, as a vector.
     """
     gray = Options(options.data, options.recipe, options.size, "gray")
     prepared, fit = preparation(source, gray)
@@ -152,9 +152,9 @@ def of_kernels(source: Source, options: Options) -> tuple[Trunk, Fit]:
 
 
 def bank(names: str) -> Array:
-    """Return kernels as the filters of a layer, (size, size, 1, kernels).
+    """Return kernels as the weights of a convolution, (size, size, 1, kernels).
 
-    Each is divided by the sum of its magnitudes, and smaller ones are put into the middle.
+    Each kernel is divided by the sum of its absolute values; smaller ones are padded with zeros.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def bank(names: str) -> Array:
     Raises
     ------
     UsageError
-        An unknown kernel, or one with an even number of rows or columns.
+        A kernel is unknown, or has an even number of rows or columns.
     """
     chosen = BANK if names == "bank" else tuple(one.strip() for one in names.split(","))
     try:
@@ -173,7 +173,7 @@ def bank(names: str) -> Array:
         raise UsageError(f"--kernels: {error}") from error
     size = max(max(one.shape) for one in found)
     if any(n % 2 == 0 for one in found for n in one.shape):
-        raise UsageError("--kernels: takes kernels of odd size, which have a centre")
+        raise UsageError("--kernels: kernels must have odd sizes, so that they have a centre")
     weight = np.zeros((size, size, 1, len(found)), np.float32)
     for number, one in enumerate(found):
         top, left = ((size - n) // 2 for n in one.shape)

@@ -82,7 +82,7 @@ from featcli.io.sinks import check_folder
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import DEFAULT
 from featcli.models.learning.descent import RATES
-from featcli.models.learning.tracing import Told, Tracer, lines
+from featcli.models.learning.tracing import StepTrace, Tracer, lines
 from featcli.models.learning.training import Recipe, Training
 from featcli.training.options import RECIPE, Options
 
@@ -148,7 +148,7 @@ def _run(
 
     with watching(session, settings.quiet) as screen:
 
-        def told(step: Told) -> None:
+        def told(step: StepTrace) -> None:
             for text in lines(step, session.names, session.options.recipe.optimizer):
                 screen.write(printable(text))
 

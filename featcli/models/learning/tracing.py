@@ -15,7 +15,7 @@ from featcli.models.operations.base import Array
 
 
 @dataclass(frozen=True)
-class Told:
+class StepTrace:
     """The numbers of one step.
 
     Attributes
@@ -78,27 +78,27 @@ class Tracer:
     ----------
     step : int
         Number of the step, from 1, over all epochs.
-    tell : callable
-        Called with a `Told`.
+    report : callable
+        Called with a `StepTrace`.
     """
 
-    def __init__(self, step: int, tell: Callable[[Told], None]) -> None:
-        self._step, self._tell = step, tell
-        self._half: _Half | None = None
+    def __init__(self, step: int, report: Callable[[StepTrace], None]) -> None:
+        self._step, self._report = step, report
+        self._before_step: _BeforeStep | None = None
 
     def before(self, training: Training, step: int, batch: Batch) -> None:
         """Record the state before the step; see `training.Observer`."""
         if step == self._step:
-            self._half = _Half(training, step, batch)
+            self._before_step = _BeforeStep(training, step, batch)
 
     def after(self, training: Training) -> None:
         """Report the step, if it is the one."""
-        if self._half:
-            self._tell(self._half.complete(training))
-            self._half = None
+        if self._before_step:
+            self._report(self._before_step.complete(training))
+            self._before_step = None
 
 
-class _Half:
+class _BeforeStep:
     """The state before a step; `complete` adds what the step has changed."""
 
     def __init__(self, training: Training, step: int, batch: Batch) -> None:
@@ -117,10 +117,10 @@ class _Half:
         self._name = f"{training.nodes[-1].name}.weight"
         self._before = float(training.weights[self._name][self._place])
 
-    def complete(self, training: Training) -> Told:
+    def complete(self, training: Training) -> StepTrace:
         row, unit = self._place
         new_loss, _ = training.loss_of(_forward(training, self._x, self._draws)[1], self._wanted)
-        return Told(
+        return StepTrace(
             step=self._step,
             images=self._count,
             end=training.end.kind,
@@ -156,53 +156,53 @@ def _probabilities(training: Training, scores: Array) -> Array:
     return last.forward(scores[:, :1].copy())[:, 0]
 
 
-def lines(told: Told, names: Sequence[str], how: str) -> list[str]:
+def lines(trace: StepTrace, names: Sequence[str], how: str) -> list[str]:
     """Return the explanation of a step as lines of text.
 
     Parameters
     ----------
-    told : Told
+    trace : StepTrace
     names : sequence of str
         Names of the classes.
     how : str
         Name of the optimizer.
     """
-    right = names[told.wanted]
-    row, unit = told.place
-    decay = f" and a weight decay of {told.decay:g}" if told.decay else ""
-    guess = _guess(told, names)
+    right = names[trace.wanted]
+    row, unit = trace.place
+    decay = f" and a weight decay of {trace.decay:g}" if trace.decay else ""
+    guess = _guess(trace, names)
     return [
-        f"step {told.step}, a batch of {told.images} images",
+        f"step {trace.step}, a batch of {trace.images} images",
         f"  guess     of the first image: {guess}; it is {right}",
-        f"  loss      {told.loss:.6f}, {told.rule.name} after {told.end}, the mean of the batch",
-        f"  weight    w = {told.weight}[{row}, {unit}] = {told.before:.6f}",
-        f"  slope     {_slope(told)}",
-        f"  gradient  dL/dw = dL/dz * dz/dw = {told.slope:.6f} * {told.value:.6f} = "
-        f"{told.slope * told.value:.6f} for the first image, {told.gradient:.6f} as the mean",
-        f"  after     w = {told.after:.6f}, by {how} with a rate of {told.rate:g}{decay}",
-        f"  new loss  {told.new_loss:.6f}",
+        f"  loss      {trace.loss:.6f}, {trace.rule.name} after {trace.end}, the mean of the batch",
+        f"  weight    w = {trace.weight}[{row}, {unit}] = {trace.before:.6f}",
+        f"  slope     {_slope(trace)}",
+        f"  gradient  dL/dw = dL/dz * dz/dw = {trace.slope:.6f} * {trace.value:.6f} = "
+        f"{trace.slope * trace.value:.6f} for the first image, {trace.gradient:.6f} as the mean",
+        f"  after     w = {trace.after:.6f}, by {how} with a rate of {trace.rate:g}{decay}",
+        f"  new loss  {trace.new_loss:.6f}",
     ]
 
 
-def _slope(told: Told) -> str:
+def _slope(trace: StepTrace) -> str:
     """Return dL/dz, the gradient of a score, as text: probability minus target."""
-    count = len(told.probabilities)
-    shared = told.rule.is_mean and count > 1
-    shown = f"{told.probabilities[told.place[1]]:.6f} - {told.answer}"
+    count = len(trace.probabilities)
+    shared = trace.rule.is_mean and count > 1
+    shown = f"{trace.probabilities[trace.place[1]]:.6f} - {trace.answer}"
     rule = "p - y"
     if shared:
         rule, shown = f"({rule}) / {count}", f"({shown}) / {count}"
-    if told.share != 1:  # --balance
+    if trace.share != 1:  # --balance
         rule = f"c * {rule if shared else f'({rule})'}"
-        shown = f"{told.share:.6f} * {shown if shared else f'({shown})'}"
-    return f"dL/dz = {rule} = {shown} = {told.slope:.6f}"
+        shown = f"{trace.share:.6f} * {shown if shared else f'({shown})'}"
+    return f"dL/dz = {rule} = {shown} = {trace.slope:.6f}"
 
 
-def _guess(told: Told, names: Sequence[str]) -> str:
-    if len(told.probabilities) == 1:
-        return f"{names[1]} with {told.probabilities[0]:.1%}"
-    best = int(told.probabilities.argmax())
-    sure = f"{names[best]} with {told.probabilities[best]:.1%}"
-    if best == told.wanted:
+def _guess(trace: StepTrace, names: Sequence[str]) -> str:
+    if len(trace.probabilities) == 1:
+        return f"{names[1]} with {trace.probabilities[0]:.1%}"
+    best = int(trace.probabilities.argmax())
+    sure = f"{names[best]} with {trace.probabilities[best]:.1%}"
+    if best == trace.wanted:
         return sure
-    return f"{sure}, {names[told.wanted]} with {told.probabilities[told.wanted]:.1%}"
+    return f"{sure}, {names[trace.wanted]} with {trace.probabilities[trace.wanted]:.1%}"
