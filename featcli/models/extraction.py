@@ -59,10 +59,10 @@ class Extraction(Pipeline):
         model = known.pop("model")
         self._after, self._as_maps, self.tiling = tuple(after), as_maps, tiling
         stage = "feature-maps" if as_maps else "features"
-        self._roads = [
+        self._pipelines = [
             (Step.of(stage, model=model, layer=one, **known), *self._after) for one in self._layers
         ]
-        super().__init__(self._roads[0])
+        super().__init__(self._pipelines[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self._model.params
@@ -94,11 +94,11 @@ class Extraction(Pipeline):
     def _of(self, frame: Frame) -> Iterator[Frame]:
         """Yield the results of all layers for a picture or a tile."""
         found = self._model.outputs(self._model.prepare(frame.data), self._layers)
-        for layer, road, part in zip(self._layers, self._roads, self._parts(), strict=True):
+        for layer, steps, part in zip(self._layers, self._pipelines, self._parts(), strict=True):
             data = maps(found[layer], layer) if self._as_maps else flat(found[layer])
             yield frame.replace(
                 data=data, labels=(), part=_joined(frame.part, part),
-                history=(*frame.history, road[0]),
+                history=(*frame.history, steps[0]),
             )  # fmt: skip
 
     def _tiles(self, frame: Frame) -> Iterator[Frame]:
@@ -138,14 +138,14 @@ class Extraction(Pipeline):
     def recipe(self) -> tuple[Step, ...]:
         """All steps, as the outputs record them."""
         tiled = [Step.of("tile", **self.tiling._asdict())] if self.tiling else []
-        return (*tiled, *(road[0] for road in self._roads), *self._after)
+        return (*tiled, *(steps[0] for steps in self._pipelines), *self._after)
 
     @property
     def about(self) -> dict[str, Any]:
         """See `Pipeline.about`; with several layers there is a pipeline for each."""
         texts = {
-            layer: str(Pipeline(road))
-            for layer, road in zip(self._layers, self._roads, strict=True)
+            layer: str(Pipeline(steps))
+            for layer, steps in zip(self._layers, self._pipelines, strict=True)
         }
         several = self.has_several_vectors
         made: dict[str, Any] = (
@@ -172,9 +172,9 @@ class Extraction(Pipeline):
         except ValueError:
             return []
         return [
-            (_joined(tile.part, part), (*tile.history, *road))
+            (_joined(tile.part, part), (*tile.history, *steps))
             for tile in tiles
-            for part, road in zip(self._parts(), self._roads, strict=True)
+            for part, steps in zip(self._parts(), self._pipelines, strict=True)
         ]
 
 

@@ -194,7 +194,7 @@ class StageLaws:
         """A matrix is treated as maps of one channel."""
         stage = stages.get(name)
         if stage.takes == "vector" or name == "softmax":
-            pytest.skip("takes no maps, or means the last axis whatever it is")
+            pytest.skip("takes vectors only, or always uses the last axis")
         x = data.draw(arrays(stage))
         if x.ndim != 3:
             reject()

@@ -64,7 +64,7 @@ class Chain:
         self._learned = self._which_learn(nodes)
 
     def _overwrite_where_possible(self) -> None:
-        """Let operations overwrite their input where nothing else needs it."""
+        """Allow operations to overwrite their input if nothing else needs it."""
         uses = Counter(k for step in self._steps for k in step.inputs)
         for step in self._steps:
             (first, *_) = step.inputs

@@ -90,7 +90,7 @@ class _Trained(Trained):
         return self._revived(dy, self._operation.limits)
 
     def _revived(self, dy: Array, limits: tuple[float, float]) -> Array:
-        """Do so, but images whose gradient would be all zeros keep the part that points inwards.
+        """Multiply by the derivative; where an image's gradient is all zeros, keep the inward part.
 
         That is the part that moves clipped values back between the limits. Source: the gradient of
         ReLU in Lucid, for feature visualization, Olah et al., Distill, 2017.
