@@ -23,7 +23,7 @@ from featcli.stage import Stage
 Array = npt.NDArray[Any]
 
 
-def entrance(text: str, model: Model) -> int:
+def layer_of_vectors(text: str, model: Model) -> int:
     """Return the number of the layer of a model whose results a pipeline has computed.
 
     The pipeline must be `features` of this model, or of one that is the same up to that layer, in
@@ -126,7 +126,7 @@ def laid_out(vector: Array, node: Node) -> Array:
     return np.ascontiguousarray(np.moveaxis(values.reshape(channels, rows, cols), 0, 2))
 
 
-def carried_on(values: Array, nodes: Sequence[Node]) -> Array:
+def run_on(values: Array, nodes: Sequence[Node]) -> Array:
     """Run layers without weights, such as flatten, on the result of the layer before them."""
     for node in nodes:
         for one in node.operations:
@@ -134,4 +134,4 @@ def carried_on(values: Array, nodes: Sequence[Node]) -> Array:
     return values
 
 
-__all__ = ["carried_on", "entrance", "laid_out"]
+__all__ = ["laid_out", "layer_of_vectors", "run_on"]

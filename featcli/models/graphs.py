@@ -82,7 +82,7 @@ _PASSING = frozenset(
     }
 )
 # Operators that return probabilities.
-_SHARES = frozenset(
+_PROBABILITIES = frozenset(
     {
         *("LinearClassifier", "Normalizer", "SVMClassifier", "TreeEnsembleClassifier"),
         *("Softmax", "Sigmoid", "HardSigmoid", "QLinearSoftmax", "QLinearSigmoid"),
@@ -93,7 +93,7 @@ _KEEPING = _PASSING | {"Clip", "Gather", "ReduceMax", "ReduceMean", "ReduceMin",
 _SIZES = {7, 9}  # INT64 and BOOL in TensorProto: such constants are sizes, not weights
 _FLOATS = {1, 10, 11, 16}
 # Operators whose constant inputs are parameters, not weights.
-_TOLD = frozenset({"Clip", "Pad", "Resize", "Slice", "Upsample", *_PASSING})
+_WITH_PARAMETERS = frozenset({"Clip", "Pad", "Resize", "Slice", "Upsample", *_PASSING})
 _LAST = frozenset({"Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "FusedMatMul"})
 
 
@@ -301,7 +301,7 @@ class Graph:
 
     def _learned(self, node: Any) -> dict[str, int]:
         """Return the number of weights in each input of a node, without scales and bounds."""
-        if node.op_type in _TOLD:
+        if node.op_type in _WITH_PARAMETERS:
             return {}
         is_quantised = node.op_type.startswith("QLinear") or node.op_type == "QGemm"
         return {
@@ -335,7 +335,7 @@ class Graph:
         node = self.makers.get(self.output)
         while node is not None and node.op_type in _KEEPING:
             node = self._before(node)
-        if node is None or node.op_type in _SHARES:
+        if node is None or node.op_type in _PROBABILITIES:
             return node is not None
         if node.op_type != "Div":
             return False

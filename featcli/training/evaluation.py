@@ -18,7 +18,7 @@ from featcli.models.learning.chain import Chain
 from featcli.models.learning.scoring import Scores, score
 from featcli.models.model import Model
 from featcli.models.network import Node
-from featcli.training.tables import entering
+from featcli.training.tables import vectors_of_layers
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +58,7 @@ def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores
         return model.prepare(scaled)
 
     if isinstance(source, Vectors):
-        found = entering(source, model)[0]
+        found = vectors_of_layers(source, model)[0]
         data = gather(found.source, found.laid_out, strict=strict, gaps=True)
         results = _in_blocks(found.rest, model, data)
     else:

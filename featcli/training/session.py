@@ -34,7 +34,7 @@ from featcli.models.operations.base import Array
 from featcli.training import memory, trunks
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
-from featcli.training.tables import before_head
+from featcli.training.tables import vectors_for_head
 
 Told = Callable[[Epoch], None]
 _IMBALANCE = 5  # ratio of the largest to the smallest class above which there is a warning
@@ -265,7 +265,7 @@ class Session:
             self._trunk = trunks.of_model(self.options.base)
             fit = self._trunk.fit(source.top)
             if isinstance(source, Vectors):
-                source, fit = before_head(source, self._trunk)
+                source, fit = vectors_for_head(source, self._trunk)
             return source, self._trunk.preparation, fit
         if isinstance(source, Vectors):
             raise UsageError(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from featcli.datasets.gathering import Fit
 from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
-from featcli.models.entering import carried_on, entrance, laid_out
+from featcli.models.entering import laid_out, layer_of_vectors, run_on
 from featcli.models.model import Model
 from featcli.models.network import Node
 from featcli.models.references import parted
@@ -20,7 +20,7 @@ from featcli.training.trunks import Trunk
 Array = npt.NDArray[Any]
 
 
-class Entering(NamedTuple):
+class LayerVectors(NamedTuple):
     """Vectors, and the layer of a model that computed them.
 
     Attributes
@@ -40,7 +40,7 @@ class Entering(NamedTuple):
         return laid_out(vector, self.node)
 
 
-def entering(source: Vectors, model: Model) -> list[Entering]:
+def vectors_of_layers(source: Vectors, model: Model) -> list[LayerVectors]:
     """Find the columns of a table that layers of a model have computed, the last layer first.
 
     Raises
@@ -58,7 +58,7 @@ def entering(source: Vectors, model: Model) -> list[Entering]:
     if not places:
         raise UsageError(f"{source.table.path}: {reasons[0]}")
     return [
-        Entering(source.of(column), nodes[number], nodes[number + 1 :])
+        LayerVectors(source.of(column), nodes[number], nodes[number + 1 :])
         for column, number in sorted(places.items(), key=lambda one: -one[1])
     ]
 
@@ -79,7 +79,7 @@ def _place(source: Vectors, column: str, model: Model) -> int:
     if isinstance(then, dict) and then.get(column):
         raise ValueError("its vectors were changed after they were made, by --pca or --l2")
     try:
-        number = entrance(text, model)
+        number = layer_of_vectors(text, model)
     except ValueError as error:
         raise ValueError(f'was made by "{text}": {error}') from error
     node, width = model.description.network.nodes[number], table.vectors[column].shape[1]
@@ -88,7 +88,7 @@ def _place(source: Vectors, column: str, model: Model) -> int:
     return number
 
 
-def before_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
+def vectors_for_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
     """Return the vectors of a table that can be the input of a head.
 
     Returns
@@ -102,11 +102,11 @@ def before_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
     UsageError
         The vectors are from another model or layer.
     """
-    found = entering(source, trunk.model)
+    found = vectors_of_layers(source, trunk.model)
     for one in found:
         between = _between(one, trunk.until)
         if between is not None:
-            return one.source, partial(_carried_on, one, between)
+            return one.source, partial(_run_on, one, between)
     layer, name = trunk.model.embedding, parted(trunk.model.reference)[0]
     raise UsageError(
         f"{source.table.path}: holds the values of the layer {found[0].node.name}, but a head "
@@ -114,7 +114,7 @@ def before_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
     )
 
 
-def _between(found: Entering, until: str) -> tuple[Node, ...] | None:
+def _between(found: LayerVectors, until: str) -> tuple[Node, ...] | None:
     """Return the layers up to the layer `until`; None if they change values, not only shapes."""
     if found.node.name == until:
         return ()
@@ -124,5 +124,5 @@ def _between(found: Entering, until: str) -> tuple[Node, ...] | None:
     return between if between and keeps else None
 
 
-def _carried_on(found: Entering, between: tuple[Node, ...], vector: Array) -> Array:
-    return carried_on(found.laid_out(vector), between)
+def _run_on(found: LayerVectors, between: tuple[Node, ...], vector: Array) -> Array:
+    return run_on(found.laid_out(vector), between)
