@@ -215,7 +215,7 @@ def test_a_heat_is_drawn_over_the_photo(workspace, inline):
         (["--tile", "0"], 2, "--tile"),
         (["--tile", "axb"], 2, "--tile"),
         (["--maps", "--l2"], 2, "--l2 is for vectors"),
-        (["--maps"], 2, "scores gives 10 values, no maps"),
+        (["--maps"], 2, "scores gives a vector of 10 values"),
         (["--tile", "28", "--heat", "h.jpg"], 2, "the suffix must be .png"),
         (
             ["--tile", "28", "--heat", "h.png", "--heat-of", "zzz"],
