@@ -175,7 +175,7 @@ def test_numbers_that_are_none_have_no_class(workspace, inline):
     np.save("inf.npy", np.full((30, 30, 3), np.inf))
     for name in ("nan.npy", "inf.npy"):
         done = inline("classify", name, "--no-files")
-        assert_refused(done, 1, name, "no probabilities")
+        assert_refused(done, 1, name, "NaN or infinite")
 
 
 def test_channels_that_come_first_are_told_how_to_be_read(workspace, inline):
