@@ -19,7 +19,7 @@ from featcli.errors import FeatError, InUse, OutputExists, UsageError, WriteErro
 from featcli.io import records
 from featcli.io.atomic import deferred_signals
 from featcli.io.locks import ExclusiveLock, is_of_this_job
-from featcli.io.private import is_of_before
+from featcli.io.private import is_of_older_version
 from featcli.io.rows import DONE, FAILED, Row, pack_state, pack_states, unpack_states
 from featcli.io.sinks import Sink
 from featcli.io.store import Store
@@ -122,7 +122,7 @@ class StoredTarget(Target):
         path = self.memory.manifest
         if path is None:
             return
-        if is_of_before(path):
+        if is_of_older_version(path):
             raise OutputExists(
                 f"{path} is of an earlier version of featcli, which this one cannot read: "
                 "choose another output, or --overwrite makes the results again"

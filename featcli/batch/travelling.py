@@ -148,10 +148,10 @@ class Remembered(NamedTuple):
         return self.own
 
     def intend(self, state: State, outputs: Mapping[str, State]) -> None:
-        """See `Prior.intend`: the memory is where the command runs."""
+        """See `Prior.intend`; does nothing, since only the command has the results store."""
 
     def done(self) -> None:
-        """See `Prior.done`: the memory is where the command runs."""
+        """See `Prior.done`; does nothing, since only the command has the results store."""
 
     def says(self, state: Mapping[str, Any]) -> bool:
         """See `PriorResult.says`."""

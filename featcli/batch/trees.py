@@ -26,7 +26,7 @@ from typing import NamedTuple
 from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.naming import key_of
 from featcli.io.patterns import Pattern, is_pattern
-from featcli.io.private import FOLDER, MANIFEST, is_of_before, remembered_in
+from featcli.io.private import FOLDER, MANIFEST, is_of_older_version, remembered_in
 
 _PLAIN, _FULL, _HASHED = range(3)
 _SHOWN = 8  # how many suffixes of skipped files to name
@@ -146,7 +146,7 @@ def files_below(
     here = (found.st_dev, found.st_ino)
     if here in above or exclude.is_folder(folder):
         return
-    if above and (FOLDER in remembered_in(folder) or is_of_before(folder / MANIFEST)):
+    if above and (FOLDER in remembered_in(folder) or is_of_older_version(folder / MANIFEST)):
         exclude.note(folder)
         return
     for name in inside.earlier:

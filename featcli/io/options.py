@@ -97,7 +97,7 @@ def check_pixels(rows: int, cols: int, limit: int) -> None:
         )
 
 
-class Room:
+class MemoryUse:
     """Sums the memory of one input's arrays and their results, which are all held at once."""
 
     def __init__(self, options: ReadOptions) -> None:

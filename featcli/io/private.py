@@ -19,7 +19,7 @@ from featcli.errors import OutputExists
 NAME = ".featcli"
 FOLDER = "results"  # the name of the results store of a folder
 MANIFEST = "manifest.jsonl"
-_OF_BEFORE = b'{"id": "'  # how manifests began in versions without a results store
+_OLD_MANIFEST = b'{"id": "'  # how manifests began in versions without a results store
 _PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
 
 
@@ -128,12 +128,12 @@ def remembered_in(folder: Path) -> list[str]:
     return [name.removesuffix(".db") for name in names if name.endswith(".db")]
 
 
-def is_of_before(path: Path) -> bool:
+def is_of_older_version(path: Path) -> bool:
     """Return whether a manifest is of a version without a results store."""
     try:
         if path.is_symlink() or not path.is_file():  # opening a pipe could block for ever
             return False
         with path.open("rb") as stream:
-            return stream.read(len(_OF_BEFORE)) == _OF_BEFORE
+            return stream.read(len(_OLD_MANIFEST)) == _OLD_MANIFEST
     except OSError:
         return False

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featcli.io.options import ReadOptions, Room, check_pixels
+from featcli.io.options import MemoryUse, ReadOptions, check_pixels
 
 Array = npt.NDArray[Any]
 Space = Literal["gray", "RGB", "CMYK", "LAB", "maps"]
@@ -57,7 +57,7 @@ class Job:
         self.options = options
         self.notes: list[str] = []
         self._pixels = 0
-        self._room = Room(options)
+        self._memory = MemoryUse(options)
 
     @property
     def wants_all(self) -> bool:
@@ -87,7 +87,7 @@ class Job:
         """
         self._pixels += rows * cols
         check_pixels(self._pixels // max(cols, 1), cols, self.options.max_pixels)
-        self._room.take(
+        self._memory.take(
             (rows, cols, bands),
             np.dtype(f"u{itemsize}"),
             self._decoding(rows * cols, bands, itemsize) + rows * cols * decoder,

@@ -15,7 +15,7 @@ from featcli.errors import FeatError, ReadError
 from featcli.frame import Array, Frame, Sample, Source, check_shape
 from featcli.io import records
 from featcli.io.formats import HEAD, READABLE, sniff
-from featcli.io.options import ReadOptions, Room
+from featcli.io.options import MemoryUse, ReadOptions
 
 
 def read_file(path: Path, key: str, options: ReadOptions) -> Sample:
@@ -77,7 +77,7 @@ def _axes(stream: BinaryIO, kind: str) -> int:
 
 def allowed_by(options: ReadOptions) -> npy.Allow:
     """Return a function that reserves memory for each array of an input before it is read."""
-    room = Room(options)
+    memory = MemoryUse(options)
     copied = options.layout == "chw"
 
     def allow(header: npy.Header) -> None:
@@ -86,7 +86,7 @@ def allowed_by(options: ReadOptions) -> npy.Allow:
         try:
             is_turned = copied and len(header.shape) == 3
             shape = (*header.shape[1:], header.shape[0]) if is_turned else header.shape
-            room.take(shape, header.dtype, max(scaled, header.nbytes * copied))
+            memory.take(shape, header.dtype, max(scaled, header.nbytes * copied))
         except MemoryExceeded as error:
             # With columns taken as channels, the estimate would be far too large.
             if not copied and _seems_channels_first(header.shape):

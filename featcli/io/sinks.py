@@ -153,17 +153,17 @@ class Sink:
         return None
 
     def for_cluster(self) -> Sink | None:
-        """Return what a worker on another machine may write to; None if results come back."""
+        """Return a sink for a worker on another machine; None if results are sent back."""
         return None
 
     @contextlib.contextmanager
     def probe(self) -> Iterator[tuple[str, bytes]]:
-        """Put something where a worker of `for_cluster` must see it: its address and content."""
+        """Write an object that workers must be able to read; give its address and content."""
         raise NotImplementedError
         yield
 
     def is_new(self, written: Sequence[Written]) -> bool:
-        """Say whether results that a worker of `for_cluster` found there are of this run."""
+        """Return whether results that a worker found unchanged were written in this run."""
         return False
 
     def existing_results(
