@@ -315,7 +315,7 @@ def stage(
         Whether this is a layer whose weights come from a model: it can be written in a model's
         pipeline, but is not a command. Its function takes the input's shape.
     shape : callable, optional
-        `shape(input_shape, **params)` returns the result's; by default it has as many values.
+        `shape(input_shape, **params)` returns the result's; by default the input's, or flat (n,).
     work : float or callable
         Working memory in bytes besides input and result: per value of the larger of the two, or
         in all by `work(input_shape, input_dtype, **params)`.
