@@ -123,7 +123,7 @@ def test_its_own_report_is_replaced_and_nothing_else(workspace, inline):
         (("small.png", "--model", "nonsense"), 2, ["no model 'nonsense'"]),
         (("small.png", "--unit"), 2, ["--unit goes with --pipeline"]),
         (("nothing.png", "--pipeline", "abs"), 2, ["no file 'nothing.png'"]),
-        (("samples", "--pipeline", "abs"), 2, ["takes one picture", "several"]),
+        (("samples", "--pipeline", "abs"), 2, ["takes one image", "several"]),
         (("small.png", "--pipeline", "pool 7"), 1, ["small.png: pool", "7 does not fit into 6"]),
         (("small.png", "--pipeline", ""), 2, ["step 1 is empty"]),
         (("small.png", "--model", ""), 2, ["--model"]),
