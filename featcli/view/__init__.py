@@ -1,6 +1,6 @@
-"""Arrays become pictures here, and pictures become arrays again.
+"""Drawing arrays as pictures, and reading the values back from such pictures.
 
-`mapping` says which value is which of 256 levels, `colour` which level is which colour,
-`picture` lays the levels out, `sheet` draws the labelled tiles, `recovery` reads values back,
-`png` keeps the record of it all in the file, `terminal` is for looking without a file.
+`mapping` maps values to 256 levels, `colour` maps levels to colours, `picture` arranges them,
+`sheet` draws labelled tiles, `png` writes the file with a record of the drawing, `recovery` reads
+values back with that record, `terminal` prepares pictures for the terminal.
 """

@@ -1,4 +1,4 @@
-"""Frames as one animated picture: WebP, PNG or GIF."""
+"""Encoding frames as an animated WebP, PNG or GIF."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ KINDS = {".webp": "WEBP", ".png": "PNG", ".gif": "GIF"}
 
 
 def encoded(frames: Sequence[Levels], times: Sequence[int], suffix: str) -> bytes:
-    """Pack frames, which are played without end.
+    """Encode frames as an animation that repeats forever.
 
     Parameters
     ----------
     frames : sequence of ndarray of uint8, (rows, cols, 3)
-        All of one shape; at least one.
+        At least one; all of the same shape.
     times : sequence of int
-        How long each is seen, in milliseconds.
+        Duration of each frame, in milliseconds.
     suffix : {".webp", ".png", ".gif"}
-        A .gif has 256 colours.
+        A .gif has at most 256 colours.
     """
     from PIL import Image
 
@@ -39,7 +39,7 @@ def encoded(frames: Sequence[Levels], times: Sequence[int], suffix: str) -> byte
 
 
 def _palette(images: Sequence[Any]) -> Any:
-    """Choose 256 colours that serve all frames, so that what stands still does not flicker."""
+    """Return one palette of 256 colours for all frames, so that still parts do not flicker."""
     from PIL import Image
 
     few = [*images[:: max(1, len(images) // 6)][:6], images[-1]]

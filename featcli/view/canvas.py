@@ -1,4 +1,4 @@
-"""What the large pictures share: maps in a size to look at, and text."""
+"""Fonts, and resizing maps for display: shared by the modules that draw large pictures."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @cache
 def font(size: float) -> Font:
-    """Return the typeface of every picture in this size."""
+    """Return the font of all pictures in this size."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size=size)
 
 
 def fitted(pixels: Levels, rows: int, cols: int) -> Image:
-    """Bring a map to at most so many rows and columns, its shape kept.
+    """Resize a map to fit into `rows` x `cols` pixels, keeping its proportions.
 
-    A large one is reduced by averaging; of a small one every cell becomes a square.
+    A large one is reduced by averaging; in a small one every value becomes a square.
     """
     from PIL import Image
 

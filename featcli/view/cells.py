@@ -1,4 +1,4 @@
-"""Small arrays so large that one can see and read them: every value a cell with its number."""
+"""Small arrays drawn as large cells, each with its value as a number in it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from featcli.view.canvas import font
 from featcli.view.mapping import Array, Levels
 
 CHOICES = ("auto", "on", "off")
+# The largest arrays that are drawn as cells by default:
 LONGEST_SIDE = 16  # rows or columns of maps
 MOST = 4096  # values of maps
 LONGEST_COLUMN = 64  # values of a vector
 
-SIZE = 13  # of the numbers, in pixels; of everything else in times of it
-_LINE, _LEAST, _LOW = 1.25, 2.6, 2.0  # a line, a cell's height and width, its height in a column
+SIZE = 13  # font size in pixels; the following are multiples of it
+_LINE, _LEAST, _LOW = 1.25, 2.6, 2.0  # line height, smallest cell, height of a cell in a column
 _PADDING = 0.8  # left and right of a number together
-_INSET = 2  # from a cell's corner to a pixel that no number covers
+_INSET = 2  # distance from a cell's corner to a pixel that no number covers
 _FRAME, _DARK, _LIGHT = 112, 24, 245
 
 
 def are_wanted(shape: tuple[int, ...], choice: str) -> bool:
-    """Whether an array of this shape is drawn as cells: if it is small, or by `choice`."""
+    """Whether to draw an array of this shape as cells; with `auto`, if it is small enough."""
     if choice not in CHOICES:
-        raise ValueError(f"no choice of cells {choice!r}; it is one of {', '.join(CHOICES)}")
+        raise ValueError(f"cells must be one of {', '.join(CHOICES)}, not {choice!r}")
     if choice != "auto":
         return choice == "on"
     if len(shape) == 1:
@@ -37,16 +38,16 @@ def are_wanted(shape: tuple[int, ...], choice: str) -> bool:
 
 @dataclass(frozen=True)
 class Cells:
-    """Where the cells lie, in pixels of the picture or of their tile.
+    """The positions of cells, in pixels of the picture or of their tile.
 
     Attributes
     ----------
     rows, cols : int
-        How many there are.
+        Number of rows and columns of cells.
     height, width : int
-        Of each, with the line at its left and its top.
+        Size of a cell, including the line at its left and its top.
     left : int
-        First column of the first cell.
+        First column of pixels of the first cell.
     """
 
     rows: int
@@ -57,19 +58,19 @@ class Cells:
 
     def __post_init__(self) -> None:
         if min(self.rows, self.cols, self.height - _INSET, self.width - _INSET) < 1:
-            raise ValueError(f"no cells can be like this: {self}")
+            raise ValueError(f"invalid positions of cells: {self}")
         if self.left < 0:
-            raise ValueError(f"cells would leave the picture: {self}")
+            raise ValueError(f"cells outside of the picture: {self}")
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns of pixels, with the lines around and what is left of them."""
+        """Rows and columns of pixels, including the outer lines and the labels at the left."""
         return self.rows * self.height + 1, self.left + self.cols * self.width + 1
 
     def sampled(self, pixels: Levels) -> Levels:
-        """Return one pixel of each cell: the picture that was enlarged."""
+        """Return one pixel of each cell: the picture before it was enlarged."""
         if pixels.shape[:2] != self.size:
-            raise ValueError(f"the picture has {pixels.shape[:2]} where its cells take {self.size}")
+            raise ValueError(f"the picture has {pixels.shape[:2]}, but its cells take {self.size}")
         picked = pixels[_INSET :: self.height, self.left + _INSET :: self.width]
         return picked[: self.rows, : self.cols]
 
@@ -87,43 +88,43 @@ class Cells:
 
 
 def check_size(size: tuple[int, int], most: int) -> None:
-    """Raise ValueError for a picture of more than so many pixels."""
+    """Raise ValueError if a picture would have more than `most` pixels."""
     if size[0] * size[1] > most:
         raise ValueError(
-            f"cells for all values make a picture of {size[1]}x{size[0]} pixels, more than "
-            f"{most // 10**6} megapixels: without --cells on, a value is a pixel"
+            f"cells for all values would make a picture of {size[1]}x{size[0]} pixels, more than "
+            f"{most // 10**6} megapixels: leave out --cells on to draw each value as a pixel"
         )
 
 
 def cells_of(info: JsonObject[str, Any]) -> Cells | None:
-    """Return the cells that a picture's record speaks of, if it does; raises ValueError."""
+    """Return the cells in a picture's record, None without any; raises ValueError."""
     return Cells.from_json(info["cells"]) if info.get("cells") is not None else None
 
 
 def number(value: Any) -> str:
-    """Write a value so that it fits into a cell: integers whole, floats to 3 digits."""
+    """Format a value for a cell: integers in full, floats to 3 significant digits."""
     if value.dtype.kind in "biu":
         return str(int(value))
     return f"{float(value) + 0.0:.3g}".replace("e+0", "e").replace("e-0", "e-")
 
 
 def texts_of(x: Array) -> list[list[list[str]]]:
-    """Return the lines in each cell of (rows, cols, channels): a number for each channel."""
+    """Return the numbers in each cell of (rows, cols, channels): one for each channel."""
     return [[[number(one) for one in cell] for cell in row] for row in x]
 
 
 def plan(x: Array, beside: Sequence[str] = (), lines: int = 1, size: float = SIZE) -> Cells:
-    """Choose cells in which every number of (rows, cols, channels) fits.
+    """Choose a size of cells in which every number of (rows, cols, channels) fits.
 
     Parameters
     ----------
     x : ndarray, (rows, cols, channels)
     beside : sequence of str
-        What stands left of each row; nothing if empty.
+        Labels to the left of the rows; may be empty.
     lines : int
-        Numbers in one cell, one below the other.
+        How many numbers are in a cell, one below the other.
     size : float
-        Of the numbers, in pixels.
+        Font size, in pixels.
     """
     padding = round(_PADDING * size)
     widest = max(_width(number(one), size) for one in x.flat)
@@ -141,7 +142,7 @@ def enlarged(
     ground: int = 255,
     size: float = SIZE,
 ) -> Levels:
-    """Draw cells in the colours of a small picture, each with its numbers.
+    """Draw cells in the colours of a small picture, with their numbers.
 
     Parameters
     ----------
@@ -152,11 +153,11 @@ def enlarged(
     cells : Cells
         From `plan`.
     beside : sequence of str
-        What stands left of each row.
+        Labels to the left of the rows.
     ground : int
-        Grey of what is left of the cells; what stands there is dark on a light one.
+        Grey level of the background of the labels; the text contrasts with it.
     size : float
-        Of the numbers, as for `plan`.
+        Font size, as for `plan`.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def enlarged(
 
 
 def _blank(painted: Levels, cells: Cells, ground: int) -> Levels:
-    """The cells without their numbers, and the lines between them."""
+    """Draw the cells and the lines between them, without numbers."""
     whole = np.full((*cells.size, *painted.shape[2:]), ground, np.uint8)
     block = whole[:, cells.left :]
     block[:-1, :-1] = painted.repeat(cells.height, axis=0).repeat(cells.width, axis=1)

@@ -1,4 +1,4 @@
-"""Which level becomes which colour: colour maps, tints, and the marks for what is no number."""
+"""Colour maps, tints, and the colours that mark NaN and infinity."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy.typing as npt
 from featcli.view.mapping import Array, Levels
 
 CMAPS = ("gray", "viridis", "magma", "coolwarm")
-DIVERGING = ("coolwarm",)  # their middle means 0
+DIVERGING = ("coolwarm",)  # colour maps whose middle means 0
 TINTS = ("R", "G", "B")
 
-NAN, PLUS_INF, MINUS_INF = 256, 257, 258  # codes that follow the levels 0..255
-MARKS = ((255, 0, 255), (255, 255, 0), (0, 255, 255))  # magenta, yellow, cyan, in that order
+NAN, PLUS_INF, MINUS_INF = 256, 257, 258  # codes after the levels 0..255
+MARKS = ((255, 0, 255), (255, 255, 0), (0, 255, 255))  # their colours: magenta, yellow, cyan
 
 # 17 equally spaced colours each, (red, green, blue).
 _ANCHORS = {
@@ -48,8 +48,7 @@ def table(cmap: str) -> Levels:
     Parameters
     ----------
     cmap : {"gray", "viridis", "magma", "coolwarm"}
-        Interpolated linearly between the map's anchor colours, which are near but not equal to
-        the original's 256.
+        Interpolated linearly between anchor colours: close to the original map, not identical.
 
     Returns
     -------
@@ -62,21 +61,21 @@ def table(cmap: str) -> Levels:
         For another name.
     """
     if cmap not in CMAPS:
-        raise ValueError(f"no colour map {cmap!r}; it is one of {', '.join(CMAPS)}")
+        raise ValueError(f"no colour map {cmap!r}; choose one of {', '.join(CMAPS)}")
     anchors = np.array(_ANCHORS[cmap], float)
     at = np.linspace(0, 255, len(anchors))
     channels = [np.interp(np.arange(256), at, channel) for channel in anchors.T]
     colours: Levels = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
-    # rounding makes a few neighbours in viridis equal; one unit of blue keeps them apart
+    # Rounding makes a few neighbours in viridis equal: change blue by 1 to keep them distinct.
     twins = np.all(colours[1:] == colours[:-1], axis=1)
     colours[1:, 2] ^= twins
     return colours
 
 
 def tint_of(label: str | None, view: str, cmap: str | None) -> str | None:
-    """Return the tint of a single channel: its own colour if it is "R", "G" or "B".
+    """Return the tint of a single channel: its label, if that is "R", "G" or "B".
 
-    Only where neither a view nor a colour map was chosen; None means none.
+    None for other labels, and if a view or a colour map was chosen.
     """
     return label if label in TINTS and view == "auto" and cmap is None else None
 
@@ -89,7 +88,7 @@ def palette(cmap: str = "gray", tint: str | None = None) -> Levels:
     cmap : str
         As in `table`.
     tint : {"R", "G", "B"}, optional
-        Black to this colour alone, in place of the colour map.
+        Use shades from black to this colour, instead of the colour map.
 
     Returns
     -------
@@ -106,7 +105,7 @@ def paint(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], colours: Levels
 
 
 def unpaint(pixels: Array, colours: Levels) -> npt.NDArray[np.intp]:
-    """Find the code of each colour: what `paint` was given.
+    """Return the code of each colour: the inverse of `paint`.
 
     Parameters
     ----------
@@ -123,7 +122,7 @@ def unpaint(pixels: Array, colours: Levels) -> npt.NDArray[np.intp]:
     Raises
     ------
     ValueError
-        If a pixel has none of the colours: the picture was altered since it was drawn.
+        If a pixel has another colour, because the picture was changed after it was drawn.
     """
     keys, wanted = _packed(colours), _packed(pixels)
     order = np.argsort(keys)
@@ -137,13 +136,13 @@ def unpaint(pixels: Array, colours: Levels) -> npt.NDArray[np.intp]:
 
 def _tint_table(tint: str) -> Levels:
     if tint not in TINTS:
-        raise ValueError(f"no tint {tint!r}; it is one of {', '.join(TINTS)}")
+        raise ValueError(f"no tint {tint!r}; choose one of {', '.join(TINTS)}")
     colours = np.zeros((256, 3), np.uint8)
     colours[:, TINTS.index(tint)] = np.arange(256)
     return colours
 
 
 def _packed(colours: Array) -> npt.NDArray[np.int32]:
-    """One integer per colour, so that colours can be sorted and searched."""
+    """Return colours as integers, for sorting and searching."""
     red, green, blue = (colours[..., k].astype(np.int32) for k in range(3))
     return (red << 16) | (green << 8) | blue

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: row by row the right class, column by column the guess."""
+"""The confusion matrix as a picture: a row for each true class, a column for each prediction."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from featcli.view.sheet import clean, shortened, typeface
 _INK, _PAPER = (32, 32, 32), (255, 255, 255)
 _RIGHT, _WRONG = np.array((58, 110, 165)), np.array((214, 106, 38))
 _CELL, _MARGIN, _LINE, _WIDEST = 44, 14, 22, 120
-_FEW = 40  # classes, up to which numbers are written
+_FEW = 40  # most classes for which numbers are written
 
 
 def draw(names: Sequence[str], confusion: npt.NDArray[Any], title: str) -> Picture:
-    """Draw how often each class was taken for each: blue what is right, orange what is not.
+    """Draw how often each class was predicted for each true class: blue is right, orange wrong.
 
     Parameters
     ----------
     names : sequence of str
     confusion : ndarray of int, (classes, classes)
-        The shade is the share of the row, so that rare classes are seen as well.
+        The shade shows the share of the row, so that rare classes are visible, too.
     title : str
     """
     from PIL import Image, ImageDraw
@@ -39,7 +39,12 @@ def draw(names: Sequence[str], confusion: npt.NDArray[Any], title: str) -> Pictu
     sheet = Image.new("RGB", (wide, top + side + _MARGIN), _PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=font)
-    pen.text((left, _MARGIN + _LINE), "guessed, by column; right, by row", fill=_INK, font=font)
+    pen.text(
+        (left, _MARGIN + _LINE),
+        "predicted class by column, true class by row",
+        fill=_INK,
+        font=font,
+    )
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     for row, col in np.ndindex(count, count):
         place = (left + col * cell, top + row * cell)
@@ -53,7 +58,7 @@ def draw(names: Sequence[str], confusion: npt.NDArray[Any], title: str) -> Pictu
 def _draw_cell(
     pen: Any, place: tuple[int, int], cell: int, number: int, share: float, right: bool
 ) -> None:
-    # The root makes a few wrong ones visible beside many right ones.
+    # The square root makes small shares visible.
     strength = float(share) ** 0.5
     tint = np.array(_PAPER) + (np.array(_RIGHT if right else _WRONG) - _PAPER) * strength
     left, top = place

@@ -1,4 +1,4 @@
-"""Curves over the epochs of a training: the loss and the accuracy, each in a panel of its own."""
+"""Learning curves: loss and accuracy over the epochs of a training, each in a panel."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from featcli.view.sheet import typeface
 
 _INK, _PAPER, _GRID = (32, 32, 32), (255, 255, 255), (224, 224, 224)
 _COLOURS = ((58, 110, 165), (214, 106, 38))
-_ROWS, _COLS = 260, 420  # of a panel's plot
+_ROWS, _COLS = 260, 420  # size of a plot
 _LEFT, _TOP, _RIGHT, _BOTTOM = 62, 34, 22, 46
-_FINE = 3  # lines are drawn so many times larger, and reduced
+_FINE = 3  # lines are drawn this many times larger and reduced, for smooth edges
 
 
 class Curve(NamedTuple):
-    """A name, and a value for each epoch from the first on."""
+    """A name, and a value for each epoch."""
 
     name: str
     values: Sequence[float]
 
 
 class Panel(NamedTuple):
-    """What is drawn over each other, under a title."""
+    """Curves in one plot, with a title."""
 
     title: str
     curves: Sequence[Curve]
@@ -42,7 +42,7 @@ class _Axis(NamedTuple):
 
 
 def draw(panels: Sequence[Panel]) -> Picture:
-    """Draw panels side by side; each has at least one value."""
+    """Draw panels side by side; each must have at least one value."""
     sheets = [_draw_panel(panel) for panel in panels]
     info = {
         "layout": "curves",
@@ -77,7 +77,7 @@ def _draw_panel(panel: Panel) -> Any:
 
 
 def _lines(curves: Sequence[Curve], across: _Axis, up: _Axis) -> Any:
-    """Draw grid and curves in large, to be reduced: Pillow's lines have no soft edges."""
+    """Draw grid and curves enlarged, to be reduced: Pillow does not smooth lines."""
     from PIL import Image, ImageDraw
 
     canvas = Image.new("RGB", (_COLS * _FINE, _ROWS * _FINE), _PAPER)
@@ -97,7 +97,7 @@ def _lines(curves: Sequence[Curve], across: _Axis, up: _Axis) -> Any:
 
 
 def _legend(pen: Any, curves: Sequence[Curve]) -> None:
-    """Name the curves above the plot, from the right."""
+    """Write the names of the curves above the plot, from the right."""
     place = _LEFT + _COLS
     for one, colour in reversed(list(zip(curves, _COLOURS, strict=False))):
         width = math.ceil(typeface().getlength(one.name))
@@ -114,7 +114,7 @@ def _whole_axis(epochs: int) -> _Axis:
 
 
 def _axis(values: Sequence[float]) -> _Axis:
-    """Find round ticks around all values."""
+    """Return an axis with round ticks that contains all values."""
     low, high = min(values), max(values)
     step = _step((high - low) / 5 or abs(high) or 1.0)
     first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
@@ -123,6 +123,6 @@ def _axis(values: Sequence[float]) -> _Axis:
 
 
 def _step(rough: float) -> float:
-    """Return the 1, 2 or 5 times a power of ten that is next."""
+    """Return the next larger 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
     return power * next(one for one in (1, 2, 5, 10) if rough <= one * power * 1.0001)

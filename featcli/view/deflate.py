@@ -1,4 +1,4 @@
-"""Pixels to the data stream of a PNG: filtered, and compressed strip by strip on all cores.
+"""Compressing pixels for a PNG: filtered, and compressed strip by strip on all cores.
 
 Pillow's encoder weighs five filters for every row and searches for repetitions. Feature maps are
 like photos: neighbours differ by little and nothing repeats, so that one filter for a strip and
@@ -28,13 +28,13 @@ from featcli.view.threads import in_order
 
 Pixels = npt.NDArray[np.uint8]
 
-_STRIP = 1 << 18  # bytes of a strip; large enough that its own Huffman tables cost nothing
-_LARGE = 1 << 20  # less is compressed before another library has been imported
+_STRIP = 1 << 18  # bytes of a strip; so large that its own Huffman tables cost next to nothing
+_LARGE = 1 << 20  # bytes from which on importing zlib-ng pays
 _SAMPLE = 1 << 16
 
 
 class PixelRows(Protocol):
-    """Pixels that are made some rows at a time."""
+    """Pixels that are computed some rows at a time."""
 
     shape: tuple[int, ...]
 
@@ -76,12 +76,12 @@ def compressed(pixels: Pixels | PixelRows) -> Iterator[bytes]:
 
 
 def _library(size: int, method: int) -> Any:
-    """Choose zlib or zlib-ng, whose search for repetitions leaves larger files."""
+    """Return zlib-ng if installed; zlib for small pictures, and where it compresses better."""
     return (fast("zlib-ng") if size >= _LARGE and method == zlib.Z_RLE else None) or zlib
 
 
 def _cut(pixels: Pixels | PixelRows, top: int, bottom: int) -> Pixels:
-    """Return some rows, filtered: the row above them is all that they depend on."""
+    """Return some rows with the PNG filter applied, which needs the row above them."""
     above = min(top, 1)
     rows = np.ascontiguousarray(pixels[top - above : bottom])
     step = rows.shape[2] if rows.ndim == 3 else 1
@@ -89,7 +89,7 @@ def _cut(pixels: Pixels | PixelRows, top: int, bottom: int) -> Pixels:
 
 
 def _method(pixels: Pixels | PixelRows) -> int:
-    """Find out on a few rows whether the search for repetitions pays."""
+    """Return the zlib strategy that compresses a few sample rows better."""
     height, width = pixels.shape[0], math.prod(pixels.shape[1:])
     count = max(1, min(_SAMPLE, height * width // 12) // width)
     fast = thorough = 0

@@ -1,4 +1,4 @@
-"""Filters while they are learned, as an animated PNG that browsers play."""
+"""An animated PNG of filters during training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FRAME, _FIRST, _LAST = 160, 900, 2500  # milliseconds
 
 
 def save(banks: Sequence[Bank], stream: BinaryIO) -> None:
-    """Write a frame for each bank, in order; the first and the last stay longer.
+    """Write a frame for each bank of filters; the first and the last are shown longer.
 
     Parameters
     ----------
     banks : sequence of Bank
-        Of one shape; at least one.
+        At least one; all of the same shape.
     stream : binary file
     """
     frames = [draw([one]).pixels for one in banks]

@@ -1,4 +1,4 @@
-"""The whole way from a picture to its class as one wide picture, for a slide."""
+"""All layers from the image to the prediction as one wide picture, for a slide."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _ROWS, _TOP, _MIDDLE = 560, 28, 326
 _MARGIN, _GAP = 32, 52
 _TILE, _CARDS, _SHIFT = 190, 5, 17
 _PHOTO = 300
-_CELLS, _SMALLEST_CELL, _LARGEST_CELL = 280, 24, 62  # of a small map, in pixels
-_COLUMN, _NUMBERED = 440, 24  # a column of cells: its height, and how many values it may have
+_CELLS, _SMALLEST_CELL, _LARGEST_CELL = 280, 24, 62  # sizes for small maps, in pixels
+_COLUMN, _NUMBERED = 440, 24  # a column of cells: its height, and the most values in it
 _VECTOR_COLS, _VECTOR_ROWS, _VECTOR_ROOM = 34, 300, 80
 _BARS = 320
-_BAR = 46  # from one class to the next
+_BAR = 46  # distance from one class to the next
 _MOST = 5
 
 
 @dataclass(frozen=True)
 class _Column:
-    """What stands side by side: how wide it is, its two lines of text, and who draws it."""
+    """A column of the strip: its width, title and note, and the function that draws it."""
 
     cols: int
     title: str
@@ -43,9 +43,10 @@ class _Column:
 
 
 def draw(trace: Trace) -> Picture:
-    """Draw a trace as a strip: the picture, its maps in stacks, the vector, and the classes.
+    """Draw a trace as a strip: the image, stacks of feature maps, the vector, and the classes.
 
-    Of a deep network the last layer of each size is shown; of each layer the maps that vary most.
+    Of a deep network, the last layer of each map size is shown; of each layer, the maps that vary
+    most.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def draw(trace: Trace) -> Picture:
 
 
 def _milestones(trace: Trace) -> list[Layer]:
-    """Choose the layers that are shown: all of a short way, else the last of each size."""
+    """Choose the layers to show: all of a small network, otherwise the last of each map size."""
     layers = [one for one in trace.layers[1:] if one.group != "preprocessing" or _is_step(one)]
     shown = layers[:-1] if trace.scores and len(layers) > 1 else layers
     if len(shown) <= _MOST:
@@ -89,12 +90,12 @@ def _milestones(trace: Trace) -> list[Layer]:
 
 
 def _is_step(layer: Layer) -> bool:
-    """Whether what a model does before its network is more than bringing a picture to size."""
+    """Whether a step of the preprocessing is more than resizing and cropping."""
     return isinstance(layer.rule, Pool | Flatten)
 
 
 def _is_plain(layer: Layer) -> bool:
-    """Whether a layer ends without an activation: its maps are sums, not features yet."""
+    """Whether a layer ends without an activation function."""
     ends = isinstance(layer.rule, Sum) and layer.rule.activation is not None
     return not (ends or isinstance(layer.rule, Activate))
 
@@ -123,7 +124,7 @@ def _column(layer: Layer) -> _Column:
 
 
 def _stack(layer: Layer) -> _Column:
-    """Maps one behind the other; the one that varies most is in front."""
+    """Return a stack of maps; the one that varies most is in front."""
     maps = Maps(layer)
     chosen = _liveliest(layer)[:_CARDS][::-1]
     if are_wanted(layer.data.shape, "auto"):
@@ -146,7 +147,7 @@ def _stack(layer: Layer) -> _Column:
 
 
 def _cells(pixels: Sequence[Levels], values: Array) -> list[Any]:
-    """Small maps as cells with their numbers, all of one size; a picture in colour has three."""
+    """Draw small maps as cells with numbers, all of one size; a colour image has 3 per cell."""
     from PIL import Image
 
     lines = values.shape[2] if len(pixels) == 1 else 1
@@ -161,7 +162,7 @@ def _cells(pixels: Sequence[Levels], values: Array) -> list[Any]:
 
 
 def _card(pixels: Levels) -> Any:
-    """A map as a card, not narrower than half of its height nor wider than half again."""
+    """Return a map as an image of limited size that is not too narrow."""
     image = fitted(pixels, _TILE, round(_TILE * 1.5))
     return image if image.width >= _TILE // 3 else image.resize((_TILE // 3, image.height), 0)
 
@@ -173,7 +174,7 @@ def _liveliest(layer: Layer) -> list[int]:
 
 
 def _vector(layer: Layer) -> _Column:
-    """All values as a thin column, with their numbers if they are few; of many the strongest."""
+    """Return a vector as a column: with numbers if it is short, otherwise the largest values."""
     if len(layer.data) <= _NUMBERED:
         return _column_of_cells(layer)
     maps = Maps(layer)
@@ -201,7 +202,7 @@ def _vector(layer: Layer) -> _Column:
 
 
 def _column_of_cells(layer: Layer) -> _Column:
-    """A few values, from top to bottom, each with its place or its name."""
+    """Return a short vector as a column of cells, each with its index or its name."""
     from PIL import Image
 
     maps, values = Maps(layer), layer.data.reshape(-1, 1, 1)
@@ -219,7 +220,7 @@ def _column_of_cells(layer: Layer) -> _Column:
 
 
 def _answer(trace: Trace) -> list[_Column]:
-    """The best classes as bars, and the place where the best one was seen."""
+    """Return the best classes as bars, with the heat map of the best one."""
     if not trace.scores:
         return []
     photo = picture(trace.layers[0])
@@ -265,7 +266,7 @@ def _titled(pen: Any, one: _Column, left: int) -> None:
 
 
 def _within(text: str, size: int, cols: float) -> str:
-    """Shorten a text of any size; `shortened` measures in the small type of labels."""
+    """Shorten a text in any font size; `shortened` measures in the size of labels, 12."""
     return shortened(text, int(cols * 12 / size))
 
 

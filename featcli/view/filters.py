@@ -1,4 +1,4 @@
-"""The filters of a network's first layer, before and after training, one below the other."""
+"""Pictures of the filters of a network's first layer, such as before and after training."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _ACROSS, _MOST = 16, 64
 
 
 class Bank(NamedTuple):
-    """Filters under a title: (rows, cols, channels, count)."""
+    """Filters of shape (rows, cols, channels, count), with a title."""
 
     title: str
     values: Array
 
 
 def draw(banks: Sequence[Bank]) -> Picture:
-    """Draw banks of filters below each other: white is positive, black negative, mid-grey zero.
+    """Draw banks of filters one below the other: white is positive, black negative, mid-grey zero.
 
-    Filters of three channels are drawn in colour, those of any other number by the mean of their
-    channels. Each bank has a scale of its own, which is stated; at most 64 filters are shown.
+    Filters with three channels are drawn in colour, others as the mean of their channels. Each bank
+    has its own scale, given in its title; at most 64 filters are shown.
     """
     from PIL import Image
 
@@ -66,9 +66,9 @@ def _draw_bank(bank: Bank) -> Any:
 
 
 def levels(values: Array) -> tuple[Levels, Mapping]:
-    """Return filters (rows, cols, channels, count) as pixels of one mapping, mid-grey for zero.
+    """Return filters (rows, cols, channels, count) as pixels with one mapping; zero is mid-grey.
 
-    Three channels stay, as colours; of any other number the mean is taken.
+    Three channels are kept as colours; otherwise the mean of the channels is returned.
     """
     shown = values if values.shape[2] == 3 else values.mean(axis=2, keepdims=True)
     mapping = choose(shown, "signed")
@@ -76,7 +76,7 @@ def levels(values: Array) -> tuple[Levels, Mapping]:
 
 
 def _tile(pixels: Array) -> Any:
-    """Enlarge a filter, every value a square."""
+    """Enlarge a filter; every value becomes a square."""
     from PIL import Image
 
     plain = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

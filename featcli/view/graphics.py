@@ -1,4 +1,4 @@
-"""Pictures in the bytes that some terminals draw: sixel (DEC, 1983) and kitty's protocol."""
+"""Encoding pictures for terminals with graphics: sixel (DEC, 1983) and kitty's protocol."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from featcli.view.mapping import Array, Levels
 
 KINDS = ("sixel", "kitty")
 
-_COLOURS = 128  # of a sixel picture: terminals have 256 registers, and each costs a pass
+_COLOURS = 128  # of a sixel picture; terminals allow 256, but each colour costs a pass
 _CHUNK = 4096  # characters of one message to kitty
 _ZOOM = 300  # pixels to which a small picture is enlarged
 
 
 def encoded(pixels: Levels, kind: str, room: tuple[int, int]) -> bytes:
-    """Write a picture for a terminal.
+    """Encode a picture for a terminal.
 
     Parameters
     ----------
     pixels : ndarray of uint8, (rows, cols) or (rows, cols, 3)
     kind : {"sixel", "kitty"}
     room : tuple of int
-        Rows and columns of pixels that it may have. What is larger is reduced; what is small is
+        Rows and columns of pixels that are available. A larger picture is reduced, a small one
         enlarged by a whole number.
     """
     image = _fitted(pixels, room)
@@ -45,7 +45,7 @@ def _fitted(pixels: Levels, room: tuple[int, int]) -> Any:
 
 
 def _kitty(image: Any) -> bytes:
-    """As PNG, in messages of limited length (https://sw.kovidgoyal.net/kitty/graphics-protocol)."""
+    """Encode as PNG in chunks (https://sw.kovidgoyal.net/kitty/graphics-protocol)."""
     stream = io.BytesIO()
     image.save(stream, "PNG")
     text = base64.b64encode(stream.getvalue())
@@ -59,7 +59,7 @@ def _kitty(image: Any) -> bytes:
 
 
 def _sixel(image: Any) -> bytes:
-    """Bands of six rows; in each, colour after colour, a character says which of six are set."""
+    """Encode as sixel: in bands of six rows, for each colour a character per column of 6 bits."""
     indexed = image.convert("RGB").quantize(_COLOURS)
     codes = np.asarray(indexed)
     colours = np.frombuffer(indexed.palette.tobytes(), np.uint8).reshape(-1, 3)
@@ -83,7 +83,7 @@ def _band(codes: Array) -> str:
 
 
 def _runs(characters: Array) -> str:
-    """Write repeated characters as their number and one of them."""
+    """Encode repeated characters as a count and the character (run-length encoding)."""
     ends = np.flatnonzero(np.diff(characters)) + 1
     starts = np.concatenate([[0], ends])
     lengths = np.diff(np.concatenate([starts, [len(characters)]]))

@@ -1,4 +1,4 @@
-"""HTML that cannot be broken out of: every text is escaped, in one place."""
+"""Building HTML in which every text is escaped."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Any
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is HTML already and is not escaped again."""
 
     __slots__ = ()
 
 
 def escape(text: str) -> Markup:
-    """Return text as HTML shows it: marks escaped, and what is no printable character replaced."""
+    """Return text as HTML: special characters escaped, unprintable ones replaced."""
     return Markup(html.escape(_plain(text), quote=True))
 
 
 def _plain(text: str) -> str:
-    """Replace what is no printable character: one of them turns the direction of writing."""
+    """Replace unprintable characters, such as those that reverse the writing direction."""
     return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def element(name: str, *children: str, **attributes: Any) -> Markup:
-    """Write an element.
+    """Return an element.
 
     Parameters
     ----------
     name : str
     *children : str or Markup
-        Text is escaped.
+        Text is escaped, markup is not.
     **attributes
-        `class_` is class, `data_layer` is data-layer; True is an attribute without a value, and
-        None and False leave it out.
+        `class_` becomes class, `data_layer` data-layer. True gives an attribute without a value;
+        None and False leave the attribute out.
     """
     given = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in ("img", "meta", "input"):
@@ -45,12 +45,12 @@ def element(name: str, *children: str, **attributes: Any) -> Markup:
 
 
 def joined(*children: str) -> Markup:
-    """Write one after the other; text is escaped."""
+    """Return the concatenation of children; text is escaped."""
     return Markup("".join(c if isinstance(c, Markup) else escape(c) for c in children))
 
 
 def as_json(value: Any) -> Markup:
-    """Write data for a script element: no character in it can end the element, or hide."""
+    """Return JSON for a script element; it cannot contain the end of the element."""
     text = json.dumps(_printable(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
@@ -64,9 +64,9 @@ def _printable(value: Any) -> Any:
 
 
 def policy(style: str, scripts: Sequence[str], more: str = "img-src data:") -> str:
-    """Allow this style, these scripts and pictures in the page itself; nothing else at all.
+    """Return a content security policy: only this style, these scripts and embedded pictures.
 
-    `more` are directives instead of that for pictures.
+    `more` replaces the directive for pictures.
     """
     allowed = " ".join(map(_hash, scripts))
     return (

@@ -1,4 +1,4 @@
-"""Pictures of arrays that are not held: drawn some rows at a time, to the same bytes."""
+"""Drawing arrays larger than memory some rows at a time, with the same result as `picture`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from featcli.view.mapping import Array, Losses, choose_for, finite_range, losses
 from featcli.view.picture import Brush, asked_view, layout_of, prepare
 
 ReadRows = Callable[[int, int], Array]
-_STRIP = 1 << 20  # values that are looked at a time
+_STRIP = 1 << 20  # values that are read at a time
 
 
 class Range:
-    """The least and the greatest finite value of what has passed."""
+    """The smallest and the largest finite value of all strips so far."""
 
     def __init__(self) -> None:
         self.lowest = self.highest = 0.0
         self._is_empty = True
 
     def over(self, strips: Iterable[Array]) -> Iterator[Array]:
-        """Pass strips on."""
+        """Yield the strips unchanged, updating the range."""
         for strip in strips:
             self._take(strip)
             yield strip
@@ -38,11 +38,11 @@ class Range:
 
 
 class Rows:
-    """The pixels of an array, made when they are asked for; see `deflate.PixelRows`."""
+    """The pixels of an array, computed on demand; see `deflate.PixelRows`."""
 
     def __init__(self, read: ReadRows, brush: Brush, shape: tuple[int, ...]) -> None:
         self._read, self._brush = read, brush
-        # Of one channel, a pixel is what the brush makes of a value; of three, it is their three.
+        # One channel: the brush gives the colour of a value. Three: they are the colour.
         self._is_map = shape[2] == 1
         self.shape = (*shape[:2], *(brush.ramp.shape[1:] if self._is_map else shape[2:]))
 
@@ -57,14 +57,14 @@ class Rows:
 
 
 class LargePicture(NamedTuple):
-    """As a `Picture`, but for pixels that are made when they are asked for."""
+    """Like `Picture`, with pixels that are computed on demand."""
 
     pixels: Rows
     info: dict[str, Any]
 
 
 def can_draw(shape: tuple[int, ...], cmap: str | None) -> bool:
-    """Say whether a picture of maps of this shape is drawn row by row: tiles on a sheet are not."""
+    """Whether maps of this shape can be drawn row by row, which tiles on a sheet cannot."""
     return layout_of(shape, cmap, Losses()) != "tiles"
 
 
@@ -76,23 +76,23 @@ def draw_rows(
     view: str,
     cmap: str | None,
 ) -> LargePicture:
-    """Draw maps as `picture.draw` does.
+    """Draw maps like `picture.draw`, row by row.
 
     Parameters
     ----------
     read : callable
-        `read(begin, end)` gives rows, (end - begin, cols, channels).
+        `read(begin, end)` returns rows, (end - begin, cols, channels).
     like : ndarray, (rows, cols, channels)
-        Of the maps' shape and type.
+        An array of the maps' shape and type; its values are not used.
     seen : Range
-        Of all values.
+        The range of all values.
     labels, view, cmap
         As for `picture.draw`.
 
     Raises
     ------
     ValueError
-        It would be drawn as tiles.
+        The maps would be drawn as tiles.
     """
     mapping = choose_for(like.dtype, seen.lowest, seen.highest, asked_view(view, cmap))
     height = max(1, _STRIP * len(like) // max(1, like.size))

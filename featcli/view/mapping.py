@@ -1,4 +1,4 @@
-"""Which value becomes which of the 256 levels of a picture, and back."""
+"""Mapping values to the 256 levels of a picture, and back."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Part = slice | tuple[()]
 
 VIEWS = ("auto", "minmax", "abs", "signed", "clip")
 
-_THREADED = 16  # strips from which on threads are worth their start
-_STRIP = 1 << 18  # elements that are mapped at a time: their float64 copies stay in cache
-_SAFE_EXPONENT = 500  # below it, neither hi - lo nor 255 / (hi - lo) can overflow
+_THREADED = 16  # number of strips from which on threads are faster
+_STRIP = 1 << 18  # elements that are mapped at a time; their float64 copies fit into the cache
+_SAFE_EXPONENT = 500  # below this exponent, neither hi - lo nor 255 / (hi - lo) can overflow
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A straight line from values to levels: `lo` is level 0, `hi` is level 255.
+    """A linear mapping from values to levels: `lo` is level 0, `hi` is level 255.
 
     Attributes
     ----------
     view : str
-        What decided the range. Chosen by name: `minmax`, `abs`, `signed`, `clip`; found by
-        `auto`: `type`, `binary`, `max`, `signed`. Under `abs` it is \\|x\\| that is mapped.
+        How the range was chosen: `minmax`, `abs`, `signed`, `clip` by name; `type`, `binary`,
+        `max`, `signed` by `auto`. With `abs`, \\|x\\| is mapped.
     lo, hi : float
-        In the units of the data; finite, lo <= hi. Equal ends map everything to level 0.
+        In the units of the data; finite, lo <= hi. If they are equal, all levels are 0.
     """
 
     view: str
@@ -47,27 +47,27 @@ class Mapping:
             raise ValueError(f"a mapping needs finite lo <= hi, not lo={self.lo} hi={self.hi}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the mapping as text and numbers only; `from_json` gives an equal one back."""
+        """Return the mapping as JSON values, for `from_json`."""
         return {"view": self.view, "lo": self.lo, "hi": self.hi}
 
     @classmethod
     def from_json(cls, record: JsonObject[str, Any]) -> Mapping:
-        """Read what `to_json` wrote; further keys are ignored. ValueError if it is not that."""
+        """Return the mapping from the values of `to_json`; raises ValueError if invalid."""
         try:
             return cls(str(record["view"]), float(record["lo"]), float(record["hi"]))
         except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError("a mapping needs view, lo and hi, the last two numbers") from error
+            raise ValueError("a mapping needs view, lo and hi; lo and hi are numbers") from error
 
 
 class Losses(NamedTuple):
-    """How many values a picture cannot show as they are.
+    """The numbers of values that a picture cannot represent.
 
     Attributes
     ----------
     nan, inf : int
-        Values that are not a number; infinite ones of both signs.
+        Number of NaN, and of infinite values of both signs.
     clipped : int
-        Finite values outside lo..hi, drawn as the nearer end.
+        Number of finite values outside lo..hi, drawn as the nearest end.
     """
 
     nan: int = 0
@@ -81,33 +81,33 @@ def choose(data: Array, view: str = "auto") -> Mapping:
     Parameters
     ----------
     data : ndarray of any shape
-        Booleans, integers or floats of at most 64 bits. Not a number and infinities do not count.
+        Booleans, integers or floats of at most 64 bits. NaN and infinity are ignored.
     view : {"auto", "minmax", "abs", "signed", "clip"}
-        `minmax`: from the least to the greatest value. `abs`: \\|x\\| from 0 to its greatest.
-        `signed`: from -m to m, m the greatest \\|x\\|, so that 0 is mid-grey. `clip`: 0 to 255,
-        whatever lies outside is cut off (and counted by `losses`). `auto`: booleans, and integers
-        that are only 0 and 1 with a 1 among them, from 0 to 1; 8- and 16-bit integers by their
-        type (0..255, 0..65535, -128..128, -32768..32768); everything else from 0 to the greatest
-        value, or as `signed` if there are negative values.
+        `minmax`: from the smallest to the largest value. `abs`: \\|x\\| from 0 to its maximum.
+        `signed`: from -m to m, where m is the largest \\|x\\|, so that 0 is mid-grey. `clip`: 0 to
+        255; values outside are clipped (and counted by `losses`). `auto`: 0 to 1 for booleans, and
+        for integers that are all 0 or 1 (not all 0); the range of the type for 8- and 16-bit
+        integers (0..255, 0..65535, -128..128, -32768..32768); otherwise 0 to the largest value, or
+        `signed` if there are negative values.
 
     Returns
     -------
     Mapping
-        Where all values are 0, or there is none, the range has the length that 1 would give it.
+        If all values are 0, or there are none, the range is that of a largest value of 1.
 
     Raises
     ------
     ValueError
-        For another view, or values that are no real numbers of at most 64 bits.
+        For an unknown view, or values other than real numbers of at most 64 bits.
     """
     x = numbers(data)
     return choose_for(x.dtype, *finite_range(x), view)
 
 
 def choose_for(dtype: np.dtype[Any], lowest: float, highest: float, view: str) -> Mapping:
-    """Do what `choose` does for an array of which only its type and its range are known."""
+    """Choose the range like `choose`, from the type and the range of an array."""
     if view not in VIEWS:
-        raise ValueError(f"no view {view!r}; it is one of {', '.join(VIEWS)}")
+        raise ValueError(f"no view {view!r}; choose one of {', '.join(VIEWS)}")
     reach = max(abs(lowest), abs(highest)) or 1.0
     if view == "auto":
         return _automatic(dtype, lowest, highest, reach)
@@ -118,20 +118,20 @@ def choose_for(dtype: np.dtype[Any], lowest: float, highest: float, view: str) -
 
 
 def to_pixels(data: Array, mapping: Mapping) -> Levels:
-    """Map values to levels 0..255, each to the nearest.
+    """Map values to the nearest of the levels 0..255.
 
     Parameters
     ----------
     data : ndarray of any shape
-        Values outside lo..hi, infinities among them, become the nearer end; not a number becomes 0.
+        Values outside lo..hi, including infinity, get the level of the nearest end; NaN gets 0.
     mapping : Mapping
-        What is level 0 and what is level 255.
+        The range of the values.
 
     Returns
     -------
     ndarray of uint8, of the shape of `data`
-        A new array. `from_pixels` gives back every value within lo..hi (its absolute value under
-        `abs`) to half a step: (hi - lo) / 255 / 2, besides the rounding of float64.
+        A new array. `from_pixels` restores every value within lo..hi (with `abs`, its absolute
+        value) to within half a step, (hi - lo) / 255 / 2, apart from the rounding of float64.
     """
     x = numbers(data)
     if x.dtype == np.uint8 and (mapping.lo, mapping.hi) == (0, 255):
@@ -147,14 +147,14 @@ def to_pixels(data: Array, mapping: Mapping) -> Levels:
 
 
 def from_pixels(pixels: Levels, mapping: Mapping) -> Values:
-    """Map levels back to the values that they stand for.
+    """Map levels back to values.
 
     Parameters
     ----------
     pixels : ndarray of uint8, any shape
-        What `to_pixels` gave.
+        The result of `to_pixels`.
     mapping : Mapping
-        The one that was used.
+        The mapping that was used for it.
 
     Returns
     -------
@@ -173,22 +173,22 @@ def level_values(mapping: Mapping) -> Values:
 
 
 def losses(data: Array, mapping: Mapping) -> Losses:
-    """Count the values of `data` (any shape) that a picture under `mapping` cannot show."""
+    """Count the values of `data` (any shape) that a picture with `mapping` cannot represent."""
     x = numbers(data)
     counts = in_order(lambda part: _count(x[part], mapping), _strips(x), _THREADED)
     return Losses(*map(sum, zip(*counts, strict=True)))
 
 
 def numbers(data: Array) -> Array:
-    """Return `data` as an array that can be drawn, or raise ValueError naming its type."""
+    """Return `data` as an array; raises ValueError if its type cannot be drawn."""
     x = np.asarray(data)
     if x.dtype.kind not in "biuf" or x.dtype.itemsize > 8:
-        raise ValueError(f"cannot draw {x.dtype} values; real numbers of at most 64 bits are right")
+        raise ValueError(f"cannot draw {x.dtype} values, only real numbers of at most 64 bits")
     return x
 
 
 def _automatic(dtype: np.dtype[Any], lowest: float, highest: float, reach: float) -> Mapping:
-    """The rules of `auto`, in the order in which they are tried."""
+    """Choose the range by the rules of `auto`."""
     whole = dtype.kind in "iu"
     if dtype.kind == "b" or (whole and lowest >= 0 and highest == 1):
         return Mapping("binary", 0.0, 1.0)
@@ -198,13 +198,13 @@ def _automatic(dtype: np.dtype[Any], lowest: float, highest: float, reach: float
 
 
 def _type_range(dtype: np.dtype[Any]) -> Mapping:
-    """All that the type can hold; signed types as far up as down, so that 0 is in the middle."""
+    """Return the range of the type, made symmetric for signed types so that 0 is in the middle."""
     limits = np.iinfo(dtype)
     return Mapping("type", float(limits.min), float(max(limits.max, -limits.min)))
 
 
 def finite_range(x: Array) -> tuple[float, float]:
-    """Return the least and the greatest finite value, 0 and 0 if there is none."""
+    """Return the smallest and the largest finite value, 0 and 0 if there is none."""
     if x.size == 0:
         return 0.0, 0.0
     with np.errstate(invalid="ignore"):
@@ -215,20 +215,20 @@ def finite_range(x: Array) -> tuple[float, float]:
 
 
 def _scaled(mapping: Mapping) -> tuple[int, float, float]:
-    """Ends times a power of two (exact) that keeps 1e300 and 1e-310 clear of overflow."""
+    """Return lo and hi times a power of two (which is exact), to avoid overflow and underflow."""
     _, exponent = math.frexp(max(abs(mapping.lo), abs(mapping.hi)))
     shift = 0 if abs(exponent) < _SAFE_EXPONENT else -exponent
     return shift, math.ldexp(mapping.lo, shift), math.ldexp(mapping.hi, shift)
 
 
 def _fill_levels(x: Array, mapping: Mapping, out: Levels) -> None:
-    """Fill in the levels of one strip."""
+    """Write the levels of one strip into `out`."""
     shift, lo, hi = _scaled(mapping)
     scale = 255 / (hi - lo) if hi > lo else 0.0
     if not shift and pixels.levels(x, lo, hi, scale, mapping.view == "abs", out):
         return
     values = _as_float64(x, mapping)
-    # fmax and fmin, unlike clip, also turn not-a-number into an end
+    # fmax and fmin, unlike clip, also replace NaN by an end
     np.fmin(np.fmax(values, mapping.lo, out=values), mapping.hi, out=values)
     if shift:
         np.ldexp(values, shift, out=values)
@@ -249,13 +249,13 @@ def _count(x: Array, mapping: Mapping) -> tuple[int, int, int]:
 
 
 def _as_float64(x: Array, mapping: Mapping) -> Values:
-    with np.errstate(invalid="ignore"):  # a signalling NaN of a file warns when it is converted
+    with np.errstate(invalid="ignore"):  # converting a signalling NaN from a file warns
         values = x.astype(np.float64)
     return np.abs(values, out=values) if mapping.view == "abs" else values
 
 
 def _strips(x: Array) -> list[Part]:
-    """Slices of the first axis, of about `_STRIP` elements each; at least one."""
+    """Return slices of the first axis, of about `_STRIP` elements each; at least one."""
     if x.ndim == 0:
         return [()]
     height = max(1, _STRIP * len(x) // max(1, x.size))

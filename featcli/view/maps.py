@@ -1,4 +1,4 @@
-"""The maps of a layer as small pictures: one mapping for the layer, colours by what it holds."""
+"""Feature maps of a layer as small pictures, with one mapping for all maps of the layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featcli.view.mapping import Array, Levels, Losses, Mapping, choose, losses
 from featcli.view.picture import codes
 from featcli.view.sheet import BACKGROUND
 
-COLUMN = 64  # values of a vector up to which it is drawn as one column
+COLUMN = 64  # longest vector that is drawn as one column
 _PLAIN = {"R", "G", "B", "A", "gray"}
 
 
@@ -24,14 +24,14 @@ _PLAIN = {"R", "G", "B", "A", "gray"}
 class Maps:
     """How the maps of one layer are drawn.
 
-    A picture's own channels are grey or in their colour; a layer with negative values is blue to
-    red around 0; any other is dark to bright.
+    Channels of an image are grey or in their own colour; a layer with negative values is drawn from
+    blue (negative) to red (positive); any other from dark to bright.
 
     Attributes
     ----------
     layer : Layer
     scale : Mapping, optional
-        Another one than the layer's own, such as what it has in common with those beside it.
+        A mapping to use instead of the layer's own, such as a common one for several images.
     """
 
     layer: Layer
@@ -39,36 +39,36 @@ class Maps:
 
     @cached_property
     def mapping(self) -> Mapping:
-        """Which value is level 0 and which is level 255, the same for all maps of the layer."""
+        """The mapping from values to levels, the same for all maps of the layer."""
         return self.scale or choose(self.layer.data)
 
     @cached_property
     def lost(self) -> Losses:
-        """How many values are no finite number."""
+        """The numbers of NaN and infinite values."""
         return losses(self.layer.data, self.mapping)
 
     @property
     def is_picture(self) -> bool:
-        """Whether three maps are the R, G and B of something to look at."""
+        """Whether the maps are the R, G and B of a colour image."""
         finite = not (self.lost.nan or self.lost.inf)
         return self.layer.labels == ("R", "G", "B") and self.mapping.lo >= 0 and finite
 
     @cached_property
     def cmap(self) -> str:
-        """The name of the colours."""
+        """The name of the colour map."""
         is_plain = set(self.layer.labels) <= _PLAIN or self.layer.kind == "input"
         if self.mapping.lo < 0:
             return "coolwarm"
         return "gray" if is_plain and self.layer.data.ndim == 3 else "magma"
 
     def colours(self, channel: int) -> Levels:
-        """Return the colours of the levels and of the marks, (259, 3)."""
+        """Return the colours of the levels, and those for NaN and infinity, (259, 3)."""
         label = self.layer.label(channel)
         tinted = label in colour.TINTS and self.cmap == "gray"
         return colour.palette(self.cmap, label if tinted else None)
 
     def plane(self, channel: int) -> Array:
-        """Return one map; of a vector its values in rows, as `wrap` says, the rest zero."""
+        """Return one map; a vector is wrapped into rows (see `wrap`) and padded with zeros."""
         data = self.layer.data
         if data.ndim == 3:
             return data[:, :, channel]
@@ -79,22 +79,22 @@ class Maps:
         return whole.reshape(rows, width)
 
     def pixels(self, channel: int, every: int = 1) -> Levels:
-        """Return a map in colour, (rows, cols, 3); what a vector does not fill is grey."""
+        """Return a map in colour, (rows, cols, 3); the padding of a vector is grey."""
         painted = colour.paint(codes(self.plane(channel), self.mapping), self.colours(channel))
         if self.layer.data.ndim == 1:
             painted.reshape(-1, 3)[len(self.layer.data) :] = BACKGROUND
         return painted[::every, ::every]
 
     def picture(self, every: int = 1) -> Levels:
-        """Return the three maps of a picture as one, (rows, cols, 3)."""
+        """Return the three maps of a colour image as one picture, (rows, cols, 3)."""
         return codes(self.layer.data[::every, ::every], self.mapping).astype(np.uint8)
 
 
 def wrap(layer: Layer) -> int:
-    """Return how many values of a vector stand in a row: one of a short vector, else its root.
+    """Return the number of values in a row when a vector is drawn: 1 if it is short.
 
-    A short vector is a column, as a dense layer takes it. A row of what was flattened has nothing
-    to do with a row of the maps; see `vector.wrap`.
+    The rows of a long vector are as long as there are rows, or, for flattened maps, of a length
+    that does not resemble the maps; see `vector.wrap`.
     """
     length = len(layer.data)
     if length <= COLUMN:
@@ -103,7 +103,7 @@ def wrap(layer: Layer) -> int:
 
 
 def common(layers: Sequence[Layer]) -> Mapping:
-    """Return one mapping for layers that are looked at side by side."""
+    """Return one mapping for layers that are shown side by side."""
     found = [choose(layer.data) for layer in layers]
     first = found[0]
     low, high = min(one.lo for one in found), max(one.hi for one in found)
@@ -114,9 +114,9 @@ def common(layers: Sequence[Layer]) -> Mapping:
 
 
 def strongest(layer: Layer, *beside: Layer) -> list[int]:
-    """Return the numbers of the maps, those with the largest mean magnitude first.
+    """Return the numbers of the maps, sorted by mean magnitude, the largest first.
 
-    `beside` are the same layer of other pictures: their magnitudes count as well.
+    `beside` is the same layer for other images, whose magnitudes are added.
     """
     if layer.data.ndim == 1:
         return [0]
@@ -125,7 +125,7 @@ def strongest(layer: Layer, *beside: Layer) -> list[int]:
 
 
 def _magnitudes(layer: Layer) -> Array:
-    """Return the mean magnitude of each map; what is not finite counts as 0."""
+    """Return the mean magnitude of each map; NaN and infinity count as 0."""
     return np.array([_magnitude(layer.data[:, :, k]) for k in range(layer.channels)])
 
 
@@ -136,7 +136,7 @@ def _magnitude(plane: Array) -> float:
 
 
 def as_png(pixels: Levels) -> bytes:
-    """Pack coloured pixels as a PNG, with a palette where there are few colours."""
+    """Encode coloured pixels as PNG, with a palette if there are at most 256 colours."""
     from PIL import Image
 
     flat = pixels.reshape(-1, 3).astype(np.int32)

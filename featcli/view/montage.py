@@ -1,4 +1,4 @@
-"""A contact sheet: all maps of some layers with their names, under a heading for each layer."""
+"""A contact sheet: all feature maps of some layers with their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featcli.view.picture import Picture, codes
 from featcli.view.sheet import clean, shortened
 
 PAPER, INK, SOFT = (255, 255, 255), (32, 34, 40), (110, 114, 124)
-LARGEST = 120_000_000  # pixels of a sheet
+LARGEST = 120_000_000  # most pixels of a sheet
 _COLS = 1240
 _MARGIN, _GAP, _HEAD, _LABEL = 24, 12, 44, 20
 _SMALLEST, _WIDEST, _TALLEST = 76, 280, 280
@@ -27,9 +27,9 @@ _RAMP_COLS, _RAMP_ROWS = 90, 10
 
 @dataclass(frozen=True)
 class _Section:
-    """A layer on the sheet: the size of its tiles, how many side by side, and its height.
+    """A layer on the sheet: the size of its tiles, and how many are side by side.
 
-    The maps of a small layer are cells with their numbers.
+    The maps of a small layer are drawn as cells with numbers.
     """
 
     maps: Maps
@@ -49,12 +49,12 @@ def draw(layers: Sequence[Layer]) -> Picture:
     Parameters
     ----------
     layers : sequence of Layer
-        Each gets a heading with its shape and range, and all of its maps under one mapping.
+        Each gets a heading with its shape and range; all of its maps have the same mapping.
 
     Returns
     -------
     Picture
-        The `info` holds the layers' names and mappings.
+        Its `info` has the names and mappings of the layers.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def draw(layers: Sequence[Layer]) -> Picture:
     if rows * _COLS > LARGEST:
         count = sum(layer.channels for layer in layers)
         raise ValueError(
-            f"{count} maps make a sheet of {_COLS}x{rows} pixels: draw fewer layers or maps"
+            f"{count} maps would make a sheet of {_COLS}x{rows} pixels: draw fewer layers or maps"
         )
     sheet = Image.new("RGB", (_COLS, rows), PAPER)
     pen, top = ImageDraw.Draw(sheet), _MARGIN
@@ -81,7 +81,7 @@ def draw(layers: Sequence[Layer]) -> Picture:
 
 
 def _planned(maps: Maps) -> _Section:
-    """Choose the tiles' size: a few large ones, or many small ones."""
+    """Choose the size of the tiles: large for a few maps, small for many."""
     if are_wanted(maps.layer.data.shape, "auto"):
         cells = plan(_values(maps.layer), _beside(maps.layer))
         return _Section(maps, cells, cells.size, _fitting(cells.size[1]))
@@ -94,17 +94,17 @@ def _planned(maps: Maps) -> _Section:
 
 
 def _fitting(cols: int) -> int:
-    """How many tiles of this width stand side by side."""
+    """Return how many tiles of this width fit side by side."""
     return max(1, (_COLS - 2 * _MARGIN + _GAP) // (max(cols, _SMALLEST) + _GAP))
 
 
 def _values(layer: Layer) -> Array:
-    """Maps as they are, a vector as one column."""
+    """Return maps unchanged, a vector as one column."""
     return layer.data if layer.data.ndim == 3 else layer.data.reshape(-1, 1, 1)
 
 
 def _beside(layer: Layer) -> list[str]:
-    """What stands left of the values of a vector: their names or numbers."""
+    """Return the labels to the left of a vector's values: their names or numbers."""
     if layer.data.ndim == 3:
         return []
     names = [shortened(clean(one), 140) for one in layer.labels]
@@ -123,12 +123,12 @@ def _tile(section: _Section, k: int) -> Any:
 
 
 def _heading(sheet: Any, pen: Any, maps: Maps, top: int) -> None:
-    """The layer's title and shape; at the right the range with its colours."""
+    """Draw the title and the shape of a layer, and at the right the range with its colours."""
     from PIL import Image
 
     layer = maps.layer
     shape = "x".join(map(str, layer.data.shape))
-    title = shortened(layer.title if layer.inputs else "the picture", 560)
+    title = shortened(layer.title if layer.inputs else "the image", 560)
     pen.text((_MARGIN, top + 8), title, fill=INK, font=font(18))
     after = _MARGIN + font(18).getlength(title) + 14
     pen.text((after, top + 11), shape, fill=SOFT, font=font(14))

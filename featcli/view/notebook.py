@@ -1,4 +1,4 @@
-"""Frames as a notebook shows them: the picture, and a line on what it is."""
+"""Frames in a notebook: the picture, and a line that describes it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 if TYPE_CHECKING:
     from featcli.frame import Frame
 
-_LONGEST, _BESIDE = 640, 280  # pixels of a side: of a picture alone, and of one of several
-_SMALL = 120  # pixels to which a small picture is enlarged
+_LONGEST, _BESIDE = 640, 280  # longest side in pixels: of a single picture, and of one of several
+_SMALL = 120  # size in pixels to which a small picture is enlarged
 
 
 def png(frame: Frame) -> bytes:
-    """Draw a frame as the commands do, as the bytes of a PNG."""
+    """Return the PNG that the commands write for a frame."""
     from featcli.view.picture import draw
     from featcli.view.png import save_png
 
@@ -29,9 +29,9 @@ def png(frame: Frame) -> bytes:
 
 
 def page(frame: Frame, longest: int = _LONGEST) -> str:
-    """Show a frame as HTML: its picture, and below it shape, type, range and history.
+    """Return a frame as HTML: its picture, and below it shape, type, range and history.
 
-    `longest` is the most pixels of a side.
+    `longest` is the largest width or height, in pixels.
     """
     picture = png(frame)
     cols, rows = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
@@ -47,13 +47,13 @@ def page(frame: Frame, longest: int = _LONGEST) -> str:
 
 
 def pages(frames: Sequence[Frame]) -> str:
-    """Show several frames side by side."""
+    """Return several frames side by side, as HTML."""
     shown = "".join(page(frame, _BESIDE) for frame in frames)
     return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{shown}</div>'
 
 
 def _width(rows: int, cols: int, longest: int) -> int:
-    """The width on the page: a large picture fits it, a tiny one can be seen."""
+    """Return the width on the page: a large picture is reduced, a tiny one enlarged."""
     scale = min(longest / max(rows, cols), 1.0)
     if max(rows, cols) < _SMALL:
         scale = float(_SMALL // max(rows, cols))
@@ -61,7 +61,7 @@ def _width(rows: int, cols: int, longest: int) -> int:
 
 
 def about(frame: Frame) -> str:
-    """Say what a frame is in a line: shape, type, range, what was done, and to what."""
+    """Return a line of text on a frame: shape, type, range, stages and source."""
     data = frame.data
     shape = "x".join(map(str, data.shape))
     parts = [f"{shape} {data.dtype}"]

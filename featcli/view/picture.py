@@ -1,4 +1,4 @@
-"""An array laid out as one picture, with the record that `recovery` needs to read it back."""
+"""Drawing an array as a picture, with the record that `recovery` needs to read values back."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from featcli.view.sheet import Grid, Scale
 
 
-SHEET_PIXELS = 64_000_000  # a larger sheet shows every s-th pixel of its tiles
+SHEET_PIXELS = 64_000_000  # in a larger sheet, only every s-th pixel of the tiles is shown
 
 
 class Picture(NamedTuple):
-    """What a file or a screen shows.
+    """The pixels of a picture, and the record of how it was drawn.
 
     Attributes
     ----------
     pixels : ndarray of uint8, (rows, cols) or (rows, cols, 3)
         Grey, or red, green and blue.
     info : dict
-        Text, numbers, lists and dicts of them only; see `draw`.
+        JSON values; see `draw`.
     """
 
     pixels: Levels
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 
 class Brush(NamedTuple):
-    """How values become pixels, the same way for the whole picture."""
+    """How the values of a picture become pixels: a mapping, then colours."""
 
     mapping: Mapping
     colours: Levels | None  # None: the levels are the pixels, grey
@@ -70,54 +70,54 @@ def draw(
     cells: str = "off",
     row_length: int = 0,
 ) -> Picture:
-    """Draw an array: one value is one pixel, or one cell, under one mapping.
+    """Draw an array: each value is one pixel or one cell, all with the same mapping.
 
-    One channel (or a 2-D array) is a grey picture. Three channels are one colour picture, unless
-    a colour map is asked for. Any other number becomes a sheet of tiles, each with its label
-    above it and, below, the scale that holds for all. A single channel labelled exactly "R", "G"
-    or "B" is drawn in that colour, unless a view or a colour map is chosen.
+    One channel (or a 2-D array) gives a grey picture. Three channels give a colour picture, unless
+    a colour map is chosen. Any other number gives a sheet of labelled tiles with a common scale
+    below. A single channel labelled "R", "G" or "B" is drawn in that colour, unless a view or a
+    colour map is chosen.
 
-    A vector that was flattened from maps is wrapped to a width at which its rows have nothing to do
-    with those of the maps, as a dense layer sees it; any other is a strip with the numbers of its
-    values. The unused rest is light grey. See `vector`.
+    A vector that was flattened from maps is wrapped to a width at which its rows do not resemble
+    those of the maps, because a dense layer does not know their arrangement either; any other is
+    drawn as a strip with the indices of its values. The unused rest is light grey. See `vector`.
 
-    A small array is drawn as enlarged cells with their numbers, a short vector as one column of
-    them: see `cells`.
+    With `cells`, a small array is drawn as enlarged cells with numbers, a short vector as one
+    column of them; see the module `cells`.
 
-    Not a number is drawn magenta, +infinity yellow, -infinity cyan (under `abs` yellow too); none
-    of these is a colour of a map or a tint. Three channels that hold such values become tiles.
+    NaN is drawn magenta, +infinity yellow, -infinity cyan (with `abs`, yellow); no colour map or
+    tint has these colours. Three channels with such values are drawn as tiles.
 
     Parameters
     ----------
     data : ndarray, (rows, cols, channels), (rows, cols) or (n,)
         Booleans, integers or floats of at most 64 bits; at least one value.
     labels : sequence of str
-        One per channel; without them the tiles are numbered from 0. A vector's are not shown.
+        One per channel; without labels, tiles are numbered from 0. Not shown for vectors.
     view : {"auto", "minmax", "abs", "signed", "clip"}
-        Which values are black and white: see `mapping.choose`.
+        Which values are black and white; see `mapping.choose`.
     cmap : {"gray", "viridis", "magma", "coolwarm"}, optional
-        The colour of each level. The middle of `coolwarm` means 0: with it, `auto` is `signed`.
+        The colour map. The middle of `coolwarm` means 0, so that with it, `auto` is `signed`.
     cells : {"auto", "on", "off"}
-        Cells with numbers: for at most 16x16 values in a channel, 4096 in all, or 64 in a vector;
-        always; never.
+        Cells with numbers: for at most 16x16 values per channel, 4096 in all, or 64 in a vector
+        (auto); always (on); never (off).
     row_length : int
-        Of a vector: how many values were a row of the maps; 0 if that is not known.
+        For a vector: how many values were a row of the maps; 0 if unknown.
 
     Returns
     -------
     Picture
         Its `info` holds `view`, `lo`, `hi` (the mapping), `cmap`, `tint`, `layout` ("map",
-        "colour", "tiles" or "vector"), `shape` and `dtype` of the data, `labels`, and how many
-        values cannot be read back: `nan`, `inf`, `clipped`. `every` is s if a sheet would pass
-        64 megapixels and only every s-th row and column of each tile, or every s-th value of a
-        strip, is shown, else 1. `wrap` is the width of a vector's rows, `tiles` the geometry of a
-        sheet (`sheet.Grid`), `cells` that of cells (`cells.Cells`), `strip` that of a strip.
+        "colour", "tiles" or "vector"), `shape` and `dtype` of the data, `labels`, and the numbers
+        of values that cannot be read back: `nan`, `inf`, `clipped`. `every` is 1, or s if only
+        every s-th row and column of each tile (or value of a strip) is shown because the sheet
+        would exceed 64 megapixels. `wrap` is the width of a vector's rows, `tiles` the geometry of
+        a sheet (`sheet.Grid`), `cells` that of cells (`cells.Cells`), `strip` that of a strip.
 
     Raises
     ------
     ValueError
-        For an array without values, of another number of axes or of no real numbers, an unknown
-        view or colour map, or labels that are not as many as the channels.
+        For an array without values, with another number of axes or of values other than real
+        numbers, an unknown view or colour map, or a wrong number of labels.
     """
     x = _drawable(data)
     _check_labels(x, labels)
@@ -140,14 +140,14 @@ def draw(
 
 
 def asked_view(view: str, cmap: str | None) -> str:
-    """Return the view that is meant: a diverging colour map has its middle at zero."""
+    """Return the view to use: with a diverging colour map, `auto` is `signed`."""
     return "signed" if view == "auto" and cmap in colour.DIVERGING else view
 
 
 def prepare(
     x: Array, labels: Sequence[str], mapping: Mapping, lost: Losses, view: str, cmap: str | None
 ) -> tuple[Brush, dict[str, Any]]:
-    """Return what draws the values, and the record; of `x` only shape and type matter."""
+    """Return the brush for the values, and the record; of `x`, only shape and type are used."""
     layout = layout_of(x.shape, cmap, lost)
     tint = colour.tint_of(labels[0], view, cmap) if layout == "map" and labels else None
     record: dict[str, Any] = {
@@ -165,8 +165,8 @@ def _drawable(data: Array) -> Array:
     x = numbers(data)
     if x.ndim not in (1, 2, 3) or x.size == 0:
         raise ValueError(
-            f"cannot draw an array of shape {x.shape}; "
-            "(rows, cols, channels), (rows, cols) or (n,) with at least one value is right"
+            f"cannot draw an array of shape {x.shape}; it must be (rows, cols, channels), "
+            "(rows, cols) or (n,), with at least one value"
         )
     return x
 
@@ -174,7 +174,9 @@ def _drawable(data: Array) -> Array:
 def _check_labels(x: Array, labels: Sequence[str]) -> None:
     channels = x.shape[2] if x.ndim == 3 else 1
     if x.ndim > 1 and labels and len(labels) != channels:
-        raise ValueError(f"{len(labels)} labels for an array of shape {x.shape}; one per channel")
+        raise ValueError(
+            f"{len(labels)} labels for an array of shape {x.shape}: give one per channel"
+        )
 
 
 def layout_of(shape: tuple[int, ...], cmap: str | None, lost: Losses) -> str:
@@ -184,20 +186,20 @@ def layout_of(shape: tuple[int, ...], cmap: str | None, lost: Losses) -> str:
     channels = shape[2] if len(shape) == 3 else 1
     if channels == 1:
         return "map"
-    # a mark needs a pixel of its own, which three channels share
+    # NaN and infinity are marked per channel, which a colour pixel of three channels cannot show
     plain = cmap is None and not (lost.nan or lost.inf)
     return "colour" if channels == 3 and plain else "tiles"
 
 
 def _colours(cmap: str, tint: str | None, lost: Losses) -> Levels | None:
-    """The palette, or none where grey levels say it all."""
+    """Return the palette; None if grey levels suffice."""
     colours = colour.palette(cmap, tint)
     grey = cmap == "gray" and tint is None and not (lost.nan or lost.inf)
     return None if grey else colours
 
 
 def codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Return levels 0..255, and beyond them the marks of what is not finite; see `colour`."""
+    """Return levels 0..255, and the codes 256..258 for NaN and infinity; see `colour`."""
     levels = to_pixels(x, mapping)
     if x.dtype.kind != "f" or bool(np.isfinite(x).all()):
         return levels
@@ -209,7 +211,7 @@ def codes(x: Array, mapping: Mapping) -> npt.NDArray[np.uint8] | npt.NDArray[np.
 
 
 def _plain(x: Array, brush: Brush, in_cells: bool) -> tuple[Levels, dict[str, Any]]:
-    """One picture, and what the record must say about where its pixels are."""
+    """Draw one picture; return its pixels, and the geometry for the record."""
     maps = x.reshape(*x.shape[:2], -1)
     painted = brush.stroke(maps if maps.shape[2] == 3 else maps[:, :, 0])
     if not in_cells:
@@ -238,7 +240,7 @@ def _tiles(
 def _cell_tiles(
     x: Array, labels: Sequence[str], brush: Brush, lost: Losses
 ) -> tuple[Levels, dict[str, Any]]:
-    """Tiles whose values are cells with numbers."""
+    """Draw tiles whose values are cells with numbers."""
     from featcli.view.cells import check_size, enlarged, plan
     from featcli.view.sheet import blank
     from featcli.view.sheet import plan as placed
@@ -256,7 +258,7 @@ def _cell_tiles(
 def _fitting_plan(
     shape: tuple[int, ...], labels: Sequence[str], brush: Brush, lost: Losses
 ) -> tuple[int, Grid, Scale]:
-    """The least `every` for which the sheet stays within `SHEET_PIXELS`, with its plan."""
+    """Return the smallest `every` for which the sheet fits in `SHEET_PIXELS`, with its plan."""
     from featcli.view.sheet import plan
 
     rows, cols, count = shape
@@ -272,11 +274,11 @@ def _fitting_plan(
 
 
 def _foot(brush: Brush, lost: Losses, every: int) -> Scale:
-    """The scale, in words that need no manual."""
+    """Return the scale to write below the tiles."""
     from featcli.view.sheet import Scale
 
     mapping = brush.mapping
-    notes = ["one scale for all tiles"]
+    notes = ["same scale for all tiles"]
     notes += ["|x|"] if mapping.view == "abs" else []
     notes += [f"1 of {every} rows and columns"] if every > 1 else []
     notes += [f"{lost.clipped} values clipped"] if lost.clipped else []

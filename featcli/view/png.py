@@ -1,4 +1,4 @@
-"""A picture as a PNG file that carries its own record."""
+"""Writing a picture as a PNG file that contains the record of how it was drawn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEY = "featcli"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LONGEST_TEXT = 1 << 24  # bytes of one chunk; what claims more is not read
+_LONGEST_TEXT = 1 << 24  # bytes; longer chunks of text are not read
 
 
 def save_png(
@@ -30,23 +30,23 @@ def save_png(
     text: JsonObject[str, str] | None = None,
     stored: bool = False,
 ) -> None:
-    """Write a picture with its record and further texts. Equal pictures give equal bytes.
+    """Write a picture with its record and other texts. Equal pictures give equal bytes.
 
     Parameters
     ----------
     picture : Picture or LargePicture
-        Its `info` goes, as JSON, into an iTXt chunk named `featcli`.
+        Its `info` is written as JSON into an iTXt chunk named `featcli`.
     file : binary file
         Open for writing.
     text : mapping of str to str, optional
         Further iTXt chunks, in this order: keywords of 1 to 79 Latin-1 characters, any text.
     stored : bool
-        Leave the pixels as they are: at once, and as large as they are.
+        Do not compress the pixels, which is fast.
 
     Raises
     ------
     ValueError
-        For a keyword that PNG does not allow, or `featcli`, which is taken.
+        For a keyword that PNG does not allow, or `featcli`, which is reserved.
     """
     for key in text or {}:
         _check_key(key)
@@ -55,7 +55,7 @@ def save_png(
     file.write(_SIGNATURE)
     _chunk(file, b"IHDR", struct.pack(">IIBBBBB", cols, rows, 8, colour, 0, 0, 0))
     for key, value in {KEY: json.dumps(picture.info, allow_nan=False), **(text or {})}.items():
-        # A keyword, no compression, no language, no translation, then the text itself.
+        # Keyword, no compression, no language, no translation, then the text.
         _chunk(file, b"iTXt", key.encode("latin-1") + bytes(5) + value.encode("utf-8"))
     pixels: Any = picture.pixels
     for piece in _stored(pixels) if stored else compressed(pixels):
@@ -66,7 +66,7 @@ def save_png(
 def _stored(pixels: Levels) -> Iterator[bytes]:
     """Yield the zlib stream of rows without filter and without compression."""
     flat = pixels.reshape(len(pixels), -1)
-    lines = np.zeros((len(flat), flat.shape[1] + 1), np.uint8)  # each begins with its filter: none
+    lines = np.zeros((len(flat), flat.shape[1] + 1), np.uint8)  # the first byte: no filter
     lines[:, 1:] = flat
     yield zlib.compress(lines.data, 0)
 
@@ -78,7 +78,7 @@ def _chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
 
 
 def read_info(file: BinaryIO) -> dict[str, Any] | None:
-    """Read the record that `save_png` put into a file.
+    """Read the record that `save_png` wrote into a file.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def read_info(file: BinaryIO) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        None if the file is no PNG or has no such record.
+        None if the file is not a PNG or has no such record.
 
     Raises
     ------
     ValueError
-        If there is a record, but damaged.
+        If the record is damaged.
     """
     record = read_texts(file).get(KEY)
     if record is None:
@@ -108,10 +108,10 @@ def read_info(file: BinaryIO) -> dict[str, Any] | None:
 
 
 def read_texts(file: BinaryIO) -> dict[str, str]:
-    """Read the uncompressed iTXt chunks that stand before the pixels, by keyword.
+    """Read the uncompressed iTXt chunks before the pixels, by keyword.
 
-    Pillow is not asked, as it would first weigh the size of the picture. No PNG: an empty dict.
-    ValueError for a chunk that is damaged or longer than 16 MiB.
+    The result is empty if the file is not a PNG. Raises ValueError for a chunk that is damaged or
+    longer than 16 MiB. Pillow is not used, because it checks the size of the picture first.
     """
     return dict(text for body in _itxt_chunks(file) if (text := _parsed(body)) is not None)
 
@@ -120,13 +120,13 @@ def _check_key(key: str) -> None:
     allowed = all(" " <= c <= "~" or "\xa1" <= c <= "\xff" for c in key)
     if key == KEY or not allowed or not 0 < len(key) < 80 or key != key.strip():
         raise ValueError(
-            f"cannot name a text of a PNG {key!r}; 1 to 79 Latin-1 characters are right, "
-            f"without spaces around them, and not {KEY!r}"
+            f"invalid keyword {key!r} of a PNG text: it must be 1 to 79 Latin-1 characters without "
+            f"spaces around them, and not {KEY!r}"
         )
 
 
 def _itxt_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The contents of the iTXt chunks up to the first IDAT (PNG specification, section 5)."""
+    """Yield the iTXt chunks before the first IDAT (PNG specification, section 5)."""
     if file.read(8) != _SIGNATURE:
         return
     while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
@@ -135,15 +135,18 @@ def _itxt_chunks(file: BinaryIO) -> Iterator[bytes]:
             file.seek(length + 4, 1)
             continue
         if length > _LONGEST_TEXT:
-            raise ValueError(f"a text of the PNG claims {length} bytes; 16 MiB is the limit")
+            raise ValueError(f"a text in the PNG claims {length} bytes; the limit is 16 MiB")
         body, check = file.read(length), file.read(4)
         if zlib.crc32(b"iTXt" + body).to_bytes(4, "big") != check:
-            raise ValueError("a text of the PNG is damaged: its checksum is wrong")
+            raise ValueError("a text in the PNG is damaged: its checksum is wrong")
         yield body
 
 
 def _parsed(body: bytes) -> tuple[str, str] | None:
-    """Keyword and text: keyword, 0, compressed?, method, language, 0, translated, 0, text."""
+    """Return keyword and text of an iTXt chunk; None if it is compressed or invalid.
+
+    Its layout: keyword, 0, compressed?, method, language, 0, translated keyword, 0, text.
+    """
     key, _, rest = body.partition(b"\0")
     parts = rest[2:].split(b"\0", 2)
     if len(parts) != 3 or rest[0]:

@@ -1,4 +1,4 @@
-"""The values of an array, read back from its picture and the picture's record."""
+"""Reading the values of an array back from its picture and the record of the picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featcli.view.vector import Strip
 
 @dataclass(frozen=True)
 class _Record:
-    """The part of a picture's `info` that recovery needs, checked."""
+    """The part of a picture's `info` that recovery needs, validated."""
 
     mapping: Mapping
     cmap: str
@@ -37,7 +37,7 @@ class _Record:
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError("the record of the picture is incomplete") from error
         if not shape or min(shape) < 1 or every < 1:
-            raise ValueError(f"the record of the picture has shape {shape} and every {every}")
+            raise ValueError(f"the record of the picture is invalid: shape {shape}, every {every}")
         return cls(mapping, *texts, shape, every)
 
 
@@ -47,25 +47,25 @@ def recover(pixels: Levels, info: JsonObject[str, Any]) -> Values:
     Parameters
     ----------
     pixels : ndarray of uint8, (rows, cols), (rows, cols, 1) or (rows, cols, 3)
-        Unaltered, as `picture.draw` made them.
+        The result of `picture.draw`, unchanged.
     info : mapping
         The picture's `info`.
 
     Returns
     -------
     ndarray of float64, of the shape of the array that was drawn
-        Each value to half a step, (hi - lo) / 255 / 2, besides the rounding of float64; \\|x\\|
-        under `abs`; the nearer end for a clipped value; NaN for what was not finite. Of a sheet
-        with `every` s > 1 only the shown rows and columns, `drawn[::s, ::s]`; of a strip likewise.
+        Each value to within half a step, (hi - lo) / 255 / 2, apart from the rounding of float64;
+        \\|x\\| with `abs`; the nearest end for a clipped value; NaN for NaN and infinity.
+        If `every` is s > 1, only the rows and columns that are shown, `drawn[::s, ::s]`.
 
     Raises
     ------
     ValueError
-        If pixels and record do not belong together.
+        If pixels and record do not match.
     """
     record = _Record.read(info)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        raise ValueError(f"a picture is uint8, 2-D or 3-D, not {pixels.dtype} {pixels.shape}")
+        raise ValueError(f"a picture must be uint8, 2-D or 3-D, not {pixels.dtype} {pixels.shape}")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     cells = cells_of(info)
@@ -80,11 +80,11 @@ def recover(pixels: Levels, info: JsonObject[str, Any]) -> Values:
 
 
 def _values(pixels: Levels, record: _Record, axes: int) -> Values:
-    """The values of grey pixels (`axes` axes) or coloured ones (one axis more)."""
+    """Return the values of grey pixels (`axes` axes) or coloured ones (one axis more)."""
     if pixels.ndim == axes:
         return from_pixels(pixels, record.mapping)
     if pixels.shape[-1] != 3:
-        raise ValueError(f"a picture is grey or has 3 colours, not {pixels.shape[-1]}")
+        raise ValueError(f"a picture has 1 or 3 channels, not {pixels.shape[-1]}")
     codes = colour.unpaint(pixels, colour.palette(record.cmap, record.tint))
     unknown = np.full(len(colour.MARKS), math.nan)
     return np.concatenate([level_values(record.mapping), unknown])[codes]
@@ -92,7 +92,7 @@ def _values(pixels: Levels, record: _Record, axes: int) -> Values:
 
 def _from_map(pixels: Levels, record: _Record) -> Values:
     if record.layout not in ("map", "colour"):
-        raise ValueError(f"no layout {record.layout!r}; it is map, colour, tiles or vector")
+        raise ValueError(f"no layout {record.layout!r}; it must be map, colour, tiles or vector")
     if record.layout == "colour":
         _check_size(pixels.shape, record.shape)
         return from_pixels(pixels, record.mapping)
@@ -126,4 +126,4 @@ def _from_tiles(
 
 def _check_size(found: tuple[int, ...], recorded: tuple[int, ...]) -> None:
     if found != recorded:
-        raise ValueError(f"the picture has {found} where its record says {recorded}")
+        raise ValueError(f"the picture has size {found}, but its record says {recorded}")

@@ -1,4 +1,4 @@
-"""Class probabilities as bars, beside the image that they speak of."""
+"""Class probabilities as a bar chart, beside the image."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Levels = npt.NDArray[np.uint8]
 
 _INK, _BAR, _EMPTY = (32, 32, 32), (58, 110, 165), (208, 208, 208)
 _MARGIN = 12
-_COLS = 220  # of a bar of probability 1
-_ROW = 40  # a name and its bar
+_COLS = 220  # length of a bar of probability 1
+_ROW = 40  # height of a name and its bar
 _BAR_ROWS = 12
 
 
 def draw(
     scores: Sequence[tuple[str, float]], image: Levels | None = None, title: str = ""
 ) -> Picture:
-    """Draw scores as bars.
+    """Draw scores as a bar chart.
 
     Parameters
     ----------
     scores : sequence of (str, float)
-        A name and a share of 0..1 each, in the order in which they are drawn.
+        Names and scores of 0..1, in the order in which they are drawn.
     image : ndarray of uint8, (rows, cols) or (rows, cols, 3), optional
         Drawn to the left.
     title : str

@@ -1,4 +1,4 @@
-"""A sheet of labelled tiles: where each tile lies, and everything on the sheet but the pixels."""
+"""A sheet of labelled tiles: the positions of the tiles, and the labels, frames and scale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Font = FreeTypeFont | ImageFont
 
-BACKGROUND = 236  # light, so that neither mid-grey (0 of signed data) nor black or white is like it
+BACKGROUND = 236  # light grey, unlike mid-grey (0 in signed data), black and white
 _INK, _FRAME = 32, 112
 _FONT_SIZE = 12
 _LINE = 18  # height of a line of text
@@ -32,18 +32,18 @@ _WIDEST_LABEL = 180
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the tiles lie, in pixels of the sheet.
+    """The positions of tiles, in pixels of the sheet.
 
     Attributes
     ----------
     count, tile_rows, tile_cols : int
-        How many tiles, each of what size.
+        Number and size of the tiles.
     across : int
-        Tiles side by side; they fill the sheet row by row.
+        Number of tiles side by side; they fill the sheet row by row.
     left, top : int
         First column and row of the first tile.
     dx, dy : int
-        From one tile to the next one to the right, and down.
+        Distance to the next tile to the right, and to the next one below.
     sheet_rows, sheet_cols : int
         Size of the whole sheet.
     """
@@ -61,7 +61,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not self._is_sound():
-            raise ValueError(f"tiles would overlap or leave the sheet: {self}")
+            raise ValueError(f"tiles overlap or are outside of the sheet: {self}")
 
     def window(self, k: int) -> tuple[slice, slice]:
         """Return the rows and the columns of the sheet that tile `k` covers."""
@@ -75,14 +75,14 @@ class Grid:
 
     @classmethod
     def from_json(cls, record: JsonObject[str, Any]) -> Grid:
-        """Read what `to_json` wrote. ValueError if a field is missing or the tiles do not fit."""
+        """Return the grid from the values of `to_json`; raises ValueError if they are invalid."""
         try:
             return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError("the record of the tiles is incomplete") from error
 
     def _is_sound(self) -> bool:
-        """Whether every tile lies inside the sheet and no two share a pixel."""
+        """Whether every tile is inside the sheet and no two overlap."""
         if min(self.count, self.tile_rows, self.tile_cols, self.across) < 1:
             return False
         down = -(-self.count // self.across)
@@ -95,16 +95,16 @@ class Grid:
 
 
 class Scale(NamedTuple):
-    """What the foot of a sheet states: the ends, their colours, and a note.
+    """The scale below the tiles of a sheet.
 
     Attributes
     ----------
     low, high : str
-        The values of the ends, as text.
+        The values of both ends, as text.
     colours : ndarray of uint8, (256,) or (256, 3)
         From the low end to the high one.
     note : str
-        What else a reader must know.
+        Further remarks, such as "same scale for all tiles".
     """
 
     low: str
@@ -120,16 +120,16 @@ def plan(
     labels: Sequence[str] = (),
     foot: Scale | None = None,
 ) -> Grid:
-    """Place `count` tiles, each with room for its label above it, on a nearly square sheet.
+    """Arrange `count` tiles with labels above them on a nearly square sheet.
 
     Parameters
     ----------
     count, tile_rows, tile_cols : int
-        How many tiles of what size, in pixels.
+        Number of tiles, and their size in pixels.
     labels : sequence of str
-        Their widths make the cells wide enough, up to a limit; see `shortened`.
+        Tiles are placed as far apart as the labels need, up to a limit; see `shortened`.
     foot : Scale, optional
-        Makes the sheet wide enough for its text.
+        The sheet is made wide enough for its text.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def plan(
 
 
 def blank(grid: Grid, labels: Sequence[str], foot: Scale) -> Levels:
-    """Draw the sheet with frames, labels and scale, its tiles still empty.
+    """Draw the sheet with frames, labels and scale, but empty tiles.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def blank(grid: Grid, labels: Sequence[str], foot: Scale) -> Levels:
     labels : sequence of str
         One per tile.
     foot : Scale
-        Its colours decide whether the sheet is grey or coloured.
+        If its colours are grey levels, the sheet is grey.
 
     Returns
     -------
@@ -179,13 +179,13 @@ def blank(grid: Grid, labels: Sequence[str], foot: Scale) -> Levels:
 
 
 def clean(label: str) -> str:
-    """Return the label as one line of letters that the font has; see `_drawable`."""
+    """Return the label with only characters that the font has; see `_drawable`."""
     return "".join(map(_drawable, label[:1000]))
 
 
 @cache
 def _drawable(letter: str) -> str:
-    """Return a letter that the font has: without its accent, or ? where it has none of it."""
+    """Return the letter, without its accent or as ? if the font does not have it."""
     plain = unicodedata.normalize("NFKD", letter)[:1] if letter.isprintable() else "?"
     return next((one for one in (letter, plain) if one.isprintable() and _is_in_font(one)), "?")
 
@@ -197,7 +197,7 @@ def _is_in_font(letter: str) -> bool:
 
 
 def shortened(label: str, cols: int) -> str:
-    """Return the label, its middle replaced by dots where it is wider than `cols` pixels."""
+    """Return the label; if it is wider than `cols` pixels, its middle is replaced by dots."""
     font, text = typeface(), clean(label)
     if _width(text, font) <= cols:
         return text
@@ -208,13 +208,13 @@ def shortened(label: str, cols: int) -> str:
 
 
 def _dotted(text: str, keep: int) -> str:
-    """The first and the last characters of a text, `keep` of them in all."""
+    """Return the beginning and the end of a text, `keep` characters in all, with dots between."""
     tail = keep // 2
     return text[: keep - tail] + "..." + text[len(text) - tail :]
 
 
 def _across(count: int, dx: int, dy: int) -> int:
-    """How many cells side by side make the sheet most nearly square, with the fewest empty."""
+    """Return the number of tiles side by side for a nearly square sheet with few gaps."""
     ideal = int(math.sqrt(count * dy / dx))
     choices = range(max(1, ideal - 1), min(count, ideal + 2) + 1)
 
@@ -226,7 +226,7 @@ def _across(count: int, dx: int, dy: int) -> int:
 
 
 def _draw_cell(pen: ImageDraw, grid: Grid, k: int, label: str, font: Font) -> None:
-    """The label and, around the tile's place, a frame one pixel thin."""
+    """Draw a label, and a frame of one pixel around the tile."""
     rows, cols = grid.window(k)
     frame = (cols.start - 1, rows.start - 1, cols.stop, rows.stop)
     pen.rectangle(frame, outline=_shade(pen.mode, _FRAME))
@@ -235,7 +235,7 @@ def _draw_cell(pen: ImageDraw, grid: Grid, k: int, label: str, font: Font) -> No
 
 
 def _draw_foot(pen: ImageDraw, grid: Grid, foot: Scale, font: Font) -> tuple[slice, slice]:
-    """The texts around the colour bar; returns the rows and columns that are the bar's."""
+    """Draw the texts of the scale; return the rows and columns of its colour bar."""
     middle = grid.sheet_rows - _MARGIN - _LINE // 2
     ink = _shade(pen.mode, _INK)
     start = _MARGIN + _width(foot.low, font) + 6
@@ -252,7 +252,7 @@ def _draw_foot(pen: ImageDraw, grid: Grid, foot: Scale, font: Font) -> tuple[sli
 
 
 def _foot_cols(foot: Scale | None, font: Font) -> int:
-    """The width that the foot needs: as `_draw_foot` places it."""
+    """Return the width that `_draw_foot` needs."""
     if foot is None:
         return 0
     texts = sum(_width(text, font) for text in (foot.low, foot.high, foot.note))
@@ -261,7 +261,7 @@ def _foot_cols(foot: Scale | None, font: Font) -> int:
 
 @cache
 def typeface() -> Font:
-    """Return the font of every text in a picture."""
+    """Return the font of labels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size=_FONT_SIZE)

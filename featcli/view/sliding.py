@@ -1,4 +1,4 @@
-"""How one layer comes from another, as frames: the window slides, and the map grows."""
+"""Frames of an animation: the window slides over a layer, and the next layer fills in."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from featcli.view.sheet import clean, shortened
 
 COLS, ROWS = 960, 540
 _LEFT, _RIGHT, _TOP = (40, 84), (530, 84), 84
-_WIDE, _HIGH = 390, 286  # of a map
-_MIDDLE = 455  # of the arithmetic
-_STOPS = 48  # of a window on its way over a map
+_WIDE, _HIGH = 390, 286  # most pixels of a map
+_MIDDLE = 455  # vertical centre of the arithmetic
+_STOPS = 48  # positions of the window at which a frame is drawn
 _SWEEPS = 6
-_FEW = 12  # stops, where every cell is made of one alone
-_LARGEST_WINDOW = 5  # rows or columns of which the numbers are shown
+_FEW = 12  # positions, if every cell is computed from a single one
+_LARGEST_WINDOW = 5  # most rows or columns of a window whose numbers are shown
 _HOLD, _SHORTEST, _LONGEST = 900, 40, 450  # milliseconds
 
 
 class Frame(NamedTuple):
-    """A picture and how long it is seen, in milliseconds."""
+    """A picture and its duration in milliseconds."""
 
     pixels: Levels
     time: int
 
 
 class _Stop(NamedTuple):
-    """Where the window is: the cell that it makes, and up to where the map is filled by then."""
+    """A position: the cell that is computed, and how far the map is filled."""
 
     row: int
     col: int
-    above: int  # rows that are full
+    above: int  # number of rows that are filled
     below: int  # the row after the band that is being filled
-    right: int  # the column up to which that band is full
+    right: int  # the column up to which that band is filled
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """A map as it stands on the frame: its picture, its place, and the size of a cell."""
+    """A map on the frame: its picture, its position, and its numbers of rows and columns."""
 
     layer: Layer
     channel: int
@@ -59,14 +59,14 @@ class _Panel:
     in_colour: bool = False
 
     def box(self, top: float, left: float, bottom: float, right: float) -> tuple[int, ...]:
-        """Return the pixels of some cells: left, top, right and bottom."""
+        """Return the pixels that cells cover, as left, top, right and bottom."""
         x, y = self.place
         wide, high = self.image.width / self.cols, self.image.height / self.rows
         return (x + round(left * wide), y + round(top * high),
                 x + round(right * wide), y + round(bottom * high))  # fmt: skip
 
     def values(self, rows: Array, cols: Array) -> Array:
-        """Return the values of some cells; 0 outside."""
+        """Return the values of cells; 0 outside of the map."""
         plane = _plane(self.layer, self.channel)
         found = plane[np.maximum(rows, 0)][:, np.maximum(cols, 0)]
         return np.where((rows < 0)[:, np.newaxis] | (cols < 0), 0, found).astype(plane.dtype)
@@ -79,21 +79,21 @@ class _Panel:
 
 
 def frames(trace: Trace, seconds: float, view: str = "auto") -> Iterator[Frame]:
-    """Draw every layer of a trace as it comes from the one before.
+    """Draw how each layer of a trace is computed from the one before.
 
     Parameters
     ----------
     trace : Trace
-        Of a pipeline.
+        The trace of a pipeline.
     seconds : float
-        How long each layer takes, whatever its size.
+        Duration of each layer.
     view : str
         Which values are black and white; see `mapping.choose`.
 
     Yields
     ------
     Frame
-        Of `ROWS` x `COLS` pixels in colour.
+        `ROWS` x `COLS` pixels in colour.
     """
     for layer in trace.layers[1:]:
         yield from _of_layer(trace.layers[layer.inputs[0]], layer, seconds, view)
@@ -115,7 +115,7 @@ def _of_layer(before: Layer, after: Layer, seconds: float, view: str) -> Iterato
 
 
 def _plane(layer: Layer, channel: int) -> Array:
-    """One map; of a vector a column, or rows that are none of its maps'."""
+    """Return one map; a short vector as a column, a long one wrapped into rows."""
     if layer.data.ndim == 3:
         return layer.data[:, :, channel]
     length = len(layer.data)
@@ -135,7 +135,7 @@ def _liveliest(layer: Layer) -> int:
 
 
 def _source(before: Layer, after: Layer, channel: int) -> int:
-    """Which map of the layer before a map is made of."""
+    """Return which map of the layer before to show as the source of a map."""
     rule = after.rule
     if before.data.ndim == 1:
         return 0
@@ -168,7 +168,7 @@ def _panel(layer: Layer, channel: int, view: str, place: tuple[int, int]) -> _Pa
 
 
 def _in_cells(plane: Array, mapping: Mapping) -> Levels:
-    """A small map with its numbers, as large as there is room for."""
+    """Draw a small map as cells with numbers, as large as possible."""
     values = plane[:, :, np.newaxis]
     size = min(24.0, _HIGH / len(plane) / (2.0 if plane.shape[1] == 1 else 2.6))
     wide = plan(values, size=size).size[1]
@@ -180,7 +180,7 @@ def _in_cells(plane: Array, mapping: Mapping) -> Levels:
 
 
 def _stops(after: Layer, rows: int, cols: int) -> Iterator[_Stop]:
-    """Every cell of a small map; of a large one some, between which whole blocks are filled."""
+    """Yield every cell of a small map; of a large one some, with blocks filled between them."""
     windowed = isinstance(after.rule, Sum | Pool | Flatten)
     most = _STOPS if windowed else _FEW
     bands = rows if rows * cols <= most else min(rows, _SWEEPS if windowed else 3)
@@ -193,7 +193,7 @@ def _stops(after: Layer, rows: int, cols: int) -> Iterator[_Stop]:
 
 
 def _background(source: _Panel, result: _Panel) -> Any:
-    """What stands still: titles, the source, the room for the result."""
+    """Draw the parts that do not move: titles, the source, an empty result."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (COLS, ROWS), GROUND)
@@ -214,7 +214,7 @@ def _background(source: _Panel, result: _Panel) -> Any:
 
 
 def _fill(image: Any, result: _Panel, stop: _Stop) -> None:
-    """Show as much of the result as has been computed."""
+    """Draw the part of the result that has been computed so far."""
     parts = [(stop.above, 0, stop.below, stop.right), (0, 0, stop.above, result.cols)]
     for part in parts:
         left, top, right, bottom = result.box(*part)
@@ -224,7 +224,7 @@ def _fill(image: Any, result: _Panel, stop: _Stop) -> None:
 
 
 def _slide(image: Any, source: _Panel, result: _Panel, stop: _Stop) -> None:
-    """Frame the window and the cell that it makes, and say below how."""
+    """Draw frames around the window and its result, and the arithmetic below."""
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(image)
@@ -242,7 +242,7 @@ def _slide(image: Any, source: _Panel, result: _Panel, stop: _Stop) -> None:
 
 
 def _seen(source: _Panel, result: _Panel, stop: _Stop) -> tuple[Array, Array] | None:
-    """Return the rows and columns of the source that a cell comes from; None for all of them."""
+    """Return the rows and columns of the source that a cell depends on; None for all."""
     rule = result.layer.rule
     if isinstance(rule, Sum):
         windows = rule.filters[result.channel].windows
@@ -260,7 +260,7 @@ def _seen(source: _Panel, result: _Panel, stop: _Stop) -> tuple[Array, Array] | 
 
 
 def _frame(pen: Any, box: tuple[int, ...]) -> None:
-    """Draw a frame of at least some pixels around a place."""
+    """Draw a frame around a box, with a smallest size."""
     left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2
     wide, high = max(right - left, 9) / 2 + 2, max(bottom - top, 9) / 2 + 2
@@ -274,7 +274,7 @@ def _say(pen: Any, text: str) -> None:
 def _explain(
     image: Any, pen: Any, source: _Panel, result: _Panel, stop: _Stop, seen: tuple[Array, Array]
 ) -> None:
-    """The arithmetic of one cell."""
+    """Write how the value of one cell is computed."""
     from featcli.view.cells import number
 
     rule, value = result.layer.rule, _plane(result.layer, result.channel)[stop.row, stop.col]
@@ -284,16 +284,14 @@ def _explain(
         weight = rule.filters[result.channel].weight
         if weight.shape[2] == 1 and small:
             kernel = _block(weight[:, :, 0], choose(weight, "signed"))
-            pieces = [_block(window, source.mapping), "times", kernel, "summed is", answer]
+            pieces = [_block(window, source.mapping), "times", kernel, "summed up:", answer]
             _set(image, pen, pieces)
         else:
             rows, cols, maps = weight.shape
             where = f" of {maps} maps" if maps > 1 else ""
-            _say(pen, f"{rows}x{cols} cells{where}, each times its weight, summed: {answer}")
+            _say(pen, f"sum of {rows}x{cols} values{where}, each times its weight: {answer}")
     elif isinstance(rule, Pool):
-        text = {"max": "the largest is", "min": "the smallest is", "mean": "their mean is"}[
-            rule.kind
-        ]
+        text = {"max": "the largest is", "min": "the smallest is", "mean": "the mean is"}[rule.kind]
         pieces = [_block(window, source.mapping), text, answer] if small else [text, answer]
         _set(image, pen, pieces)
     elif isinstance(rule, Activate):
@@ -301,13 +299,13 @@ def _explain(
         _say(pen, said)
     elif isinstance(rule, Flatten):
         index = stop.row * result.cols + stop.col
-        _say(pen, f"value {index} of the list: {answer}")
+        _say(pen, f"value {index} of the vector: {answer}")
     else:
         _say(pen, f"{number(window[0, 0])} becomes {answer}")
 
 
 def _block(values: Array, mapping: Mapping) -> Any:
-    """A few values as cells of a size that does not change on the way."""
+    """Draw a few values as cells of a fixed size, so that they do not jump between frames."""
     from PIL import Image
 
     size = 15 if len(values) <= 3 else 11
@@ -320,7 +318,7 @@ def _block(values: Array, mapping: Mapping) -> Any:
 
 
 def _set(image: Any, pen: Any, pieces: list[Any]) -> None:
-    """Set blocks and words side by side in the middle; a last word is large."""
+    """Arrange blocks and words side by side in the middle; the last word is larger."""
     sizes = [26 if number == len(pieces) - 1 else 22 for number in range(len(pieces))]
     widths = [one.width if not isinstance(one, str) else 130 if number == len(pieces) - 1
               else round(font(size).getlength(one))

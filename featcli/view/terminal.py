@@ -1,4 +1,4 @@
-"""Pictures and numbers for a terminal, as plain data: who prints them adds the colours."""
+"""Pictures and matrices for a terminal, as data; the caller prints them with colours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from featcli.view.mapping import Array, Levels, numbers
 RGB = tuple[int, int, int]
 Cell = tuple[RGB, RGB | None]  # upper and lower half; None: below the picture
 
-_MANY_GREYS = 16  # so close to each other that dithering would only be noise
-_TINY = 48  # half-rows to which a small picture is enlarged if no height is given
+_MANY_GREYS = 16  # greys from which on dithering would only add noise
+_TINY = 48  # height in half-rows to which a small picture is enlarged if none is given
 
 
 def half_blocks(
@@ -29,23 +29,23 @@ def half_blocks(
     pixels : ndarray of uint8, (rows, cols) or (rows, cols, 3)
         At least one pixel.
     columns : int
-        The greatest width, in cells.
+        The largest width, in cells.
     rows : int, optional
-        The greatest height, in cells. Without it a reduced picture may have any height, and
-        small pictures are enlarged to at most 24 cells.
+        The largest height, in cells. Without it, a reduced picture may have any height, and small
+        pictures are enlarged to at most 24 cells.
     colours : ndarray of uint8, (n, 3), optional
-        All that the terminal has: each pixel gets one of them; see `limited`.
+        The palette of the terminal, if it is limited; see `limited`.
 
     Returns
     -------
     list of rows of (upper, lower)
-        Colours as (red, green, blue), 0..255; `lower` is None in the last row where the number
-        of pixel rows is odd.
+        Colours as (red, green, blue), 0..255; `lower` is None in the last row if the number of
+        pixel rows is odd.
 
     Raises
     ------
     ValueError
-        For pixels of another shape or type, or no room.
+        For pixels of another shape or type, or a size below 1.
     """
     _check_picture(pixels, columns, rows)
     limit = None if rows is None else 2 * rows
@@ -61,9 +61,9 @@ def half_blocks(
 
 
 def xterm_colours() -> Levels:
-    """Return the colours 16 to 255 of a terminal of 256: a cube of 6x6x6, and 24 greys; (240, 3).
+    """Return the colours 16..255 of a 256-colour terminal: 6x6x6 colours and 24 greys; (240, 3).
 
-    The first 16 are as the user likes them, and not to be relied on.
+    The first 16 can be changed by the user, and are not used.
     """
     steps = np.array([0, 95, 135, 175, 215, 255], np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -72,7 +72,7 @@ def xterm_colours() -> Levels:
 
 
 def limited(pixels: Levels, colours: Levels, dither: bool) -> Levels:
-    """Give every pixel one of a few colours: of a grey picture greys, of others also by dithering.
+    """Reduce a picture to the colours of a palette; a grey picture to its greys.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def limited(pixels: Levels, colours: Levels, dither: bool) -> Levels:
     colours : ndarray of uint8, (n, 3)
         At most 256.
     dither : bool
-        Spread the error over the neighbours (Floyd and Steinberg), as is right for photos; without
-        it, equal pixels stay equal. Grey pictures are dithered where there are few greys.
+        Spread the error over neighbouring pixels (Floyd and Steinberg), for photos; without it,
+        equal pixels stay equal. Grey pictures are dithered only if there are few greys.
 
     Returns
     -------
@@ -101,19 +101,19 @@ def limited(pixels: Levels, colours: Levels, dither: bool) -> Levels:
 
 
 def matrix(data: Array, max_rows: int = 24, max_cols: int = 24) -> str:
-    """Print the numbers themselves, in aligned columns.
+    """Return the values as numbers in aligned columns.
 
     Parameters
     ----------
     data : ndarray, (rows, cols), (rows, cols, 1) or (n,)
         A vector is one row.
     max_rows, max_cols : int
-        At most so many rows and columns of numbers; the middle is replaced by `…`.
+        The most rows and columns of numbers; in larger arrays, the middle is replaced by `…`.
 
     Returns
     -------
     str
-        Integers whole, booleans as 0 and 1, floats to 4 significant digits. No final newline.
+        Integers in full, booleans as 0 and 1, floats to 4 significant digits. No final newline.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def matrix(data: Array, max_rows: int = 24, max_cols: int = 24) -> str:
     if x.ndim not in (1, 2) or x.size == 0 or min(max_rows, max_cols) < 1:
         raise ValueError(
             f"cannot print an array of shape {x.shape} in {max_rows} rows and {max_cols} columns; "
-            "one channel with at least one value is right"
+            "it must have one channel and at least one value"
         )
     x = np.atleast_2d(x)
     rows, cols = _ends(x.shape[0], max_rows), _ends(x.shape[1], max_cols)
@@ -143,15 +143,15 @@ def _check_picture(pixels: Levels, columns: int, rows: int | None) -> None:
     grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
     if pixels.dtype != np.uint8 or not grey_or_rgb or pixels.size == 0:
         raise ValueError(
-            f"cannot show {pixels.dtype} {pixels.shape}; uint8 (rows, cols) or (rows, cols, 3) "
-            "with at least one pixel is right"
+            f"cannot show {pixels.dtype} {pixels.shape}; it must be uint8 (rows, cols) or (rows, "
+            "cols, 3) with at least one pixel"
         )
     if columns < 1 or (rows is not None and rows < 1):
-        raise ValueError(f"no room in {columns} columns and {rows} rows; at least 1 is right")
+        raise ValueError(f"cannot draw in {columns} columns and {rows} rows; give at least 1")
 
 
 def _fit(pixels: Levels, columns: int, limit: int | None) -> Levels:
-    """Enlarge or reduce to at most `columns` pixels across and `limit` down."""
+    """Enlarge or reduce to at most `columns` x `limit` pixels."""
     height, width = pixels.shape[:2]
     zoom = min(columns // width, (limit or _TINY) // height)
     if zoom > 1:
@@ -172,7 +172,7 @@ def _cells(upper: list[RGB | None], lower: list[RGB | None]) -> list[Cell]:
 
 
 def _ends(count: int, limit: int) -> list[int | None]:
-    """All indices, or the first and last `limit` of them with None for what is left out."""
+    """Return all indices, or the first and last, `limit` in all, with None between them."""
     if count <= limit:
         return list(range(count))
     head = list(range((limit + 1) // 2))

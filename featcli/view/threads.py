@@ -1,4 +1,4 @@
-"""Pieces of one picture on all cores: NumPy and zlib let other threads run while they work."""
+"""Processing pieces of a picture in threads, as NumPy and zlib release the GIL."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from featcli import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_FEWEST = 4  # less work than this is done before threads have been started
+_FEWEST = 4  # for fewer pieces, starting threads takes longer than the work
 _MOST = 8
 
 
 def in_order(
     work: Callable[[Item], Result], items: Sequence[Item], fewest: int = _FEWEST
 ) -> Iterator[Result]:
-    """Yield `work(item)` for every item, in order; from `fewest` on, a few at a time."""
+    """Yield `work(item)` for every item, in order; in threads if there are at least `fewest`."""
     threads = min(cores.usable(), _MOST)
     if len(items) < fewest or threads == 1:
         yield from map(work, items)

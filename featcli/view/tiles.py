@@ -1,4 +1,4 @@
-"""Pictures on a sheet, each under its name: what filters want, and where an answer comes from."""
+"""A sheet of pictures with names, for `visualize` and `features --heat`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from featcli.view.sheet import clean, shortened
 
 _MARGIN, _GAP, _HEAD, _LABEL = 20, 14, 58, 22
 _SMALLEST, _LARGEST = 112, 256  # pixels of a tile's longer side
-_BRIGHT = 99.5  # percentile of what becomes white: a few pixels say much more than all others
+_BRIGHT = 99.5  # percentile that is drawn white, because a few pixels are much larger
 
 
 class Tile(NamedTuple):
-    """A picture (rows, cols) or (rows, cols, 1 or 3) of uint8, and its name."""
+    """A name, and a picture of uint8, (rows, cols) or (rows, cols, 1 or 3)."""
 
     label: str
     pixels: Levels
@@ -33,9 +33,9 @@ def draw(
     across: int | None = None,
     largest: int = _LARGEST,
 ) -> Picture:
-    """Draw tiles of one size, `across` side by side.
+    """Draw tiles of the same size, `across` side by side.
 
-    Small ones are enlarged, cell by cell; of a longer side than `largest` they are reduced.
+    Small tiles are enlarged; those with a side longer than `largest` pixels are reduced.
     """
     from PIL import Image, ImageDraw
 
@@ -75,7 +75,7 @@ def _size(pixels: Levels, largest: int) -> tuple[int, int]:
 
 
 def _across(count: int) -> int:
-    """Choose how many stand side by side: about as many as below each other, but four at least."""
+    """Return the number of tiles side by side: about as many as rows, but at least four."""
     return min(count, max(4, round(count**0.5)))
 
 
@@ -85,7 +85,7 @@ def _coloured(pixels: Levels) -> Levels:
 
 
 def bright(values: Array) -> Levels:
-    """Draw positive values from black to white by way of warm colours."""
+    """Draw positive values from black (0) to white with the colour map magma."""
     top = float(np.percentile(values, _BRIGHT)) or float(values.max()) or 1.0
     levels = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     return colour.table("magma")[levels]

@@ -1,4 +1,4 @@
-"""A vector as a picture: a column of cells, rows unlike those of its maps, or a labelled strip."""
+"""Drawing a vector: as a column of cells, wrapped into rows, or as a labelled strip."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from featcli.view.mapping import Array, Levels
 from featcli.view.sheet import BACKGROUND
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_WIDEST = 4  # times as wide as high
-_FEW, _SOME = 512, 8192  # values, for which a strip has one band, or bands of 500 values
-_PIXELS = 1024  # of a band
-_WIDTHS = (1000, 970, 930, 890, 850)  # of which the first that hides the rows of maps is taken
-_SAMPLE = 1 << 16  # values that are looked at for that
-_HIDDEN = 0.3  # correlation
+_WIDEST = 4  # largest ratio of width to height
+_FEW, _SOME = 512, 8192  # most values for a strip of one band, and for bands of 500 values
+_PIXELS = 1024  # most pixels of a band
+_WIDTHS = (1000, 970, 930, 890, 850)  # candidates; the first at which rows look unrelated is used
+_SAMPLE = 1 << 16  # values that are compared for that
+_HIDDEN = 0.3  # correlation below which rows count as unrelated
 _TEXT = 11
 
 
@@ -30,21 +30,21 @@ def lay_out(
     row_length: int,
     most: int,
 ) -> tuple[Levels, dict[str, Any]]:
-    """Draw a vector, and say what the record must know to find its values again.
+    """Draw a vector; return the pixels, and the geometry for the record.
 
     Parameters
     ----------
     x : ndarray, (n,)
     labels : sequence of str
-        A name for each value, for the column; numbers without them.
+        A name for each value of a column; without names, they are numbered.
     stroke : callable
-        Colours values.
+        Returns the pixels of values.
     in_cells : bool
-        Whether it is drawn as one column of cells.
+        Whether to draw one column of cells.
     row_length : int
-        How many values were a row of the maps; 0 if that is not known.
+        How many values were a row of the maps; 0 if unknown.
     most : int
-        Pixels that a strip or a column may have.
+        The most pixels of a strip or a column.
     """
     if in_cells:
         return _column(x, labels, stroke, most)
@@ -54,17 +54,17 @@ def lay_out(
 
 
 def wrap(length: int, row_length: int) -> int:
-    """Choose the width of a picture whose rows have nothing to do with the rows of the maps.
+    """Return a width at which the rows of the picture do not resemble the rows of the maps.
 
-    It is k + 0.618 times as long as a row of the maps: the fraction that is worst approximated by
-    fractions of small numbers, so that neither one row of the picture nor several continue the
-    maps. k is 1, more for many small maps, 0 where the picture would be very wide. Width and row
-    have no common divisor: the channels of "hwc" do not stand below each other, either.
+    It is k + 0.618 times the length of a row of the maps. The golden ratio is hardest to
+    approximate by fractions of small numbers, so that rows of the picture do not line up with rows
+    of the maps. k is 1, more for many small maps, 0 if the picture would be very wide. Width and
+    row length have no common divisor, so that the channels of "hwc" do not line up, either.
 
     Parameters
     ----------
     length, row_length : int
-        Of the vector, and of a row of the maps in it.
+        The lengths of the vector, and of a row of the maps in it.
     """
     wished = round(math.sqrt(length) / row_length - _GOLDEN)
     times = max(1, wished) + _GOLDEN
@@ -89,7 +89,7 @@ def _wrapped(
 def _column(
     x: Array, labels: Sequence[str], stroke: Callable[[Array], Levels], most: int
 ) -> tuple[Levels, dict[str, Any]]:
-    """From top to bottom, as a dense layer takes it."""
+    """Draw the values as cells from top to bottom."""
     from featcli.view.cells import check_size, enlarged, plan
     from featcli.view.sheet import shortened
 
@@ -105,16 +105,16 @@ def _column(
 
 @dataclass(frozen=True)
 class Strip:
-    """Where the bands of a strip lie, in pixels.
+    """The positions of the bands of a strip, in pixels.
 
     Attributes
     ----------
     across, zoom : int
-        Values in a band, and the width of each.
+        Number of values in a band, and the width of each value.
     left, top : int
-        Where the first band begins.
+        The position of the first band.
     pitch, bands : int
-        From one band to the next, and how many there are.
+        Distance from one band to the next, and the number of bands.
     """
 
     across: int
@@ -126,7 +126,7 @@ class Strip:
 
     def __post_init__(self) -> None:
         if min(self.across, self.zoom, self.pitch, self.bands) < 1 or min(self.left, self.top) < 0:
-            raise ValueError(f"no strip can be like this: {self}")
+            raise ValueError(f"invalid positions of bands: {self}")
 
     @property
     def thick(self) -> int:
@@ -141,15 +141,13 @@ class Strip:
     def sampled(self, pixels: Levels) -> Levels:
         """Return one pixel of each value, (bands, across)."""
         if pixels.shape[:2] != self.size:
-            raise ValueError(
-                f"the picture has {pixels.shape[:2]} where its strip takes {self.size}"
-            )
+            raise ValueError(f"the picture has {pixels.shape[:2]}, but its strip takes {self.size}")
         right = self.left + self.across * self.zoom
         return pixels[self.top :: self.pitch, self.left : right : self.zoom][: self.bands]
 
     @classmethod
     def from_json(cls, record: Any) -> Strip:
-        """Read a record; raises ValueError for what is none."""
+        """Return the strip from a record; raises ValueError if it is invalid."""
         try:
             return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
         except (KeyError, TypeError, OverflowError) as error:
@@ -161,7 +159,7 @@ _LABELLED, _THINNEST = 14, 4  # pitches: of bands that all have their number, an
 
 
 def _strip(x: Array, stroke: Callable[[Array], Levels], most: int) -> tuple[Levels, dict[str, Any]]:
-    """Bands of values, left of each the number of its first one."""
+    """Draw bands of values, with the index of the first value to the left of each."""
     every = 1
     while (plan := _planned(x[::every])).size[0] * plan.size[1] > most:
         every += 1
@@ -196,13 +194,13 @@ def _planned(x: Array) -> Strip:
 
 
 def _unlike(x: Array) -> int:
-    """Choose a width at which neighbouring bands do not continue each other."""
+    """Return a width at which neighbouring bands do not look alike."""
     found = {width: _likeness(x, width) for width in _WIDTHS}
     return next((w for w in _WIDTHS if found[w] < _HIDDEN), min(_WIDTHS, key=found.__getitem__))
 
 
 def _likeness(x: Array, lag: int) -> float:
-    """The correlation of values that stand `lag` apart, of those that are finite."""
+    """Return the correlation between finite values that are `lag` apart."""
     step = max(1, (len(x) - lag) // _SAMPLE)
     pair = np.stack([x[:-lag:step], x[lag::step]]).astype(np.float64)
     pair = pair[:, np.isfinite(pair).all(axis=0)]
@@ -215,7 +213,7 @@ def _likeness(x: Array, lag: int) -> float:
 
 
 def _numbered(plan: Strip, every: int, channels: int) -> Levels:
-    """The ground with the number of each band's first value."""
+    """Draw the background with the index of the first value of each band."""
     from PIL import Image, ImageDraw
 
     from featcli.view.canvas import font

@@ -1,4 +1,4 @@
-"""Pictures that are alike, side by side: one HTML file that needs nothing else."""
+"""A page with rows of similar pictures, as one self-contained HTML file."""
 
 from featcli.view.gallery.page import Row, Tile, page
 

@@ -1,4 +1,4 @@
-"""Rows of small pictures, each with what it is and how near, as one HTML file."""
+"""Rows of thumbnails with name and similarity, as one HTML file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Tile(NamedTuple):
     Attributes
     ----------
     name : str
-        What it is called.
+        Its name.
     note : str
-        What is said of it, such as how near it is.
+        A note below it, such as its similarity.
     picture : bytes or None
-        A JPEG; None where it cannot be read, which gives a placeholder.
+        A JPEG; None for a placeholder.
     is_first : bool
-        Whether the others of its row are compared with it.
+        Whether it is the one that the others of its row are compared with.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Tile(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Pictures that are alike, and a line above them."""
+    """Similar pictures, with a title."""
 
     title: str
     tiles: tuple[Tile, ...]
 
 
 def page(title: str, lead: str, rows: Iterable[Row]) -> Iterator[str]:
-    """Write the page, piece by piece: only one row of pictures is in memory.
+    """Generate the page piece by piece, with only one row of pictures in memory.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def page(title: str, lead: str, rows: Iterable[Row]) -> Iterator[str]:
     Yields
     ------
     str
-        HTML. It loads nothing and sends nothing; its content policy forbids it.
+        HTML. Its content security policy forbids it to load or send anything.
     """
     style, script = _asset(_STYLE), _asset(_SCRIPT)
     head, foot = _asset("gallery.html").split("<!-- rows -->")
