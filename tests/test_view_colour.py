@@ -82,7 +82,7 @@ def test_a_strange_colour_is_refused_not_guessed():
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="no colour map 'jet'; it is one of gray, viridis"):
+    with pytest.raises(ValueError, match="no colour map 'jet'; choose one of gray, viridis"):
         table("jet")
-    with pytest.raises(ValueError, match="no tint 'A'; it is one of R, G, B"):
+    with pytest.raises(ValueError, match="no tint 'A'; choose one of R, G, B"):
         palette(tint="A")

@@ -170,7 +170,7 @@ def test_what_is_no_real_number_is_refused_by_its_type(kind):
 
 
 def test_an_unknown_view_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="no view 'log'; it is one of auto, minmax"):
+    with pytest.raises(ValueError, match="no view 'log'; choose one of auto, minmax"):
         choose(np.zeros(2), "log")
 
 

@@ -62,7 +62,7 @@ def test_any_text_comes_back_and_pillow_reads_the_same(history):
 @pytest.mark.parametrize("key", ["featcli", "", "x" * 80, " x", "日本", "a\nb"])
 def test_a_keyword_that_png_does_not_allow_is_refused_and_nothing_is_written(key):
     file = io.BytesIO()
-    with pytest.raises(ValueError, match="cannot name a text of a PNG"):
+    with pytest.raises(ValueError, match="invalid keyword"):
         save_png(MAP, file, {key: "text"})
     assert file.getvalue() == b""
 
@@ -94,7 +94,7 @@ def test_a_damaged_record_is_an_error():
 
 
 def test_a_chunk_that_claims_too_much_is_not_read():
-    with pytest.raises(ValueError, match="16 MiB is the limit"):
+    with pytest.raises(ValueError, match="the limit is 16 MiB"):
         read_info(with_chunk(b"iTXt", b"featcli", length=2**31 - 1))
 
 

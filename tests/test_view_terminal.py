@@ -84,9 +84,9 @@ def test_what_is_no_picture_is_refused(pixels):
 
 
 def test_no_room_is_refused():
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="cannot draw in"):
         half_blocks(np.zeros((3, 3), np.uint8), 0)
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="cannot draw in"):
         half_blocks(np.zeros((3, 3), np.uint8), 80, 0)
 
 

@@ -1,11 +1,11 @@
 """Compressing pixels for a PNG: filtered, and compressed strip by strip on all cores.
 
-Pillow's encoder weighs five filters for every row and searches for repetitions. Feature maps are
-like photos: neighbours differ by little and nothing repeats, so that one filter for a strip and
-zlib's run-length strategy give a file of the same size in a fraction of the time. Where a sample
-shows that there are repetitions (text, tiles, drawings), the search is worth its time and is made.
+Pillow's encoder tries five filters for every row and searches for repetitions. Feature maps are
+like photos: neighbouring pixels are similar and nothing repeats, so that one fixed filter and
+zlib's run-length strategy give files of the same size in a fraction of the time. If a sample shows
+repetitions (text, tiles, drawings), the full search is used.
 
-The extra `fast` brings zlib-ng, which makes files of the same size in two thirds of the time.
+zlib-ng (the extra `fast`) makes files of the same size in two thirds of the time.
 
 The strips do not depend on the number of threads, so equal pixels give equal bytes. Sources: PNG
 specification, sections 7 and 9; zlib's manual on strategies and Z_FULL_FLUSH.
