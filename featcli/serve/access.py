@@ -1,4 +1,4 @@
-"""Who may ask: the right host, the token, and no page of another origin."""
+"""Access control: the Host header, the origin, and the token of a request."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 @dataclass(frozen=True)
 class Access:
-    """The conditions that every request is held to.
+    """The conditions that every request must meet.
 
-    A page of another site can make a browser ask 127.0.0.1, and by a name that it controls (DNS
-    rebinding) even read the answer. The `Host` header then has that name; and no other page knows
-    the token.
+    A page of another site can make a browser send requests to 127.0.0.1, and even read the
+    response if it uses a host name that it controls (DNS rebinding). But then the `Host` header
+    has that name, and the page does not know the token.
 
     Attributes
     ----------
     host : str
-        The address that is listened at.
+        The address of the server.
     port : int
     token : str
-        43 letters and digits, new at every start.
+        43 random characters, new at every start.
     """
 
     host: str
@@ -36,7 +36,7 @@ class Access:
 
     @property
     def address(self) -> str:
-        """Return what a person opens."""
+        """The address of the page, with the token."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{name}:{self.port}/?token={self.token}"
 
@@ -46,32 +46,32 @@ class Access:
         return self.host in _LOCAL
 
     def refusal(self, headers: Mapping[str, str], token: str, opens: bool = False) -> str:
-        """Say why a request is not answered; empty if it may be.
+        """Return why a request is refused; empty if it is allowed.
 
         Parameters
         ----------
         headers : mapping of str to str
         token : str
-            What the address says; empty if the header has it.
+            The token in the address; empty if it is in the header.
         opens : bool
-            Whether it opens the page itself: a person may follow a link to it from anywhere.
+            Whether the page itself is requested, which a link on any site may do.
         """
         host = headers.get("Host", "")
         if not self._is_known(host):
             return "the Host header names another machine"
         origin = headers.get("Origin")
         if origin is not None and origin != f"http://{host}":
-            return "a page of another origin asks"
+            return "the request comes from a page of another origin"
         is_link = opens and headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
         if not is_link and headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            return "a page of another site asks"
+            return "the request comes from a page of another site"
         given = token or headers.get(HEADER, "")
         if not hmac.compare_digest(given.encode(), self.token.encode()):
             return "the token is missing or wrong: use the address that featcli serve printed"
         return ""
 
     def _is_known(self, host: str) -> bool:
-        """Say whether a Host header names this server; a name that it was not told, does not."""
+        """Whether a Host header names this server, by a name that it was started with."""
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port or 80
@@ -85,7 +85,7 @@ class Access:
 
 
 def _is_number(name: str) -> bool:
-    """Numbers, unlike names, lead nowhere else."""
+    """Whether a host is an IP address, which DNS rebinding cannot redirect."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Requests by their path, and what is answered; nothing here speaks HTTP."""
+"""Answering requests by their path; HTTP itself is in `server`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from featcli.serve.workshop import Gone, Workshop
 
 JSON, HTML, PNG = "application/json", "text/html; charset=utf-8", "image/png"
 BYTES = "application/octet-stream"
-_PICTURES = 16_000_000  # bytes of PNGs that go with one answer; the page asks for any others
-_SMALL = 1 << 20  # bytes of a request in JSON
+_PICTURES = 16_000_000  # bytes of PNGs in one response; the page requests the others separately
+_SMALL = 1 << 20  # most bytes of a JSON request
 
 
 class Reply(NamedTuple):
-    """What goes back: `body`, and `more` right after it."""
+    """A response; `more` is sent after `body`."""
 
     status: int
     kind: str
@@ -31,15 +31,15 @@ class Reply(NamedTuple):
 
 
 class Answers:
-    """The paths that there are.
+    """Answers requests for all paths of the server.
 
     Parameters
     ----------
     workshop : Workshop
     pictures : list of dict
-        Those of the command line, as `Workshop.add_picture` describes them.
+        Pictures from the command line, as returned by `Workshop.add_picture`.
     kernels : dict of str to str
-        Those of the command line, by name, each by value.
+        Kernels from the command line: their numbers as text, by name.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class Answers:
 
     @property
     def folder(self) -> Path:
-        """Return the private folder of this server."""
+        """The private folder of this server."""
         return self._workshop.folder
 
     def limit(self, path: str) -> int | None:
-        """Return how many bytes may be sent to a path; None where nothing is taken."""
+        """Return how many bytes may be sent to a path; None if it does not accept data."""
         if path in self._sent:
             return self._sent[path][0]
         return _SMALL if path in self._asked or path == "/api/run" else None
 
     def get(self, path: str, view: str = "") -> Reply | None:
-        """Answer what is only read; None where there is nothing."""
+        """Answer a GET request; None if the path does not exist."""
         if path == "/":
             offered = {
                 "pictures": self._pictures,
@@ -88,7 +88,7 @@ class Answers:
         return None
 
     def post(self, path: str, body: bytes, name: str) -> Reply:
-        """Answer what was sent; `name` is what the file is called where it came from."""
+        """Answer a POST request; `name` is the name of the uploaded file on the user's machine."""
         if path in self._sent:
             take = self._sent[path][1]
             return _tried(lambda: _json(take(body, name)))
@@ -101,10 +101,10 @@ class Answers:
         return Reply(200, PNG, drawn.png, {"X-Featcli-Mapping": json.dumps(drawn.mapping)})
 
     def _run(self, asked: dict[str, Any]) -> Reply:
-        """Run steps; with `shown`, the keys that the page shows already, send the other PNGs too.
+        """Run steps; with `shown`, the keys that the page shows already, also send the new PNGs.
 
-        The answer is then the length of the JSON as four bytes, the JSON, and the PNGs one after
-        the other: one request from a keystroke to the picture.
+        The response is then the length of the JSON as four bytes, the JSON, and the PNGs one after
+        the other, so that a change in the page needs a single request.
         """
         view = asked.get("view", "auto")
         if not isinstance(view, str):
@@ -122,11 +122,11 @@ class Answers:
         return Reply(200, BYTES, len(text).to_bytes(4, "big") + text, {}, pngs)
 
     def _pngs(self, steps: Sequence[Any], view: str, shown: set[str]) -> list[bytes]:
-        """Return the PNGs of the steps in order; each part says its mapping and how long it is."""
+        """Return the PNGs of the steps in order; add mapping and size of each to its part."""
         pngs: list[bytes] = []
         for step in steps:
             for number, part in enumerate(step["parts"]) if step["key"] not in shown else ():
-                with suppress(Gone):  # the page asks for it
+                with suppress(Gone):  # the page will request it
                     drawn = self._workshop.drawn(step["key"], number, view)
                     if sum(map(len, pngs)) + len(drawn.png) <= _PICTURES:
                         part["drawn"] = {**drawn.mapping, "size": len(drawn.png)}
@@ -144,7 +144,7 @@ class Answers:
 
 
 def _tried(answer: Callable[[], Reply]) -> Reply:
-    """Answer, or say in one line what is wrong, as a command would."""
+    """Return the answer, or an error message of one line, as for a command."""
     try:
         return answer()
     except Gone as error:
@@ -164,7 +164,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        raise UsageError("the request is no JSON") from None
+        raise UsageError("the request is not JSON") from None
     if not isinstance(found, dict):
         raise UsageError("the request must be a JSON object")
     return found

@@ -1,4 +1,4 @@
-"""The stages and kernels as data, from which the page makes its forms."""
+"""The stages and kernels as data, from which the page builds its forms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GROUPS = {
 
 
 def stages() -> list[dict[str, Any]]:
-    """Describe every stage: what it takes and gives, and its parameters."""
+    """Describe every stage: its input and output kinds, and its parameters."""
     return [_stage(name) for name in STAGES]
 
 
@@ -49,14 +49,14 @@ def _param(param: Param) -> dict[str, Any]:
 
 
 def formulas() -> list[dict[str, str]]:
-    """Describe the kernels that have parameters."""
+    """Describe the parametric kernels."""
     return [
         {"name": name, "usage": one.usage, "title": one.title} for name, one in FORMULAS.items()
     ]
 
 
 def numbers(text: str) -> list[list[float]]:
-    """Return the numbers of a kernel that a request names; raises ValueError."""
+    """Return the numbers of a kernel given as text; raises ValueError."""
     found: list[list[float]] = kernels.parse(text, files=False).values.tolist()
     return found
 

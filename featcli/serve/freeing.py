@@ -1,4 +1,4 @@
-"""Memory that is free again goes back to the system, however long the server runs."""
+"""Returning freed memory to the system, so that a long-running server does not grow."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _LARGE = 1 << 20
 
 
 def give_back() -> None:
-    """Let large arrays have pages of their own, which are returned as soon as they are freed.
+    """Make the C library return the memory of large arrays as soon as they are freed.
 
-    By default glibc raises the size from which that is so to 32 MB, and keeps what is smaller in
-    pieces of its own, one for each of several threads: a server grows beyond what it holds. Where
-    there is another C library, nothing changes.
+    By default, glibc raises the size from which it does so up to 32 MB, and keeps smaller pieces in
+    a pool for each thread, so that a server needs more memory than it uses. With another C library,
+    nothing changes.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""The models that the page offers: those that ship, those of the command line, and what is sent."""
+"""The models that the page offers: included ones, those of the command line, and uploaded ones."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from featcli.models.files import ModelError
 from featcli.models.loading import DEFAULT, load_model, shipped
 from featcli.models.model import Model
 
-_SENT = 3  # models that were sent and are kept
+_SENT = 3  # uploaded models that are kept
 
 
 class Models:
-    """Models by a name that is no path: a request can name only what is here.
+    """Models by id; ids are not paths, so that a request can only name these models.
 
     Parameters
     ----------
     paths : sequence of str
-        Those of the command line that started the server; they are loaded at once.
+        Models from the command line, which are loaded immediately.
     """
 
     def __init__(self, paths: Sequence[str] = ()) -> None:
@@ -34,13 +34,13 @@ class Models:
         self._sent: OrderedDict[str, tuple[str, Model, Path]] = OrderedDict()
 
     def listed(self) -> list[dict[str, str]]:
-        """Return the models as `id` and `name`, the usual one first."""
+        """Return the models as `id` and `name`, the default one first."""
         own = [{"id": f"given:{name}", "name": name} for name in self._given]
         names = sorted(shipped(), key=lambda name: (name != DEFAULT, name))
         return [*own, *({"id": f"shipped:{name}", "name": name} for name in names)]
 
     def get(self, key: str) -> Model:
-        """Return a model; raises UsageError for one that is not offered."""
+        """Return a model; raises UsageError for an unknown id."""
         kind, _, name = key.partition(":")
         if kind == "shipped" and name in shipped():
             return load_model(name)
@@ -51,7 +51,7 @@ class Models:
         raise UsageError("no such model is offered: choose one of the list, or send its file again")
 
     def add(self, data: bytes, name: str, folder: Path) -> dict[str, Any]:
-        """Load a model that was sent, from a file of its own; the oldest of several goes."""
+        """Load an uploaded model; if there are too many, the oldest is removed."""
         digest = hashlib.sha256(data).hexdigest()[:32]
         if digest not in self._sent:
             path = folder / f"{digest}{'.npz' if data[:2] == b'PK' else '.onnx'}"

@@ -1,4 +1,4 @@
-"""The page of `featcli serve`: one document, with the scripts that `explain` has, too."""
+"""The page of `featcli serve`: one HTML document, with scripts shared with `explain`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _OWN = ("remote.js", "forms.js", "steps.js", "input.js", "serve.js")
 
 
 def page(offered: Mapping[str, Any]) -> str:
-    """Write the page.
+    """Return the page.
 
     Parameters
     ----------
     offered : mapping
-        `pictures`, `own` kernels and `models` that the command line named.
+        `pictures`, `own` kernels and `models` from the command line.
 
     Returns
     -------
     str
-        HTML that may ask its own server, and nothing else.
+        HTML that may send requests to its own server only.
     """
     style = asset("page.css") + asset("tools.css") + _asset("serve.css")
     scripts = [*map(asset, _SHARED), *map(_asset, _OWN)]

@@ -1,4 +1,4 @@
-"""The steps of a request, read by the grammar of pipelines, without any file being looked up."""
+"""Parsing the steps of a request by the grammar of pipelines, without opening any file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from featcli.pipeline import parse, parse_step, words
 from featcli.stage import Stage, nearest
 
 MOST_STEPS = 50
-_LONGEST = 200_000  # characters of one request's words: a kernel of 100 x 100 numbers fits
+_LONGEST = 200_000  # characters of all steps; enough for a kernel of 100 x 100 numbers
 
 
 @cache
 def known(name: str) -> Stage:
-    """Return a stage whose parameters name no files; raises ValueError for another name."""
+    """Return a stage that takes no files; raises ValueError for an unknown name or a model."""
     if name in stages.OF_MODELS:
         raise ValueError(f"{name} takes a model: choose one on this page, under the picture")
     if name not in STAGES:
@@ -28,7 +28,7 @@ def known(name: str) -> Stage:
 
 
 def steps_of(given: Any) -> tuple[Step, ...]:
-    """Read the steps of a request.
+    """Parse the steps of a request.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def steps_of(given: Any) -> tuple[Step, ...]:
     Raises
     ------
     UsageError
-        What the command would say of the same words; or it is no such list.
+        A step is wrong (the message is that of the command), or `given` is not such a list.
     """
     if not isinstance(given, list) or len(given) > MOST_STEPS or not all(map(_are_words, given)):
         raise UsageError(f"steps must be a list of at most {MOST_STEPS} lists of words")
@@ -52,14 +52,14 @@ def _are_words(step: Any) -> bool:
 
 
 def from_text(text: str) -> list[list[str]]:
-    """Read a pipeline's text, as it was saved, into the words of its steps."""
+    """Parse the text of a pipeline into the words of its steps."""
     if len(text) > _LONGEST:
         raise UsageError(f"the pipeline has more than {_LONGEST} characters")
     return [words(step, known) for step in parse(text, known)]
 
 
 def words_of(steps: Sequence[Step]) -> list[list[str]]:
-    """Write steps as words again: equal steps give equal words."""
+    """Return steps as words; equal steps give equal words."""
     return [words(step, known) for step in steps]
 
 

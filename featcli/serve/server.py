@@ -1,4 +1,4 @@
-"""HTTP with bounds: who asks is checked first, then how much is sent and how slowly."""
+"""The HTTP server: it checks access first, and limits size, time and number of requests."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from featcli.errors import FeatError
 from featcli.serve.access import Access
 from featcli.serve.answers import JSON, Answers, Reply
 
-_SECONDS = 60.0  # for a whole request, however slowly it comes
-_CONNECTIONS = 40  # at once
-_SENT = 400 << 20  # bytes on their way in all requests together
+_SECONDS = 60.0  # time limit for receiving a request
+_CONNECTIONS = 40  # most simultaneous connections
+_SENT = 400 << 20  # most bytes that all requests together may be sending
 _PIECE = 1 << 16
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -33,17 +33,17 @@ _ALWAYS = {
 
 
 class _Timed(io.RawIOBase):
-    """Bytes of a connection that must all have come by a deadline."""
+    """A stream from a connection, with a deadline for all reads together."""
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection, self._end = connection, time.monotonic() + seconds
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what is there; raises TimeoutError after the deadline."""
+        """Read the available bytes; raises TimeoutError after the deadline."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -52,13 +52,13 @@ class _Timed(io.RawIOBase):
 
 
 class _Room:
-    """How many bytes may be on their way at once, in all requests together."""
+    """A limit on the bytes that all requests together may be sending."""
 
     def __init__(self, size: int) -> None:
         self._left, self._lock = size, threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Take room if there is enough."""
+        """Reserve `size` bytes; return False if that is more than is left."""
         with self._lock:
             if size > self._left:
                 return False
@@ -66,13 +66,13 @@ class _Room:
             return True
 
     def give(self, size: int) -> None:
-        """Give it back."""
+        """Release `size` bytes."""
         with self._lock:
             self._left += size
 
 
 class Server(ThreadingHTTPServer):
-    """Listens at one address; a thread for each of a bounded number of requests."""
+    """A server with a thread for each request, and a limited number of requests."""
 
     daemon_threads = True
     block_on_close = False
@@ -86,32 +86,32 @@ class Server(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise FeatError(
-                f"cannot listen at {host}:{port}: {reason}; --port 0 takes a free one"
+                f"cannot listen at {host}:{port}: {reason}; --port 0 chooses a free port"
             ) from error
         self.access = Access(host, self.server_address[1])
         self.answers: Answers | None = None
 
     def server_bind(self) -> None:
-        """Bind without asking a name server what the address is called."""
+        """Bind the address without looking up its host name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin a request, or close the connection where there are too many."""
+        """Start a request, or close the connection if there are too many."""
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for another."""
+        """Answer the request, then allow another one."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that break off, and one line of anything else."""
+        """Ignore broken connections; print one line for any other error."""
         error = sys.exception()
         if not isinstance(error, OSError):
             print(f"featcli serve: unexpected {error!r} (please report it)", file=sys.stderr)
@@ -126,19 +126,19 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
-        """Read by a deadline."""
+        """Set the deadline for reading."""
         super().setup()
         self.rfile = io.BufferedReader(_Timed(self.connection, self.server.seconds), _PIECE)
 
     def do_GET(self) -> None:
-        """Answer what is only read."""
+        """Answer a GET request."""
         path = self._allowed()
         if path is not None:
             reply = self._answers.get(path, self._asked("view"))
             self._send(reply or _refused(404, "there is no such page"))
 
     def do_POST(self) -> None:
-        """Answer what was sent."""
+        """Answer a POST request."""
         path = self._allowed()
         if path is None:
             return None
@@ -158,13 +158,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.room.give(int(length))
 
     def _taken(self, path: str, length: int) -> None:
-        """Read what is sent, and answer it."""
+        """Read the body of a request, and answer it."""
         body = self.rfile.read(length)
-        if len(body) == length:  # else who sent it has gone
+        if len(body) == length:  # otherwise the client has disconnected
             self._send(self._answers.post(path, body, self._asked("name")))
 
     def _asked(self, name: str) -> str:
-        """Return what the address says of a name; raises ValueError for one that is wrong."""
+        """Return a parameter of the query; raises ValueError for an invalid query."""
         return parse_qs(urlsplit(self.path).query, max_num_fields=9).get(name, [""])[0]
 
     @property
@@ -173,14 +173,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.answers
 
     def _allowed(self) -> str | None:
-        """Return the path that is asked for; None, after a refusal, if it may not be."""
+        """Return the requested path; if it is not allowed, send a refusal and return None."""
         try:
             parts, token = urlsplit(self.path), self._asked("token")
         except ValueError:
             self._send(_refused(400, "the address is wrong"))
             return None
         opens = self.command == "GET" and parts.path == "/"
-        # Names of headers are the same in any case.
+        # Names of headers are case-insensitive.
         headers = {name.title(): value for name, value in self.headers.items()}
         refusal = self.server.access.refusal(headers, token, opens)
         if refusal:
@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         return parts.path
 
     def _send(self, reply: Reply) -> None:
-        """Answer, in one piece; the connection ends after it."""
+        """Send the response and close the connection."""
         length = len(reply.body) + sum(map(len, reply.more))
         told = {"Content-Type": reply.kind, "Content-Length": str(length)}
         lines = [f"HTTP/1.0 {reply.status} {HTTPStatus(reply.status).phrase}"]
@@ -204,11 +204,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no proper request, without repeating any of it."""
+        """Refuse a malformed request, without repeating any part of it."""
         self._send(_refused(int(code), "the request is wrong"))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet: the terminal is for the address."""
+        """Do not log requests to the terminal."""
 
 
 def _refused(status: int, reason: str) -> Reply:

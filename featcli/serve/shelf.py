@@ -1,4 +1,4 @@
-"""A place of a bounded size: what was not asked for longest makes room for what is new."""
+"""A cache of bounded size: the least recently used things are dropped first."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Thing = TypeVar("Thing")
 
 
 class Shelf(Generic[Thing]):
-    """Things by name, within a number of bytes; for several threads at once.
+    """A thread-safe cache of things by name, with a limit in bytes.
 
     Parameters
     ----------
     room : int
-        Bytes of all things together. What is larger alone is not kept.
+        Most bytes of all things together. A thing that is larger by itself is not kept.
     size_of : callable
-        `size_of(thing)` gives its bytes.
+        `size_of(thing)` returns its size in bytes.
     dropped : callable, optional
-        Called with each thing that has to go.
+        Called with each thing that is dropped.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Shelf(Generic[Thing]):
         self.held = 0
 
     def put(self, name: str, thing: Thing) -> None:
-        """Keep a thing; others go until there is room."""
+        """Add a thing; drop others until it fits."""
         size = self._size_of(thing)
         with self._lock:
             if name in self._things:
@@ -52,14 +52,14 @@ class Shelf(Generic[Thing]):
                 self._dropped(old)
 
     def get(self, name: str) -> Thing | None:
-        """Return a thing, or None if it is not, or no longer, there."""
+        """Return a thing, or None if it is not (or no longer) in the cache."""
         with self._lock:
             if name in self._things:
                 self._things.move_to_end(name)
             return self._things.get(name)
 
     def keep_newest(self) -> None:
-        """Let everything go but what was put or asked for last."""
+        """Drop everything except the most recently used thing."""
         with self._lock:
             while len(self._things) > 1:
                 _, old = self._things.popitem(last=False)
@@ -67,7 +67,7 @@ class Shelf(Generic[Thing]):
                 self._dropped(old)
 
     def clear(self) -> None:
-        """Let everything go."""
+        """Drop everything."""
         with self._lock:
             for thing in self._things.values():
                 self._dropped(thing)

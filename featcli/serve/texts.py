@@ -1,4 +1,4 @@
-"""A pipeline as what a person would type: a command, and Python."""
+"""A pipeline as a command, and as Python code."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from featcli.pipeline import Pipeline
 
 
 def command(pipeline: Pipeline, file: str, view: str = "auto") -> str:
-    """Write `featcli run` with this pipeline, and the view if it is not the usual one."""
+    """Return the command `featcli run` for a pipeline, with the view if it is not the default."""
     drawn = [] if view == "auto" else ["--view", view]
     return shlex.join(["featcli", "run", str(pipeline), *drawn, *_named(file)])
 
 
 def _named(file: str) -> list[str]:
-    """A file's name as an argument; one that begins with a minus sign is no option."""
+    """Return a file's name as arguments, after -- if it would look like an option."""
     return ["--", file] if file.startswith("-") else [file]
 
 
 def python(pipeline: Pipeline, file: str) -> str:
-    """Write the same as calls of featcli's functions."""
+    """Return the pipeline as calls of featcli's functions."""
     lines = ["import featcli", "", f"photo = featcli.read({file!r})"]
     if pipeline.splits:
         lines += [f"frames = featcli.Pipeline({str(pipeline)!r}).run(photo)"]
@@ -34,7 +34,7 @@ def python(pipeline: Pipeline, file: str) -> str:
 
 
 def _call(step: Step, first: str) -> str:
-    """Write one stage as a call, with what differs from the defaults."""
+    """Return a stage as a call, with the parameters that differ from their defaults."""
     stage = stages.get(step.stage)
     given = dict(step.params)
     words = [first]

@@ -1,4 +1,4 @@
-"""What the page asks for, computed by featcli: pictures, results, models, all within bounds."""
+"""Computing what the page requests, and caching pictures, results and models within limits."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from featcli.serve.reading import steps_of, words_of
 from featcli.serve.shelf import Shelf
 
 MAX_PIXELS = 50_000_000
-_DRAWN = 1_500_000  # values of one picture; of more, every n-th row and column is drawn
+_DRAWN = 1_500_000  # most values of a picture; of more, every n-th row and column is drawn
 _PAGE = 20_000_000
-_TRACED = 12  # bytes that a value of a page takes while it is made
-_LARGEST_PAGE = 20_000_000  # values; more would not fit into it
-_PNGS = 16_000_000  # bytes of PNGs that are kept at least: those of one run are asked for at once
-_DRAWING = 40_000_000  # bytes that drawing a picture and describing it take
+_TRACED = 12  # bytes of memory per value while a page is made
+_LARGEST_PAGE = 20_000_000  # most values on a page
+_PNGS = 16_000_000  # least size of the cache of PNGs: the page requests all PNGs of a run
+_DRAWING = 40_000_000  # bytes of memory for drawing and describing a picture
 _BEST = 5
 
 
 class Gone(FeatError):
-    """What a request names is not, or no longer, here: it has to be sent again."""
+    """Something that a request names is not, or no longer, cached; it must be sent again."""
 
 
 class Drawn(NamedTuple):
-    """A PNG, and the mapping by which its levels are values."""
+    """A PNG, and the mapping from its levels to values."""
 
     png: bytes
     mapping: dict[str, Any]
 
 
 class Workshop:
-    """Pictures and what is computed from them; for several requests at once.
+    """Pictures and the results computed from them; thread-safe.
 
     Parameters
     ----------
     max_memory : int
-        Bytes of the whole process. A quarter is for pictures, a fifth for results that are kept,
-        an eighth for their PNGs, a sixteenth for pages of `explain`; what a step needs is estimated
-        before it runs, as the commands do, and where it is tight, results, pages and then other
-        pictures make room.
+        Limit of the whole process, in bytes. A quarter is for pictures, a fifth for results, an
+        eighth for their PNGs, a sixteenth for pages of `explain`. The memory of a step is
+        estimated before it runs, as in the commands; if there is too little, cached results,
+        pages and then other pictures are dropped.
     models : Models
     """
 
@@ -73,15 +73,15 @@ class Workshop:
         self.folder = Path(tempfile.mkdtemp(prefix="featcli-serve-"))
 
     def close(self) -> None:
-        """Remove the folder of what was uploaded."""
+        """Remove the folder of uploaded files."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # --- What comes in
+    # --- Input
 
     def add_picture(self, data: bytes, name: str, keep: bool = False) -> dict[str, Any]:
-        """Read a picture as `featcli` reads files; return its name, shape and notes.
+        """Read a picture like the commands do; return its name, shape and notes.
 
-        With `keep` it never has to make room for others.
+        With `keep` it is never dropped.
         """
         file = _plain(name) or "picture.png"
         source = Source(Path(file).stem, file)
@@ -103,7 +103,7 @@ class Workshop:
         return {"picture": key, "name": file, "notes": notes, **summary(frame)}
 
     def _read(self, data: bytes, source: Source) -> Sample:
-        """Read a picture within what memory is left; results that are kept make room for it."""
+        """Read a picture within the available memory, dropping cached results if necessary."""
         from featcli.io.reading import read_stream
 
         def left() -> ReadOptions:
@@ -115,7 +115,7 @@ class Workshop:
         self._let_go()
         with suppress(budget.MemoryExceeded):
             return read_stream(io.BytesIO(data), source, left())
-        self._pictures.clear()  # those that are still used are sent again
+        self._pictures.clear()  # the page sends those again that it still uses
         try:
             return read_stream(io.BytesIO(data), source, left())
         except budget.MemoryExceeded as error:
@@ -123,12 +123,14 @@ class Workshop:
             raise
 
     def add_kernel(self, data: bytes, name: str) -> dict[str, Any]:
-        """Read a kernel's file; return its text, by value."""
+        """Read a kernel file; return its numbers, as text and as a list."""
         from featcli import kernels, matrices
 
         suffix = Path(name).suffix.lower()
         if suffix not in matrices.SUFFIXES:
-            raise UsageError(f"a kernel's file ends in one of {' '.join(matrices.SUFFIXES)}")
+            raise UsageError(
+                f"the suffix of a kernel file must be one of {' '.join(matrices.SUFFIXES)}"
+            )
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=suffix) as stream:
             stream.write(data)
             stream.flush()
@@ -140,21 +142,21 @@ class Workshop:
         return {"text": kernels.of(found.values, label).text, "values": found.values.tolist()}
 
     def add_model(self, data: bytes, name: str) -> dict[str, Any]:
-        """Keep a model that was sent, and say what it is."""
+        """Keep an uploaded model; return its id and name."""
         with self._computing:
             return self.models.add(data, _plain(name), self.folder)
 
-    # --- What comes out
+    # --- Output
 
     def run(self, picture: str, given: Any, view: str = "auto") -> dict[str, Any]:
-        """Run steps on a picture, as far as they go, and draw what they give by a view.
+        """Run steps on a picture, up to the first that fails, and draw the results.
 
         Returns
         -------
         dict
-            `steps`: for each step that gave something its `key` and the `parts` that it gave;
-            `error`: None, or the number of the step that is wrong (from 0) and why; `text`,
-            `command` and `python` of the steps that are right.
+            `steps`: for each successful step its `key` and the `parts` of its result; `error`:
+            None, or the number of the failed step (from 0) and a message; `text`, `command` and
+            `python` of the successful steps.
         """
         frame = self._picture(picture)
         steps, error = _checked(given)
@@ -173,7 +175,7 @@ class Workshop:
     def _steps(
         self, picture: str, frame: Frame, steps: Sequence[Step], view: str
     ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-        """Compute and draw what is not kept; describe the results, and say what went wrong."""
+        """Compute and draw what is not cached; return descriptions of the results, and an error."""
         done: list[dict[str, Any]] = []
         frames: tuple[Frame, ...] = (frame,)
         key = picture
@@ -199,21 +201,21 @@ class Workshop:
         return found
 
     def _make_room(self, needed: int) -> None:
-        """Let results go where memory is tight; raises MemoryExceeded if it does not suffice."""
+        """Drop cached results if memory is short; raises MemoryExceeded if that is not enough."""
         needed += _DRAWING if self._max_memory > 8 * _DRAWING else 0
         if self._held() + needed + budget.STARTED > self._max_memory:
             self._let_go()
         if self._held() + needed + budget.STARTED > self._max_memory:
-            self._pictures.keep_newest()  # which is the one that is worked on
+            self._pictures.keep_newest()  # the one in use
         budget.check(self._held() + needed, self._max_memory)
 
     def _held(self) -> int:
-        """Count the bytes of all that is kept."""
+        """Return the size of everything that is cached, in bytes."""
         shelves = (self._pictures, self._results, self._pngs, self._pages)
         return sum(one.held for one in shelves) + _size(tuple(self._kept.values()))
 
     def _let_go(self) -> None:
-        """Keep no results that can be computed again; PNGs are about to be asked for."""
+        """Drop results and pages, which can be computed again; PNGs are about to be requested."""
         for shelf in (self._results, self._pages):
             shelf.clear()
 
@@ -226,14 +228,14 @@ class Workshop:
         return found
 
     def drawn(self, key: str, part: int, view: str = "auto") -> Drawn:
-        """Draw a picture, or what a step gave, as the commands draw arrays by `--view`."""
+        """Draw a picture or a result of a step, like the commands with `--view`."""
         found = self._pngs.get(f"{key}/{part}/{view}")
         if found is not None:
             return found
         picture = self._kept.get(key) or self._pictures.get(key)
         frames = (picture,) if picture is not None else self._results.get(key)
         if not frames or not 0 <= part < len(frames):
-            raise Gone("this result is no longer kept: ask for it again")
+            raise Gone("this result is no longer cached: request it again")
         return self._draw(key, part, frames[part], view)
 
     def classify(self, picture: str, model: str) -> dict[str, Any]:
@@ -250,7 +252,7 @@ class Workshop:
         return {"classes": [[labels[k], float(shares[k])] for k in best]}
 
     def explain(self, picture: str, given: Any, model: str) -> dict[str, Any]:
-        """Make the page of `featcli explain`, of a model if one is named, else of the steps."""
+        """Make a page like `featcli explain`, of a model if one is named, else of the steps."""
         frame = self._picture(picture)
         steps = () if model else steps_of(given)
         if not model:
@@ -285,31 +287,33 @@ class Workshop:
             raise _too_large(frame) from None
 
     def page(self, key: str) -> bytes:
-        """Return a page that `explain` has made."""
+        """Return a page made by `explain`."""
         found = self._pages.get(key)
         if found is None:
-            raise Gone("this page is no longer kept: open it again from the page of featcli serve")
+            raise Gone(
+                "this page is no longer available: open it again from the page of featcli serve"
+            )
         return found
 
     def _picture(self, key: str) -> Frame:
         found = self._kept.get(key) or self._pictures.get(key)
         if found is None:
-            raise Gone("the picture is no longer kept: send it again")
+            raise Gone("the picture is no longer cached: send it again")
         return found
 
 
 def _too_large(frame: Frame) -> FeatError:
     return FeatError(
-        f"{frame.source.file}: the page would take more than {budget.shown(_PAGE)}: "
-        "put 'resize' first, to fewer pixels"
+        f"{frame.source.file}: the page would be larger than {budget.shown(_PAGE)}: "
+        "begin with 'resize' to fewer pixels"
     )
 
 
 def _values(frame: Frame, steps: Sequence[Step]) -> int:
-    """Count the values that a page of all layers would have to hold."""
+    """Return the number of values on a page of all layers."""
     shape = frame.data.shape
     count = 0 if steps and steps[0].stage == "resize" else frame.data.size
-    with suppress(ValueError, IndexError, ZeroDivisionError):  # the stage itself will say it
+    with suppress(ValueError, IndexError, ZeroDivisionError):  # the stage will report the error
         for step in steps:
             shape = stages.get(step.stage).shape_of(shape, dict(step.params))
             count += math.prod(shape)
@@ -317,7 +321,7 @@ def _values(frame: Frame, steps: Sequence[Step]) -> int:
 
 
 def _checked(given: Any) -> tuple[tuple[Step, ...], dict[str, Any] | None]:
-    """Read steps up to the first that is wrong, and say what is wrong with it."""
+    """Parse the steps; return those before the first wrong one, and the error."""
     steps: tuple[Step, ...] = ()
     if not isinstance(given, list):
         raise UsageError("steps must be a list")
@@ -375,7 +379,7 @@ def _size(frames: Sequence[Frame]) -> int:
 
 
 def _plain(text: str) -> str:
-    """Return a file's name that is fit to be shown, without any folder."""
+    """Return a file's name without folders and unprintable characters."""
     name = text.replace("\\", "/").rpartition("/")[2]
     return "".join(one for one in name if one.isprintable())[:80]
 
@@ -388,7 +392,7 @@ def _label(text: str) -> str:
 
 
 def _without(path: str, error: ValueError) -> str:
-    """Say what is wrong with a file without the name that it has here."""
+    """Return the error message without the name of the temporary file."""
     return str(error).replace(path, "").replace("kernel file '': ", "")
 
 
