@@ -374,7 +374,7 @@ def test_a_page_that_would_be_too_large_is_refused_before_it_is_made(client):
     key = client.send("/api/picture", png(np.zeros((2500, 3000, 3), np.uint8)), "big.png")[1]
     asked = {"picture": key["picture"], "model": ""}
     status, found = client.json("/api/explain", steps=[["relu"]], **asked)
-    assert status == 400 and "put 'resize' first" in found["error"]
+    assert status == 400 and "begin with 'resize'" in found["error"]
     assert client.json("/api/explain", steps=[["resize", "50"], ["relu"]], **asked)[0] == 200
 
 

@@ -33,7 +33,7 @@ def test_it_prints_its_address_and_ends_cleanly_by_an_interrupt(started, workspa
     assert process.returncode == 0 and out == b""
     assert err.decode().splitlines() == [
         "featcli serve: open this address in a browser; Ctrl-C stops the server",
-        "featcli serve: ended",
+        "featcli serve: stopped",
     ]
     assert list(folder.iterdir()) == []
 
