@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 from featcli.budget import shown
 from featcli.errors import FeatError, ReadError, Unwritable, UsageError
 from featcli.extras import extra
-from featcli.io.remote.credentials import HINTS, settings_of_aws
+from featcli.io.remote.credentials import HINTS, allows_plain, settings_of_aws
 from featcli.io.remote.url import Url
 
 LARGEST = 5 * 1024**3  # bytes that one PUT may have
@@ -83,11 +83,10 @@ class Bucket:
     def _connect(self, is_first: bool, seconds: int) -> Any:
         stores = extra("obstore.store", "remote")
         client: dict[str, Any] = {"connect_timeout": "3s", "timeout": f"{seconds}s"}
-        settings: dict[str, Any] = {}
-        if self.scheme == "s3":
-            settings = settings_of_aws()
-            # Whoever names an endpoint without TLS, as that of a test, means it.
-            client["allow_http"] = str(settings.get("endpoint", "")).startswith("http://")
+        settings = settings_of_aws() if self.scheme == "s3" else {}
+        # Whoever names an endpoint without TLS, as that of a test, means it.
+        is_plain = str(settings.get("endpoint", "")).startswith("http://")
+        client["allow_http"] = is_plain or allows_plain(self.scheme)
         kind = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[self.scheme]
         retry = _FIRST if is_first else _LATER
         try:
@@ -206,7 +205,7 @@ class Bucket:
                 f"({shown(LARGEST)}): give several files to -o, as x-%05d.tar or a folder of parts"
             )
         store, deadline = self._store(seconds=30 + size // _SLOWEST), time.monotonic() + _PATIENCE
-        how: Any = mode if mode in ("create", "overwrite") else {"e_tag": mode}
+        how = self._condition(key, mode)
         about = {_MARK: mark} if mark else None
         for number in range(1000):
             try:
@@ -215,13 +214,30 @@ class Bucket:
                         store, key, content, mode=how, attributes=about, use_multipart=False
                     )
                 )
-                return Meta(key, size, found["e_tag"] or "")
+                return Meta(key, size, _quoted(found["e_tag"] or ""))
             except Exception as error:
                 same = self._after(error, key, content, deadline)
                 if same:
                     return same
                 time.sleep(min(0.1 * 2**number, 5))
         raise AssertionError
+
+    def _condition(self, key: str, mode: str) -> Any:
+        """Say in obstore's words which object may be replaced; raises Changed for another one."""
+        if mode in ("create", "overwrite"):
+            return mode
+        if self.scheme != "gs":
+            return {"e_tag": mode}
+        # Google compares numbers of versions, which only the object itself tells.
+        try:
+            found = _patiently(lambda: self._obstore.head(self._store(), key))
+        except FileNotFoundError as error:
+            raise Changed(f"{self}/{key}") from error
+        except Exception as error:
+            raise self._explained(error, key, "write", Unwritable) from error
+        if _meta(found).etag != mode:
+            raise Changed(f"{self}/{key}")
+        return {"e_tag": mode, "version": str(found["version"])}
 
     def _after(self, error: Exception, key: str, content: Content, deadline: float) -> Meta | None:
         """Say whether an object came although its PUT failed; raises what is not to be mended."""
@@ -322,7 +338,13 @@ def _patiently(call: Callable[[], Any]) -> Any:
 
 
 def _meta(found: Any) -> Meta:
-    return Meta(found["path"], found["size"], found["e_tag"] or str(found["last_modified"]))
+    etag = _quoted(found["e_tag"]) if found["e_tag"] else str(found["last_modified"])
+    return Meta(found["path"], found["size"], etag)
+
+
+def _quoted(etag: str) -> str:
+    """Return a version as HTTP compares it: Azure lists them without their quotes."""
+    return f'"{etag}"' if etag and '"' not in etag else etag
 
 
 def _status(error: Exception) -> int | None:

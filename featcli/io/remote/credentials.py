@@ -33,6 +33,12 @@ HINTS = {
 }
 
 
+def allows_plain(scheme: str) -> bool:
+    """Say whether the environment allows a server without TLS."""
+    variable = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}[scheme] + "_ALLOW_HTTP"
+    return os.environ.get(variable, "").lower() in ("true", "1", "yes", "on")
+
+
 def settings_of_aws() -> dict[str, Any]:
     """Return what obstore does not find by itself; raises UsageError for a profile that is none."""
     profile = _profile()
