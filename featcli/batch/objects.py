@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli.batch.items import ObjectItem
-from featcli.batch.trees import Excluded, distinct, distinct_folders, is_own
+from featcli.batch.trees import Excluded, distinct_folders, is_own, special_pieces
 from featcli.errors import UsageError
 from featcli.io.formats import HEAD, READABLE, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.naming import key_of
@@ -92,45 +93,83 @@ class Below:
 
     def _below(self, folder: str, prefix: str, exclude: Excluded, dotted: bool) -> Iterator[Found]:
         listing = self._listed()
-        remembered = _remembered(listing, folder)
-        if folder and FOLDER in remembered:
+        inside = _Inside(listing, self.url, folder)
+        if folder and FOLDER in inside.remembered:
             exclude.earlier.add(str(self.url.below(f"{folder}/")))
             return
-        files = self._inputs(listing, folder, remembered, exclude)
         folders = [one for one in listing.folders(folder) if not is_hidden(one)]
-        pieces, below = distinct(files, dotted), distinct_folders(folders)
-        for name in sorted([*files, *folders]):
+        special, below = special_pieces(inside, dotted), distinct_folders(folders)
+        metas = inside.inputs(exclude)
+        both = heapq.merge(((one, None) for one in folders), ((one.key, one) for one in metas),
+                           key=lambda one: one[0])  # fmt: skip
+        for name, meta in both:
             path = posixpath.join(folder, name)
-            if name in below:
+            if meta is None:
                 yield from self._below(path, f"{prefix}{below[name]}/", exclude, dotted)
-            if name in files:
+            else:
                 is_tar = name.lower().endswith(".tar")
-                url, key = self.url.below(path), prefix + pieces[name]
-                yield _found(url, key, files[name]._replace(key=url.key), is_tar)
+                url, key = self.url.below(path), prefix + (special.get(name) or key_of(name))
+                yield _found(url, key, meta._replace(key=url.key), is_tar)
 
-    def _inputs(
-        self, listing: Listing, folder: str, remembered: set[str], exclude: Excluded
-    ) -> dict[str, Meta]:
-        """Return the inputs in a folder: objects with the suffix of an image or array."""
-        found = {one.key: one for one in listing.files(folder) if not is_hidden(one.key)}
-        patterns = [Pattern(Path(one)) for one in remembered if is_pattern(one)]
-        files: dict[str, Meta] = {}
-        for name, meta in found.items():
-            stem = name.rpartition(".")[0]
-            is_drawn = name.endswith(".png") and {f"{stem}.npy", f"{stem}.json"} <= found.keys()
-            if name in remembered or any(one.number(name) is not None for one in patterns):
-                exclude.earlier.add(str(self.url.below(posixpath.join(folder, name))))
-            elif suffix_of(name) in SUFFIXES and not is_drawn:
-                files[name] = meta
-            elif not is_own(name, found) and (meta.size or "." in name):
+
+class _Inside:
+    """The objects directly in a folder of a bucket. They stay on the disk: a million may be there.
+
+    Parameters
+    ----------
+    listing : Listing
+    url : Url
+        Of the prefix that was listed.
+    folder : str
+        Below it.
+
+    Attributes
+    ----------
+    remembered : set of str
+        The names of earlier outputs in the folder, as `private.remembered_in` gives them.
+    """
+
+    def __init__(self, listing: Listing, url: Url, folder: str) -> None:
+        self._listing, self._url, self._folder = listing, url, folder
+        memories = listing.files(posixpath.join(folder, NAME))
+        ends = ".db"
+        self.remembered = {one.key.removesuffix(ends) for one in memories if one.key.endswith(ends)}
+        self._patterns = [Pattern(Path(one)) for one in self.remembered if is_pattern(one)]
+        self._has_arrays = listing.has_arrays(folder)
+
+    def __contains__(self, name: object) -> bool:
+        return self._listing.find(posixpath.join(self._folder, str(name))) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the inputs."""
+        return (one.key for one in self.inputs(Excluded()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def inputs(self, exclude: Excluded) -> Iterator[Meta]:
+        """Yield the inputs in the order of names: objects with the suffix of an image or array."""
+        for meta in self._listing.files(self._folder):
+            name = meta.key
+            if is_hidden(name):
+                continue
+            if self._is_result(name):
+                exclude.earlier.add(str(self._url.below(posixpath.join(self._folder, name))))
+            elif suffix_of(name) in SUFFIXES and not self._is_drawn(name):
+                yield meta
+            elif not is_own(name, self) and (meta.size or "." in name):
                 exclude.left_out[suffix_of(name)] += 1
-        return files
 
+    def _is_result(self, name: str) -> bool:
+        return name in self.remembered or any(
+            one.number(name) is not None for one in self._patterns
+        )
 
-def _remembered(listing: Listing, folder: str) -> set[str]:
-    """Return the names of earlier outputs in a folder, as `former.remembered_in` does."""
-    inside = listing.files(posixpath.join(folder, NAME))
-    return {one.key.removesuffix(".db") for one in inside if one.key.endswith(".db")}
+    def _is_drawn(self, name: str) -> bool:
+        """Say whether this is the picture that featcli drew of an array beside it."""
+        stem = name.rpartition(".")[0]
+        is_picture = self._has_arrays and name.endswith(".png")
+        return is_picture and f"{stem}.npy" in self and f"{stem}.json" in self
 
 
 class OnTheWeb:

@@ -23,6 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.naming import key_of
 from featcli.io.patterns import Pattern, is_pattern
@@ -180,7 +182,9 @@ def contents(folder: Path, dotted: bool = False) -> Contents:
     files.sort()
     present = frozenset(names) if others else frozenset()
     left_out = [name for name in others if not is_own(name, present)]
-    return Contents(files, _special(files, dotted), distinct_folders(folders), earlier, left_out)
+    return Contents(
+        files, special_pieces(files, dotted), distinct_folders(folders), earlier, left_out
+    )
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
@@ -289,11 +293,11 @@ def distinct(names: Iterable[str], dotted: bool = False) -> dict[str, str]:
     With `dotted`, no piece continues another one after a dot, where the name of a part could be.
     """
     listed = list(names)
-    special = _special(listed, dotted)
+    special = special_pieces(listed, dotted)
     return {name: special.get(name) or key_of(name) for name in listed}
 
 
-def _special(names: Collection[str], dotted: bool) -> dict[str, str]:
+def special_pieces(names: Collection[str], dotted: bool) -> dict[str, str]:
     """Return the key pieces of names whose stem alone is not unique."""
     if not dotted and _are_distinct(names):
         return {}
@@ -309,7 +313,8 @@ def _are_distinct(names: Collection[str]) -> bool:
         folded = _folded("\0".join(some)).split("\0")
         stems = ((name[-4:] in _PICTURES and name[:-4]) or key_of(name) for name in folded)
         found.extend(map(hash, stems))
-    return len(set(found)) == len(found)
+    numbers = np.sort(np.frombuffer(found, np.int64))
+    return not (numbers[1:] == numbers[:-1]).any()
 
 
 def _pieces(names: Iterable[str], dotted: bool) -> dict[str, str]:

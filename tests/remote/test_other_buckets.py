@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from batch_tools import save_images, summary
 from google import Google
+from measuring import measure
 from stores import free_port
 
 pytest.importorskip("obstore")
@@ -188,3 +189,46 @@ def test_the_key_of_an_account_is_nowhere_in_what_is_left_or_said(inline, there,
     left = [bytes(obstore.get(store[1], key).bytes()) for key in keys]
     said = (done.stdout + done.stderr).encode()
     assert not [one for one in [*left, said] if KEY.encode() in one]
+
+
+def test_a_long_listing_is_streamed_and_takes_no_memory(google, workspace):
+    """60,000 names are 10 MB of XML, and were 40 MB of Python's objects."""
+    words = ("gray", "gs://bucket/many/", "-o", "out", "--limit", "1")
+    peaks = []
+    for google.made_up in (1_000, 60_000):
+        done = measure(*words)
+        assert done.code == 1, done.lines  # the one that is read is not there
+        assert "many/0000000.png: there is no such object" in done.lines[0]
+        peaks.append(done.peak)
+    assert peaks[1] - peaks[0] < 12
+
+
+@pytest.mark.parametrize("names", [
+    ["a.png", "a.jpg", "b.png", "B.png", "b.npy", "b.json", "b", "c/d.png", "c.png", "c/d.jpg"],
+    ["x.npy", "x.png", "x.json", "y.png", "y.json", ".h.png", "e.txt", "f", "a.b.png", "a.png"],
+    ["manifest.jsonl", "sub/z.png", "sub-1/z.png", "sub.png", "Sub/z.png", "t.csv", "t.png"],
+])  # fmt: skip
+@pytest.mark.parametrize("dotted", [False, True])
+def test_what_is_an_input_and_its_key_are_those_of_a_folder(google, workspace, names, dotted):
+    """Of `b.npy`, whose sidecar is none, a folder of this machine says the same."""
+    import obstore
+    from obstore.store import GCSStore
+
+    from featcli.batch.objects import Below
+    from featcli.batch.trees import Excluded, files_below
+    from featcli.io.remote import bucket
+    from featcli.io.remote.url import Url
+
+    bucket._bucket.cache_clear()
+    store, data = GCSStore("bucket"), Path("small.png").read_bytes()
+    for name in names:
+        path = workspace / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if path.suffix in (".png", ".jpg", ".npy") else b"")
+        obstore.put(store, f"in/{name}", path.read_bytes(), use_multipart=False)
+    here, there = Excluded(), Excluded()
+    usual = [(path.removeprefix("in/"), key) for path, key in
+             files_below(Path("in"), exclude=here, dotted=dotted)]  # fmt: skip
+    below = Below(Url.parse("gs://bucket/in/")).found("", there, dotted, len)
+    found = [(one.item.file.removeprefix("gs://bucket/in/"), one.item.key) for one in below]
+    assert found == usual

@@ -76,6 +76,11 @@ class Listing:
         for name, size, etag in self._query(ask, (folder,)):
             yield Meta(name, size, etag)
 
+    def has_arrays(self, folder: str) -> bool:
+        """Say whether any .npy lies in a folder itself."""
+        ask = "SELECT name, 0, '' FROM objects WHERE folder = ? AND name LIKE '%.npy' LIMIT 1"
+        return next(self._query(ask, (folder,)), None) is not None
+
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder, by name; of the deepest ones, too."""
         begin = f"{folder}/" if folder else ""
