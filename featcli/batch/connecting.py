@@ -51,11 +51,21 @@ class Line:
         thread.start()
         thread.join(_TIMEOUT + 1)
         client = found[0] if found else TimeoutError()
-        if isinstance(client, (ValueError, TypeError)):
-            raise FeatError(f"--scheduler {self._address}: {client}")
         if isinstance(client, Exception):
-            raise FeatError(f"--scheduler {self._address}: no scheduler of Dask answers there")
+            raise FeatError(f"--scheduler {self._address}: {self._reason(client)}")
         return client
+
+    def _reason(self, error: Exception) -> str:
+        """Say why no connection came about."""
+        is_secure, nobody = self._address.startswith("tls:"), "no scheduler of Dask answers there"
+        if is_secure and isinstance(error, (TypeError, FileNotFoundError)):
+            return (
+                "the certificates of this side are not there: DASK_DISTRIBUTED__COMM__TLS__CA_FILE,"
+                " ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY name their files"
+            )
+        if isinstance(error, (ValueError, TypeError)):
+            return str(error)
+        return f"{nobody}, or one that does not accept the certificates" if is_secure else nobody
 
     def _started(self, threads: int) -> Any:
         """Start a scheduler and a worker in this process: others are started for the work."""

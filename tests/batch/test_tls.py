@@ -124,12 +124,14 @@ def test_wrong_or_missing_certificates_are_one_line_and_nothing_is_written(
     save_images(workspace / "in", 2)
     words = ("relu", "in", "-o", "out", "--scheduler")
     strangers = Authority(tmp_path / "theirs").variables("client")
-    for env in (strangers, {}):
-        assert_refused(featcli(*words, secure.address, env=env), 1, secure.address)
+    said = "does not accept the certificates"
+    assert_refused(featcli(*words, secure.address, env=strangers), 1, secure.address, said)
+    said = "the certificates of this side are not there"
+    assert_refused(featcli(*words, secure.address, env={}), 1, secure.address, said)
     plain = secure.address.replace("tls", "tcp")
     assert_refused(featcli(*words, plain), 1, plain)
     gone = authority.variables("client") | {
         "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY": str(tmp_path / "gone.pem")
     }
-    assert_refused(featcli(*words, secure.address, env=gone), 1, secure.address)
+    assert_refused(featcli(*words, secure.address, env=gone), 1, secure.address, said)
     assert not list((workspace / "out").glob("*.npy"))
