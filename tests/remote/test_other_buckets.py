@@ -170,7 +170,7 @@ def test_shards_come_from_a_bucket_and_parts_go_there(inline, there, store):
     done = inline(*words)
     assert done.returncode == 0, done.stderr
     assert bytes(obstore.get(store[1], "v/x-000.parquet").bytes())[:4] == b"PAR1"
-    assert "1 of 1 parts are there already" in inline(*words).stderr
+    assert "1 of 1 parts exist already" in inline(*words).stderr
 
 
 def test_a_bucket_that_is_none_is_one_line(inline, there):
