@@ -83,7 +83,7 @@ USAGE = {
     "--format without -o -": (["relu", "gray.png", "--format", "npy"], "goes with -o -"),
     "a missing list": (["relu", "--from-file", "nolist"], "--from-file nolist: No such file"),
     "a folder as a list": (["relu", "--from-file", "empty"], "--from-file empty: Is a directory"),
-    "no colour": (["relu", "gray.png", "--background", "nocolour"], "'nocolour' is no colour"),
+    "no colour": (["relu", "gray.png", "--background", "nocolour"], "'nocolour' is not a colour"),
     "--max-pixels 0": (["relu", "gray.png", "--max-pixels", "0"], "--max-pixels"),
     "two for one .npy": (["relu", "gray.png", "one.png", "-o", "x.npy"], "holds one result"),
     "parts for one .npy": (["split-channels", "small.png", "-o", "x.npy"], "holds one result"),

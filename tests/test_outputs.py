@@ -292,7 +292,7 @@ def test_two_inputs_of_one_name_in_a_folder_keep_their_suffix(
 def test_verbose_and_quiet(workspace: Path, inline: Runner) -> None:
     Image.new("RGBA", (3, 2), (255, 0, 0, 7)).save("clear.png")
     loud = inline("relu", "clear.png", "-v")
-    assert "its transparency is laid over white" in loud.stderr
+    assert "its transparency is blended with white" in loud.stderr
     assert loud.stderr.endswith("featcli relu: clear.png: done\n")
     assert not inline("abs", "clear.png", "-q").stderr
 

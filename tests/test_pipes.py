@@ -290,7 +290,7 @@ def test_a_list_of_one_path_without_an_end_of_line(workspace: Path, inline: Runn
 
 def test_a_list_whose_first_file_is_missing_says_so(workspace: Path, inline: Runner) -> None:
     result = inline("relu", stdin="nofile.png\ngray.png\n")
-    assert_refused(result, 1, "its first line is no existing file: 'nofile.png'")
+    assert_refused(result, 1, "its first line is not an existing file: 'nofile.png'")
 
 
 def test_a_missing_file_further_down_fails_alone(workspace: Path, inline: Runner) -> None:

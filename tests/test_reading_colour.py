@@ -54,7 +54,7 @@ def test_the_transparency_of_a_palette_is_laid_over_the_background_or_kept():
         [[255, 0, 0], [255, 255, 255]],
         [[127, 127, 255], [255, 255, 255]],
     ]
-    assert white.notes == ("its transparency is laid over white (see --background)",)
+    assert white.notes == ("its transparency is blended with white (see --background)",)
     kept = frame_of(data, background="keep")
     assert kept.labels == ("R", "G", "B", "A")
     assert kept.data[:, :, 3].tolist() == [[255, 0], [128, 0]]
@@ -92,7 +92,7 @@ def test_rgba_is_laid_over_the_background(format, name, paper):
     choices = {"lossless": True, "exact": True} if format == "WEBP" else {}
     sample = sample_of(encoded(RGBA, format, **choices), background=name)
     assert np.array_equal(sample.frames[0].data, laid_over(RGBA, paper).astype(np.uint8))
-    assert sample.notes == (f"its transparency is laid over {name} (see --background)",)
+    assert sample.notes == (f"its transparency is blended with {name} (see --background)",)
 
 
 def test_rgba_keeps_its_channel_if_asked_to():

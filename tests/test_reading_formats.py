@@ -61,7 +61,7 @@ ROWS = {
     ),
     "PNG transparent colour (tRNS)": (
         png_of(RGB, 2, (b"tRNS", b"".join(b"\xff" + bytes([v]) for v in RGB[0, 0]))),
-        np.uint8, 0, "transparency is laid over white",
+        np.uint8, 0, "transparency is blended with white",
     ),
     "APNG": (animated("PNG"), np.uint8, 0, "several frames"),
     "GIF": (animated("GIF"), np.uint8, 0, "several frames"),
@@ -81,7 +81,7 @@ ROWS = {
     "TIFF palette": (palette_tiff([0x1234] * 768), np.uint8, 0x12, "16-bit colours"),
     "TIFF CMYK": (tiff_of(RGBA.astype(np.uint16), t262=5), np.uint16, 0, "CMYK colours became RGB"),
     "TIFF CIELAB": (lab_tiff(), np.uint8, 0, "LAB colours became RGB"),
-    "TIFF with associated alpha": (tiff_of(RGBA, t338=1), np.uint8, 0, "laid over white"),
+    "TIFF with associated alpha": (tiff_of(RGBA, t338=1), np.uint8, 0, "blended with white"),
     "TIFF of other channels": (tiff_of(np.repeat(RGB, 2, axis=2), t338=0), np.uint8, 0, ""),
     "a camera's raw file (DNG)": (tiff_of(GRAY, t262=32803), np.uint8, 0, "camera's raw picture"),
 }  # fmt: skip

@@ -279,7 +279,7 @@ def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Itera
 def _unknown(head: bytes) -> str:
     line = os.fsdecode(head.splitlines()[0]) if head.strip() else ""
     if line.isprintable() and 0 < len(line) < 200:
-        return f"no image, array or tar, and its first line is no existing file: {line!r}"
+        return f"not an image, array or tar, and its first line is not an existing file: {line!r}"
     return f"not an image or array that featcli reads ({READABLE})"
 
 

@@ -128,7 +128,7 @@ def _opaque(raster: Raster, job: Job) -> Raster:
         return raster._replace(alpha="straight")
     if raster.data[:, :, -1].min() >= raster.top:
         return raster._replace(data=raster.data[:, :, :-1], alpha="")
-    job.note(f"its transparency is laid over {background} (see --background)")
+    job.note(f"its transparency is blended with {background} (see --background)")
     paper = np.array(background_colour(background)[:3])
     if raster.data.shape[2] == 2 and len(set(paper.tolist())) > 1:
         raster = raster._replace(data=raster.data[:, :, [0, 0, 0, 1]], space="RGB")
@@ -171,7 +171,7 @@ def background_colour(name: str) -> tuple[int, ...]:
         return ImageColor.getrgb(name)
     except ValueError:
         raise UsageError(
-            f"--background: {name!r} is no colour: give a name, #rrggbb or keep"
+            f"--background: {name!r} is not a colour: give a name, #rrggbb or keep"
         ) from None
 
 

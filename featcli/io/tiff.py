@@ -106,7 +106,7 @@ def _chain(files: Directories, job: Job) -> Iterator[Directory]:
                 raise
             is_picture = False
         if not is_picture and len(seen) > 1:
-            job.note("what follows its first picture cannot be read: it is no directory")
+            job.note("what follows its first picture cannot be read: it is not a directory")
             return
         yield tags
         place = tags.following
