@@ -74,7 +74,7 @@ USAGE = {
     "an unknown stage": (["run", "relu | pol 2", "gray.png"], "step 2 (pol)"),
     "an empty step": (["run", "relu | | pool", "gray.png"], "step 2 is empty"),
     "an open quotation": (["run", "convolve 'x", "gray.png"], "no closing quotation"),
-    "no pipeline": (["run"], "name a pipeline"),
+    "no pipeline": (["run"], "no pipeline: give one"),
     "arguments in the wrong order": (["run", "gray.png", "relu"], "no stage 'gray.png'"),
     "an unknown suffix": (["relu", "gray.png", "-o", "x.jpg"], "no output of the kind '.jpg'"),
     "a file as the folder": (["relu", "gray.png", "-o", "taken/"], "is a file, not a folder"),
