@@ -138,6 +138,27 @@ def _same(x: Array) -> Pick:
     return Pick(here, np.arange(x.shape[2], dtype=np.int32))
 
 
+def _sliced(node: Known) -> Rule | None:
+    """A part of the rows, columns and maps, as it is; None unless the values confirm it."""
+    x, result = node.inputs[0], node.result
+    if x.ndim != 3 or result.ndim != 3 or len(node.constants) < 3:
+        return None
+    starts, ends, axes, steps = [*node.constants[1:5], None, None][:4]
+    if starts is None or ends is None:
+        return None
+    named = range(len(starts)) if axes is None else (int(one) % 4 for one in axes)
+    by = np.ones(len(starts), np.int64) if steps is None else steps
+    order = (2, 0, 1) if node.channels_first else (0, 1, 2)  # of the graph's axes after the first
+    taken = [np.arange(size, dtype=np.int32) for size in x.shape]
+    for axis, start, end, step in zip(named, starts, ends, by, strict=True):
+        if axis > 0 and step:
+            own = order[axis - 1]
+            taken[own] = taken[own][slice(int(start), int(end), int(step))]
+    if not np.array_equal(x[np.ix_(*taken)], result, equal_nan=True):
+        return None
+    return Pick(Windows(taken[0][:, np.newaxis], taken[1][:, np.newaxis]), taken[2])
+
+
 def _convolution(node: Known) -> Rule | None:
     x, weight = node.inputs[0], node.constants[1]
     bias = node.constants[2] if len(node.constants) > 2 else None
@@ -312,6 +333,7 @@ _MAKERS: dict[str, Callable[[Known], Rule | None]] = {
     "Mul": _arithmetic,
     "ReduceMax": _reduced,
     "ReduceMean": _reduced,
+    "Slice": _sliced,
     "Softmax": _softmax,
     "Sub": _arithmetic,
     "Sum": _arithmetic,

@@ -7,7 +7,7 @@ import pytest
 from explain_subjects import network, picture
 
 from featcli.models.tracing import trace_model
-from featcli.trace import Concat, Sum
+from featcli.trace import Concat, Layer, Opaque, Sum, Trace
 from featcli.view.explain.links import links
 from featcli.view.explain.selection import select
 
@@ -65,3 +65,19 @@ def test_the_overview_has_all_layers_shows_kernels_and_opens_maps(browser, small
     browser.script(f"{node}.click()")
     browser.wait("return document.getElementById('cell')?.dataset.value")
     assert not browser.troubles()
+
+
+def test_no_line_leads_to_a_map_of_what_nobody_knows():
+    """A layer of which only onnxruntime knows what it does, with other maps than what came in."""
+    maps, fewer, vector = np.ones((4, 4, 3)), np.ones((4, 4, 2)), np.ones(5)
+    layers = [
+        Layer("input", "input", Opaque(), (), maps),
+        Layer("fewer", "fewer", Opaque(), (0,), fewer),
+        Layer("same", "same", Opaque(), (1,), fewer),
+        Layer("vector", "vector", Opaque(), (2,), vector),
+    ]
+    trace = Trace("p.png", "m", "about", layers)
+    selection = select(trace)
+    assert links(trace, 1, selection) == [[], []]
+    assert links(trace, 2, selection) == [[[0.0, 0, 1.0]], [[0.0, 1, 1.0]]]
+    assert links(trace, 3, selection) == [[[0.0, 0, 1.0], [0.0, 1, 1.0]]]

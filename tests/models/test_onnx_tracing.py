@@ -112,6 +112,30 @@ def test_with_channels_last_the_rules_hold_too(x):
     check_rules(trace, {f"n{k}" for k in range(9)})
 
 
+@pytest.mark.parametrize(
+    ("starts", "ends", "axes", "steps"),
+    [([1], [3], [1], [1]), ([2, -5], [99, -1], [3, 2], [2, 1]), ([-1], [-99], [1], [-1])],
+)
+def test_what_is_sliced_out_comes_from_the_cells_that_it_was(x, starts, ends, axes, steps):
+    numbers = {
+        "s": np.array(starts), "e": np.array(ends), "i": np.array(axes), "k": np.array(steps)
+    }  # fmt: skip
+    nodes = [
+        ("Slice", ["x", "s", "e", "i", "k"], "part", {}),
+        ("GlobalAveragePool", ["part"], "p", {}),
+        ("Flatten", ["p"], "y", {}),
+    ]
+    slices = [slice(None)] * 4
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        slices[axis] = slice(start, end, step)
+    wanted = np.moveaxis(x, 2, 0)[np.newaxis][tuple(slices)][0]
+    write("m.onnx", nodes, (FLOAT, [1, 3, 17, 14]), {"y": [1, len(wanted)]}, numbers)
+    trace = traced("m.onnx", x)
+    part = next(layer for layer in trace.layers if layer.name == "n0")
+    np.testing.assert_array_equal(part.data, np.moveaxis(wanted, 0, 2))
+    check_rules(trace, {"n0"})
+
+
 ENDS = {
     "pool, flatten, gemm": [
         ("GlobalAveragePool", ["c"], "p", {}),

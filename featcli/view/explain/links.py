@@ -53,11 +53,23 @@ def _same(trace: Trace, layer: Layer, channel: int, selection: Selection) -> lis
         return [[0, k, 1.0] for k in selection.channels[layer.inputs[0]][:MOST]]
     if isinstance(rule, Softmax) and layer.data.ndim == 3:
         return [[0, channel, 1.0]]
-    found = []
+    if isinstance(rule, Opaque):
+        return _unknown(trace, layer, channel, selection)
+    shown = [trace.layers[number].data.ndim == 3 for number in layer.inputs]
+    return [[float(place), channel if is_map else 0, 1.0] for place, is_map in enumerate(shown)]
+
+
+def _unknown(trace: Trace, layer: Layer, channel: int, selection: Selection) -> list[Link]:
+    """Of a layer of which nothing is known: what a map of it is made of, if there is no doubt."""
+    found: list[Link] = []
     for place, number in enumerate(layer.inputs):
         source = trace.layers[number]
-        known = not isinstance(rule, Opaque) or channel < source.channels
-        found.append([float(place), channel if known and source.data.ndim == 3 else 0, 1.0])
+        if source.data.ndim == 1:
+            found.append([float(place), 0, 1.0])
+        elif layer.data.ndim == 1:
+            found += [[float(place), k, 1.0] for k in selection.channels[number][:MOST]]
+        elif source.channels == layer.channels:
+            found.append([float(place), channel, 1.0])
     return found
 
 
