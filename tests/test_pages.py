@@ -15,8 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = {
     str(path.relative_to(ROOT)): pages.blocks(path.read_text("utf-8")) for path in pages.pages()
 }
-QUICK = [page for page, blocks in BLOCKS.items() if any(one.is_run(quick=True) for one in blocks)]
 SLOW = [page for page, blocks in BLOCKS.items() if any("slow" in one.marks for one in blocks)]
+# A page with slow blocks is run whole with the slow tests, and its others then: but for the README.
+QUICK = [
+    page
+    for page, blocks in BLOCKS.items()
+    if any(one.is_run(quick=True) for one in blocks) and (page not in SLOW or page == "README.md")
+]
 
 
 def check(*arguments):

@@ -70,7 +70,16 @@ def assert_same_model(first, second):
         np.testing.assert_array_equal(a[name], b[name])
 
 
-@pytest.mark.parametrize("kind", [".csv", ".jsonl", ".npy", ".npz", ".parquet"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ".npz",
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in (".csv", ".jsonl", ".npy", ".parquet")
+        ),
+    ],
+)
 def test_a_head_that_learned_from_a_table_is_that_of_the_images(kind, desk, inline):
     if kind == ".parquet":
         pytest.importorskip("pyarrow", reason="needs the extra parquet")
