@@ -123,7 +123,7 @@ def filmstrip() -> Image.Image:
 
 def of_page(name: str) -> None:
     """Run the commands of a page of docs/, and keep the pictures that they write."""
-    (block,) = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
+    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "samples" / "cat.jpg", Path(folder) / "photo.jpg")
         for line in block.splitlines():

@@ -172,7 +172,7 @@ def _of_filters(model: Model, settings: _Settings) -> Picture:
         f"images that maximize {len(filters)} of its {part.shape[-1]} outputs, after {steps} steps "
         "of gradient ascent"
     )
-    return sheets.draw(f"{model.name}: what {settings.layer} responds to", about, tiles)
+    return sheets.draw(f"{model.name}: what layer {settings.layer} responds to", about, tiles)
 
 
 def _say_not_found(numbers: Sequence[int], settings: _Settings) -> None:
