@@ -1,8 +1,8 @@
 """A small stand-in for Google's storage, and for S3's lists, on loopback.
 
-It speaks as much of Google's XML API as its documentation says of what featcli asks for: objects
-with numbers of versions (generations), conditions on them, and lists in pages. There is no emulator
-that speaks it. A list may have more objects than anybody would put.
+It answers what featcli asks of Google's XML API: objects with numbers of versions (generations),
+conditions on them, and lists in pages. No emulator speaks that API, and this server was never
+compared with Google's. A list may have more objects than it would be quick to store.
 """
 
 from __future__ import annotations
