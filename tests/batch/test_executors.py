@@ -200,8 +200,8 @@ def elsewhere(monkeypatch):
 
     usual = clusters.Contract
 
-    def contract(job, folder, watch, versions):
-        return usual(job, "/nowhere", watch, versions)
+    def contract(*values):
+        return usual(*values)._replace(folder="/nowhere")
 
     monkeypatch.setattr(clusters, "Contract", contract)
 
