@@ -149,7 +149,7 @@ def test_a_page_over_the_limit_says_which_option_helps(workspace, inline):
     before = listing(workspace)
     assert_refused(
         inline(*given, "--pipeline", "convolve vertical | relu"), 1,
-        "photo.jpg", "more than the 1 MB of --max-size", "resize", "--max-size",
+        "photo.jpg", "larger than --max-size 1", "resize", "--max-size",
     )  # fmt: skip
     assert_refused(inline(*given), 1, "--max-size 1 (MB): raise --max-size")
     tight = ("explain", "photo.jpg", "--max-size", "5")
