@@ -9,7 +9,10 @@
     python benchmarks/classify.py > benchmarks/results/classify.md
     python benchmarks/classify_profile.py > benchmarks/results/classify-profile.md
     python benchmarks/batch.py > benchmarks/results/batch.md
+    python benchmarks/batch.py --only again --again 100000 > benchmarks/results/again.md
     python benchmarks/large.py > benchmarks/results/large.md
+    python benchmarks/cluster.py > benchmarks/results/cluster.md
+    python benchmarks/listing.py > benchmarks/results/listing.md
     python benchmarks/explain.py > benchmarks/results/explain.md
     python benchmarks/visualize.py > benchmarks/results/visualize.md
     python benchmarks/train.py > benchmarks/results/train.md
@@ -37,9 +40,12 @@ TITLES = {
     "classify": "",
     "classify-profile": "",
     "batch": "## Folders",
+    "again": "## A second run over many files",
     "large": "## Pictures larger than memory",
+    "cluster": "## A cluster",
+    "listing": "## Listing a bucket",
     "explain": "## The page of explain: the ImageNet network on a sample",
-    "visualize": "## Pictures of what filters want",
+    "visualize": "## Pictures that filters respond to",
     "train": "## Training",
     "search": "",
     "copies": "",
