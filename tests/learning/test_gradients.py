@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gradients import STEP, assert_gradients, batch_for, laid_out, numbers
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from featcli import ops
 from featcli.models.learning.chain import Chain
 from featcli.models.learning.starting import initial
 from featcli.models.network import Network
+from featcli.models.operations import conv
+from featcli.models.operations._columns import Geometry
 from featcli.models.operations._losses import binary_cross_entropy, cross_entropy
+from featcli.models.operations.base import Buffers
 from featcli.models.running import Runner
 
 
@@ -118,3 +121,26 @@ def test_gradients_of_another_batch_size_are_right_too():
             whole.setdefault(name, []).append(array.copy())
     for first, second, together in whole.values():
         np.testing.assert_allclose(first + second, together, atol=1e-12)
+
+
+@given(
+    before=st.tuples(st.integers(3, 12), st.integers(3, 12)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 2),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    seed=st.integers(0, 99),
+)
+def test_both_ways_to_the_input_of_a_convolution_give_the_same_gradient(
+    before, kernel, stride, dilation, padding, seed
+):
+    reach = [(k - 1) * dilation + 1 for k in kernel]
+    after = tuple((n + sum(padding) - k) // stride + 1 for n, k in zip(before, reach, strict=True))
+    assume(min(after) >= 1)
+    rng = np.random.default_rng(seed)
+    geometry = Geometry(before, after, kernel, stride, dilation, (padding, padding))
+    weight = rng.normal(size=(*kernel, 2, 3))
+    trained = conv._Trained(geometry, {"weight": weight}, Buffers("float64"))
+    dy = rng.normal(size=(after[0], 3, after[1], 2))
+    gathered = trained._gathered(dy).copy()
+    np.testing.assert_allclose(trained._scattered(dy), gathered, atol=1e-12)

@@ -8,6 +8,7 @@ times the width of the kernel, not times its area.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -138,6 +139,15 @@ class Geometry:
             match(after, before, self.stride, tap * self.dilation - start)
             for tap in range(self.kernel[axis])
         ]
+
+    @cached_property
+    def shrinks(self) -> bool:
+        """Whether the result is so much smaller that one product for each result is quicker.
+
+        That is so with a stride, or a large kernel on small maps without padding: 14x14 to 10x10
+        takes 0.55 of the time of one product for each pixel, 12x12 to 10x10 twice its time.
+        """
+        return math.prod(self.before) > 1.6 * math.prod(self.after)
 
     @cached_property
     def forward(self) -> Unfolding:

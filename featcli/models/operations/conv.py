@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from featcli.engine import layers as engine
-from featcli.models.operations._columns import Geometry, turned
+from featcli.models.operations._columns import Geometry, match, turned
 from featcli.models.operations._starting import drawn, zeros
 from featcli.models.operations._windows import inside, taps
 from featcli.models.operations.base import (
@@ -206,7 +206,29 @@ class _Trained(Trained):
         return found
 
     def input_grad(self, dy: Array) -> Array:
-        """Convolve the gradient with the rotated kernels."""
+        """Convolve the gradient with the rotated kernels, by the quicker of two ways."""
+        return self._scattered(dy) if self._geometry.shrinks else self._gathered(dy)
+
+    def _scattered(self, dy: Array) -> Array:
+        """Multiply each row of gradients by the weights, and add the products at their taps."""
+        how = self._geometry
+        tall, wide, channels, filters = self._weight.shape
+        rows, _, cols, images = dy.shape
+        products = self.buffers.get("products", (tall, wide, channels, cols, images))
+        dx = self.buffers.get("dx", (how.before[0], channels, how.before[1], images))
+        dx[...] = 0
+        matrix, taps = self._weight.reshape(-1, filters), how.taps(1)
+        for row in range(rows):
+            flat = dy[row].reshape(filters, -1)
+            np.matmul(matrix, flat, out=products.reshape(len(matrix), -1))
+            first = row * how.stride - how.padding[0][0]
+            down = match(tall, how.before[0], how.dilation, first)
+            for col, across in enumerate(taps):
+                dx[down.read, :, across.read] += products[down.given, col, :, across.given]
+        return dx
+
+    def _gathered(self, dy: Array) -> Array:
+        """Unfold the gradients of the results, and multiply them by the rotated kernels."""
         unfolding = self._geometry.backward
         columns = self.buffers.get("dy", unfolding.held_shape(dy.shape[1], dy.shape[3]))
         channels = self._weight.shape[2]

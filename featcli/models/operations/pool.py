@@ -118,6 +118,7 @@ class _Trained(Trained):
     ) -> None:
         super().__init__(buffers)
         self._kind, self._after = kind, after
+        self._is_disjoint = stride >= max(size)
         rows, cols = (
             [match(n_after, n, stride, tap) for tap in range(min(k, n))]
             for n_after, n, k in zip(after, before, size, strict=True)
@@ -162,7 +163,10 @@ class _Trained(Trained):
             found = np.equal(self._x[read], self._y[given])
             found &= free[given]
             free[given] ^= found
-            dx[read] += dy[given] * found
+            if self._is_disjoint:
+                np.multiply(dy[given], found, out=dx[read])
+            else:
+                dx[read] += dy[given] * found
         return dx
 
     def _taps(self) -> Iterator[tuple[Place, Place]]:
