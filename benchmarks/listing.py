@@ -25,7 +25,7 @@ _MEASURE = (
 
 
 def main() -> None:
-    from google import Google
+    from google_server import Google
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, nargs="*", default=[1000, 1_000_000])

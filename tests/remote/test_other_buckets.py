@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from batch_tools import save_images, summary
-from google import Google
+from google_server import Google
 from measuring import measure
 from stores import free_port
 
