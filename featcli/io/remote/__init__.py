@@ -1,1 +1,1 @@
-"""Objects in buckets, and single ones on the web: everything that leaves this machine."""
+"""Access to objects in buckets, and to single objects on the web."""

@@ -1,4 +1,4 @@
-"""Any object by its address: in a bucket, or on the web."""
+"""Objects by address, in a bucket or on the web."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from featcli.io.remote.url import WEB, Url, scheme_of
 
 
 def is_gone(file: str) -> bool:
-    """Say whether there is no object at an address any more; of the web that is never certain."""
+    """Return whether an object no longer exists; always False on the web, or after an error."""
     try:
         if scheme_of(file) in WEB:
             return False
@@ -23,17 +23,17 @@ def is_gone(file: str) -> bool:
 
 
 class Pieces(io.RawIOBase):
-    """A stream of pieces that come one after the other."""
+    """A stream that reads from an iterator of bytes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Give what is left of the last piece, or the next one."""
+        """Copy the rest of the current piece, or the next one."""
         if not self._rest:
             self._rest = memoryview(next(self._pieces, b""))
         count = min(len(buffer), len(self._rest))
@@ -43,5 +43,5 @@ class Pieces(io.RawIOBase):
 
 
 def stream_of(url: Url, meta: Meta) -> io.BufferedReader:
-    """Return an object's bytes as a stream; each piece of it is tried again by itself."""
+    """Return an object's content as a stream that retries each piece separately."""
     return io.BufferedReader(Pieces(bucket_of(url).pieces(meta)), 1 << 16)

@@ -1,8 +1,7 @@
-"""Buckets: what is asked of them, tried again where it failed, and said in one line where it can't.
+"""Buckets: requests with retries, and errors explained in one line.
 
-A connection is made by obstore, which signs, tries again after errors of the server and of the
-network, and waits longer each time. What its errors say is not passed on: an address in them may be
-signed.
+obstore connects, signs requests and retries after server and network errors, waiting longer each
+time. Its error messages are not passed on, because they may contain signed URLs.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from featcli.extras import extra
 from featcli.io.remote.credentials import HINTS, allows_plain, settings_of_aws
 from featcli.io.remote.url import Url
 
-LARGEST = 5 * 1024**3  # bytes that one PUT may have
-_PIECE = 1 << 23  # bytes that are asked for at once
-_SLOWEST = 1 << 18  # bytes a second of a line that is still worth waiting for
-_PATIENCE = 60  # seconds for trying again
+LARGEST = 5 * 1024**3  # maximum size of one PUT, in bytes
+_PIECE = 1 << 23  # bytes per GET request
+_SLOWEST = 1 << 18  # bytes per second; a slower PUT times out
+_PATIENCE = 60  # seconds during which a request is retried
 _FIRST = {"max_retries": 2, "retry_timeout": timedelta(seconds=8)}
 _LATER = {
     "max_retries": 200,
     "retry_timeout": timedelta(seconds=_PATIENCE),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5)},
 }
-_MARK = "featcli"  # the name under which an object says what it is; see `Bucket.mark`
+_MARK = "featcli"  # metadata key of an object's mark; see `Bucket.mark`
 Content = bytes | mmap.mmap
 
 
 class Meta(NamedTuple):
-    """What is known of an object without reading it."""
+    """The metadata of an object."""
 
     key: str
     size: int
@@ -46,20 +45,20 @@ class Meta(NamedTuple):
 
     @property
     def state(self) -> dict[str, Any]:
-        """What tells whether it has changed: no name of a version ever has a space."""
+        """Size and ETag, to detect changes; spaces in the ETag are replaced."""
         return {"size": self.size, "etag": f'"{self.etag.strip(chr(34))}"'.replace(" ", "_")}
 
 
 class Changed(FeatError):
-    """An object is there already, or is another one than was expected."""
+    """An object already exists, or is not the expected one."""
 
 
 class Absent(ReadError):
-    """There is no such object."""
+    """An object does not exist."""
 
 
 class Bucket:
-    """A bucket.
+    """A bucket of an object store.
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ class Bucket:
         self._stores: dict[tuple[bool, int], Any] = {}
 
     def _store(self, is_first: bool = False, seconds: int = 30) -> Any:
-        """Return a connection; the first one gives up soon."""
+        """Return a cached connection; with `is_first`, it gives up sooner."""
         found = self._stores.get((is_first, seconds))
         if found is None:
             found = self._stores[is_first, seconds] = self._connect(is_first, seconds)
@@ -84,7 +83,7 @@ class Bucket:
         stores = extra("obstore.store", "remote")
         client: dict[str, Any] = {"connect_timeout": "3s", "timeout": f"{seconds}s"}
         settings = settings_of_aws() if self.scheme == "s3" else {}
-        # Whoever names an endpoint without TLS, as that of a test, means it.
+        # An explicit endpoint without TLS, such as a test server, is allowed.
         is_plain = str(settings.get("endpoint", "")).startswith("http://")
         client["allow_http"] = is_plain or allows_plain(self.scheme)
         kind = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}[self.scheme]
@@ -103,9 +102,9 @@ class Bucket:
     # Reading
 
     def check(self, key: str = "") -> None:
-        """Ask for one key; raises UsageError for a bucket that is none, or may not be listed.
+        """Check that the bucket exists and can be listed; raises UsageError if not.
 
-        It is asked once a process.
+        It does nothing after the first success in a process.
         """
         if self._is_checked:
             return
@@ -119,7 +118,7 @@ class Bucket:
         self._is_checked = True
 
     def head(self, key: str) -> Meta | None:
-        """Return what is known of an object; None if there is none."""
+        """Return the metadata of an object; None if it does not exist."""
         try:
             return _meta(_patiently(lambda: self._obstore.head(self._store(), key)))
         except FileNotFoundError:
@@ -128,7 +127,7 @@ class Bucket:
             raise self._explained(error, key, "read") from error
 
     def mark(self, key: str) -> str:
-        """Return what an object says of itself that featcli wrote; see `put`."""
+        """Return the mark that `put` stored with an object, or an empty string."""
         try:
             options = {"head": True}
             found = _patiently(lambda: self._obstore.get(self._store(), key, options=options))
@@ -139,7 +138,7 @@ class Bucket:
             raise self._explained(error, key, "read") from error
 
     def list(self, prefix: str) -> Iterator[list[Meta]]:
-        """Yield all objects below a prefix, some at a time."""
+        """Yield all objects below a prefix, page by page."""
         try:
             found = iter(self._obstore.list(self._store(), prefix or None, chunk_size=1000))
             while some := _patiently(lambda: next(found, None)):
@@ -148,7 +147,7 @@ class Bucket:
             raise self._explained(error, prefix, "list") from error
 
     def read(self, key: str, begin: int, end: int, etag: str = "") -> bytes:
-        """Read some bytes of an object, as long as it is the same; raises Absent, ReadError."""
+        """Read a range of bytes, if the ETag still matches; raises Absent, ReadError."""
         options: dict[str, Any] = {"range": (begin, end)} | ({"if_match": etag} if etag else {})
         try:
             store = self._store()
@@ -161,7 +160,7 @@ class Bucket:
             raise self._explained(error, key, "read") from error
 
     def pieces(self, meta: Meta) -> Iterator[bytes]:
-        """Yield the bytes of an object in pieces, each of which is tried again by itself."""
+        """Yield the content of an object in pieces, and retry each one separately."""
         for begin in range(0, meta.size, _PIECE):
             end = min(begin + _PIECE, meta.size)
             piece = self.read(meta.key, begin, end, meta.etag)
@@ -170,7 +169,7 @@ class Bucket:
             yield piece
 
     def get(self, key: str, most: int, meta: Meta | None = None) -> bytes:
-        """Read a whole object; raises Absent, ReadError for more than `most` bytes."""
+        """Read a whole object; raises Absent, or ReadError if it exceeds `most` bytes."""
         meta = meta or self.head(key)
         if meta is None:
             raise Absent(f"{self}/{key}: there is no such object")
@@ -181,22 +180,22 @@ class Bucket:
     # Writing
 
     def put(self, key: str, content: Content, mode: str = "create", mark: str = "") -> Meta:
-        """Let an object appear, by one PUT.
+        """Write an object with a single PUT.
 
         Parameters
         ----------
         key : str
         content : bytes or mmap
         mode : str
-            `"create"`: there must be none; `"overwrite"`; else the etag of the one to be replaced.
+            `"create"` if it must not exist, `"overwrite"`, or the ETag of the object to replace.
         mark : str
-            What is kept with the object, as metadata: who replaces it otherwise loses that.
+            Stored as metadata of the object; lost when another program replaces it.
 
         Raises
         ------
         Changed
-            There is another one. One with the same content is as good as ours: an answer may have
-            been lost on its way.
+            Another object exists. One with the same content is accepted, because it may come from
+            an attempt whose response was lost.
         """
         size = len(content)
         if size > LARGEST:
@@ -223,12 +222,12 @@ class Bucket:
         raise AssertionError
 
     def _condition(self, key: str, mode: str) -> Any:
-        """Say in obstore's words which object may be replaced; raises Changed for another one."""
+        """Return obstore's mode for a conditional PUT; raises Changed if it would fail."""
         if mode in ("create", "overwrite"):
             return mode
         if self.scheme != "gs":
             return {"e_tag": mode}
-        # Google compares numbers of versions, which only the object itself tells.
+        # Google compares generation numbers instead, which a HEAD request returns.
         try:
             found = _patiently(lambda: self._obstore.head(self._store(), key))
         except FileNotFoundError as error:
@@ -240,7 +239,7 @@ class Bucket:
         return {"e_tag": mode, "version": str(found["version"])}
 
     def _after(self, error: Exception, key: str, content: Content, deadline: float) -> Meta | None:
-        """Say whether an object came although its PUT failed; raises what is not to be mended."""
+        """Return the object if a failed PUT wrote it, or None to retry; raises other errors."""
         is_refused = type(error).__name__ in ("AlreadyExistsError", "PreconditionError")
         is_passing = not is_refused and _status(error) in (None, 409, 429, 500, 502, 503, 504)
         if is_refused or (is_passing and time.monotonic() < deadline):
@@ -263,7 +262,7 @@ class Bucket:
         return True
 
     def put_file(self, key: str, file: BinaryIO, mode: str = "create", mark: str = "") -> Meta:
-        """Let what an open file holds appear as an object, without taking it into memory."""
+        """Write an open file as an object, without reading it into memory."""
         file.flush()
         if not os.fstat(file.fileno()).st_size:
             return self.put(key, b"", mode, mark)
@@ -271,7 +270,7 @@ class Bucket:
             return self.put(key, content, mode, mark)
 
     def delete(self, key: str) -> None:
-        """Take an object away; one that is gone is none to worry about."""
+        """Delete an object; do nothing if it does not exist."""
         try:
             _patiently(lambda: self._obstore.delete(self._store(), key))
         except FileNotFoundError:
@@ -284,7 +283,7 @@ class Bucket:
     def _explained(
         self, error: Exception, key: str, what: str, kind: type[FeatError] = ReadError
     ) -> FeatError:
-        """Say what went wrong without a word of what the library says: it has whole addresses."""
+        """Return an error without obstore's message, which may contain a signed URL."""
         if isinstance(error, FeatError):
             return error
         return kind(f"{self}/{key}: {self._reason(error, what)}")
@@ -317,7 +316,7 @@ class Bucket:
 
 
 def _patiently(call: Callable[[], Any]) -> Any:
-    """Wait for a call so that Ctrl-C ends the wait: obstore itself hears of it only at its end."""
+    """Run a call in a thread, so that Ctrl-C interrupts it; obstore reacts only when done."""
     if threading.current_thread() is not threading.main_thread():
         return call()
     answers: list[tuple[Any, BaseException | None]] = []
@@ -343,18 +342,18 @@ def _meta(found: Any) -> Meta:
 
 
 def _quoted(etag: str) -> str:
-    """Return a version as HTTP compares it: Azure lists them without their quotes."""
+    """Return an ETag in quotes, as HTTP requires; Azure lists ETags without them."""
     return f'"{etag}"' if etag and '"' not in etag else etag
 
 
 def _status(error: Exception) -> int | None:
-    """Return the status of HTTP that an error speaks of."""
+    """Return the HTTP status code that an error contains."""
     found = re.search(r"status code: (\d{3})", str(error))
     return int(found[1]) if found else None
 
 
 def _code(error: Exception) -> str:
-    """Return the short word by which a server says what is wrong."""
+    """Return the server's error code, such as NoSuchBucket."""
     found = re.search(r"<Code>([A-Za-z]{1,60})</Code>", str(error))
     return found[1] if found else ""
 
@@ -365,7 +364,7 @@ def _bucket(scheme: str, name: str) -> Bucket:
 
 
 def bucket_of(url: Url) -> Bucket:
-    """Return the bucket of a URL, one connection a process; raises UsageError without the extra."""
+    """Return the bucket of a URL, cached per process; raises UsageError without the extra."""
     return _bucket(url.scheme, url.bucket)
 
 

@@ -1,7 +1,7 @@
-"""How a bucket is reached: by the usual variables of the environment and the usual files.
+"""Credentials of buckets, from the usual environment variables and files.
 
-Nothing of it is kept, printed or recorded. obstore reads the variables of all three kinds of stores
-itself, and the file of Google; those of AWS are read here.
+They are never stored, printed or recorded. obstore itself reads the variables of all three services
+and the Google credentials file; the AWS files are read here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KEYS = {
     "aws_secret_access_key": "secret_access_key",
     "aws_session_token": "session_token",
 }
-_OWN = (  # where one of these is set, obstore knows what to do
+_OWN = (  # if one of these is set, obstore finds the credentials itself
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -34,13 +34,13 @@ HINTS = {
 
 
 def allows_plain(scheme: str) -> bool:
-    """Say whether the environment allows a server without TLS."""
+    """Return whether the environment allows HTTP without TLS."""
     variable = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}[scheme] + "_ALLOW_HTTP"
     return os.environ.get(variable, "").lower() in ("true", "1", "yes", "on")
 
 
 def settings_of_aws() -> dict[str, Any]:
-    """Return what obstore does not find by itself; raises UsageError for a profile that is none."""
+    """Return the settings that obstore does not find; raises UsageError for an invalid profile."""
     profile = _profile()
     found: dict[str, Any] = {}
     if not any(map(os.environ.get, _OWN)):
@@ -53,7 +53,7 @@ def settings_of_aws() -> dict[str, Any]:
 
 
 def _profile() -> dict[str, str]:
-    """Read the profile that AWS_PROFILE names from both files of AWS; raises UsageError."""
+    """Read the profile named by AWS_PROFILE from both AWS files; raises UsageError."""
     name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
     is_named = name is not None and name != "default"
     files = {
@@ -78,6 +78,6 @@ def _read(path: Path) -> configparser.RawConfigParser:
     try:
         parser.read(path, "utf-8")
     except (configparser.Error, UnicodeDecodeError, OSError):
-        # The error's own text has the line that it stumbled over, which may be a key.
+        # The message of the error quotes the invalid line, which may contain a secret.
         raise UsageError(f"{path} cannot be read as a file of AWS profiles") from None
     return parser

@@ -1,4 +1,4 @@
-"""What lies below a prefix, on the disk: a million keys take no memory."""
+"""Listings of the objects below a prefix, kept on disk to save memory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TABLE = (
 
 
 class Listing:
-    """The objects below a prefix as they were when it was listed, by folder and name.
+    """The objects below a prefix when it was listed, by folder and name.
 
     Parameters
     ----------
     path : Path
-        Of a file of SQLite, for as long as the listing is needed.
+        An SQLite file, kept as long as the listing is needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class Listing:
         return Listing, (self.path,)
 
     def fill(self, url: Url) -> None:
-        """Ask the bucket, and write down what it says as it comes."""
+        """List the bucket, and store each page as it arrives."""
         with closing(sqlite3.connect(self.path, isolation_level=None)) as writer:
             writer.execute("PRAGMA journal_mode = OFF")
             writer.execute("PRAGMA synchronous = OFF")
@@ -59,32 +59,32 @@ class Listing:
             raise ReadError(f"the list of objects in {self.path} is gone: {error}") from error
 
     def find(self, key: str) -> Meta | None:
-        """Return what is known of an object, by its key below the prefix."""
+        """Return an object's metadata by its key below the prefix; None if not listed."""
         folder, name = posixpath.split(key)
         ask = "SELECT name, size, etag FROM objects WHERE folder = ? AND name = ?"
         found = next(self._query(ask, (folder, name)), None)
         return Meta(key, found[1], found[2]) if found else None
 
     def is_empty(self) -> bool:
-        """Say whether there is nothing at all, but for what lies in `.featcli`."""
+        """Return whether no objects were listed, except in `.featcli`."""
         ask = "SELECT name, 0, '' FROM objects WHERE folder != ? LIMIT 1"
         return next(self._query(ask, (NAME,)), None) is None
 
     def files(self, folder: str) -> Iterator[Meta]:
-        """Yield what lies in a folder itself, by name."""
+        """Yield the objects directly in a folder, sorted by name."""
         ask = "SELECT name, size, etag FROM objects WHERE folder = ? ORDER BY name"
         for name, size, etag in self._query(ask, (folder,)):
             yield Meta(name, size, etag)
 
     def has_arrays(self, folder: str) -> bool:
-        """Say whether any .npy lies in a folder itself."""
+        """Return whether any .npy is directly in a folder."""
         ask = "SELECT name, 0, '' FROM objects WHERE folder = ? AND name LIKE '%.npy' LIMIT 1"
         return next(self._query(ask, (folder,)), None) is not None
 
     def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder, by name; of the deepest ones, too."""
+        """Return the sorted names of direct subfolders, even if they only contain folders."""
         begin = f"{folder}/" if folder else ""
-        # What is below `a/` lies between `a/` and `a0`: `0` follows on `/`.
+        # Folders below `a` sort from `a/` to `a0`, because `0` is the next character after `/`.
         ask = "SELECT DISTINCT folder, 0, '' FROM objects WHERE folder >= ? AND folder < ?"
         end = f"{folder}0" if folder else "\U0010ffff"
         found = (
@@ -94,7 +94,7 @@ class Listing:
 
 
 class Nothing:
-    """A listing of a place where nothing is."""
+    """A listing without any objects."""
 
     def is_empty(self) -> bool:
         """See `Listing.is_empty`."""

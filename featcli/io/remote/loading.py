@@ -1,4 +1,4 @@
-"""One object to a sample: it is taken into memory, and read as a file is."""
+"""Loads an object into memory, and reads it as a sample like a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from featcli.io.remote.web import Address
 
 
 def meta_of(file: str, size: int, etag: str, address: Address | None) -> Meta:
-    """Return what is known of an object; the bucket is asked if it was not listed."""
+    """Return the metadata of an object; request it if the object was not listed."""
     if address:
         return Meta("", size, etag)
     url = Url.parse(file)
@@ -34,7 +34,7 @@ def meta_of(file: str, size: int, etag: str, address: Address | None) -> Meta:
 
 
 def content(file: str, meta: Meta, address: Address | None, most: int) -> bytes:
-    """Read an object whole; raises ReadError for more than `most` bytes."""
+    """Read a whole object; raises ReadError if it exceeds `most` bytes."""
     if address:
         return address.get(most)
     url = Url.parse(file)
@@ -44,7 +44,7 @@ def content(file: str, meta: Meta, address: Address | None, most: int) -> bytes:
 def load(
     file: str, meta: Meta, address: Address | None, source: Source, options: ReadOptions
 ) -> Sample:
-    """Read an object that holds one image, or one array or several."""
+    """Read an object that contains an image or some arrays."""
     data = content(file, meta, address, options.max_memory)
     beside = None if address or not file.lower().endswith((".npy", ".npz")) else _beside(file)
     try:
@@ -59,7 +59,7 @@ def load(
 
 
 def _beside(file: str) -> bytes | None:
-    """Return the sidecar of an array in a bucket, if it has one."""
+    """Return the sidecar of an array in a bucket; None if it cannot be read."""
     url = Url.parse(file)
     key = url.key.rpartition(".")[0] + ".json"
     try:
@@ -69,7 +69,7 @@ def _beside(file: str) -> bytes | None:
 
 
 def record_beside(file: str) -> dict[str, Any] | None:
-    """Return what the sidecar of an array says; None if there is none of featcli's."""
+    """Return the record in an array's sidecar; None if there is no featcli sidecar."""
     if is_url(file) and scheme_of(file) in WEB:
         return None
     with contextlib.suppress(ReadError):
@@ -79,7 +79,7 @@ def record_beside(file: str) -> dict[str, Any] | None:
 
 
 def digest(file: str, meta: Meta, address: Address | None) -> str:
-    """Return the sha256 of an object's content."""
+    """Return the SHA-256 of an object's content."""
     url = None if address else Url.parse(file)
     pieces = address.pieces() if address else bucket_of(url).pieces(meta)  # type: ignore[arg-type]
     found = hashlib.sha256()

@@ -1,7 +1,7 @@
-"""Array, picture and sidecar of every result as objects in a bucket.
+"""Writes array, picture and sidecar of each result as objects in a bucket.
 
-They are made as files in a folder of this machine and appear by one PUT each, the sidecar last: it
-knows what the others are. Each carries a mark, which says that featcli wrote it to this very place.
+Each is first written to a temporary file and then uploaded with one PUT; the sidecar is last, as it
+records the others. The metadata of each contains a mark: featcli wrote the object to this URL.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ _LARGEST_RECORD = 1 << 24
 
 
 def mark_of(url: Url) -> str:
-    """Return what an object of this place carries if featcli wrote it, and nobody has since."""
+    """Return the mark that featcli stores with an object that it writes to this URL."""
     return hashlib.sha256(str(url).encode()).hexdigest()[:16]
 
 
 class ObjectsSink(FilesSink):
-    """Array, picture and sidecar of every result.
+    """Writes array, picture and sidecar of each result.
 
     Parameters
     ----------
     url : Url
-        The folder in which all of them are.
+        The folder of the objects.
     places : callable
-        `places(heading)` gives their files in the folder of this machine that stands for it.
+        `places(heading)` returns the paths of a result in the local folder that represents `url`.
     options : WriteOptions
     room : PrivateFolder
-        In that folder.
+        `.featcli` in that local folder.
     listing : Listing or Nothing, optional
-        What was there at the start; else the bucket is asked about each.
+        The objects at the start; if None, the bucket is asked for each object.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ObjectsSink(FilesSink):
     ) -> None:
         super().__init__(places, options, room.folder, room)
         self._url, self._listing = url, listing
-        self._urls: set[str] = set()  # of inputs
+        self._urls: set[str] = set()  # URLs of inputs
 
     @property
     def _bucket(self) -> Bucket:
@@ -101,9 +101,9 @@ class ObjectsSink(FilesSink):
         self._urls.add(url)
 
     def for_cluster(self) -> Sink | None:
-        """See `Sink.for_cluster`: an object is the same wherever it is put from.
+        """See `Sink.for_cluster`.
 
-        A worker has not got the listing: it asks for each object, unless there was none at all.
+        Workers do not have the listing: they request each object, unless the listing is empty.
         """
         if self._listing is None:
             return None
@@ -129,7 +129,7 @@ class ObjectsSink(FilesSink):
             self._bucket.delete(url.key)
 
     def is_new(self, written: Sequence[Written]) -> bool:
-        """See `Sink.is_new`: the listing is that of the start."""
+        """See `Sink.is_new`; the listing shows the objects at the start."""
         found = ((Path(path), state) for one in written for path, state in one.states.items())
         return any((meta := self._find(path)) is None or meta.state != state
                    for path, state in found)  # fmt: skip
@@ -224,13 +224,13 @@ class ObjectsSink(FilesSink):
     ) -> State:
         url, before = self._object(path), present.get(path)
         mode = before.etag if before else "create"
-        with tempfile.TemporaryFile() as stream:  # it has no name: no end leaves it behind
+        with tempfile.TemporaryFile() as stream:  # unnamed, so a crash leaves no file
             write(stream)
             try:
                 mode = "overwrite" if self._options.overwrite else mode
                 return self._bucket.put_file(url.key, stream, mode, mark_of(url)).state
             except Changed:
-                # An earlier attempt may have come as far as this, with another input.
+                # An earlier attempt may have written this object from another input.
                 self._check_mark(path)
                 return self._bucket.put_file(url.key, stream, "overwrite", mark_of(url)).state
 
@@ -242,13 +242,13 @@ def _is_known(path: Path, meta: Meta, known: Mapping[str, Sequence[State]]) -> b
 def objects_sink(
     url: Url, options: WriteOptions, room: PrivateFolder, listing: Listing | None
 ) -> ObjectsSink:
-    """Put every result into objects below a prefix."""
+    """Return a sink that writes results as objects below a prefix."""
     places = InFolder(room.folder, options.sidecar, flat=False)
     return ObjectsSink(url, places, options, room, listing)
 
 
 def one_object(url: Url, options: WriteOptions, room: PrivateFolder) -> ObjectsSink:
-    """Put the one result into one object, a .npy or a .png."""
+    """Return a sink that writes one result as a .npy or .png object."""
     path = room.folder / url.name
     is_array = path.suffix.lower() == ".npy"
     sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
@@ -257,7 +257,7 @@ def one_object(url: Url, options: WriteOptions, room: PrivateFolder) -> ObjectsS
 
 
 class _Same:
-    """The same places for any result; may be sent to another process."""
+    """A function that returns the same places for any result; can be pickled."""
 
     def __init__(self, places: Places) -> None:
         self._places = places

@@ -1,4 +1,4 @@
-"""A temporary folder that goes with whoever needs it, and what SIGKILL left of others."""
+"""Temporary folders, and removal of those that killed processes left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREFIX, _LOCK = "featcli-room-", "lock"
 
 
 class Room:
-    """A temporary folder; those whose process was killed are taken away when one is made.
+    """A temporary folder; creating one removes those of killed processes.
 
     Attributes
     ----------
@@ -31,27 +31,27 @@ class Room:
         self._end = weakref.finalize(self, _remove, whole, self._lock)
 
     def close(self) -> None:
-        """Take it away."""
+        """Remove the folder."""
         self._end()
 
 
 def _locked(whole: Path) -> int:
-    """Put a locked file into a folder: it says, as long as it is locked, that somebody is there.
+    """Create a lock file in a folder, which is in use while the file is locked.
 
-    It gets its name when it is locked: nobody finds one that is not locked yet. On a drive without
-    locks it gets none, and nobody else takes the folder away.
+    The file is renamed to `lock` once it is locked, so that others never find it unlocked. It is
+    not renamed on drives without locks: there, no other process removes the folder.
     """
     new = whole / "new"
     descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     system.try_lock(descriptor)
     if not _can_be_locked(new):
-        with contextlib.suppress(OSError):  # Windows renames no open file
+        with contextlib.suppress(OSError):  # Windows cannot rename open files
             new.rename(whole / _LOCK)
     return descriptor
 
 
 def _can_be_locked(path: Path) -> bool:
-    """Say whether nobody holds the lock of a file; raises no error for one that is gone."""
+    """Return whether a file exists and no process has locked it."""
     try:
         descriptor = os.open(path, os.O_RDWR | system.PLAIN)
     except OSError:
@@ -68,7 +68,7 @@ def _remove(whole: Path, lock: int) -> None:
 
 
 def _sweep() -> None:
-    """Take away the folders of processes that are gone; those of other users cannot be opened."""
+    """Remove the folders of ended processes, except those that other users own."""
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as scan:
         for entry in scan:
             is_room = entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)

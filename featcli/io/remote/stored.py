@@ -1,4 +1,4 @@
-"""The results store of a run that writes to a bucket: a copy on this machine of an object there."""
+"""The results store of a run that writes to a bucket: a local copy of an object."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _OPEN: dict[tuple[Path, str], RemoteStore] = {}
 
 
 class RemoteStore(Store):
-    """A store of results that are objects.
+    """A results store for objects.
 
     Parameters
     ----------
     room : PrivateFolder
-        In the folder that stands for the bucket's.
+        `.featcli` in the local folder that represents `url`.
     name : str
     url : Url
-        That folder.
+        The folder in the bucket.
     listing : Listing
-        What was there at the start.
+        The objects at the start.
     """
 
     def __init__(self, room: PrivateFolder, name: str, url: Url, listing: Listing) -> None:
@@ -51,7 +51,7 @@ def _shared(folder: Path, name: str, url: Url, listing: Listing) -> RemoteStore:
 
 
 def copy_of(store: Store, path: Path) -> None:
-    """Write what a store holds into one file, while others may write to it."""
+    """Copy a store to one file; other processes may write to it meanwhile."""
     path.unlink(missing_ok=True)
     with (
         closing(sqlite3.connect(store.path)) as source,

@@ -1,4 +1,4 @@
-"""What `s3://bucket/key` says. Nothing in a message or a record comes from elsewhere in a URL."""
+"""URLs such as `s3://bucket/key`; messages and records only show scheme, bucket and key."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ BUCKETS = ("s3", "gs", "az")
 WEB = ("http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# What signs a URL of its own, so that whoever has it may read: no key of an object looks so.
+# Parameters of signed URLs, which give access to anyone; object keys do not contain them.
 _SIGNED = re.compile(r"[?&](x-amz-|x-goog-|awsaccesskeyid=|signature=|sig=|se=|token=)", re.I)
 
 
 def is_url(text: str) -> bool:
-    """Say whether a text begins as a URL does, whatever its scheme."""
+    """Return whether a text starts like a URL, with any scheme."""
     return bool(_URL.match(text))
 
 
 def scheme_of(text: str) -> str:
-    """Return the scheme of a URL that featcli knows; raises UsageError."""
+    """Return the scheme of a URL; raises UsageError for unknown ones."""
     found = _URL.match(text)
     scheme = found[1].lower() if found else ""
     if scheme not in (*BUCKETS, *WEB):
@@ -36,16 +36,16 @@ def scheme_of(text: str) -> str:
 
 
 class Url(NamedTuple):
-    """An object in a bucket, or all whose keys begin with one.
+    """An object in a bucket, or all objects below a prefix.
 
     Attributes
     ----------
     scheme : {"s3", "gs", "az"}
     bucket : str
     key : str
-        Without a slash at its ends; empty for the whole bucket.
+        Without slashes at its ends; empty for the whole bucket.
     is_folder : bool
-        Whether it was written with a slash at its end.
+        Whether it ends with a slash or has no key.
     """
 
     scheme: str
@@ -55,7 +55,7 @@ class Url(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a URL; raises UsageError, whose message holds nothing that could be a secret."""
+        """Parse a URL; raises UsageError, whose message never contains secrets."""
         scheme = scheme_of(text)
         if scheme not in BUCKETS:
             raise UsageError(f"{scheme}:// is read only: results go to s3://, gs:// or az://")
@@ -84,20 +84,20 @@ class Url(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The last piece of the key."""
+        """The last part of the key."""
         return posixpath.basename(self.key)
 
     @property
     def parent(self) -> Url:
-        """The folder that it lies in."""
+        """The folder that contains it."""
         return self._replace(key=posixpath.dirname(self.key), is_folder=True)
 
     def below(self, key: str) -> Url:
-        """Return what lies below it under a relative key."""
+        """Return the URL of a key relative to this one."""
         return self._replace(key=f"{self.key}/{key}" if self.key else key, is_folder=False)
 
     def holds(self, other: Url) -> bool:
-        """Say whether another is this one, or lies below it."""
+        """Return whether another URL is this one or below it."""
         if self.place != other.place:
             return False
         return not self.key or f"{other.key}/".startswith(f"{self.key}/")
@@ -108,10 +108,10 @@ class Url(NamedTuple):
 
 
 def seen_from(file: str, folder: Url | Path) -> str:
-    """Return a file's or an object's address as seen from the folder of a table.
+    """Return the path or URL of a file relative to the folder of a table.
 
-    What does not lie in the same bucket, or on this machine, keeps its whole address; from a bucket
-    a file of this machine is called as it was named.
+    A URL is returned unchanged unless the folder is in the same bucket, and a path unless the
+    folder is local.
     """
     if is_url(file):
         url = Url.parse(file) if scheme_of(file) in BUCKETS else None

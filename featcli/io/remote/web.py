@@ -1,7 +1,7 @@
-"""Single objects of `https://`, read only, by the standard library.
+"""Reads single objects from `https://`, with the standard library.
 
-An address may hold a password or a signature. It is asked for with them, and known everywhere else
-without: its query and what stands before `@` are in no message, record or key.
+A URL may contain a password or a signature. They are sent to the server only: the query and
+the part before `@` never appear in messages, records or keys.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from featcli.budget import shown
 from featcli.errors import ReadError, UsageError
 
 _PIECE = 1 << 20
-_TIMEOUT = 30  # seconds without a byte
-_PATIENCE = 60  # seconds for trying again
+_TIMEOUT = 30  # seconds without data
+_PATIENCE = 60  # seconds during which a request is retried
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _OPEN_KEYS = ("size", "etag", "modified")
 
 
 class Address:
-    """An address of an object, which shows no more of itself than may be known.
+    """The URL of an object, which is always shown without secrets.
 
     Parameters
     ----------
     text : str
-        As it was given.
+        The URL as given.
 
     Attributes
     ----------
     shown : str
-        Without a name, a password and a query.
+        The URL without user name, password and query.
     """
 
     def __init__(self, text: str) -> None:
@@ -65,11 +65,11 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The last piece of its path."""
+        """The last part of the path."""
         return posixpath.basename(urllib.parse.unquote(urllib.parse.urlsplit(self._asked).path))
 
     def state(self) -> dict[str, Any]:
-        """Say what tells whether it has changed, without reading it."""
+        """Return size, ETag and date from the headers, to detect changes."""
         with self.open() as answer:
             heads = answer.headers
             found = (heads["Content-Length"], heads["ETag"], heads["Last-Modified"])
@@ -78,7 +78,7 @@ class Address:
         return state or {"size": "unknown"}
 
     def get(self, most: int) -> bytes:
-        """Read it whole; raises ReadError for more than `most` bytes."""
+        """Read the object; raises ReadError if it exceeds `most` bytes."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -101,7 +101,7 @@ class Address:
         return bytes(found)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes as they come; what breaks off is not asked for again."""
+        """Yield the content as it arrives; a broken transfer is not retried."""
         try:
             with self.open() as answer:
                 while piece := answer.read(_PIECE):
@@ -111,7 +111,7 @@ class Address:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Any]:
-        """Ask for it, again where an answer says that this may help; raises ReadError."""
+        """Request the object, and retry after temporary errors; raises ReadError."""
         deadline, wait = time.monotonic() + _PATIENCE, 0.2
         while True:
             try:
@@ -130,7 +130,7 @@ class Address:
     def _ask(self) -> Any:
         request = urllib.request.Request(self._asked, headers={"User-Agent": "featcli"})  # noqa: S310
         if self._who:
-            # An "unredirected" header goes to this host alone, wherever it sends us.
+            # An "unredirected" header is not sent again when a redirect is followed.
             request.add_unredirected_header("Authorization", f"Basic {self._who}")
         return _opener().open(request, timeout=_TIMEOUT)
 
@@ -146,12 +146,12 @@ class Address:
 
 
 class _Careful(urllib.request.HTTPRedirectHandler):
-    """Follows to the web only, and never from a secure address to one that is not."""
+    """Follows redirects to http and https only, and never from https to http."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any
     ) -> Any:
-        """See the standard library."""
+        """See `HTTPRedirectHandler`."""
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             raise urllib.error.HTTPError(req.full_url, code, "not followed", headers, fp)
@@ -169,7 +169,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _is_refused(error: Exception) -> bool:
-    """Say whether nobody is there at all: to ask again at once is no use."""
+    """Return whether a server does not exist or refuses, so that a retry is useless."""
     import socket
 
     reason = getattr(error, "reason", error)

@@ -1,9 +1,9 @@
-"""A folder of this machine that stands for one in a bucket while a command runs.
+"""A local folder that represents a folder in a bucket while a command runs.
 
-Files are made in it and go to the bucket whole, by one PUT. What is there already is shown by
-stand-ins: empty files of the size and time that the memory of the last run knows, so that whatever
-looks after files looks after objects. The memory itself is an object, too, `.featcli/NAME.db`: it
-is fetched at the start, and put again as the run goes on.
+Files are created in it, and uploaded with one PUT each. Existing objects are represented by
+stand-ins: files without content, but with the size and time that the results store of the last run
+records, so that code for files also works for objects. The results store itself is the object
+`.featcli/NAME.db`: it is downloaded at the start, and uploaded regularly during the run.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from featcli.io.remote.url import Url
 from featcli.io.rows import unpack_state
 from featcli.io.store import Store
 
-_OFTEN = 5.0  # seconds between two copies of the memory, at least
-_SHARE = 20  # and as many times as long as the last one took
+_OFTEN = 5.0  # minimum seconds between two uploads of the results store
+_SHARE = 20  # and the minimum as a multiple of the duration of the last upload
 
 
 class Workspace:
-    """A folder that stands for one in a bucket.
+    """A local folder that represents one in a bucket.
 
     Parameters
     ----------
     url : Url
-        The bucket's folder.
+        The folder in the bucket.
     overwrite : bool
-        Whether what is there may be replaced, whoever wrote it.
+        Whether to replace existing objects, even if featcli did not write them.
 
     Attributes
     ----------
     path : Path
-        The folder of this machine.
+        The local folder.
     own : set of str
-        Names of objects that featcli wrote, and nobody has changed.
+        Names of objects that featcli wrote and that have not changed since.
     is_behind : bool
-        Whether one of them is older than the memory says: a run was killed in between.
+        Whether one of them is older than the results store records: a run was killed.
     """
 
     def __init__(self, url: Url, overwrite: bool = False) -> None:
@@ -61,20 +61,20 @@ class Workspace:
         self._memory: dict[str, Meta] = {}
 
     def close(self) -> None:
-        """Take the folder away."""
+        """Remove the local folder."""
         self._room.close()
 
     def named(self, text: str) -> str:
-        """Write addresses in a text for paths of this folder."""
+        """Replace the path of the local folder in a text by its URL."""
         return text.replace(str(self.path), str(self.url).rstrip("/"))
 
-    # The memory
+    # The results store
 
     def _object_of(self, store: Store) -> Url:
         return self.url.below(f"{NAME}/{store.path.name}")
 
     def fetch(self, store: Store) -> None:
-        """Take over the memory of the last run."""
+        """Download the results store of the last run, if it exists."""
         url = self._object_of(store)
         bucket = bucket_of(url)
         meta = bucket.head(url.key)
@@ -87,12 +87,12 @@ class Workspace:
         self._memory[store.path.name] = meta
 
     def save_sometimes(self, store: Store) -> None:
-        """Put the memory into the bucket, if the last time is long enough ago."""
+        """Upload the results store, unless the last upload is too recent."""
         if time.monotonic() - self._saved >= max(_OFTEN, _SHARE * self._took):
             self.save(store)
 
     def save(self, store: Store) -> None:
-        """Put the memory into the bucket; raises InUse if another run has done so meanwhile."""
+        """Upload the results store; raises InUse if another run has replaced it."""
         if not store.exists():
             return
         began, url = time.monotonic(), self._object_of(store)
@@ -111,14 +111,14 @@ class Workspace:
         self._saved = time.monotonic()
         self._took = self._saved - began
 
-    # Files: their names are their paths below the folder
+    # Files, which are named by their paths relative to the folder
 
     def name_of(self, path: Path) -> str:
-        """Return the name of a file, below the bucket's folder."""
+        """Return the path of a file relative to the folder."""
         return path.relative_to(self.path).as_posix()
 
     def is_stand_in(self, path: Path) -> bool:
-        """Say whether a file only stands for an object."""
+        """Return whether a file is a stand-in for an object."""
         found = path.stat()
         return self._stood.get(self.name_of(path)) == (found.st_size, found.st_mtime_ns)
 
@@ -130,7 +130,7 @@ class Workspace:
         self._stood[self.name_of(path)] = (size, mtime)
 
     def stand_in_manifest(self, path: Path, store: Store) -> None:
-        """Do so for a manifest; featcli's own is renewed, also where its memory is gone."""
+        """Create the stand-in of a manifest; without a store, allow replacing featcli's own."""
         url = self.url.below(self.name_of(path))
         meta = None if store.exists() else bucket_of(url).head(url.key)
         if meta and bucket_of(url).mark(url.key) == mark_of(url):
@@ -140,7 +140,7 @@ class Workspace:
             self.stand_in([self.name_of(path)], store)
 
     def stand_in(self, names: Iterable[str], store: Store | None = None) -> None:
-        """Let an empty file stand for each of these objects that is there."""
+        """Create a stand-in for each of these objects that exists."""
         for name in names:
             url = self.url.below(name)
             meta = bucket_of(url).head(url.key)
@@ -148,7 +148,7 @@ class Workspace:
                 self._stand_in(name, meta, store)
 
     def stand_in_listed(self, metas: Iterable[Meta], store: Store) -> None:
-        """Do so for objects that were listed."""
+        """Create stand-ins for listed objects."""
         for meta in metas:
             self._stand_in(self.url._replace(key=meta.key).name, meta, store)
 
@@ -160,7 +160,7 @@ class Workspace:
         self._empty(self.path / name, meta.size, mtime)
 
     def _time_of(self, name: str, meta: Meta, store: Store) -> int:
-        """Return the time by which a store knows an object; 1 if it is not featcli's own."""
+        """Return an object's modification time in a store; 1 if it is not featcli's own."""
         url = self.url.below(name)
         is_manifest = name.endswith(".jsonl") and MANIFEST.partition(".")[0] in name
         is_manifest = is_manifest and not store.about(f"file:{url.name}")
@@ -177,7 +177,7 @@ class Workspace:
         return int((expected if is_manifest else known).get("mtime_ns", 1))
 
     def upload(self, path: Path, store: Store | None = None) -> None:
-        """Let a finished file appear in the bucket; its place is taken by a stand-in."""
+        """Upload a finished file, and replace it by a stand-in."""
         name = self.name_of(path)
         url, before = self.url.below(name), self._there.get(name)
         mode = before.etag if before and name in self.own else "create"
@@ -199,7 +199,7 @@ class Workspace:
         self._empty(path, found.st_size, found.st_mtime_ns)
 
     def download(self, path: Path) -> None:
-        """Fetch the object that a stand-in stands for."""
+        """Replace a stand-in by the content of its object."""
         meta = self._there[self.name_of(path)]
         mtime = path.stat().st_mtime_ns
         with path.open("wb") as stream:
@@ -208,7 +208,7 @@ class Workspace:
         os.utime(path, ns=(mtime, mtime))
 
     def remove_gone(self) -> None:
-        """Take objects away whose stand-in was taken away."""
+        """Delete featcli's objects whose stand-ins were removed."""
         for name in [name for name in self._there if not (self.path / name).exists()]:
             if name in self.own:
                 bucket_of(self.url).delete(self.url.below(name).key)
@@ -216,14 +216,14 @@ class Workspace:
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:
-        """Name addresses in errors, and not the folder that stands for them."""
+        """Replace local paths by URLs in errors raised in the context."""
         try:
             yield
         except FeatError as error:
             raise self.explained(error) from error
 
     def explained(self, error: FeatError) -> FeatError:
-        """Return an error that names addresses."""
+        """Return an error with URLs for local paths."""
         text = str(error)
         if str(self.path) in text:
             error.args = (self.named(text),)
