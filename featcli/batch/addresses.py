@@ -1,4 +1,4 @@
-"""What --scheduler may be, and whether there is what it needs; imports nothing heavy."""
+"""Check --scheduler, and that its package is installed; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LOCAL = "local"
 
 
 def check_address(text: str) -> str:
-    """Return the address of a scheduler; raises ValueError for what is none."""
+    """Return the address of a scheduler; raises ValueError if it is invalid."""
     kind, _, rest = text.partition(":")
     if kind == LOCAL and (text == LOCAL or (rest.isdigit() and 0 < int(rest) <= 1024)):
         return text
@@ -20,8 +20,8 @@ def check_address(text: str) -> str:
 
 
 def check_extra() -> None:
-    """Raise UsageError, with what to install, where the package is missing."""
+    """Check that `distributed` is installed; raises UsageError saying what to install."""
     from importlib.util import find_spec
 
-    if find_spec("distributed") is None:  # to look for it is quicker than to import it
+    if find_spec("distributed") is None:  # quicker than importing it
         extra("distributed", "dask")

@@ -1,4 +1,4 @@
-"""Whether two machines compute the same: versions that must agree, and what may differ."""
+"""Compare the versions on two machines: those that must agree, and those that may differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MUST = ("featcli", "Python", "NumPy", "SciPy", "Pillow", "kernel")
 
 @cache
 def here() -> dict[str, str]:
-    """Return what decides here which bytes come out."""
+    """Return the versions on this machine that affect results."""
     from PIL import features
 
     from featcli import extras
@@ -35,7 +35,7 @@ def here() -> dict[str, str]:
 
 
 def refusal(theirs: Mapping[str, str], ours: Mapping[str, str], who: str) -> str:
-    """Say which versions of a worker must be others; empty where all agree that must."""
+    """Return which required versions of a worker differ; empty if none do."""
     found = [
         f"{name} {theirs.get(name, 'none')}, not {ours[name]} as here"
         for name in _MUST
@@ -45,7 +45,7 @@ def refusal(theirs: Mapping[str, str], ours: Mapping[str, str], who: str) -> str
 
 
 def difference(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
-    """Say what differs that may: results are the same then but for the last digits."""
+    """Return which other versions differ; they may change the last digits of results."""
     return "; ".join(
         f"{name} {theirs.get(name, 'none')} there, {ours[name]} here"
         for name in ours
@@ -54,7 +54,7 @@ def difference(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
 
 
 def check_alike(ours: Mapping[str, str]) -> None:
-    """Raise FeatError, on a worker, unless it has the versions of the machine that asks."""
+    """Check that this worker has the versions of the command's machine; raises FeatError."""
     text = refusal(here(), ours, f"the worker on {platform.node()}")
     if text:
         raise FeatError(text)

@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it: it works on one input after the other."""
+"""The parent's handle of a worker process, which processes one input at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CODE = "import sys; sys.path[:] = sys.argv[1:]; from featcli.batch.worker impor
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Start a process with Ctrl-C blocked until it ignores it; here a Ctrl-C is only delayed."""
+    """Delay Ctrl-C while a process starts; in that process it is blocked until it is ignored."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -34,12 +34,12 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 class Child:
-    """One worker process; its messages arrive as `(child, message)`, and None when it ended.
+    """A worker process; messages arrive as `(child, message)`, and `(child, None)` at the end.
 
     Parameters
     ----------
     start : bytes
-        The first message, packed: how to work.
+        The first message, a packed `Start` or `PackedStart`.
     inbox : SimpleQueue
         Receives its messages.
     folder : str, optional
@@ -49,11 +49,11 @@ class Child:
     ----------
     inbox : SimpleQueue
     held : object
-        The input it works on; None while it waits.
+        The input in progress; None while it waits.
     began : float
         When it began this input, in seconds of `time.monotonic`.
     is_ready : bool
-        Whether it has said that it is ready for the first input.
+        Whether it has reported that it is ready for inputs.
     """
 
     def __init__(self, start: bytes, inbox: SimpleQueue[Any], folder: str | None = None) -> None:
@@ -88,17 +88,17 @@ class Child:
             inbox.put((self, None))
 
     def _send(self, data: bytes) -> None:
-        # A process that died is noticed by the end of its answers.
+        # If the process has died, `_listen` notices it.
         with contextlib.suppress(OSError):
             channel.send_packed(self.process.stdin, data)  # type: ignore[arg-type]
 
     def give(self, held: Any, task: Any) -> None:
-        """Send it a task; `held` is what the parent remembers the task by."""
+        """Send it a task; `held` identifies the task for the parent."""
         self.held, self.began = held, time.monotonic()
         self._send(channel.pack(task))
 
     def ended(self) -> str:
-        """Wait for the end of a process that died, and return the reason in words."""
+        """Wait for the end of a process that died, and return the reason as text."""
         code = self.process.wait()
         self.close()
         return _reason(code)
@@ -110,7 +110,7 @@ class Child:
         self.close()
 
     def ask_to_end(self) -> None:
-        """Ask it to end; a busy one is terminated, and leaves nothing half-written."""
+        """Ask it to end; a busy one is terminated, and removes its unfinished files."""
         if self.held is not None or not self.is_ready:
             self.process.terminate()
         with contextlib.suppress(OSError):

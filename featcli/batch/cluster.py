@@ -1,7 +1,7 @@
-"""A Dask cluster: chunks of inputs go to its workers, and results come back.
+"""An executor that sends chunks of inputs to the workers of a Dask cluster.
 
-`foreman.py` is what runs there, `travelling.py` what goes to and fro. Only a bounded number of
-chunks is under way; how many inputs a chunk has follows from the time that they take.
+`foreman.py` runs on the workers; `travelling.py` defines the messages. The number of chunks in
+progress is limited, and the number of inputs in a chunk depends on how long they take.
 """
 
 from __future__ import annotations
@@ -35,42 +35,43 @@ from featcli.budget import MemoryExceeded, TooLarge
 from featcli.errors import FeatError
 from featcli.io.sinks import Sink
 
-_LONGEST, _SECONDS = 100, 1.0  # inputs of a chunk, and how long they take
-_FIRST = 8  # inputs of the first chunks, when nothing is known of their time
-_SENT_BYTES = 8_000_000  # of a chunk, where content is sent
-_EACH = 2  # chunks for each thread: one that is worked on, one that waits
-_AHEAD = 20_000  # inputs that are listed and planned before their results are needed
-_AHEAD_OF_ARRAYS = 4  # for each thread: these are in memory
-_LOOK = 0.5  # seconds between looks at the cluster
-_SOON, _LATE = 5.0, 600.0  # seconds without a worker: until a note, until the end
+_LONGEST, _SECONDS = 100, 1.0  # maximum number of inputs in a chunk, and its intended time
+_FIRST = 8  # number of inputs in the first chunks, before their time is known
+_SENT_BYTES = 8_000_000  # size at which a chunk is full, if content is sent
+_EACH = 2  # chunks per thread: one in progress, one waiting
+_AHEAD = 20_000  # files that are listed and planned before their results are needed
+_AHEAD_OF_ARRAYS = 4  # the same for inputs in memory, per thread
+_LOOK = 0.5  # seconds between checks of the cluster
+_SOON, _LATE = 5.0, 600.0  # seconds without a worker before a note, and before an error
 
 
 class Chunk:
-    """Inputs that are sent together, and the promise of their results."""
+    """Inputs that are sent together, and the future of their report."""
 
     def __init__(self, slots: list[Slot], future: Any) -> None:
         self.slots, self.future = slots, future
 
 
 class Cluster(Executor):
-    """The workers of a Dask scheduler.
+    """Processes inputs on the workers of a Dask scheduler.
 
     Parameters
     ----------
     scheduler : str
-        `tcp://HOST:PORT`, `tls://HOST:PORT`, or `local[:N]` for one of its own on this machine.
+        `tcp://HOST:PORT`, `tls://HOST:PORT`, or `local[:N]` to start one on this machine.
     job : Job
     say : callable
-        Told what a person should know.
+        Called with notes for the user.
 
     Attributes
     ----------
     inbox : SimpleQueue
-        Gets `(cluster, (chunk, report or error))`.
+        Receives `(cluster, (chunk, report or error))`.
+
     Raises
     ------
     FeatError
-        No scheduler answers, or its workers are not alike.
+        If no scheduler answers, or versions of a worker differ.
     """
 
     def __init__(self, scheduler: str, job: Job, say: Callable[[str], None]) -> None:
@@ -82,12 +83,12 @@ class Cluster(Executor):
         self._line = connect(scheduler, say)
         self._has_said: set[str] = set()
         self._waiting: deque[Slot] = deque()
-        self._again: deque[Slot] = deque()  # go before the others, which wait for them
+        self._again: deque[Slot] = deque()  # sent first: later results wait for theirs
         self._chunks: set[Chunk] = set()
         self._sizes: dict[Slot, int] = {}
-        self._held = 0  # bytes of results that wait to be used
-        self._pace = _SECONDS / _FIRST  # seconds an input
-        self._typical = 0.0  # bytes of the results of a chunk
+        self._held = 0  # bytes of results that are not used yet
+        self._pace = _SECONDS / _FIRST  # average seconds for an input
+        self._typical = 0.0  # average bytes of the results of a chunk
         self._with_bytes: bool | None = None
         self._threads, self._looked, self._alive = 0, 0.0, time.monotonic()
         self._writes = False
@@ -95,7 +96,7 @@ class Cluster(Executor):
         self._look()
 
     def _agreed(self) -> Contract:
-        """Say what the workers are told of the run: among it, whether they write the results."""
+        """Return the contract for the workers; decide whether they write the results."""
         try:
             sink = self._sink_of_workers()
         except BaseException:
@@ -107,7 +108,7 @@ class Cluster(Executor):
         return Contract(packed, self._writes, os.getcwd(), watch, here())  # noqa: PTH109
 
     def _sink_of_workers(self) -> Sink | None:
-        """Return what the workers write to, if each of them reaches it."""
+        """Return the sink that all workers can write to; None if results are sent back."""
         place = self._job.sink
         sink = place.for_cluster()
         if sink is None or not self._line.threads():
@@ -119,10 +120,10 @@ class Cluster(Executor):
         return None if reason else sink
 
     def ahead(self, item: Item) -> int:
-        """Return how many inputs such as this one may be under way."""
+        """Return how many inputs like this one may be in progress."""
         return _AHEAD if isinstance(item, FileItem) else _AHEAD_OF_ARRAYS * max(4, self._threads)
 
-    # What the dispatcher asks
+    # Methods of Executor
 
     def submit(self, slot: Slot) -> Iterator[Event]:
         """See `Executor.submit`."""
@@ -152,7 +153,7 @@ class Cluster(Executor):
         self._chunks.clear()
         self._line.close(futures, foreman.end, self._run)
 
-    # What is said
+    # Replies
 
     def _told(self, chunk: Chunk, found: Report | BaseException) -> Iterator[Event]:
         if isinstance(found, BaseException):
@@ -169,7 +170,7 @@ class Cluster(Executor):
         self._again.extendleft(reversed(chunk.slots[len(found.replies) :]))
 
     def _measure(self, report: Report) -> None:
-        """Learn how long an input takes, and how large the results of a chunk are."""
+        """Update the averages: time of an input, and size of a chunk's results."""
         count = len(report.replies)
         if count:
             self._pace += 0.5 * (report.seconds / count - self._pace)
@@ -203,7 +204,7 @@ class Cluster(Executor):
             yield Answered(slot, self._remembered(outcome))
 
     def _remembered(self, outcome: Outcome) -> Outcome:
-        """Note what a worker has written, or found there of another that died."""
+        """Record results that a worker wrote, even if it has died since."""
         if outcome.status == "unchanged" and self._job.sink.is_new(outcome.written):
             written = [one._replace(status="written") for one in outcome.written]
             outcome = outcome._replace(status="done", written=written)
@@ -214,9 +215,9 @@ class Cluster(Executor):
         return outcome
 
     def _needs_strips(self, slot: Slot, outcome: Outcome) -> bool:
-        """Say whether an input is too large for a worker, but may be done by rows where files go.
+        """Return whether an input is too large for a worker but can be computed here, in strips.
 
-        Strips are written as they are computed, which no worker does.
+        Strips are written to a file as they are computed, which workers cannot do.
         """
         error, job = outcome.error, self._job
         is_too_large = isinstance(error, TooLarge)
@@ -225,7 +226,7 @@ class Cluster(Executor):
         return is_too_large and was_alone and can and isinstance(slot.task.item, FileItem)
 
     def _send_bytes(self, error: FeatError) -> None:
-        """From now on send the content of files."""
+        """Send the content of files from now on."""
         if not self._with_bytes:
             self._with_bytes = True
             self._note(f"the workers do not see the files ({error}): their content is sent")
@@ -235,17 +236,17 @@ class Cluster(Executor):
             self._has_said.add(text)
             self._say(text)
 
-    # What is sent
+    # Sending
 
     def _may_send(self) -> bool:
-        """Say whether another chunk may go: few are under way, and there is room for results."""
+        """Return whether another chunk may be sent: few are in progress, and memory is free."""
         if len(self._chunks) >= max(1, _EACH * self._threads):
             return False
         expected = self._held + (len(self._chunks) + 1) * self._typical
         return expected < self._room or not (self._chunks or self._held)
 
     def _assign(self, is_full: bool) -> Iterator[Event]:
-        """Send what waits; while more inputs come at once, only whole chunks."""
+        """Send waiting inputs; unless `is_full`, only as whole chunks."""
         while self._again and len(self._chunks) < max(1, 2 * _EACH * self._threads):
             alone = self._again[0].is_alone
             yield from self._send(self._again, 1 if alone else self._count)
@@ -295,16 +296,16 @@ class Cluster(Executor):
 
     def _go(self, slots: list[Slot], tasks: list[SentTask]) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large arguments, which are meant
+            warnings.simplefilter("ignore")  # large arguments are intended
             future = self._line.submit(self._contract, self._run, channel.pack(tasks))
         chunk = Chunk(slots, future)
         self._chunks.add(chunk)
         self._line.when_done(future, lambda found: self.inbox.put((self, (chunk, found))))
 
-    # How the cluster is
+    # State of the cluster
 
     def _look(self) -> None:
-        """See, now and then, whether the scheduler is there, and how many threads work for it."""
+        """Check at intervals that the scheduler is there, and count the threads of its workers."""
         now = time.monotonic()
         if now - self._looked < _LOOK:
             return

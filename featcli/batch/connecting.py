@@ -1,4 +1,4 @@
-"""The line to a Dask scheduler: all that featcli asks of the package `distributed`."""
+"""The connection to a Dask scheduler; the only module that uses `distributed`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from featcli.errors import FeatError
 from featcli.extras import extra
 
 _TIMEOUT = 5.0  # seconds for a scheduler to answer
-_CLOSING = 3.0  # seconds for workers to end what they do
+_CLOSING = 3.0  # seconds for workers to stop their work
 
 
 class Line:
-    """The connection to a scheduler.
+    """A connection to a scheduler.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ class Line:
 
     def __init__(self, address: str) -> None:
         self._dask = extra("distributed", "dask")
-        logging.disable(logging.CRITICAL)  # what goes wrong is said here, in one line
+        logging.disable(logging.CRITICAL)  # featcli reports errors itself, in one line
         self._address, self._own = address, None
         if address.partition(":")[0] == LOCAL:
             self._own = self._started(int(address.partition(":")[2] or cores.allowed()))
         self._client = self._connected(self._own or address)
 
     def _connected(self, to: Any) -> Any:
-        """Connect; whatever else may listen at that address, in bounded time."""
+        """Connect in limited time, even if another kind of server listens there."""
         found: list[Any] = []
 
         def open_client() -> None:
             try:
                 found.append(self._dask.Client(to, timeout=_TIMEOUT, set_as_default=False))
-            except Exception as error:  # of what is no scheduler at all, anything may come
+            except Exception as error:  # other servers can cause any exception
                 found.append(error)
 
         thread = threading.Thread(target=open_client, daemon=True)
@@ -56,7 +56,7 @@ class Line:
         return client
 
     def _reason(self, error: Exception) -> str:
-        """Say why no connection came about."""
+        """Return why the connection failed."""
         is_secure, nobody = self._address.startswith("tls:"), "no scheduler of Dask answers there"
         if is_secure and isinstance(error, (TypeError, FileNotFoundError)):
             return (
@@ -68,7 +68,7 @@ class Line:
         return f"{nobody}, or one that does not accept the certificates" if is_secure else nobody
 
     def _started(self, threads: int) -> Any:
-        """Start a scheduler and a worker in this process: others are started for the work."""
+        """Start a scheduler and a worker in this process; the worker starts other processes."""
         return self._dask.LocalCluster(
             n_workers=1,
             threads_per_worker=threads,
@@ -82,11 +82,11 @@ class Line:
 
     @property
     def is_open(self) -> bool:
-        """Whether the scheduler is there."""
+        """Whether the scheduler is connected."""
         return self._client.status == "running"
 
     def check(self, say: Callable[[str], None]) -> None:
-        """Compare the workers with this machine; raises FeatError where they must be alike."""
+        """Compare versions of workers with those here; raises FeatError where they must agree."""
         self._check_pythons()
         ours, notes = alike.here(), dict[str, str]()
         for address, theirs in self._ask(_versions).items():
@@ -100,7 +100,7 @@ class Line:
             say(f"the worker {address} differs: {text}; the last digits of results may, too")
 
     def _check_pythons(self) -> None:
-        """Compare Pythons before anything of this one's is sent."""
+        """Check that Python versions agree, before sending any code; raises FeatError."""
         for address, found in self._client.get_versions()["workers"].items():
             theirs = str(found["host"]["python"]).split(".")[:2]
             if theirs != list(platform.python_version_tuple()[:2]):
@@ -115,7 +115,7 @@ class Line:
         return found
 
     def sees(self, path: Path) -> bool:
-        """Say whether all workers have the same file at this path."""
+        """Return whether all workers have the same file at this path."""
         try:
             found = self._ask(_probe, os.getcwd(), str(path)).values()  # noqa: PTH109
             return all(one == _probe(os.getcwd(), str(path)) for one in found)  # noqa: PTH109
@@ -123,7 +123,7 @@ class Line:
             raise self.explained(error) from error
 
     def unreachable(self, address: str, content: bytes) -> str:
-        """Say why a worker does not see an object; empty if all of them do."""
+        """Return why a worker cannot read an object; empty if all can."""
         try:
             found = self._ask(foreman.unreachable, address, content)
         except OSError as error:
@@ -131,7 +131,7 @@ class Line:
         return next((f"the worker {worker}: {one}" for worker, one in found.items() if one), "")
 
     def threads(self) -> int:
-        """Return how many threads work; raises FeatError where the scheduler is gone."""
+        """Return the number of worker threads; raises FeatError if the scheduler is gone."""
         if not self.is_open:
             raise self.explained(OSError())
         try:
@@ -140,11 +140,11 @@ class Line:
             raise self.explained(error) from error
 
     def submit(self, contract: bytes, run: str, chunk: bytes) -> Any:
-        """Send a chunk; returns the promise of a report."""
+        """Send a chunk; return the future of its report."""
         return self._client.submit(_work, contract, run, chunk, pure=False)
 
     def when_done(self, future: Any, tell: Callable[[Any], None]) -> None:
-        """Call `tell`, in another thread, with the report of a chunk or with an error."""
+        """Call `tell`, in another thread, with the report of a chunk or an error."""
 
         def done(finished: Any) -> None:
             try:
@@ -156,11 +156,11 @@ class Line:
         future.add_done_callback(done)
 
     def is_worker_lost(self, error: BaseException) -> bool:
-        """Say whether a chunk failed because workers died of it."""
+        """Return whether a chunk failed because workers died."""
         return isinstance(error, self._dask.KilledWorker)
 
     def explained(self, error: BaseException) -> BaseException:
-        """Say in one line what ends the run."""
+        """Return an error that says in one line why the run ends."""
         if isinstance(error, (FeatError, KeyboardInterrupt)):
             return error
         if not self.is_open or isinstance(error, OSError):
@@ -170,7 +170,7 @@ class Line:
         return FeatError(f"{self._address}: {type(error).__name__}: {error}")
 
     def close(self, futures: list[Any], end: Callable[[str], None], run: str) -> None:
-        """Give up what is under way, and leave the cluster."""
+        """Cancel all work in progress, and disconnect."""
         with contextlib.suppress(Exception):
             if self.is_open:
                 self._client.cancel(futures, force=True)
@@ -183,12 +183,12 @@ class Line:
 
 
 def connect(address: str, say: Callable[[str], None]) -> Line:
-    """Open the line to a scheduler, and look whether its workers can do the same as this machine.
+    """Connect to a scheduler, and check the versions of its workers.
 
     Raises
     ------
     FeatError
-        No scheduler answers, or a worker has other versions.
+        If no scheduler answers, or versions of a worker differ.
     """
     line = Line(address)
     try:
@@ -199,7 +199,7 @@ def connect(address: str, say: Callable[[str], None]) -> Line:
     return line
 
 
-# These are sent by their code, so that they can be asked of a worker without featcli.
+# Dask sends these functions as code, so that a worker without featcli can run them too.
 
 
 def _versions() -> dict[str, str]:
@@ -233,7 +233,7 @@ _versions.__module__ = _probe.__module__ = "__main__"
 
 
 def _work(contract: bytes, run: str, chunk: bytes) -> bytes:
-    """What a task of the cluster is."""
+    """Process a chunk, as a Dask task."""
     worker = extra("distributed", "dask").get_worker()
     return foreman.work(contract, run, chunk, worker.state.nthreads)
 

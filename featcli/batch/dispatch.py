@@ -1,4 +1,4 @@
-"""From items to outcomes in their order, whoever works on them."""
+"""Turn items into outcomes, in order, with any executor."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from featcli.errors import FeatError
 
 
 class Ended:
-    """Comes after the last item, with the error that ended them if there was one."""
+    """Marks the end of the items; holds the error that ended them, if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 class Items(Protocol):
-    """Where items come from, and with them the messages of an executor: see `feed.Feed`."""
+    """A source of items that also delivers an executor's messages; see `feed.Feed`."""
 
     is_ended: bool
 
     def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return sender and message, both None after `timeout`; an item's sender is this."""
+        """Return sender and message, both None after `timeout`; an item's sender is self."""
 
     def allow_one_more(self) -> None:
-        """Let one item more come."""
+        """Allow one more item to be read."""
 
     def end(self, ended: Ended) -> None:
-        """Take note of the end; raises the error that ended the items."""
+        """Note that the items have ended; raises the error that ended them."""
 
 
 class Pulled:
-    """Items that are asked for one after the other, in the thread that works on them."""
+    """Items that are read one at a time, in the thread that processes them."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.is_ended = False
@@ -56,28 +56,28 @@ class Pulled:
 
 
 class Finish(Protocol):
-    """How results become outcomes: see `Dispatcher`."""
+    """Turns results into an outcome; see `Dispatcher`."""
 
     def __call__(self, slot: Slot, answer: Prepared) -> Outcome:
-        """Write the results of an input."""
+        """Write the results of an input; return its outcome."""
 
 
 class Dispatcher:
-    """Has an executor work on the items of a feed.
+    """Processes the items of a feed with an executor.
 
     Parameters
     ----------
     feed : Items
     plan : callable
-        `plan(item)` gives the task of an item, or its outcome if there is nothing to do.
+        `plan(item)` returns the task of an item, or its outcome if there is nothing to do.
     executor : Executor
     finish : callable
-        `finish(slot, prepared)` writes results that come back, and gives their outcome.
+        `finish(slot, prepared)` writes results that are sent back, and returns their outcome.
     in_order : bool
-        Whether they are written in the order of the inputs; else as they come.
+        Whether to write results in the order of the inputs; otherwise as they arrive.
     arrived : callable
-        `arrived(outcome)` is called with each outcome as soon as it is known: in the order of the
-        inputs, or before those of earlier ones.
+        `arrived(outcome)` is called with each outcome: in the order of the inputs if `in_order`,
+        otherwise as soon as it is known.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Dispatcher:
         self._slots: deque[Slot] = deque()
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield what became of each input, in their order."""
+        """Yield the outcome of each input, in order."""
         while True:
             while self._slots and self._slots[0].answer:
                 yield self._first()
@@ -103,7 +103,7 @@ class Dispatcher:
             self._handle_message()
 
     def _first(self) -> Outcome:
-        """Take the first input out of the row."""
+        """Remove the first slot; return its outcome."""
         slot = self._slots.popleft()
         self._feed.allow_one_more()
         assert slot.answer is not None
@@ -117,7 +117,7 @@ class Dispatcher:
         return self._finish(slot, answer) if isinstance(answer, Prepared) else answer
 
     def _handle_message(self) -> None:
-        """Wait for an item, or for word of the executor."""
+        """Wait for an item or a message, and handle it."""
         sender, message = self._feed.get(self._executor.patience())
         if sender is self._feed:
             self._take(message)
@@ -125,7 +125,7 @@ class Dispatcher:
             self._hear(self._executor.events(sender, message))
 
     def _take(self, item: Any) -> None:
-        """Plan one item more."""
+        """Plan an item, and submit its task."""
         if isinstance(item, Ended):
             self._feed.end(item)
             return
@@ -150,22 +150,22 @@ class Dispatcher:
     def _answer(self, slot: Slot, answer: Answer) -> None:
         outcome = answer.outcome if isinstance(answer, Prepared) else answer
         if isinstance(outcome.error, MemoryExceeded) and not slot.is_alone:
-            self._try_alone(slot)  # with all of the memory it may do
+            self._try_alone(slot)  # it may succeed with all of the memory
             return
         if isinstance(answer, Outcome) and slot.is_suspect and answer.status == "unchanged":
-            # It was not there before: whoever answered, this run has done it.
+            # The result is new: an earlier attempt in this run has written it.
             answer = answer._replace(status="done")
         self._settle(slot, answer)
 
     def _settle(self, slot: Slot, answer: Answer) -> None:
-        """Keep an answer until those before it are known; what need not wait is written now."""
+        """Keep an answer until earlier ones are known; write it now if order does not matter."""
         if not self._in_order:
             answer = self._finished(slot, answer)
             self._arrived(answer)
         slot.answer = answer
 
     def _suspect(self, slot: Slot, reason: str) -> None:
-        """Try an input that a process died of once more; the second time it has failed."""
+        """Retry an input alone after its process died; fail it the second time."""
         if slot.is_suspect:
             self._fail(slot, f"the process that worked on it died twice, with {reason}")
         else:

@@ -1,8 +1,8 @@
-"""Who works on inputs: this process, processes that it started, or a cluster. One boundary.
+"""The interface of executors, which process inputs here, in a pool or on a cluster.
 
-It is as narrow as `concurrent.futures`, with what a batch needs besides: a limit of time for each
-input, and word of those that a process died of, so that they can be tried again, each alone.
-`dispatch.py` has what all of them share: the order of results, and what becomes of suspects.
+It resembles `concurrent.futures`, with two additions: a time limit for each input, and an event
+that tells which inputs a process was working on when it died, so that each can be retried alone.
+`dispatch.py` orders the results and retries those inputs.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Answer = Outcome | Prepared
 
 
 class Slot:
-    """The place of one input in the order of results.
+    """One input and its answer, kept in the order of the inputs.
 
     Attributes
     ----------
     task : Task
     answer : Outcome or Prepared, optional
-        What became of it, once that is known.
+        The result; None until it is known.
     is_suspect : bool
-        Whether a process has died while it worked on this.
+        Whether a process died while working on it.
     """
 
     __slots__ = ("answer", "is_suspect", "task")
@@ -36,26 +36,26 @@ class Slot:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it is worked on alone: with all of the memory, and no neighbour to harm."""
+        """Whether it runs while no other input does, with all of the memory."""
         return self.task.is_alone
 
 
 class Answered(NamedTuple):
-    """An input has been worked on."""
+    """An input has been processed."""
 
     slot: Slot
     answer: Answer
 
 
 class Died(NamedTuple):
-    """A process ended while it worked on one of these; `reason` says how."""
+    """A process died while working on one of `slots`; `reason` says how."""
 
     slots: tuple[Slot, ...]
     reason: str
 
 
 class GivenUp(NamedTuple):
-    """An input took longer than it may."""
+    """An input exceeded the time limit."""
 
     slot: Slot
     reason: str
@@ -65,39 +65,39 @@ Event = Answered | Died | GivenUp
 
 
 class Executor:
-    """Works on inputs.
+    """Base class: processes inputs and reports events.
 
-    Whatever is not done at once is told by messages through the inbox that the executor was made
-    with, each with its sender; whoever waits for them passes them to `events`.
+    Results that are not known at once arrive as messages in an inbox, each with its sender. The
+    caller passes them to `events`.
     """
 
     def submit(self, slot: Slot) -> Iterator[Event]:
-        """Take an input, and work on it when there is room; yields what is known at once."""
+        """Accept an input, to process it when possible; yield events that are known at once."""
         raise NotImplementedError
 
     def events(self, sender: Any, message: Any) -> Iterator[Event]:
-        """Yield what a message says; both are None when `patience` has passed without any.
+        """Yield the events in a message; both arguments are None if `patience` ran out first.
 
         Raises
         ------
         FeatError, OSError
-            What concerns all inputs that follow.
+            For errors that affect all following inputs.
         """
         yield from ()
 
     def patience(self) -> float | None:
-        """Return for how many seconds messages can be waited for; None for ever."""
+        """Return the maximum number of seconds to wait for a message; None for no limit."""
         return None
 
     def used(self, slot: Slot) -> None:
-        """Hear that the results of an input need no room any more."""
+        """Note that the results of an input no longer take up memory."""
 
     def close(self) -> None:
-        """End all work, also in the middle; nothing half-written is left."""
+        """Stop all work, even if unfinished; leave no partial files."""
 
 
 class Here(Executor):
-    """The calling process: an input is worked on at once, and an error of the decoder ends all.
+    """Processes inputs in the calling process; a crash of a decoder ends the run.
 
     Parameters
     ----------

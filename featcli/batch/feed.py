@@ -1,4 +1,4 @@
-"""Items read by a thread: results go on while the next item is waited for."""
+"""Read items in a thread, so that results need not wait for the next item."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Feed:
     ahead : int
         How many items may be in progress.
     inbox : SimpleQueue, optional
-        A queue that others already put their messages into.
+        A queue that an executor already uses for its messages.
 
     Attributes
     ----------
     inbox : SimpleQueue
-        Receives `(feed, item)`, and the messages of others.
+        Receives `(feed, item)`, and the executor's messages.
     is_ended : bool
         Whether the last item has been taken.
     """
@@ -67,7 +67,7 @@ class Feed:
             raise ended.error
 
     def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return the next message of the feed or of another; (None, None) after `timeout`."""
+        """Return the next item or message with its sender; (None, None) after `timeout`."""
         if self._seen:
             return self._seen.popleft()
         try:

@@ -1,8 +1,8 @@
-"""On a worker of a cluster: processes that take the inputs of a chunk one after the other.
+"""Runs on a worker of a cluster, and passes the inputs of a chunk to processes, one by one.
 
-The worker itself decodes and computes nothing. Each of its threads has a process of featcli's own,
-as a pool on one machine has: one thread of BLAS, the model loaded once, and a decoder that crashes
-takes one image with it and not the worker, nor the rest of its chunk.
+The worker itself decodes and computes nothing. Each of its threads uses a featcli process, as a
+pool on one machine does. BLAS has one thread there, and the model is loaded once. If a decoder
+crashes, only one image is affected, not the worker or the rest of the chunk.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from featcli.batch.travelling import Contract, Lost, Reply, Report, SentTask
 from featcli.batch.worker import READY, PackedStart, Stop
 from featcli.errors import FeatError
 
-ENOUGH_SECONDS, ENOUGH_BYTES = 2.0, 32_000_000  # then the rest of a chunk goes back
-_IDLE = 60.0  # seconds after which processes that nobody uses end
+ENOUGH_SECONDS, ENOUGH_BYTES = 2.0, 32_000_000  # limits; the rest of a chunk is sent back
+_IDLE = 60.0  # seconds after which unused processes end
 _STARTS = 8
 _PATIENCE = 1.0
 
 
 class Turns:
-    """Many inputs at once, or one alone."""
+    """Lets many inputs run at once, or one alone."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -38,7 +38,7 @@ class Turns:
 
     @contextlib.contextmanager
     def turn(self, alone: bool) -> Iterator[None]:
-        """Wait for one's turn, and have it."""
+        """Wait until an input may run, and keep its turn until the context ends."""
         with self._changed:
             self._waiting += alone
             self._changed.wait_for(lambda: self._may(alone))
@@ -73,7 +73,7 @@ class Crew:
         self.is_ended = False
 
     def work(self, tasks: list[SentTask]) -> Report:
-        """Work on the inputs of a chunk until time or room is used up."""
+        """Process the inputs of a chunk until a limit of time or memory is reached."""
         begin, size, replies = time.monotonic(), 0, list[Reply]()
         child = self._take()
         for task in tasks:
@@ -113,7 +113,7 @@ class Crew:
                 self._idle.append(child)
 
     def _started(self) -> Child:
-        """Start a process; raises FeatError if that fails again and again."""
+        """Start a process; raises FeatError if that fails repeatedly."""
         for _ in range(_STARTS):
             child = Child(self._start, SimpleQueue(), self._folder)
             self._children.add(child)
@@ -130,13 +130,13 @@ class Crew:
         )
 
     def is_forgotten(self) -> bool:
-        """Say whether nobody has asked for a while: whoever did may be gone."""
+        """Return whether it has been unused for a while: the command may be gone."""
         with self._lock:
             is_idle = len(self._idle) == len(self._children)
             return is_idle and time.monotonic() - self._used > _IDLE
 
     def end(self) -> None:
-        """End all processes, also in the middle."""
+        """End all processes, even busy ones."""
         self.is_ended = True
         children = list(self._children)
         for child in children:
@@ -147,14 +147,14 @@ class Crew:
 
 
 def unreachable(address: str, content: bytes) -> str:
-    """Say why this worker does not see an object as whoever put it does; empty if it sees it."""
+    """Return why this worker cannot read an object of the command; empty if it can."""
     from featcli.io.remote.bucket import bucket_of
     from featcli.io.remote.url import Url
 
     try:
         url = Url.parse(address)
         bucket = bucket_of(url)
-        bucket.check(url.key)  # which gives up soon
+        bucket.check(url.key)  # fails quickly if the bucket is unreachable
         is_same = bucket.get(url.key, 1000) == content
         return "" if is_same else f"{url}: another object is there"
     except FeatError as error:
@@ -167,7 +167,7 @@ _lock = threading.Lock()
 
 
 def work(contract: bytes, run: str, chunk: bytes, threads: int) -> bytes:
-    """Work on a chunk: what a task of the cluster does. All that it takes and gives is packed."""
+    """Process a chunk, as a Dask task; `contract`, `chunk` and the returned report are packed."""
     crew = _crew(contract, run, threads)
     return channel.pack(crew.work(channel.unpack(chunk)))
 
@@ -184,7 +184,7 @@ def _crew(contract: bytes, run: str, threads: int) -> Crew:
 
 
 def _look_after() -> None:
-    """End, as long as there are any, the processes of runs that nobody asks for any more."""
+    """End the processes of unused runs; return when no run is left."""
     while True:
         time.sleep(_IDLE / 4)
         with _lock:
@@ -197,7 +197,7 @@ def _look_after() -> None:
 
 
 def end(run: str) -> None:
-    """End what a run has here."""
+    """End the processes of a run on this worker."""
     with _lock:
         _ended.add(run)
         crew = _crews.pop(run, None)

@@ -1,7 +1,7 @@
-"""A pool of processes that survives the loss of one: it knows which input each of them has.
+"""A pool of worker processes that keeps running if one of them dies.
 
-If a process dies, only its input is affected: it is tried once more while no other process works,
-since memory may have run out because of the others. A process that hangs is ended.
+Only the input of that process is affected: it is retried while no other process works, since
+the others may have used up the memory. A process that exceeds the time limit is killed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from featcli.errors import FeatError
 from featcli.io.atomic import deferred_signals
 
 PATIENCE = 1.0  # seconds for a process to end by itself
-STARTS = 8  # times in a row that processes may die before one is ready
+STARTS = 8  # processes in a row that may die before one is ready
 
 
 class Pool(Executor):
-    """Several processes of this machine.
+    """Processes inputs in several processes on this machine.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Pool(Executor):
         self._children[self._children.index(child)] = Child(self._start, self._inbox)
 
     def patience(self) -> float | None:
-        """See `Executor.patience`: the seconds until the first input reaches its time limit."""
+        """See `Executor.patience`: the seconds until the next input reaches its time limit."""
         if self._timeout is None:
             return None
         began = [child.began for child in self._children if child.held]

@@ -1,4 +1,4 @@
-"""The steps that every input takes, one image or a million: read, check, run, write."""
+"""Process one input: read it, check for existing results, run the pipeline, write results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from featcli.pipeline import Pipeline, caption
 
 
 class Job(NamedTuple):
-    """What is done with every input; can be sent to another process.
+    """What to do with each input; can be sent to another process.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Job(NamedTuple):
     verbose: int = 0
 
     def options_for(self, task: Task) -> ReadOptions:
-        """Return how to read an input; one that runs alone may use the memory of all workers."""
+        """Return the options for an input; if it runs alone, it may use all workers' memory."""
         if task.is_alone or self.share == 1:
             return self.options
         part = (self.options.max_memory - budget.STARTED) // self.share
@@ -69,8 +69,8 @@ class Outcome(NamedTuple):
     ----------
     source : Source
     status : str
-        `"done"`, `"unchanged"`, `"failed"`, `"left out"` for a member of a stream that is no
-        image, or `"passed over"` for an input that was not asked for.
+        `"done"`, `"unchanged"`, `"failed"`, `"left out"` for a member of a stream that is not an
+        image, or `"passed over"` for an input that was not requested.
     prior : PriorResult
         What was recorded about it before.
     written : sequence of Written
@@ -78,12 +78,12 @@ class Outcome(NamedTuple):
         Notes for the user; descriptions of the steps, if requested.
     error : FeatError or None
     state : mapping
-        What changes when the input changes.
+        Values that change when the input changes.
     seconds : float
     is_recorded : bool
         Whether the existing row of the input needs no change.
     is_end : bool
-        Whether the stream broke off here, so that inputs are missing.
+        Whether the stream ended early here, so that inputs are missing.
     """
 
     source: Source
@@ -107,7 +107,7 @@ def preflight(
 ) -> None:
     """Check the names of all outputs before any work; raises UsageError.
 
-    Results of pipelines that split an image are named by its content, and checked once it is read.
+    If a pipeline splits images, names depend on their content and are checked after reading.
     """
     items = list(items)
     for item in items:
@@ -133,9 +133,9 @@ def process(task: Task, job: Job) -> Outcome:
 
 
 class Prepared(NamedTuple):
-    """An input that was computed: its outcome so far, and the results that are to be written.
+    """A computed input: its outcome so far, and the results to write.
 
-    `kept` is what the pipeline has collected for the process that writes them.
+    `kept` is what the pipeline collected for the process that writes them.
     """
 
     outcome: Outcome
@@ -187,7 +187,7 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
 
 
 def _loaded(task: Task, job: Job) -> tuple[Sample, tuple[str, ...]]:
-    """Read an input, or open it to compute it in strips; return a line about that, too."""
+    """Read an input, or open it for computing in strips; also return a line about that."""
     item = task.item
     options = job.options_for(task)
     try:
@@ -236,7 +236,7 @@ def _unexpected(item: Item, error: Exception) -> FeatError:
 
 
 def complete(ready: Prepared, sink: Sink) -> Outcome:
-    """Write what was computed, and return the outcome of the input."""
+    """Write the results of an input, and return its outcome."""
     begin, outcome = time.perf_counter(), ready.outcome
     try:
         if outcome.error:
@@ -255,7 +255,7 @@ def complete(ready: Prepared, sink: Sink) -> Outcome:
 
 
 def complete_from_elsewhere(ready: Prepared, item: Item, sink: Sink) -> Outcome:
-    """Write what another process computed, after the checks that only this process can do."""
+    """Write results of another process, after checks that only this process can do."""
     outcome = ready.outcome
     if outcome.status == "done" and ready.frames:
         headings = [Heading(one.source, one.part, one.history) for one in ready.frames]

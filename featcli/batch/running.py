@@ -69,8 +69,7 @@ def run_all(
     job : Job
     choices : Choices
     know : callable
-        `know(item, again)` returns what is recorded about an input; `again`: an earlier input has
-        the same key.
+        `know(item, again)` returns what is recorded; `again` if an earlier input has the same key.
     arrived : callable
         Called with each outcome as soon as it is known.
     """
@@ -143,7 +142,7 @@ def _outcomes(
         job.pipeline.take_over(answer.kept)
         return complete_from_elsewhere(answer, slot.task.item, job.sink)
 
-    # Separate files are written in any order; a table, archive or shard in that of the inputs.
+    # Separate files are written in any order; a table, archive or shard in input order.
     in_order = job.sink.for_worker() is None
     try:
         dispatcher = Dispatcher(feed, planner, executor, finish, in_order, arrived)
@@ -153,7 +152,7 @@ def _outcomes(
 
 
 class Planner:
-    """Decides for each item what there is to do."""
+    """Decides what to do for each item."""
 
     def __init__(self, checksum: bool, only_failed: bool, know: Know) -> None:
         self._checksum, self._only_failed, self._know = checksum, only_failed, know
@@ -161,7 +160,7 @@ class Planner:
         self._put_back: Task | None = None
 
     def put_back(self, task: Task) -> None:
-        """Return this task once more at the next call, which is for the same item."""
+        """Return this task again at the next call, which is for the same item."""
         self._put_back = task
 
     def __call__(self, item: Item) -> Task | Outcome:

@@ -1,4 +1,4 @@
-"""What is sent between the machine that runs a command and the workers of a cluster."""
+"""Messages between the machine that runs a command and the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIDECARS = (".npy", ".npz")
 
 
 class NotSeen(FeatError):
-    """A worker does not see, at the same path, the file that the command sees."""
+    """A worker does not see the command's file at the same path."""
 
 
 class SentFile(NamedTuple):
@@ -57,7 +57,7 @@ class SentFile(NamedTuple):
         return Source(self.key, self.file)
 
     def state(self, checksum: bool = False) -> State:
-        """Return what changes when the file changes; raises NotSeen."""
+        """Return values that change when the file changes; raises NotSeen."""
         if self.data is None:
             self._check_seen()
         if not checksum:
@@ -81,7 +81,7 @@ class SentFile(NamedTuple):
             raise NotSeen(f"{self.file}: the worker has another file at this path")
 
     def load(self, options: ReadOptions) -> Sample:
-        """Read it; raises FeatError with its name."""
+        """Read it; raises FeatError that names it."""
         if self.data is None:
             return FileItem(self.file, self.key).load(options)
         try:
@@ -108,7 +108,7 @@ def _rough(state: State) -> tuple[int, int]:
 
 
 def sent_file(item: FileItem, with_bytes: bool) -> SentFile:
-    """Return a file as it is sent; raises ReadError if it cannot be read."""
+    """Return a file for sending; raises ReadError if it cannot be read."""
     sent = SentFile(item.file, item.key, item.state())
     if not with_bytes:
         return sent
@@ -122,14 +122,14 @@ def sent_file(item: FileItem, with_bytes: bool) -> SentFile:
 
 
 class Remembered(NamedTuple):
-    """What a worker needs to know of an earlier result.
+    """What a worker needs to know about an earlier result.
 
     Attributes
     ----------
     digest : str
         The SHA-256 of the input's content; empty if the result must be computed again.
     began : float
-        When work on it began.
+        When processing began.
     own : mapping
         See `Prior.own_states`, for a worker that writes.
     """
@@ -139,7 +139,7 @@ class Remembered(NamedTuple):
     own: Mapping[str, Sequence[State]] = {}
 
     def existing_results(self, state: Mapping[str, Any]) -> list[Written] | None:
-        """Return "unchanged" if the input's content is the same as then, else None."""
+        """Return "unchanged" if the input's content is the same as before, else None."""
         is_same = self.digest and state.get("sha256") == self.digest
         return [Written("", "unchanged")] if is_same else None
 

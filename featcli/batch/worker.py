@@ -1,4 +1,4 @@
-"""A worker process, which works on one input after the other.
+"""A worker process, which processes one input at a time.
 
 It receives inputs on standard input and answers on standard output. When the parent process ends,
 both are closed, and the worker ends, too.
@@ -21,11 +21,11 @@ from featcli.batch import channel
 from featcli.batch.process import Job, Outcome, Prepared, Task, describe_step, prepare, process
 from featcli.errors import FeatError
 
-_PATIENCE = 1.5  # seconds for leaving nothing half-written
+_PATIENCE = 1.5  # seconds to remove unfinished files
 
 
 class Start:
-    """The first message to a worker: how to work.
+    """The first message to a worker: its settings.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class PackedStart(NamedTuple):
 
 
 class Stop:
-    """An answer: an error that affects all following inputs."""
+    """An answer with an error that affects all following inputs."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -92,7 +92,7 @@ READY = "ready"
 
 
 def main() -> NoReturn:
-    """Work until standard input ends."""
+    """Process tasks until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is sent to the whole process group
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
