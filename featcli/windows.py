@@ -30,8 +30,8 @@ class Window(NamedTuple):
         """Return which of the input's `rows` rows the results `begin` to `end` depend on."""
         start = begin * self.stride + self.first
         stop = (end - 1) * self.stride + self.first + self.extent
-        if self.first >= 0:
-            return Need(start, min(stop, rows), 0)
+        if self.first >= 0 and stop <= rows:
+            return Need(start, stop, 0)
         reach = self.extent + self.stride
         if start < 0:
             stop = max(stop, reach)

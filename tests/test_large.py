@@ -60,6 +60,20 @@ def test_most_stages_can_be_computed_in_strips():
     assert {"convolve", "pool", "relu", "gray", "crop", "normalize"} <= set(IN_ROWS)
 
 
+@pytest.mark.parametrize("border", ["reflect", "mirror", "nearest", "constant"])
+@pytest.mark.parametrize("kernel", ["1 0; 0 -1", "1 2; 3 4; 5 6; 7 8", "1; 2; 4; 8; 16; 32"])
+@pytest.mark.parametrize("rows", [6, 7, 9])
+def test_borders_below_a_strip_are_those_of_the_whole_picture(border, kernel, rows):
+    """Rotated kernels of even height reach further down than up."""
+    x = np.random.default_rng(0).integers(0, 255, (rows, 4, 1), np.uint8)
+    for text in (f"--border {border} --flip", f"--border {border} --stride 2 --flip"):
+        pipeline = Pipeline(f"convolve '{kernel}' {text}")
+        whole = pipeline(Frame(x)).data
+        for height in range(1, 4):
+            found = computed(in_strips(pipeline.steps, large(x), 10**9), height)
+            np.testing.assert_array_equal(found, whole)
+
+
 @pytest.mark.parametrize("name", IN_ROWS)
 @few
 @given(data=st.data())
