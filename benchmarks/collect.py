@@ -80,7 +80,8 @@ def main() -> None:
     parts = [
         "# Results",
         "Ratios of medians, featcli and its peers in turn in one run; below 1 featcli is quicker. "
-        "The machines are shared: read the ratios, not the times.",
+        "The machines are shared: read the ratios, not the times. The sections were measured at "
+        "different commits: `git log benchmarks/results/` names them.",
         machine(),
     ]
     for name, title in TITLES.items():
