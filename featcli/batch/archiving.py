@@ -11,7 +11,7 @@ from typing import Self
 from featcli.batch.items import Item, LoadedItem
 from featcli.batch.prior import PriorResult
 from featcli.batch.sharding import ShardsTarget
-from featcli.batch.stored import Memory
+from featcli.batch.stored import Recording
 from featcli.errors import FeatError
 from featcli.io.patterns import OneFile
 from featcli.io.sinks import WriteOptions, Written
@@ -22,7 +22,7 @@ class ArchiveTarget(ShardsTarget):
 
     Parameters
     ----------
-    memory : Memory
+    recording : Recording
         The results store; its `target` is the archive.
     writing : WriteOptions
         Says whether an .npz gets a sidecar.
@@ -33,12 +33,12 @@ class ArchiveTarget(ShardsTarget):
     """
 
     def __init__(
-        self, memory: Memory, writing: WriteOptions, checksum: bool, is_told: bool = False
+        self, recording: Recording, writing: WriteOptions, checksum: bool, is_told: bool = False
     ) -> None:
-        path, self._is_told = memory.target, is_told
+        path, self._is_told = recording.target, is_told
         has_sidecar = writing.sidecar and path.suffix.lower() == ".npz"
         self._files = [path, *([path.with_suffix(".json")] if has_sidecar else [])]
-        super().__init__(OneFile(path), None, memory, checksum, has_sidecar)
+        super().__init__(OneFile(path), None, recording, checksum, has_sidecar)
 
     def __enter__(self) -> Self:
         self._is_new = not self.store.exists()
@@ -53,8 +53,8 @@ class ArchiveTarget(ShardsTarget):
 
     def _is_nothing(self) -> bool:
         """Return whether no archive was begun and, of several inputs, no failure is recorded."""
-        is_begun = self._known(self.memory.target.name) != [""]
-        is_kept = self.store.count() if self.memory.manifest else 0
+        is_begun = self._known(self.recording.target.name) != [""]
+        is_kept = self.store.count() if self.recording.manifest else 0
         return not (is_begun or is_kept)
 
     def _present(self) -> list[int]:
@@ -73,7 +73,7 @@ class ArchiveTarget(ShardsTarget):
         self._is_going_on = bool(self._counts[0]) and not self._is_told
         while self._is_going_on and (item := next(items, None)):
             known.append(item)
-            prior = self.look(item)._replace(is_final=True)
+            prior = self.look_up(item)._replace(is_final=True)
             if prior.row.number not in seen:
                 is_stored = not isinstance(item, LoadedItem)
                 self._is_going_on = is_stored and self._stays(prior, item)
@@ -82,21 +82,21 @@ class ArchiveTarget(ShardsTarget):
         self._shard, self._last = -1, []
         return chain(known, items)
 
-    def past(self, item: Item, again: bool = False) -> PriorResult:
-        """See `Target.past`."""
-        prior = self.look(item, again)._replace(is_final=True)
+    def look_up_next(self, item: Item, again: bool = False) -> PriorResult:
+        """See `Target.look_up_next`."""
+        prior = self.look_up(item, again)._replace(is_final=True)
         self._order.append(prior.row.number)
-        return prior if self._is_going_on else prior._replace(takes=False, is_held=False)
+        return prior if self._is_going_on else prior._replace(may_reuse=False, is_held=False)
 
     def begin(self) -> None:
         """See `Recorder.begin`."""
         if self._is_going_on:
-            raise FeatError(f"{self.memory.target}: an input changed meanwhile: run it again")
+            raise FeatError(f"{self.recording.target}: an input changed meanwhile: run it again")
         super().begin()
 
     def finish(self) -> list[Written]:
         """See `Target.finish`."""
-        path = str(self.memory.target)
+        path = str(self.recording.target)
         if self._is_going_on:
             return [Written(path, "unchanged")]
         self._shards.finish()

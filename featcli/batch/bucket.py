@@ -11,13 +11,13 @@ from typing import Any, Self
 
 from featcli.batch.archiving import ArchiveTarget
 from featcli.batch.items import Item
-from featcli.batch.memory import Target
 from featcli.batch.parting import PartTarget
 from featcli.batch.prior import PriorResult
 from featcli.batch.process import Outcome
 from featcli.batch.sharding import ShardsTarget
 from featcli.batch.stored import StoredTarget
 from featcli.batch.tabling import TableTarget
+from featcli.batch.target import Target
 from featcli.io.remote.bucket import Meta, bucket_of
 from featcli.io.remote.stored import RemoteStore
 from featcli.io.remote.url import Url
@@ -37,8 +37,8 @@ class InBucket(StoredTarget):
         work.fetch(self.store)
         with self.work.explaining():
             self._see()
-            if self.memory.manifest:
-                work.stand_in_manifest(self.memory.manifest, self.store)
+            if self.recording.manifest:
+                work.stand_in_manifest(self.recording.manifest, self.store)
         self._is_changed |= work.is_behind
         return self
 
@@ -58,10 +58,10 @@ class InBucket(StoredTarget):
     def _is_own(self, path: Path) -> bool:
         return self.work.name_of(path) in self.work.own or super()._is_own(path)
 
-    def look(self, item: Item, again: bool = False) -> PriorResult:
-        """See `Target.look`."""
+    def look_up(self, item: Item, again: bool = False) -> PriorResult:
+        """See `Target.look_up`."""
         with self.work.explaining():
-            return super().look(item, again)
+            return super().look_up(item, again)
 
     def record(self, outcome: Outcome) -> None:
         """See `Target.record`."""
@@ -70,10 +70,10 @@ class InBucket(StoredTarget):
             if self._is_changed:
                 self.work.save_sometimes(self.store)
 
-    def admit(self, outcome: Outcome) -> Outcome:
-        """See `Target.admit`."""
+    def record_in_order(self, outcome: Outcome) -> Outcome:
+        """See `Target.record_in_order`."""
         with self.work.explaining():
-            found = super().admit(outcome)
+            found = super().record_in_order(outcome)
             if self._is_changed:
                 self.work.save_sometimes(self.store)
         return found._replace(error=found.error and self.work.explained(found.error))
@@ -94,7 +94,7 @@ class InBucket(StoredTarget):
             super().end()
             if not self.store.exists():
                 return
-            path = self.memory.manifest
+            path = self.recording.manifest
             if path and path.exists() and not self.work.is_stand_in(path):
                 self.work.save(self.store)  # first, so that the manifest is known to be featcli's
                 self.work.upload(path, self.store)

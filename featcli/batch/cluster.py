@@ -23,9 +23,9 @@ from featcli.batch.items import FileItem, Item
 from featcli.batch.process import Job, Outcome, Prepared, process
 from featcli.batch.travelling import (
     Contract,
+    KnownResult,
     Lost,
     NotSeen,
-    Remembered,
     Reply,
     Report,
     SentTask,
@@ -192,7 +192,7 @@ class Cluster(Executor):
         if outcome.status == "unchanged" and not any(one.path for one in outcome.written):
             present = prior.existing_results(outcome.state)
             if not present:
-                slot.task = slot.task._replace(prior=prior._replace(takes=False))
+                slot.task = slot.task._replace(prior=prior._replace(may_reuse=False))
                 self._again.append(slot)
                 return
             outcome = outcome._replace(written=present)
@@ -201,9 +201,9 @@ class Cluster(Executor):
         if isinstance(reply, Prepared):
             yield Answered(slot, reply._replace(outcome=outcome))
         else:
-            yield Answered(slot, self._remembered(outcome))
+            yield Answered(slot, self._as_recorded(outcome))
 
-    def _remembered(self, outcome: Outcome) -> Outcome:
+    def _as_recorded(self, outcome: Outcome) -> Outcome:
         """Record results that a worker wrote, even if it has died since."""
         if outcome.status == "unchanged" and self._job.sink.is_new(outcome.written):
             written = [one._replace(status="written") for one in outcome.written]
@@ -281,11 +281,11 @@ class Cluster(Executor):
 
     def _sent(self, slot: Slot) -> SentTask:
         item, prior = slot.task.item, slot.task.prior
-        digest = prior.row.sha256 if self._checksum and prior.takes else ""
+        digest = prior.row.sha256 if self._checksum and prior.may_reuse else ""
         is_there = digest and prior.existing_results({"sha256": digest})
         is_owner = self._writes and (prior.row.outputs or prior.row.replaces)
         own = prior.own_states() if is_owner else {}
-        known = Remembered(digest if is_there else "", own=own)
+        known = KnownResult(digest if is_there else "", own=own)
         if not isinstance(item, FileItem):
             return SentTask(item, known, slot.is_alone)
         if self._with_bytes is None:

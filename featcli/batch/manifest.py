@@ -61,7 +61,7 @@ def write(
     is_own = path.is_file() and pack_state(records.state_of(path)) in known
     if os.path.lexists(path) and not (is_own or overwrite):
         return [f"{path} was changed by another program and is kept: --overwrite renews it"]
-    with Transaction(store.room) as files:
+    with Transaction(store.private) as files:
         stream = files.open(path)
         for record in records_of(store, outputs):
             stream.write(json.dumps(record, allow_nan=False).encode() + b"\n")

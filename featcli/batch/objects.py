@@ -19,7 +19,7 @@ from featcli.io.patterns import Pattern, is_pattern
 from featcli.io.private import FOLDER, NAME
 from featcli.io.remote.bucket import Meta, bucket_of
 from featcli.io.remote.listing import Listing
-from featcli.io.remote.room import Room
+from featcli.io.remote.temporary import TemporaryFolder
 from featcli.io.remote.url import WEB, Url, is_url, scheme_of
 
 _TOGETHER = 256
@@ -64,14 +64,14 @@ class Below:
     def __init__(self, url: Url) -> None:
         self.url = url._replace(is_folder=True)
         self.file, self.name = str(self.url), url.name or url.bucket
-        self._room: Room | None = None
+        self._temporary: TemporaryFolder | None = None
         self._listing: Listing | None = None
 
     def _listed(self) -> Listing:
         """Return the bucket's list of objects, which is requested once."""
         if self._listing is None:
-            self._room = Room()
-            listing = Listing(self._room.path / "there.list")
+            self._temporary = TemporaryFolder()
+            listing = Listing(self._temporary.path / "there.list")
             listing.fill(self.url)
             self._listing = listing
         return self._listing
@@ -94,7 +94,7 @@ class Below:
     def _below(self, folder: str, prefix: str, exclude: Excluded, dotted: bool) -> Iterator[Found]:
         listing = self._listed()
         inside = _Inside(listing, self.url, folder)
-        if folder and FOLDER in inside.remembered:
+        if folder and FOLDER in inside.recorded:
             exclude.earlier.add(str(self.url.below(f"{folder}/")))
             return
         folders = [one for one in listing.folders(folder) if not is_hidden(one)]
@@ -125,16 +125,16 @@ class _Inside:
 
     Attributes
     ----------
-    remembered : set of str
-        The names of earlier outputs in the folder, as `private.remembered_in` gives them.
+    recorded : set of str
+        The names of earlier outputs in the folder, as `private.recorded_outputs_in` gives them.
     """
 
     def __init__(self, listing: Listing, url: Url, folder: str) -> None:
         self._listing, self._url, self._folder = listing, url, folder
-        memories = listing.files(posixpath.join(folder, NAME))
+        stores = listing.files(posixpath.join(folder, NAME))
         ends = ".db"
-        self.remembered = {one.key.removesuffix(ends) for one in memories if one.key.endswith(ends)}
-        self._patterns = [Pattern(Path(one)) for one in self.remembered if is_pattern(one)]
+        self.recorded = {one.key.removesuffix(ends) for one in stores if one.key.endswith(ends)}
+        self._patterns = [Pattern(Path(one)) for one in self.recorded if is_pattern(one)]
         self._has_arrays = listing.has_arrays(folder)
 
     def __contains__(self, name: object) -> bool:
@@ -161,9 +161,7 @@ class _Inside:
                 exclude.left_out[suffix_of(name)] += 1
 
     def _is_result(self, name: str) -> bool:
-        return name in self.remembered or any(
-            one.number(name) is not None for one in self._patterns
-        )
+        return name in self.recorded or any(one.number(name) is not None for one in self._patterns)
 
     def _is_drawn(self, name: str) -> bool:
         """Say whether this is the picture that featcli drew of an array beside it."""

@@ -30,7 +30,7 @@ class PartTarget(TableTarget):
 
     def is_done(self) -> bool:
         """Return whether the part exists and was made from this shard by this recipe."""
-        if self.memory.overwrite or not self.store.exists():
+        if self.recording.overwrite or not self.store.exists():
             return False
         shard, _, version = self.store.about(_SHARD).partition("\n")
         if shard != self._now.partition("\n")[0] or not records.is_same_version(version):

@@ -99,7 +99,7 @@ class PriorResult(NamedTuple):
         The store with the row; None if nothing is recorded.
     recipe : Recipe
         The recipe of this run.
-    takes : bool
+    may_reuse : bool
         Whether existing results may be reused.
     path : bytes
         The absolute path of the input.
@@ -117,7 +117,7 @@ class PriorResult(NamedTuple):
     place: int = 0
     store: Store | None = None
     recipe: Recipe = Recipe()
-    takes: bool = True
+    may_reuse: bool = True
     path: bytes = b""
     is_held: bool = False
     is_final: bool = False
@@ -126,7 +126,7 @@ class PriorResult(NamedTuple):
     @property
     def folder(self) -> Path:
         """The folder to which the row's output paths are relative."""
-        return self.store.room.folder if self.store else Path()
+        return self.store.private.folder if self.store else Path()
 
     def check_input(self) -> None:
         """Raise OutputExists if the row belongs to another input and its results."""
@@ -147,7 +147,7 @@ class PriorResult(NamedTuple):
             or records.is_same_or_gone(os.fsdecode(row.path), self.source.file)
         )
 
-    def says(self, state: State) -> bool:
+    def is_settled(self, state: State) -> bool:
         """Return whether the row is finished and has the input's path and state."""
         row = self.row
         return row.status != BEGUN and row.input == _without_digest(state) and row.path == self.path
@@ -180,7 +180,7 @@ class PriorResult(NamedTuple):
     def _is_same(self, state: State) -> bool:
         """Return whether the row belongs to this input and this recipe."""
         row = self.row
-        if not self.takes or self.store is None:
+        if not self.may_reuse or self.store is None:
             return False
         if row.recipe not in self.store.wanted(self.recipe.digest):
             return False
@@ -200,7 +200,9 @@ class PriorResult(NamedTuple):
             state = {}  # equal to the recorded state if the input could not be read then either
         return os.fsdecode(self.row.error) if self._is_same(state) else ""
 
-    def glance(self, state_of: Callable[[], State]) -> tuple[list[Written], State] | None:
+    def results_with_state(
+        self, state_of: Callable[[], State]
+    ) -> tuple[list[Written], State] | None:
         """Return results and state; the state is asked for only if there is a row to compare."""
         if not (self.row.outputs or self.is_held):
             return None

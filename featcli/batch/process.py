@@ -103,7 +103,7 @@ def preflight(
     items: Iterable[FileItem | ObjectItem],
     pipeline: Pipeline,
     sink: Sink,
-    look: Callable[[Item], PriorResult],
+    look_up: Callable[[Item], PriorResult],
 ) -> None:
     """Check the names of all outputs before any work; raises UsageError.
 
@@ -118,7 +118,7 @@ def preflight(
     if not pipeline.splits:
         heads = [item.heading() for item in items]
         wanted = [Heading(h.source, h.part, (*h.history, *pipeline.steps)) for h in heads]
-        sink.preflight(wanted, [look(item) for item in items])
+        sink.preflight(wanted, [look_up(item) for item in items])
 
 
 def process(task: Task, job: Job) -> Outcome:
@@ -164,7 +164,7 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     item, sink, state = task.item, job.sink, start.state
     present = task.prior.existing_results(state)
     if present:
-        is_recorded = task.prior.says(state)
+        is_recorded = task.prior.is_settled(state)
         return Prepared(
             start._replace(status="unchanged", written=present, is_recorded=is_recorded)
         )

@@ -187,12 +187,14 @@ class Planner:
                 return Outcome(item.source, "failed", prior, error=FeatError(known), state=state)
         is_listed = isinstance(item, FileItem) or (isinstance(item, ObjectItem) and item.size >= 0)
         is_quick = is_listed and not self._checksum
-        found = prior.glance(item.state) if is_quick else None
+        found = prior.results_with_state(item.state) if is_quick else None
         if found is None:
             return Task(item, prior)
         written, state = found
-        said = prior.says(state)
-        return Outcome(prior.source, "unchanged", prior, written, state=state, is_recorded=said)
+        is_recorded = prior.is_settled(state)
+        return Outcome(
+            prior.source, "unchanged", prior, written, state=state, is_recorded=is_recorded
+        )
 
     def _seen(self, item: Item) -> tuple[bool, bool]:
         """Return whether an earlier input had this key, and whether it was this same file.

@@ -15,7 +15,7 @@ from typing import Any
 from featcli.batch.items import Item
 from featcli.batch.prior import PriorResult
 from featcli.batch.process import Outcome
-from featcli.batch.stored import Memory, StoredTarget
+from featcli.batch.stored import Recording, StoredTarget
 from featcli.io import records
 from featcli.io.patterns import OneFile, Pattern
 from featcli.io.rows import BEGUN, DONE, Row, pack_state, pack_states, unpack_state
@@ -31,7 +31,7 @@ class ShardsTarget(StoredTarget):
     pattern : Pattern or OneFile
     size : int, optional
         Bytes after which a shard is complete; None if there is only one.
-    memory : Memory
+    recording : Recording
     checksum : bool
         Recognize changed inputs by their content.
     sidecar : bool
@@ -42,13 +42,13 @@ class ShardsTarget(StoredTarget):
         self,
         pattern: Pattern | OneFile,
         size: int | None,
-        memory: Memory,
+        recording: Recording,
         checksum: bool,
         sidecar: bool = False,
     ) -> None:
         self._pattern, self._checksum = pattern, checksum
-        self._shards = ShardSink(pattern, size, memory.store.room, self, sidecar)
-        super().__init__(self._shards, memory)
+        self._shards = ShardSink(pattern, size, recording.store.private, self, sidecar)
+        super().__init__(self._shards, recording)
         self._shard, self._last = -1, list[int]()  # number and inputs of the last shard so far
         self._is_going_on = True
         self._counts: Counter[int] = Counter()
@@ -89,20 +89,20 @@ class ShardsTarget(StoredTarget):
     def _holds(self, row: Row) -> bool:
         return row.status == DONE and row.part.isdecimal() and int(row.part) in self._counts
 
-    def past(self, item: Item, again: bool = False) -> PriorResult:
+    def look_up_next(self, item: Item, again: bool = False) -> PriorResult:
         """Return what is recorded about an input; from the first changed one on, all are redone."""
-        prior = self.look(item, again)._replace(is_final=True)
+        prior = self.look_up(item, again)._replace(is_final=True)
         self._order.append(prior.row.number)
         if self._is_going_on and not self._stays(prior, item):
             self._is_going_on = False
-        return prior if self._is_going_on else prior._replace(takes=False, is_held=False)
+        return prior if self._is_going_on else prior._replace(may_reuse=False, is_held=False)
 
     def _stays(self, prior: PriorResult, item: Item) -> bool:
         """Return whether an input's result may stay: unchanged, and next in order."""
         state = partial(item.state, self._checksum)
         if prior.failed_before(state):
             return True
-        if not prior.glance(state):
+        if not prior.results_with_state(state):
             return False
         number, place = int(prior.row.part), prior.row.place
         if place == 0 and number == self._shard + 1 and self._is_whole:
@@ -156,9 +156,9 @@ class ShardsTarget(StoredTarget):
     # Rows
 
     def record(self, outcome: Outcome) -> None:
-        """See `Target.record`; does nothing, since `admit` records in the order of the inputs."""
+        """See `Target.record`; does nothing, since `record_in_order` does it."""
 
-    def admit(self, outcome: Outcome) -> Outcome:
+    def record_in_order(self, outcome: Outcome) -> Outcome:
         """Record an input as begun until its shard is complete."""
         if outcome.status == "done":
             row = outcome.prior.new_row(BEGUN, outcome.state, {})

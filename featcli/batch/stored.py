@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Self
 
 from featcli.batch import manifest
 from featcli.batch.items import Item
-from featcli.batch.memory import Target
 from featcli.batch.prior import PriorResult, Recipe, from_root
 from featcli.batch.process import Outcome
+from featcli.batch.target import Target
 from featcli.errors import FeatError, InUse, OutputExists, UsageError, WriteError
 from featcli.io import records
 from featcli.io.atomic import deferred_signals
@@ -25,7 +25,7 @@ from featcli.io.sinks import Sink
 from featcli.io.store import Store
 
 
-class Memory(NamedTuple):
+class Recording(NamedTuple):
     """The results store of an output, and how a run uses it.
 
     Attributes
@@ -59,16 +59,16 @@ class StoredTarget(Target):
     Parameters
     ----------
     sink : Sink
-    memory : Memory
+    recording : Recording
     """
 
-    def __init__(self, sink: Sink, memory: Memory) -> None:
+    def __init__(self, sink: Sink, recording: Recording) -> None:
         super().__init__(sink)
-        self.keeps = memory.manifest is not None
-        self.memory, self.store, self.recipe = memory, memory.store, memory.recipe
-        self._lock = ExclusiveLock(self.store.room, memory.lock, memory.target)
+        self.keeps = recording.manifest is not None
+        self.recording, self.store, self.recipe = recording, recording.store, recording.recipe
+        self._lock = ExclusiveLock(self.store.private, recording.lock, recording.target)
         self._order = array("q")
-        self._foreseen: deque[list[str]] = deque()
+        self._expected: deque[list[str]] = deque()
         self._ahead: dict[str, Row] = {}
         self._here = os.getcwd()  # noqa: PTH109
         self._is_changed = self._is_moved = False
@@ -77,10 +77,10 @@ class StoredTarget(Target):
     def __enter__(self) -> Self:
         try:
             self._take_lock()
-            if self.memory.overwrite:
+            if self.recording.overwrite:
                 self._forget_if_broken()
             self.check()
-            self.store.room.remove_partial()
+            self.store.private.remove_partial()
             self.sink.__enter__()
         except BaseException:
             self._leave()
@@ -93,7 +93,7 @@ class StoredTarget(Target):
             self._lock.enter()
         except InUse:
             # Commands of one shell pipe may write to the same folder: each has other inputs.
-            if not (self.memory.is_piped and is_of_this_job(self._lock.holder)):
+            if not (self.recording.is_piped and is_of_this_job(self._lock.holder)):
                 raise
         except WriteError:
             if not self.store.exists():
@@ -114,12 +114,12 @@ class StoredTarget(Target):
         except UsageError as error:
             if isinstance(error, OutputExists) or not self.store.exists():
                 raise  # with a store, all results may exist already, and nothing need be written
-        if self.memory.overwrite:
+        if self.recording.overwrite:
             return
         if self.store.exists():
             self.store.about("")
             return
-        path = self.memory.manifest
+        path = self.recording.manifest
         if path is None:
             return
         if is_of_older_version(path):
@@ -132,31 +132,31 @@ class StoredTarget(Target):
                 f"{path} exists already and is not featcli's: rename it, or choose another output"
             )
 
-    def rehearse(self) -> None:
-        """See `Target.rehearse`."""
+    def check_only(self) -> None:
+        """See `Target.check_only`."""
         self.store.touches_nothing = True
         self.check()
 
-    def look(self, item: Item, again: bool = False) -> PriorResult:
-        """See `Target.look`."""
-        source, key, takes = item.source, item.key, not self.memory.overwrite
+    def look_up(self, item: Item, again: bool = False) -> PriorResult:
+        """See `Target.look_up`."""
+        source, key, may_reuse = item.source, item.key, not self.recording.overwrite
         row = self._row(key, source.file if again else "")
         held, path, place = self._holds(row), from_root(source.file, self._here), row.place
-        prior = PriorResult(row, source, key, place, self.store, self.recipe, takes, path, held)
-        if takes and row.path != path:
+        prior = PriorResult(row, source, key, place, self.store, self.recipe, may_reuse, path, held)
+        if may_reuse and row.path != path:
             prior.check_input()
         return prior
 
-    def foresee(self, keys: list[str]) -> None:
-        """See `Target.foresee`; may be called from a thread other than that of the store."""
-        self._foreseen.append(keys)
+    def expect(self, keys: list[str]) -> None:
+        """See `Target.expect`; may be called from a thread other than that of the store."""
+        self._expected.append(keys)
 
     def _row(self, key: str, again: str) -> Row:
         if again:
             number = self.recipe.number(key, again)
             return self.store.find(number) or Row(number)
-        while key not in self._ahead and self._foreseen:
-            numbers = {self.recipe.number(one): one for one in self._foreseen.popleft()}
+        while key not in self._ahead and self._expected:
+            numbers = {self.recipe.number(one): one for one in self._expected.popleft()}
             found = self.store.find_all([*numbers])
             self._ahead |= {key: found.get(one) or Row(one) for one, key in numbers.items()}
         number = 0 if key in self._ahead else self.recipe.number(key)
@@ -166,9 +166,9 @@ class StoredTarget(Target):
         """Return whether a row's result is in an existing table, shard or archive."""
         return False
 
-    def past(self, item: Item, again: bool = False) -> PriorResult:
-        """See `Target.past`."""
-        prior, place = self.look(item, again), len(self._order)
+    def look_up_next(self, item: Item, again: bool = False) -> PriorResult:
+        """See `Target.look_up_next`."""
+        prior, place = self.look_up(item, again), len(self._order)
         self._order.append(prior.row.number)
         if prior.place == place:
             return prior
@@ -213,11 +213,11 @@ class StoredTarget(Target):
         """See `Target.end`; writes the manifest if it is out of date."""
         if self._is_moved and self._is_changed:
             self.store.arrange(self._order)
-        path = self.memory.manifest
+        path = self.recording.manifest
         if path and self.store.exists():
             is_behind = self._is_changed or self.store.about("stale")
             if is_behind or not os.path.lexists(path):
-                overwrite = self.memory.overwrite
+                overwrite = self.recording.overwrite
                 self._notes += manifest.write(self.store, path, self._outputs, overwrite)
 
     def _outputs(self, row: Row) -> bytes:
@@ -250,7 +250,7 @@ class StoredTarget(Target):
         """Return the existing files; refuse those that featcli did not write, as the store says."""
         present = [path for path in paths if os.path.lexists(path)]
         for path in present:
-            if not (self.memory.overwrite or self._is_own(path)):
+            if not (self.recording.overwrite or self._is_own(path)):
                 raise OutputExists(
                     f"{path} exists already, and was not written by featcli "
                     "or has been changed since: --overwrite replaces it"

@@ -16,7 +16,7 @@ from featcli.io.rows import Row
 from featcli.io.store import Store
 
 
-def is_remembered(path: Path) -> bool:
+def has_results_store(path: Path) -> bool:
     """Return whether a folder, table, archive or series of shards has a results store.
 
     Raises
@@ -44,7 +44,7 @@ def records(folder: Path, only_failed: bool = False) -> Iterator[dict[str, Any]]
         The store is damaged.
     """
     store = _store(folder)
-    store.touches_nothing = not os.access(store.room.folder, os.W_OK)
+    store.touches_nothing = not os.access(store.private.folder, os.W_OK)
     try:
         if folder.is_dir() and not store.touches_nothing and store.about("stale"):
             with contextlib.suppress(FeatError):  # another run is active, and will write it
@@ -80,4 +80,4 @@ def summarise(folder: Path, records: Iterator[dict[str, Any]]) -> Iterator[str]:
         yield from failures
 
 
-__all__ = ["is_remembered", "records", "summarise"]
+__all__ = ["has_results_store", "records", "summarise"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from featcli._version import __version__
 from featcli.batch.process import Outcome
-from featcli.batch.stored import Memory, StoredTarget
+from featcli.batch.stored import Recording, StoredTarget
 from featcli.errors import FeatError
 from featcli.io import tables
 from featcli.io.atomic import Transaction
@@ -29,7 +29,7 @@ class TableTarget(StoredTarget):
     ----------
     sink : Sink
         Makes the rows.
-    memory : Memory
+    recording : Recording
         The results store; its `target` is the table, whose suffix is the format.
     writing : WriteOptions
         Says whether there is a sidecar, and whether a .csv is made safe for spreadsheets.
@@ -38,10 +38,10 @@ class TableTarget(StoredTarget):
     """
 
     def __init__(
-        self, sink: Sink, memory: Memory, writing: WriteOptions, about: Mapping[str, Any]
+        self, sink: Sink, recording: Recording, writing: WriteOptions, about: Mapping[str, Any]
     ) -> None:
-        super().__init__(sink, memory)
-        self.path = memory.target
+        super().__init__(sink, recording)
+        self.path = recording.target
         self._kind = self.path.suffix.lower()
         tables.check_kind(self._kind)
         self._is_safe = writing.csv_safe
@@ -61,9 +61,9 @@ class TableTarget(StoredTarget):
         return row.status == DONE
 
     def record(self, outcome: Outcome) -> None:
-        """See `Target.record`; does nothing, since `admit` records in the order of the inputs."""
+        """See `Target.record`; does nothing, since `record_in_order` does it."""
 
-    def admit(self, outcome: Outcome) -> Outcome:
+    def record_in_order(self, outcome: Outcome) -> Outcome:
         """Record a row, if it has the same columns as the rows before it."""
         if outcome.status not in ("done", "unchanged", "failed"):
             return outcome
@@ -119,7 +119,7 @@ class TableTarget(StoredTarget):
         if "part" in columns.found:  # an image has a row for each tile
             count = sum(1 for _ in self._rows())
         rows = tables.Rows(self._rows, count, columns, labels, self._about, self._is_safe)
-        with Transaction(self.store.room) as files:
+        with Transaction(self.store.private) as files:
             tables.write_table(self._kind, files.open(self.path), rows)
             for path in self._files[1:]:
                 tables.write_sidecar(files.open(path), rows, self._kind)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from featcli.batch.memory import Target
 from featcli.batch.prior import Recipe
+from featcli.batch.target import Target
 from featcli.errors import UsageError
 from featcli.frame import Sample
 from featcli.io.options import ReadOptions
@@ -122,10 +122,10 @@ def _folder(request: Request) -> Target:
     folder, writing = request.spec.path, request.spec.writing
     recipe = request.recipe(writing)
     lock = _lock_of(recipe, request.is_stdin)
-    memory = _memory(request, folder, FOLDER, lock, folder, folder / MANIFEST, recipe)
-    memory = memory._replace(is_piped=request.is_stdin)
-    sink = _announced(request, folder_sink(folder, writing, room=memory.store.room))
-    return StoredTarget(sink, memory)
+    recording = _recording(request, folder, FOLDER, lock, folder, folder / MANIFEST, recipe)
+    recording = recording._replace(is_piped=request.is_stdin)
+    sink = _announced(request, folder_sink(folder, writing, private=recording.store.private))
+    return StoredTarget(sink, recording)
 
 
 def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
@@ -142,7 +142,7 @@ def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
 def _table(
     request: Request,
     opened: type[TableTarget] | None = None,
-    remember: Callable[[Recipe], Any] | None = None,
+    record_in: Callable[[Recipe], Any] | None = None,
 ) -> TableTarget:
     from featcli.batch.tabling import TableTarget
     from featcli.io.tables import RowSink, vectors
@@ -163,10 +163,10 @@ def _table(
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), about)._replace(tags="")
     place = request.spec.url and request.spec.url.parent
     # The members of a shard are no files that a viewer could open from elsewhere.
-    sink = RowSink(row, path, writing.label_from, place or (Path() if remember else None))
+    sink = RowSink(row, path, writing.label_from, place or (Path() if record_in else None))
     made = request.pipeline.about | {"reading": request.reading.chosen()}
-    memory = remember(recipe) if remember else _memory_beside(request, recipe)
-    return (opened or TableTarget)(sink, memory, writing, made)
+    recording = record_in(recipe) if record_in else _recording_beside(request, recipe)
+    return (opened or TableTarget)(sink, recording, writing, made)
 
 
 def _shards(request: Request, opened: type[ShardsTarget] | None = None) -> ShardsTarget:
@@ -175,9 +175,9 @@ def _shards(request: Request, opened: type[ShardsTarget] | None = None) -> Shard
 
     size = request.spec.shard_size
     recipe = request.recipe(WriteOptions(), f"shards of {size}")._replace(tags="")
-    memory = _memory_beside(request, recipe)
+    recording = _recording_beside(request, recipe)
     pattern = Pattern(request.spec.path)
-    return (opened or ShardsTarget)(pattern, size, memory, request.checksum)
+    return (opened or ShardsTarget)(pattern, size, recording, request.checksum)
 
 
 def open_part(request: Request, name: str, state: dict[str, Any]) -> PartTarget:
@@ -214,11 +214,11 @@ def _part(request: Request, folder: Path, name: str, opened: type[PartTarget]) -
     spec = request.spec._replace(path=path, url=request.spec.url and request.spec.url.below("-"))
     moved = request._replace(spec=spec)
 
-    def remember(recipe: Recipe) -> Any:
+    def record_in(recipe: Recipe) -> Any:
         manifest = above / f"{folder.name}.manifest" / f"{name}.jsonl"
-        return _memory(request, above, called, called, path, manifest, recipe)
+        return _recording(request, above, called, called, path, manifest, recipe)
 
-    return _table(moved, opened, remember)  # type: ignore[return-value]
+    return _table(moved, opened, record_in)  # type: ignore[return-value]
 
 
 def _in_bucket(request: Request, url: Url) -> Target:
@@ -250,16 +250,18 @@ def _folder_in_bucket(request: Request, work: Workspace) -> FolderInBucket:
     from featcli.io.remote.objects import objects_sink
     from featcli.io.remote.stored import RemoteStore
 
-    writing, room = request.spec.writing, PrivateFolder(work.path)
-    room.make()
-    listing = Listing(room.path / "there.list")
+    writing, private = request.spec.writing, PrivateFolder(work.path)
+    private.make()
+    listing = Listing(private.path / "there.list")
     recipe = request.recipe(writing)
     lock = _lock_of(recipe, request.is_stdin)
-    memory = _memory(request, work.path, FOLDER, lock, work.path, work.path / MANIFEST, recipe)
-    store = RemoteStore(room, FOLDER, work.url, listing)
-    memory = memory._replace(store=store, is_piped=request.is_stdin)
-    sink = _announced(request, objects_sink(work.url, writing, room, listing))
-    return FolderInBucket(sink, memory)
+    recording = _recording(
+        request, work.path, FOLDER, lock, work.path, work.path / MANIFEST, recipe
+    )
+    store = RemoteStore(private, FOLDER, work.url, listing)
+    recording = recording._replace(store=store, is_piped=request.is_stdin)
+    sink = _announced(request, objects_sink(work.url, writing, private, listing))
+    return FolderInBucket(sink, recording)
 
 
 def _one_in_bucket(request: Request, work: Workspace) -> Target:
@@ -269,10 +271,10 @@ def _one_in_bucket(request: Request, work: Workspace) -> Target:
     from featcli.io.remote.objects import objects_sink, one_object
     from featcli.io.sinks import OnlyOne
 
-    spec, room = request.spec, PrivateFolder(work.path)
-    sink: Sink = objects_sink(work.url, spec.writing, room, None)
+    spec, private = request.spec, PrivateFolder(work.path)
+    sink: Sink = objects_sink(work.url, spec.writing, private, None)
     if spec.kind is Kind.FILE and spec.url:
-        sink = OnlyOne(one_object(spec.url, spec.writing, room), str(spec.url))
+        sink = OnlyOne(one_object(spec.url, spec.writing, private), str(spec.url))
     return FileInBucket(_announced(request, sink), work)
 
 
@@ -290,21 +292,21 @@ def _archive(request: Request, opened: type[ArchiveTarget] | None = None) -> Arc
 
     writing = request.spec.writing
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), request.spec.suffix)
-    memory = _memory_beside(request, recipe._replace(tags=""))
+    recording = _recording_beside(request, recipe._replace(tags=""))
     found = opened or ArchiveTarget
-    target = found(memory, writing, request.checksum, request.announces)
+    target = found(recording, writing, request.checksum, request.announces)
     target.sink = _announced(request, target.sink)
     return target
 
 
-def _memory_beside(request: Request, recipe: Recipe) -> Any:
+def _recording_beside(request: Request, recipe: Recipe) -> Any:
     """Return the results store of one file or series of shards, which has the same name."""
     path = request.spec.path
     manifest = None if request.is_single else path.with_name(f"{path.name}.{MANIFEST}")
-    return _memory(request, path.parent, path.name, path.name, path, manifest, recipe)
+    return _recording(request, path.parent, path.name, path.name, path, manifest, recipe)
 
 
-def _memory(
+def _recording(
     request: Request,
     folder: Path,
     name: str,
@@ -313,13 +315,13 @@ def _memory(
     manifest: Path | None,
     recipe: Recipe,
 ) -> Any:
-    from featcli.batch.stored import Memory
+    from featcli.batch.stored import Recording
     from featcli.io.private import PrivateFolder
     from featcli.io.store import Store
 
     store = Store(PrivateFolder(folder), name)
     overwrite = request.spec.writing.overwrite
-    return Memory(store, lock, target, manifest, recipe, overwrite)
+    return Recording(store, lock, target, manifest, recipe, overwrite)
 
 
 def _check_retry(request: Request, target: Target) -> None:

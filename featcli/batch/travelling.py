@@ -121,7 +121,7 @@ def sent_file(item: FileItem, with_bytes: bool) -> SentFile:
     return sent._replace(data=data, sidecar=sidecar)
 
 
-class Remembered(NamedTuple):
+class KnownResult(NamedTuple):
     """What a worker needs to know about an earlier result.
 
     Attributes
@@ -153,8 +153,8 @@ class Remembered(NamedTuple):
     def done(self) -> None:
         """See `Prior.done`; does nothing, since only the command has the results store."""
 
-    def says(self, state: Mapping[str, Any]) -> bool:
-        """See `PriorResult.says`."""
+    def is_settled(self, state: Mapping[str, Any]) -> bool:
+        """See `PriorResult.is_settled`."""
         return False
 
 
@@ -162,7 +162,7 @@ class SentTask(NamedTuple):
     """A `Task` for another machine."""
 
     item: SentFile | ObjectItem | LoadedItem
-    prior: Remembered = Remembered()
+    prior: KnownResult = KnownResult()
     is_alone: bool = False
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from featcli.io.formats import HEAD, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.naming import key_of
 from featcli.io.patterns import Pattern, is_pattern
-from featcli.io.private import FOLDER, MANIFEST, is_of_older_version, remembered_in
+from featcli.io.private import FOLDER, MANIFEST, is_of_older_version, recorded_outputs_in
 
 _PLAIN, _FULL, _HASHED = range(3)
 _SHOWN = 8  # how many suffixes of skipped files to name
@@ -148,7 +148,7 @@ def files_below(
     here = (found.st_dev, found.st_ino)
     if here in above or exclude.is_folder(folder):
         return
-    if above and (FOLDER in remembered_in(folder) or is_of_older_version(folder / MANIFEST)):
+    if above and (FOLDER in recorded_outputs_in(folder) or is_of_older_version(folder / MANIFEST)):
         exclude.note(folder)
         return
     for name in inside.earlier:
@@ -225,12 +225,12 @@ def is_own(name: str, names: Collection[str]) -> bool:
 
 def _results(folder: Path, names: Iterable[str]) -> list[str]:
     """Return the names of tables and shards that have a results store beside them."""
-    remembered = set(remembered_in(folder)) - {FOLDER}
-    patterns = [Pattern(Path(one)) for one in remembered if is_pattern(one)]
+    recorded = set(recorded_outputs_in(folder)) - {FOLDER}
+    patterns = [Pattern(Path(one)) for one in recorded if is_pattern(one)]
     return [
         name
-        for name in (names if remembered else ())
-        if name in remembered or any(one.number(name) is not None for one in patterns)
+        for name in (names if recorded else ())
+        if name in recorded or any(one.number(name) is not None for one in patterns)
     ]
 
 

@@ -19,9 +19,9 @@ from featcli import budget
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
 from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
-from featcli.batch.memory import Target
 from featcli.batch.process import Job, describe_step, preflight
 from featcli.batch.running import Choices, run_all
+from featcli.batch.target import Target
 from featcli.batch.targets import Request, Table, open_target
 from featcli.batch.trees import Excluded
 from featcli.cli.command import suggest_option
@@ -135,7 +135,7 @@ def _run(
         told, counting = tell if is_told else None, _counting(named, way, settings.sources)
         report = Report(settings, told, target, counting, way.exclude.notes, before)
         choices = _choices(settings.batch, target.sink, request.is_single, report.note)
-        report.all(run_all(items, job, choices, target.past, target.record))
+        report.all(run_all(items, job, choices, target.look_up_next, target.record))
     return report
 
 
@@ -239,7 +239,7 @@ def _items(
 ) -> Iterator[Item]:
     lists = [stack.enter_context(_open_list(name)) for name in settings.sources.from_file]
     stdin = standard_input()
-    items = inputs.expand(named, way, lists=lists, stdin=stdin, ahead=target.foresee)
+    items = inputs.expand(named, way, lists=lists, stdin=stdin, ahead=target.expect)
     return islice(items, settings.batch.limit)
 
 
@@ -274,7 +274,7 @@ def _checked(
         known = list(items)
         files = [item for item in known if isinstance(item, (FileItem, ObjectItem))]
         if way.options.frames == "first":
-            preflight(files, pipeline, target.sink, target.look)
+            preflight(files, pipeline, target.sink, target.look_up)
         return iter(known)
     return iter(_only_one(items, target.sink)) if isinstance(target.sink, OnlyOne) else items
 

@@ -43,7 +43,7 @@ def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Sett
             skipped += 1
             target.leave()
         elif settings.batch.dry_run:
-            target.rehearse()
+            target.check_only()
             emit(f"{one.path} -> {request.spec.shown.rstrip('/')}/{name}.parquet")
         else:
             report = run([one], moved, target, report)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from featcli.batch.items import Item, LoadedItem
-from featcli.batch.memory import Target
 from featcli.batch.process import Outcome, Task
 from featcli.batch.running import Planner
+from featcli.batch.target import Target
 from featcli.cli.messages import emit
 from featcli.cli.reporting import say_all, say_here
 from featcli.cli.settings import Settings
@@ -48,8 +48,8 @@ class Rehearsal(NamedTuple):
         """
         counts = {"to do": 0, "there already": 0, "refused": 0, _FAILED: 0}
         batch = self.settings.batch
-        self.target.rehearse()
-        plan = Planner(batch.checksum, batch.retry_failed, self.target.past)
+        self.target.check_only()
+        plan = Planner(batch.checksum, batch.retry_failed, self.target.look_up_next)
         for item in self.target.survey(check(items)):
             planned = plan(item)
             status = self._status(item, planned)

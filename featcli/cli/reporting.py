@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from featcli.batch.memory import Target
 from featcli.batch.process import Outcome
+from featcli.batch.target import Target
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.progress import Progress
 from featcli.cli.settings import Settings
@@ -88,7 +88,7 @@ class Report:
         is_complete = True
         with self._progress, contextlib.closing(outcomes):
             for found in outcomes:
-                outcome = self._target.admit(found)
+                outcome = self._target.record_in_order(found)
                 self._one(outcome)
                 is_complete = is_complete and not outcome.is_end
                 if outcome.error and self._fail_fast:

@@ -35,10 +35,10 @@ class ArchiveFile(Sink):
     """The base of archives: the file appears at the end, and no name may be used twice."""
 
     def __init__(
-        self, path: Path | None, options: WriteOptions, room: PrivateFolder | None = None
+        self, path: Path | None, options: WriteOptions, private: PrivateFolder | None = None
     ) -> None:
         self._path, self._overwrite = path, options.overwrite
-        self._files = Transaction(room)
+        self._files = Transaction(private)
         self._names: set[int] = set()
         self._is_empty = True
         sidecar = options.sidecar and path and path.suffix.lower() == ".npz"
@@ -104,9 +104,9 @@ class TarSink(ArchiveFile):
         path: Path | None,
         options: WriteOptions,
         stream: BinaryIO | None = None,
-        room: PrivateFolder | None = None,
+        private: PrivateFolder | None = None,
     ) -> None:
-        super().__init__(path, options, room)
+        super().__init__(path, options, private)
         self._stream = stream
         self._held: Sample | None = None
         self.last: Source | None = None
@@ -158,9 +158,9 @@ class NpzSink(ArchiveFile):
     """An .npz of all arrays, named by key and part; its sidecar describes each of them."""
 
     def __init__(
-        self, path: Path, options: WriteOptions, room: PrivateFolder | None = None
+        self, path: Path, options: WriteOptions, private: PrivateFolder | None = None
     ) -> None:
-        super().__init__(path, options, room)
+        super().__init__(path, options, private)
         self._to = path
         self._arrays: dict[str, Any] = {}
 
@@ -191,12 +191,12 @@ class NpzSink(ArchiveFile):
 
 
 def open_archive(
-    path: Path, options: WriteOptions, room: PrivateFolder | None = None
+    path: Path, options: WriteOptions, private: PrivateFolder | None = None
 ) -> TarSink | NpzSink:
     """Return the sink of one .tar or .npz, by its suffix."""
     if path.suffix.lower() == ".npz":
-        return NpzSink(path, options, room)
-    return TarSink(path, options, room=room)
+        return NpzSink(path, options, private)
+    return TarSink(path, options, private=private)
 
 
 def check_names(headings: Sequence[Heading]) -> None:

@@ -103,13 +103,13 @@ class Transaction:
 
     Parameters
     ----------
-    room : PrivateFolder, optional
+    private : PrivateFolder, optional
         The folder for unfinished files; by default one beside each final place.
     """
 
-    def __init__(self, room: PrivateFolder | None = None) -> None:
-        self._room = room
-        self._rooms: dict[Path, PrivateFolder] = {}
+    def __init__(self, private: PrivateFolder | None = None) -> None:
+        self._private = private
+        self._folders: dict[Path, PrivateFolder] = {}
         self._files: list[_File] = []
         self._placed: list[Path] = []
         self._syncing: dict[int, _Sync] = {}
@@ -124,8 +124,8 @@ class Transaction:
             before = _present(path)
             if path.exists() and not path.is_file():
                 raise WriteError(f"{path} is not a regular file")
-            room = self._room_for(path.parent)
-            temporary = room.temporary()
+            private = self._private_for(path.parent)
+            temporary = private.temporary()
             self._begun = temporary  # a signal may come before it is in the list of files
             stream = temporary.open("xb+")
             system.try_lock(stream.fileno())  # shows other processes that it is being written
@@ -135,17 +135,17 @@ class Transaction:
         self._begun = None
         return stream
 
-    def _room_for(self, folder: Path) -> PrivateFolder:
+    def _private_for(self, folder: Path) -> PrivateFolder:
         """Return the folder for an unfinished file, on the same file system as its final place."""
-        if folder not in self._rooms:
+        if folder not in self._folders:
             folder.mkdir(parents=True, exist_ok=True)
-            room = self._room
-            if room is None or not _same_drive(room.folder, folder):
-                room = PrivateFolder(folder)
-                room.remove_partial()
-            self._rooms[folder] = room
-        self._rooms[folder].make()
-        return self._rooms[folder]
+            private = self._private
+            if private is None or not _same_drive(private.folder, folder):
+                private = PrivateFolder(folder)
+                private.remove_partial()
+            self._folders[folder] = private
+        self._folders[folder].make()
+        return self._folders[folder]
 
     def states(self) -> dict[str, dict[str, int]]:
         """Return what `records.state_of` will return for each file, by its name."""
@@ -241,9 +241,9 @@ class Transaction:
                 path.unlink()  # also removes the files of an incomplete set that were moved
         self._files.clear()
         self._placed.clear()
-        for room in self._rooms.values():
-            if room is not self._room:
-                room.remove_if_empty()
+        for private in self._folders.values():
+            if private is not self._private:
+                private.remove_if_empty()
         if isinstance(error, OSError) and last is not None:
             raise write_error(last, error) from error
 

@@ -94,7 +94,7 @@ class ExclusiveLock:
 
     Parameters
     ----------
-    room : PrivateFolder
+    private : PrivateFolder
         The folder of the lock file.
     name : str
         The name of the lock file, without suffix.
@@ -102,8 +102,8 @@ class ExclusiveLock:
         The output, for messages.
     """
 
-    def __init__(self, room: PrivateFolder, name: str, target: Path) -> None:
-        self._room, self._name, self._target = room, f"{name}.lock", target
+    def __init__(self, private: PrivateFolder, name: str, target: Path) -> None:
+        self._private, self._name, self._target = private, f"{name}.lock", target
         self._descriptor = -1
 
     def enter(self) -> None:
@@ -120,9 +120,9 @@ class ExclusiveLock:
                 self._try()
 
     def _try(self) -> None:
-        self._room.make()
+        self._private.make()
         try:
-            descriptor = self._room.open(self._name, os.O_RDWR | os.O_CREAT)
+            descriptor = self._private.open(self._name, os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:
             return  # the folder was removed meanwhile: try again
         if not system.try_lock(descriptor):
@@ -133,7 +133,7 @@ class ExclusiveLock:
         try:
             is_current = os.path.samestat(
                 os.fstat(descriptor),
-                os.stat(self._room.file(self._name)),  # noqa: PTH116
+                os.stat(self._private.file(self._name)),  # noqa: PTH116
             )
         except OSError:
             is_current = False
@@ -148,11 +148,11 @@ class ExclusiveLock:
             return
         if remove:
             with contextlib.suppress(OSError):
-                (self._room.path / self._name).unlink()
+                (self._private.path / self._name).unlink()
         os.close(self._descriptor)
         self._descriptor = -1
         if remove:
-            self._room.remove_if_empty()
+            self._private.remove_if_empty()
 
 
 @contextlib.contextmanager

@@ -211,10 +211,10 @@ class InFolder:
 
 
 def folder_sink(
-    folder: Path, options: WriteOptions, flat: bool = False, room: PrivateFolder | None = None
+    folder: Path, options: WriteOptions, flat: bool = False, private: PrivateFolder | None = None
 ) -> FilesSink:
     """Return a sink that writes separate files for each result; `flat` drops folders in keys."""
-    return FilesSink(InFolder(folder, options.sidecar, flat), options, folder, room)
+    return FilesSink(InFolder(folder, options.sidecar, flat), options, folder, private)
 
 
 def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:

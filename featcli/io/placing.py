@@ -59,7 +59,7 @@ class FilesSink(Sink):
     options : WriteOptions
     folder : Path
         The folder of all results.
-    room : PrivateFolder, optional
+    private : PrivateFolder, optional
         The folder for unfinished files; by default one beside each result.
     """
 
@@ -68,10 +68,10 @@ class FilesSink(Sink):
         places: Callable[[Heading], Places],
         options: WriteOptions,
         folder: Path,
-        room: PrivateFolder | None = None,
+        private: PrivateFolder | None = None,
     ) -> None:
         self.places = places
-        self._options, self._folder, self._room = options, folder, room
+        self._options, self._folder, self._private = options, folder, private
         self._taken: set[int] = set()
         self._inputs: set[int] = set()
 
@@ -96,10 +96,10 @@ class FilesSink(Sink):
 
     def remove_partial(self, process: int | None = None) -> None:
         """See `Sink.remove_partial`."""
-        room = self._room or PrivateFolder(self._folder)
-        room.remove_partial(process)
-        if not self._room:
-            room.remove_if_empty()
+        private = self._private or PrivateFolder(self._folder)
+        private.remove_partial(process)
+        if not self._private:
+            private.remove_if_empty()
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`; includes the sidecar of an array."""
@@ -160,14 +160,14 @@ class FilesSink(Sink):
         if not present or self._options.overwrite:
             return [], {}
         record, known = _record_at(places), prior.own_states()
-        remembered = [path for path in present if _is_known(path, known)]
+        recorded = [path for path in present if _is_known(path, known)]
         for path in present:
-            if path not in remembered and not _is_own(path, record, places):
+            if path not in recorded and not _is_own(path, record, places):
                 raise OutputExists(
                     f"{path} exists already, and was not written by featcli "
                     "or has been changed since: --overwrite replaces it"
                 )
-        if len(remembered) < len(present):
+        if len(recorded) < len(present):
             records.check_source(record, heading.source, places.main)
         return present, record
 
@@ -184,7 +184,7 @@ class FilesSink(Sink):
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""
-        with Transaction(self._room) as files:
+        with Transaction(self._private) as files:
             written = [self._write_one(files, frame, state) for frame in sample.frames]
             states = {path: one for result in written for path, one in result.states.items()}
 

@@ -118,7 +118,7 @@ class PrivateFolder:
             os.close(descriptor)
 
 
-def remembered_in(folder: Path) -> list[str]:
+def recorded_outputs_in(folder: Path) -> list[str]:
     """Return the names of the results stores in a folder; `FOLDER` is that of the folder itself."""
     path = os.path.join(folder, NAME)  # noqa: PTH118
     try:

@@ -52,7 +52,7 @@ class ShardSink(Sink):
     pattern : Pattern or OneFile
     size : int, optional
         Bytes after which a shard is complete; None if there is only one.
-    room : PrivateFolder
+    private : PrivateFolder
         The folder for unfinished shards.
     recorder : Recorder
     sidecar : bool
@@ -68,11 +68,11 @@ class ShardSink(Sink):
         self,
         pattern: Pattern | OneFile,
         size: int | None,
-        room: PrivateFolder,
+        private: PrivateFolder,
         recorder: Recorder,
         sidecar: bool = False,
     ) -> None:
-        self._pattern, self._size, self._room = pattern, size, room
+        self._pattern, self._size, self._private = pattern, size, private
         self._recorder = recorder
         self._options = WriteOptions(overwrite=True, sidecar=sidecar)
         self._current: TarSink | NpzSink | None = None
@@ -126,7 +126,7 @@ class ShardSink(Sink):
     def _put(self, sample: Sample) -> None:
         if self._current is None:
             path = self._pattern.path(self.number)
-            self._current = open_archive(path, self._options, self._room).__enter__()
+            self._current = open_archive(path, self._options, self._private).__enter__()
         self._current.write(sample, {})
         self.place += 1
 

@@ -53,13 +53,13 @@ class Store:
 
     Parameters
     ----------
-    room : PrivateFolder
+    private : PrivateFolder
     name : str
         The file's name without suffix.
     """
 
-    def __init__(self, room: PrivateFolder, name: str) -> None:
-        self.room, self.path = room, room.path / f"{name}.db"
+    def __init__(self, private: PrivateFolder, name: str) -> None:
+        self.private, self.path = private, private.path / f"{name}.db"
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
@@ -68,16 +68,16 @@ class Store:
         self._since: float | None = None
         self._is_stale = self.touches_nothing = False
         self._presence = -1
-        _OPEN[room.folder, name] = self
-        self.prefix = os.path.join(room.folder, "")  # noqa: PTH118
+        _OPEN[private.folder, name] = self
+        self.prefix = os.path.join(private.folder, "")  # noqa: PTH118
 
     def __reduce__(self) -> Any:
         """Unpickle to one store per process, however many tasks refer to it."""
-        return _shared, (self.room.folder, self.path.stem)
+        return _shared, (self.private.folder, self.path.stem)
 
     def exists(self) -> bool:
         """Return whether the file exists; raises OutputExists for a link in its place."""
-        return self.room.is_there() and self.room.file(self.path.name).exists()
+        return self.private.is_there() and self.private.file(self.path.name).exists()
 
     def is_as_left(self, name: str, known: str) -> bool:
         """Return whether a file in the folder has this state; raises OSError, ValueError."""
@@ -252,7 +252,7 @@ class Store:
             # The mode is write-ahead, but without a log, if another process had the file open.
             how = "?immutable=1" if self._has_log_form() else "?mode=ro"
             self._reader = self._connected(self.path, how)
-        elif self.touches_nothing or not os.access(self.room.path, os.W_OK):
+        elif self.touches_nothing or not os.access(self.private.path, os.W_OK):
             self._copy = tempfile.TemporaryDirectory()
             for path in (self.path, *rest):
                 shutil.copyfile(path, Path(self._copy.name) / path.name)
@@ -274,7 +274,7 @@ class Store:
 
     def _enter_folder(self) -> None:
         """Show other processes that this one uses the log, so that they do not remove it."""
-        self._presence = system.open_folder(self.room.path)
+        self._presence = system.open_folder(self.private.path)
         waiting = Waiting(self.path, lambda: "another featcli")
         while not system.try_lock(self._presence, shared=True):
             waiting.step()
@@ -283,8 +283,8 @@ class Store:
         """Create an empty store, completely or not at all."""
         if self.exists():
             return
-        self.room.make()
-        temporary = self.room.temporary()
+        self.private.make()
+        temporary = self.private.temporary()
         held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.PLAIN, 0o666)
         system.try_lock(held)  # locked, so that no other process cleans it up
         try:
@@ -325,7 +325,7 @@ class Store:
     def _check_file(self) -> None:
         """Refuse symbolic links and files that are not databases."""
         for path in (self.path, *self._others()):
-            self.room.file(path.name)
+            self.private.file(path.name)
         with self.path.open("rb") as stream:
             if stream.read(len(_MAGIC)) not in (_MAGIC, b""):
                 raise OutputExists(f"{self.path} is damaged: --overwrite starts over")
@@ -356,7 +356,7 @@ class Store:
         return FeatError(f"{self.path} is damaged ({error}): --overwrite starts over")
 
     def _is_full(self) -> bool:
-        free = system.free_space(self.room.path)
+        free = system.free_space(self.private.path)
         return free is not None and free < 1 << 16
 
     def forget(self) -> None:
@@ -365,8 +365,8 @@ class Store:
         self._recipes.clear()
         self._wanted.clear()
         for path in (self.path, *self._others()):
-            if self.room.is_there():
-                self.room.file(path.name).unlink(missing_ok=True)
+            if self.private.is_there():
+                self.private.file(path.name).unlink(missing_ok=True)
 
     def _let_go(self) -> None:
         if self._reader:
@@ -390,7 +390,7 @@ class Store:
                 writer.execute("PRAGMA journal_mode = DELETE")
         with contextlib.suppress(*_REFUSALS):
             writer.close()
-        system.close_folder(self._presence, self.room.path)
+        system.close_folder(self._presence, self.private.path)
 
 
 _OPEN: dict[tuple[Path, str], Store] = {}  # one connection for each store in a process

@@ -145,7 +145,7 @@ def _folders(inputs: tuple[str, ...], as_json: bool, only_failed: bool) -> tuple
     from featcli.batch import summary
 
     may_be = inputs if only_failed else [name for name in inputs if Path(name).is_dir()]
-    found = [name for name in may_be if summary.is_remembered(Path(name))]
+    found = [name for name in may_be if summary.has_results_store(Path(name))]
     if only_failed and len(found) < max(1, len(inputs)):
         raise UsageError(
             "--failed needs the results of several inputs: a folder, table, archive or shards that "

@@ -48,7 +48,7 @@ class ObjectsSink(FilesSink):
     places : callable
         `places(heading)` returns the paths of a result in the local folder that represents `url`.
     options : WriteOptions
-    room : PrivateFolder
+    private : PrivateFolder
         `.featcli` in that local folder.
     listing : Listing or Nothing, optional
         The objects at the start; if None, the bucket is asked for each object.
@@ -59,10 +59,10 @@ class ObjectsSink(FilesSink):
         url: Url,
         places: Callable[[Heading], Places],
         options: WriteOptions,
-        room: PrivateFolder,
+        private: PrivateFolder,
         listing: Listing | Nothing | None = None,
     ) -> None:
-        super().__init__(places, options, room.folder, room)
+        super().__init__(places, options, private.folder, private)
         self._url, self._listing = url, listing
         self._urls: set[str] = set()  # URLs of inputs
 
@@ -240,20 +240,20 @@ def _is_known(path: Path, meta: Meta, known: Mapping[str, Sequence[State]]) -> b
 
 
 def objects_sink(
-    url: Url, options: WriteOptions, room: PrivateFolder, listing: Listing | None
+    url: Url, options: WriteOptions, private: PrivateFolder, listing: Listing | None
 ) -> ObjectsSink:
     """Return a sink that writes results as objects below a prefix."""
-    places = InFolder(room.folder, options.sidecar, flat=False)
-    return ObjectsSink(url, places, options, room, listing)
+    places = InFolder(private.folder, options.sidecar, flat=False)
+    return ObjectsSink(url, places, options, private, listing)
 
 
-def one_object(url: Url, options: WriteOptions, room: PrivateFolder) -> ObjectsSink:
+def one_object(url: Url, options: WriteOptions, private: PrivateFolder) -> ObjectsSink:
     """Return a sink that writes one result as a .npy or .png object."""
-    path = room.folder / url.name
+    path = private.folder / url.name
     is_array = path.suffix.lower() == ".npy"
     sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
     found = Places(path, None, sidecar) if is_array else Places(None, path, None)
-    return ObjectsSink(url.parent, _Same(found), options, room)
+    return ObjectsSink(url.parent, _Same(found), options, private)
 
 
 class _Same:

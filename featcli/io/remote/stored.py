@@ -21,7 +21,7 @@ class RemoteStore(Store):
 
     Parameters
     ----------
-    room : PrivateFolder
+    private : PrivateFolder
         `.featcli` in the local folder that represents `url`.
     name : str
     url : Url
@@ -30,15 +30,15 @@ class RemoteStore(Store):
         The objects at the start.
     """
 
-    def __init__(self, room: PrivateFolder, name: str, url: Url, listing: Listing) -> None:
-        super().__init__(room, name)
+    def __init__(self, private: PrivateFolder, name: str, url: Url, listing: Listing) -> None:
+        super().__init__(private, name)
         self._url, self.listing = url, listing
         self.prefix = str(url.below("-"))[:-1]
-        _OPEN[room.folder, name] = self
+        _OPEN[private.folder, name] = self
 
     def __reduce__(self) -> Any:
         """See `Store.__reduce__`."""
-        return _shared, (self.room.folder, self.path.stem, self._url, self.listing)
+        return _shared, (self.private.folder, self.path.stem, self._url, self.listing)
 
     def is_as_left(self, name: str, known: str) -> bool:
         """See `Store.is_as_left`."""

@@ -18,8 +18,8 @@ from featcli.errors import FeatError, InUse, OutputExists
 from featcli.io.private import MANIFEST, NAME
 from featcli.io.remote.bucket import Changed, Meta, bucket_of
 from featcli.io.remote.objects import mark_of
-from featcli.io.remote.room import Room
 from featcli.io.remote.stored import copy_of
+from featcli.io.remote.temporary import TemporaryFolder
 from featcli.io.remote.url import Url
 from featcli.io.rows import unpack_state
 from featcli.io.store import Store
@@ -50,19 +50,19 @@ class Workspace:
 
     def __init__(self, url: Url, overwrite: bool = False) -> None:
         self.url, self._overwrite = url, overwrite
-        self._room = Room()
-        self.path = self._room.path
+        self._temporary = TemporaryFolder()
+        self.path = self._temporary.path
         self.own: set[str] = set()
         self.is_behind = False
         self._there: dict[str, Meta] = {}
         self._stood: dict[str, tuple[int, int]] = {}
         self._saved = time.monotonic()
         self._took = 0.0
-        self._memory: dict[str, Meta] = {}
+        self._stores: dict[str, Meta] = {}
 
     def close(self) -> None:
         """Remove the local folder."""
-        self._room.close()
+        self._temporary.close()
 
     def named(self, text: str) -> str:
         """Replace the path of the local folder in a text by its URL."""
@@ -80,11 +80,11 @@ class Workspace:
         meta = bucket.head(url.key)
         if meta is None:
             return
-        store.room.make()
+        store.private.make()
         with store.path.open("wb") as stream:
             for piece in bucket.pieces(meta):
                 stream.write(piece)
-        self._memory[store.path.name] = meta
+        self._stores[store.path.name] = meta
 
     def save_sometimes(self, store: Store) -> None:
         """Upload the results store, unless the last upload is too recent."""
@@ -97,17 +97,19 @@ class Workspace:
             return
         began, url = time.monotonic(), self._object_of(store)
         store.commit()
-        copy, before = store.room.temporary(), self._memory.get(store.path.name)
+        copy, before = store.private.temporary(), self._stores.get(store.path.name)
         try:
             copy_of(store, copy)
             mode = before.etag if before else "create"
             with copy.open("rb") as stream:
                 meta = bucket_of(url).put_file(url.key, stream, mode, mark_of(url))
         except Changed as error:
-            raise InUse(f"{url}: another run writes here, and has changed its memory") from error
+            raise InUse(
+                f"{url}: another run writes here, and has changed its results store"
+            ) from error
         finally:
             copy.unlink(missing_ok=True)
-        self._memory[store.path.name] = meta
+        self._stores[store.path.name] = meta
         self._saved = time.monotonic()
         self._took = self._saved - began
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from featcli import system
 
-_PREFIX, _LOCK = "featcli-room-", "lock"
+_PREFIX, _LOCK = "featcli-temporary-", "lock"
 
 
-class Room:
+class TemporaryFolder:
     """A temporary folder; creating one removes those of killed processes.
 
     Attributes
@@ -71,6 +71,6 @@ def _sweep() -> None:
     """Remove the folders of ended processes, except those that other users own."""
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as scan:
         for entry in scan:
-            is_room = entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)
-            if is_room and _can_be_locked(Path(entry.path, _LOCK)):
+            is_own = entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)
+            if is_own and _can_be_locked(Path(entry.path, _LOCK)):
                 shutil.rmtree(entry.path, ignore_errors=True)

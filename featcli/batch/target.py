@@ -39,7 +39,7 @@ class Target:
         """Refuse to replace files that featcli did not write; changes nothing."""
         self.sink.check()
 
-    def rehearse(self) -> None:
+    def check_only(self) -> None:
         """Do the same checks for a dry run, in which nothing is written."""
         self.check()
 
@@ -47,21 +47,21 @@ class Target:
         """Look at all inputs before any work, if what happens to one depends on the others."""
         return items
 
-    def foresee(self, keys: list[str]) -> None:
+    def expect(self, keys: list[str]) -> None:
         """Take note of the keys that will be looked up next, in this order."""
 
-    def look(self, item: Item, again: bool = False) -> PriorResult:
+    def look_up(self, item: Item, again: bool = False) -> PriorResult:
         """Return what is recorded about an input; `again`: an earlier input has the same key."""
         return PriorResult(source=item.source, key=item.key)
 
-    def past(self, item: Item, again: bool = False) -> PriorResult:
-        """Return the same as `look`, and remember the input's place in the order."""
-        return self.look(item, again)
+    def look_up_next(self, item: Item, again: bool = False) -> PriorResult:
+        """Return the same as `look_up`, and remember the input's place in the order."""
+        return self.look_up(item, again)
 
     def record(self, outcome: Outcome) -> None:
         """Record an outcome as soon as it is known, in any order."""
 
-    def admit(self, outcome: Outcome) -> Outcome:
+    def record_in_order(self, outcome: Outcome) -> Outcome:
         """Record an outcome in the order of the inputs; return the outcome to report."""
         return outcome
 

@@ -12,7 +12,8 @@ from conftest import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="an open file has no other name")
 HOLDS = (
-    "import time; from featcli.io.remote.room import Room; r = Room(); print(r.path, flush=True); "
+    "import time; from featcli.io.remote.temporary import TemporaryFolder; "
+    "folder = TemporaryFolder(); print(folder.path, flush=True); "
 )
 
 
@@ -32,12 +33,12 @@ def temporary(tmp_path, monkeypatch):
 
 
 def test_the_next_start_takes_away_what_a_killed_run_left_and_nothing_else(temporary):
-    from featcli.io.remote.room import Room
+    from featcli.io.remote.temporary import TemporaryFolder
 
-    others = [temporary / name for name in ("featcli-room-other", "featcli-abc", "else")]
+    others = [temporary / name for name in ("featcli-temporary-other", "featcli-abc", "else")]
     for one in others:  # without a lock nobody can say that they are left
         one.mkdir()
-    (temporary / "featcli-room-link").symlink_to(others[2])
+    (temporary / "featcli-temporary-link").symlink_to(others[2])
     killed, left = hold("time.sleep(60)")
     living, held = hold("time.sleep(60)")
     try:
@@ -45,11 +46,11 @@ def test_the_next_start_takes_away_what_a_killed_run_left_and_nothing_else(tempo
         killed.kill()
         killed.communicate(timeout=30)
         assert left.exists()
-        room = Room()
+        folder = TemporaryFolder()
         assert not left.parent.exists()
         assert held.exists()
-        room.close()
-        assert not room.path.parent.exists()
+        folder.close()
+        assert not folder.path.parent.exists()
         assert all(one.exists() for one in others)
     finally:
         living.kill()
