@@ -77,7 +77,10 @@ def python_page() -> str:
     """Return the page of the Python API: every name that the package exports, in groups."""
     stub = (ROOT / "featcli" / "__init__.pyi").read_text("utf-8")
     names = EXPORT.findall(stub)
-    lines = ["# Python\n\nEach is a name of the package, too: `featcli.convolve`.\n"]
+    lines = [
+        "# Python\n",
+        "Everything here can be imported from `featcli` itself, such as `featcli.convolve`.\n",
+    ]
     for title, modules in GROUPS.items():
         found = [one for one in names if one[0].startswith(modules)]
         names = [one for one in names if one not in found]
