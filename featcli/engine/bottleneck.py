@@ -12,12 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from featcli.engine.fused import Limits, Taps, depthwise, finish
+from featcli.engine.fused import Array, Limits, Taps, depthwise, finish
 from featcli.engine.layers import same
-
-Array = npt.NDArray[Any]
 
 # Largest size of the expanded rows of a strip, in bytes.
 STRIP_BYTES = 768 * 1024

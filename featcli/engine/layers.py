@@ -5,15 +5,11 @@ Windows are unfolded (im2col) in strips of rows, so that they fit into the cache
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from featcli.engine.fused import Taps, depthwise
+from featcli.engine.fused import Array, Taps, depthwise
 
-Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 

@@ -7,20 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import pipeline
 from featcli import stage as stages
 from featcli.errors import FeatError
-from featcli.frame import Step
+from featcli.frame import Array, Step
 from featcli.models.loading import load_model
 from featcli.models.model import Model
 from featcli.models.network import Node, names_of
 from featcli.models.references import parted
 from featcli.models.running import prepared
 from featcli.stage import Stage
-
-Array = npt.NDArray[Any]
 
 
 def layer_of_vectors(text: str, model: Model) -> int:

@@ -18,15 +18,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import budget, npy
 from featcli.errors import FeatError, ReadError
+from featcli.frame import Array
 from featcli.models.labels import is_text
 from featcli.models.network import Network, check_fits, preprocessing
 from featcli.pipeline import Pipeline
 
-Array = npt.NDArray[Any]
 RECORD = "model.json"
 _MODELS = " (a model is an .npz that 'featcli train' wrote, or an .onnx)"
 _LONGEST_RECORD = 1 << 22

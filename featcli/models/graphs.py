@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from featcli.frame import Array
 from featcli.models.network import Row
 from featcli.models.network import sizes as written
 from featcli.models.operations import Shape
 
-Array = npt.NDArray[Any]
 LARGEST = 1 << 28  # numbers in one tensor: a gigabyte of float32
 
 # Operators whose maps always have the channels before rows and columns.

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from featcli.models.files import Array, Description, identity, load
+from featcli.frame import Array
+from featcli.models.files import Description, identity, load
 from featcli.models.labels import labels_reference
 from featcli.models.model import Model
 from featcli.models.network import sizes

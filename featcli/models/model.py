@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from featcli.frame import Frame, Step
+from featcli.frame import Array, Frame, Step
 from featcli.models.files import Description, completed, identity
 from featcli.models.labels import labels_reference, read_labels
 from featcli.models.network import Row, sizes
@@ -17,7 +17,6 @@ from featcli.models.pixels import central, check_range, ranged, with_channels
 from featcli.models.references import parted
 from featcli.models.running import Runner
 
-Array = npt.NDArray[Any]
 # The options for loading a model, and their defaults.
 GIVEN = {"labels": "", "preprocessing": "", "input_shape": "", "engine": "auto", "device": "cpu"}
 _SLACK = 1e-3  # rounding error of probabilities in float16

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli.extras import extra
+from featcli.frame import Array
 from featcli.models import onnx_file, sidecar
 from featcli.models.files import Description, ModelError, described
 from featcli.models.graphs import LARGEST, Graph, free
@@ -26,7 +26,6 @@ from featcli.models.sessions import Sessions
 from featcli.ops.activation import softmax
 from featcli.stage import nearest
 
-Array = npt.NDArray[Any]
 # The supported types, by their numbers in TensorProto.
 _TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}
 _INT8 = 3

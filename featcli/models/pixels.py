@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from featcli import stage
+from featcli.frame import Array
 
-Array = npt.NDArray[Any]
 _LONGEST_STRIP = 16  # largest ratio of the sides
 
 

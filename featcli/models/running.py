@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from featcli.frame import Array
 from featcli.models.network import Network, Node, Placed
 from featcli.models.operations.base import Run
 
-Array = npt.NDArray[Any]
 Values = dict[str, Array]
 
 

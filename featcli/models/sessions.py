@@ -9,18 +9,17 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import budget
 from featcli.errors import UsageError
 from featcli.extras import extra
+from featcli.frame import Array
 from featcli.models.exporting import INPUT, tensor_of
 from featcli.models.onnx_file import sound
 
 if TYPE_CHECKING:
     from featcli.models.model import Model
 
-Array = npt.NDArray[Any]
 _PROVIDERS = {"cuda": "CUDAExecutionProvider"}
 _FATAL = 4  # onnxruntime's log level; lower ones would repeat its exceptions on stderr
 Tensors = tuple[str, ...]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import cores
-from featcli.search.metrics import Metric, Table, exact, slices
+from featcli.search.metrics import Array, Metric, Table, exact, slices
 
-Array = npt.NDArray[Any]
 Pairs = tuple[Array, Array]
 
 BLOCK = 2048  # rows that are compared with as many at a time

@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import cores
-from featcli.search.metrics import ROWS, Table, exact, slices
-
-Array = npt.NDArray[Any]
+from featcli.search.metrics import ROWS, Array, Table, exact, slices
 
 QUERIES = 2048  # queries in a block
 _KEPT = 1 << 27  # approximate bytes of candidates that are kept in memory

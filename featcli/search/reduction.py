@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from featcli.search.metrics import ROWS, Vectors, slices
-
-Array = npt.NDArray[Any]
+from featcli.search.metrics import ROWS, Array, Vectors, slices
 
 
 class Pca(NamedTuple):

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli.datasets.gathering import Dataset, gather
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
+from featcli.frame import Array
 from featcli.models.learning.batches import BLOCK, block_of
 from featcli.models.learning.chain import Chain
 from featcli.models.learning.scoring import Scores, score
 from featcli.models.model import Model
 from featcli.models.network import Node
 from featcli.training.tables import vectors_of_layers
-
-Array = npt.NDArray[Any]
 
 
 def evaluate(model: Model, source: Source, strict: bool = False) -> tuple[Scores, tuple[str, ...]]:

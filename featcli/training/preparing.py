@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from featcli.datasets.gathering import Fit
 from featcli.datasets.items import DataError, Source
 from featcli.errors import ReadError
+from featcli.frame import Array
 from featcli.models.learning.product import Preparation
 from featcli.models.network import preprocessing
 from featcli.models.pixels import with_channels
 from featcli.training.options import Options, size_steps
-
-Array = npt.NDArray[Any]
 
 
 def first_image(source: Source) -> tuple[str, Array]:

@@ -11,8 +11,6 @@ from operator import eq
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from featcli.io.atomic import Transaction, deferred_signals
 from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
@@ -21,7 +19,6 @@ from featcli.training.session import Session
 from featcli.view import confusion, curves, film, filters
 from featcli.view.png import save_png
 
-Array = npt.NDArray[Any]
 HISTORY, CURVES, FILTERS, FILM = "history.jsonl", "curves.png", "filters.png", "film.png"
 CONFUSION = ("confusion.csv", "confusion.png")
 NAMES = (HISTORY, CURVES, FILTERS, FILM, *CONFUSION)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
-
-import numpy.typing as npt
+from typing import NamedTuple
 
 from featcli.datasets.gathering import Fit
 from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
+from featcli.frame import Array
 from featcli.models.entering import laid_out, layer_of_vectors, run_on
 from featcli.models.model import Model
 from featcli.models.network import Node
 from featcli.models.references import parted
 from featcli.training.trunks import Trunk
-
-Array = npt.NDArray[Any]
 
 
 class LayerVectors(NamedTuple):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli import kernels, pipeline
 from featcli.datasets.gathering import Fit
 from featcli.datasets.items import DataError, Source
 from featcli.errors import UsageError
-from featcli.frame import Step
+from featcli.frame import Array, Step
 from featcli.models.files import described
 from featcli.models.learning.batches import Scale
 from featcli.models.learning.product import Preparation, compact, preparation_text
@@ -23,7 +21,6 @@ from featcli.models.network import Network, Node, find
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
 
-Array = npt.NDArray[Any]
 # The default kernels: edges in four directions, spots, and a blurred picture.
 BANK = ("sobel-x", "sobel-y", "sobel-45", "sobel-135", "laplacian8", "gaussian3")
 _GRID = 7  # rows and columns that the responses of kernels are pooled to

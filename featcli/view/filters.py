@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from featcli.view.mapping import Levels, Mapping, choose, to_pixels
+from featcli.view.mapping import Array, Levels, Mapping, choose, to_pixels
 from featcli.view.picture import Picture
 from featcli.view.sheet import BACKGROUND, typeface
 
-Array = npt.NDArray[Any]
 _INK, _FRAME = (32, 32, 32), (112, 112, 112)
 _TILE, _GAP, _MARGIN, _LINE = 54, 8, 14, 22
 _ACROSS, _MOST = 16, 64

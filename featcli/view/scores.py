@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from featcli.view.mapping import Levels
 from featcli.view.picture import Picture
 from featcli.view.sheet import BACKGROUND, shortened, typeface
-
-Levels = npt.NDArray[np.uint8]
 
 _INK, _BAR, _EMPTY = (32, 32, 32), (58, 110, 165), (208, 208, 208)
 _MARGIN = 12

@@ -12,15 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from featcli.engine.layers import Padding
+from featcli.frame import Array
 
-Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
 
