@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featcli.frame import Array
-from featcli.models.operations._activation import Activation
 from featcli.models.operations._windows import inside, single, taps
+from featcli.models.operations.activations import Activation
 from featcli.models.operations.registry import ACTIVATIONS
 from featcli.trace import (
     Activate,

@@ -1,4 +1,4 @@
-"""The operations of networks, one per file.
+"""The operations of networks, one topic per file.
 
 All modules without a leading underscore are imported here, which registers their layers. To add an
 operation, add a file; `base` describes what it has to define.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from featcli.engine.bottleneck import Bottleneck
 from featcli.engine.fused import Limits
-from featcli.models.operations._activation import Activation
+from featcli.models.operations.activations import Activation
 from featcli.models.operations.add import Add
 from featcli.models.operations.base import BEFORE, Layer, Part, Run, Shape, Weights
 from featcli.models.operations.conv import Conv
