@@ -24,8 +24,6 @@ class Folder:
     Parameters
     ----------
     path : Path
-    options : ReadOptions
-        How images are read.
 
     Raises
     ------
@@ -35,8 +33,7 @@ class Folder:
 
     top = 255
 
-    def __init__(self, path: Path, options: ReadOptions) -> None:
-        self._options = options
+    def __init__(self, path: Path) -> None:
         inside = sorted(one for one in path.iterdir() if not one.name.startswith("."))
         folders = [one for one in inside if one.is_dir()]
         if not folders:
@@ -53,17 +50,16 @@ class Folder:
 
     def __iter__(self) -> Iterator[Item]:
         for label, file in self._files:
-            yield Item(str(file), label, partial(self._read, file))
+            yield Item(str(file), label, partial(_read, file))
 
-    def _read(self, file: Path) -> Array:
-        if _is_strange(file):
-            raise ReadError(f"{file}: is not a regular file (a pipe or device?): not opened")
-        data = read_file(file, file.stem, self._options).frames[0].data
-        if data.dtype != np.uint8 or data.ndim != 3:
-            raise ReadError(
-                f"{file}: holds {data.dtype} of shape {data.shape}, not a picture of bytes"
-            )
-        return data
+
+def _read(file: Path) -> Array:
+    if file.exists() and not file.is_file():  # opening a pipe could wait for ever
+        raise ReadError(f"{file}: is not a regular file (a pipe or device?): not opened")
+    data = read_file(file, file.stem, ReadOptions(as_bytes=True)).frames[0].data
+    if data.dtype != np.uint8 or data.ndim != 3:
+        raise ReadError(f"{file}: holds {data.dtype} of shape {data.shape}, not a picture of bytes")
+    return data
 
 
 def images(folder: Path) -> list[Path]:
@@ -73,8 +69,3 @@ def images(folder: Path) -> list[Path]:
         folders[:] = sorted(one for one in folders if not one.startswith("."))
         found += [Path(place, one) for one in sorted(files) if not one.startswith(".")]
     return [one for one in found if one.suffix.lower() in _IMAGES]
-
-
-def _is_strange(path: Path) -> bool:
-    """Return whether a path is not a regular file; opening a pipe could wait for ever."""
-    return path.exists() and not path.is_file()

@@ -82,12 +82,8 @@ class Idx:
             for number, label in enumerate(self._labels):
                 data = _exactly(stream, rows * cols, path)
                 image = np.frombuffer(data, np.uint8).reshape(rows, cols, 1)
-                yield Item(f"{path}, image {number}", int(label), partial(_itself, image))
+                yield Item(f"{path}, image {number}", int(label), partial(np.asarray, image))
             _finished(stream, path)
-
-
-def _itself(image: Array) -> Array:
-    return image
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -13,9 +13,8 @@ from featcli.datasets.folders import Folder
 from featcli.datasets.items import DataError, Source
 from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
-from featcli.io.options import ReadOptions
 from featcli.io.tables import sidecar_of
-from featcli.io.vectortables import is_table
+from featcli.io.vectortables import is_table, open_table
 
 Part = Literal["train", "test"]
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "digits.npz"
@@ -23,7 +22,7 @@ DIGITS = "digits"
 _ARRAYS = {"train": ("x", "y"), "test": ("test_x", "test_y")}
 
 
-def open_source(name: str, part: Part, options: ReadOptions | None = None) -> Source:
+def open_source(name: str, part: Part) -> Source:
     """Open a data set.
 
     Parameters
@@ -33,8 +32,6 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
         with idx files, of an .npz file, or of a table of vectors with labels.
     part : {"train", "test"}
         The part of data that has both: of `digits` and of a folder of idx files.
-    options : ReadOptions, optional
-        How to read the images of a folder; by default as bytes.
 
     Raises
     ------
@@ -52,13 +49,13 @@ def open_source(name: str, part: Part, options: ReadOptions | None = None) -> So
             f"x and y, a table of vectors with labels, or {DIGITS}"
         )
     if path.is_dir():
-        return _folder(path, part, options or ReadOptions(as_bytes=True))
+        return _folder(path, part)
     if not path.is_file():
         raise DataError(f"{name}: is not a regular file (a pipe or device?): not opened")
     if idx.is_idx(path):
         return idx.Idx(idx.pair_of(path))
     if is_table(path):
-        return Vectors.open(path)
+        return Vectors(open_table(path))
     if path.suffix == ".npz":
         return Arrays(path)
     raise DataError(
@@ -83,13 +80,13 @@ def files_of(name: str) -> Iterator[Path]:
         yield from [beside] if beside else []
 
 
-def _folder(path: Path, part: Part, options: ReadOptions) -> Source:
+def _folder(path: Path, part: Part) -> Source:
     try:
         pair = idx.pair_in(path, part)
         if not pair and part == "test" and idx.pair_in(path, "train"):
             raise DataError(
                 f"{path}: has no test part (t10k-images-idx3-ubyte): name the file of the images"
             )
-        return idx.Idx(pair) if pair else Folder(path, options)
+        return idx.Idx(pair) if pair else Folder(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error

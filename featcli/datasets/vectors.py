@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 
 from featcli.datasets.items import Array, DataError, Item
 from featcli.errors import ReadError
-from featcli.io.vectortables import VectorTable, open_table
+from featcli.io.vectortables import VectorTable
 
 
 class Vectors:
@@ -47,11 +47,6 @@ class Vectors:
         without = len(table) - len(self._rows)
         rows = "1 row without a label is" if without == 1 else f"{without} rows without a label are"
         self.notes: tuple[str, ...] = (f"{rows} left out",) if without else ()
-
-    @classmethod
-    def open(cls, path: Path) -> Vectors:
-        """Open a table; raises FeatError if it cannot be read."""
-        return cls(open_table(path))
 
     def of(self, column: str) -> Vectors:
         """Return the same rows with the vectors of another column."""

@@ -16,7 +16,6 @@ from featcli.models.loading import load_model
 from featcli.models.model import Model
 from featcli.models.network import Node, names_of
 from featcli.models.references import parted
-from featcli.models.running import prepared
 from featcli.stage import Stage
 
 
@@ -114,21 +113,4 @@ def _numbers(model: Model, nodes: Sequence[Node]) -> list[Array]:
     ]
 
 
-def laid_out(vector: Array, node: Node) -> Array:
-    """Return a flattened vector in the shape of the layer's result, as float32."""
-    values = np.asarray(vector, np.float32)
-    if len(node.shape) == 1:
-        return values
-    rows, cols, channels = node.shape
-    return np.ascontiguousarray(np.moveaxis(values.reshape(channels, rows, cols), 0, 2))
-
-
-def run_on(values: Array, nodes: Sequence[Node]) -> Array:
-    """Run layers without weights, such as flatten, on the result of the layer before them."""
-    for node in nodes:
-        for one in node.operations:
-            values = prepared(one, {})(values)
-    return values
-
-
-__all__ = ["laid_out", "layer_of_vectors", "run_on"]
+__all__ = ["layer_of_vectors"]

@@ -14,7 +14,6 @@ from featcli.datasets.opening import open_source
 from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError, WriteError
 from featcli.io.atomic import Transaction, deferred_signals
-from featcli.io.options import ReadOptions
 from featcli.models import files
 from featcli.models.learning import checkpoint
 from featcli.models.learning.architectures import HEAD, NAMED, build, parameters, shapes
@@ -31,7 +30,7 @@ from featcli.models.learning.training import (
 )
 from featcli.models.network import Network
 from featcli.models.operations.base import Array
-from featcli.training import memory, trunks
+from featcli.training import trunks
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
 from featcli.training.tables import vectors_for_head
@@ -73,7 +72,7 @@ class Session:
         self.checkpoint = checkpoint.path_beside(output)
         self._saved = 0
         self._trunk: trunks.Trunk | None = None
-        with memory.bounded(options.recipe.batch_size):
+        with self._bounded():
             self._prepare(found)
         if found:
             self._resume(found)
@@ -84,7 +83,7 @@ class Session:
         with self._blaming(found):
             if options.base:  # checked before the data are read
                 trunks.of_model(options.base)
-        source = open_source(options.data, "train", ReadOptions(as_bytes=True))
+        source = open_source(options.data, "train")
         with self._blaming(found):
             source, self.preparation, fit = self._prepared(source)
             # Built before all images are read, which may take long.
@@ -104,6 +103,18 @@ class Session:
             if not found:
                 raise
             raise checkpoint.CheckpointError(f"{self.checkpoint}: {error}") from error
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Turn a MemoryError in the `with` block into a DataError that says what to lower."""
+        try:
+            yield
+        except MemoryError as error:
+            raise DataError(
+                f"there is not enough memory: lower --batch-size "
+                f"({self.options.recipe.batch_size}), give a smaller --size, or an --arch with "
+                "fewer parameters"
+            ) from error
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -163,7 +174,7 @@ class Session:
         try:
             self._save(with_model=self._saved > 0)
             while not self.training.is_over:
-                with memory.bounded(self.options.recipe.batch_size):
+                with self._bounded():
                     epoch = self.training.run_epoch(watch, observer)
                 self._save()
                 told(epoch)

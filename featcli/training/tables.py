@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
+
+import numpy as np
 
 from featcli.datasets.gathering import Fit
 from featcli.datasets.vectors import Vectors
 from featcli.errors import UsageError
 from featcli.frame import Array
-from featcli.models.entering import laid_out, layer_of_vectors, run_on
+from featcli.models.entering import layer_of_vectors
 from featcli.models.model import Model
 from featcli.models.network import Node
 from featcli.models.references import parted
+from featcli.models.running import prepared
 from featcli.training.trunks import Trunk
 
 
@@ -33,8 +37,20 @@ class LayerVectors(NamedTuple):
     rest: tuple[Node, ...]
 
     def laid_out(self, vector: Array) -> Array:
-        """Return a vector in the shape of the layer's result."""
-        return laid_out(vector, self.node)
+        """Return a vector in the shape of the layer's result, as float32."""
+        values = np.asarray(vector, np.float32)
+        if len(self.node.shape) == 1:
+            return values
+        rows, cols, channels = self.node.shape
+        return np.ascontiguousarray(np.moveaxis(values.reshape(channels, rows, cols), 0, 2))
+
+    def run_on(self, nodes: Sequence[Node], vector: Array) -> Array:
+        """Run layers without weights after this one, such as flatten, on a vector."""
+        values = self.laid_out(vector)
+        for node in nodes:
+            for one in node.operations:
+                values = prepared(one, {})(values)
+        return values
 
 
 def vectors_of_layers(source: Vectors, model: Model) -> list[LayerVectors]:
@@ -103,7 +119,7 @@ def vectors_for_head(source: Vectors, trunk: Trunk) -> tuple[Vectors, Fit]:
     for one in found:
         between = _between(one, trunk.until)
         if between is not None:
-            return one.source, partial(_run_on, one, between)
+            return one.source, partial(one.run_on, between)
     layer, name = trunk.model.embedding, parted(trunk.model.reference)[0]
     raise UsageError(
         f"{source.table.path}: holds the values of the layer {found[0].node.name}, but a head "
@@ -119,7 +135,3 @@ def _between(found: LayerVectors, until: str) -> tuple[Node, ...] | None:
     between = found.rest[: names.index(until) + 1] if until in names else ()
     keeps = all(one.operation.keeps_values for node in between for one in node.operations)
     return between if between and keeps else None
-
-
-def _run_on(found: LayerVectors, between: tuple[Node, ...], vector: Array) -> Array:
-    return run_on(found.laid_out(vector), between)

@@ -39,7 +39,6 @@ from featcli.cli.modelling import ModelChoice, open_model
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.atomic import check_free
-from featcli.io.options import ReadOptions
 from featcli.io.sinks import check_folder
 from featcli.models.learning.scoring import Scores
 
@@ -64,7 +63,7 @@ def _evaluate(
     if folder:
         check_folder(folder, "--report")
         check_free([folder / name for name in reports.CONFUSION], overwrite)
-    source = open_source(data, "test", ReadOptions(as_bytes=True))
+    source = open_source(data, "test")
     scores, skipped = evaluate(found, source, strict)
     notes = () if quiet else source.notes
     for text in (*notes, *left_out(skipped)):
