@@ -7,7 +7,7 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,25 @@ _SHORT.maxstring = 80
 
 
 class Rule:
-    """A condition on a value; `str(rule)` describes it in words."""
+    """A condition on a value; `str(rule)` describes it in words.
+
+    Attributes
+    ----------
+    kind : type
+        The type that a value must have, if that is the condition.
+    words : str
+        The description, if it is the same for all rules of a class.
+    """
+
+    kind: ClassVar[type]
+    words: ClassVar[str]
 
     def allows(self, value: object) -> bool:
         """Return whether a value is allowed."""
-        raise NotImplementedError
+        return isinstance(value, self.kind)
+
+    def __str__(self) -> str:
+        return self.words
 
     def check(self, value: object, name: str) -> None:
         """Raise ValueError, in one line, if the value of the entry `name` is not allowed."""
@@ -86,23 +100,15 @@ class OneOf(Rule):
 class Flag(Rule):
     """True or false."""
 
-    def allows(self, value: object) -> bool:
-        """See `Rule.allows`."""
-        return isinstance(value, bool)
-
-    def __str__(self) -> str:
-        return "true or false"
+    kind, words = bool, "true or false"
 
 
 @dataclass(frozen=True)
 class Text(Rule):
     """A text that a function can parse; for others it raises ValueError."""
 
+    kind, words = str, "a text"
     parse: Callable[[str], object] = str
-
-    def allows(self, value: object) -> bool:
-        """See `Rule.allows`."""
-        return isinstance(value, str)
 
     def check(self, value: object, name: str) -> None:
         """See `Rule.check`."""
@@ -112,20 +118,16 @@ class Text(Rule):
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
 
-    def __str__(self) -> str:
-        return "a text"
-
 
 @dataclass(frozen=True)
 class Digest(Rule):
     """A sha256 in hexadecimal digits."""
 
+    words = "64 hexadecimal digits"
+
     def allows(self, value: object) -> bool:
         """See `Rule.allows`."""
         return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
-
-    def __str__(self) -> str:
-        return "64 hexadecimal digits"
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,9 @@ class Optional(Rule):
 class Record(Rule):
     """A mapping with a rule for each entry; other entries are allowed only if `others` is set."""
 
+    kind, words = Mapping, "a record"
     rules: Mapping[str, Rule]
     others: bool = False
-
-    def allows(self, value: object) -> bool:
-        """See `Rule.allows`."""
-        return isinstance(value, Mapping)
 
     def check(self, value: object, name: str) -> None:
         """See `Rule.check`."""
@@ -166,19 +165,13 @@ class Record(Rule):
         if strange and not self.others:
             raise ValueError(f"{_shown(before + strange[0])} is not a known entry")
 
-    def __str__(self) -> str:
-        return "a record"
-
 
 @dataclass(frozen=True)
 class Rows(Rule):
     """A list of any length, with a rule for all values."""
 
+    kind, words = list, "a list"
     rule: Rule
-
-    def allows(self, value: object) -> bool:
-        """See `Rule.allows`."""
-        return isinstance(value, list)
 
     def check(self, value: object, name: str) -> None:
         """See `Rule.check`."""
@@ -186,9 +179,6 @@ class Rows(Rule):
         rows: list[object] = value  # type: ignore[assignment]
         for number, row in enumerate(rows):
             self.rule.check(row, f"{name}[{number}]")
-
-    def __str__(self) -> str:
-        return "a list"
 
 
 @dataclass(frozen=True, eq=False)

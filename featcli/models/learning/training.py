@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -78,10 +78,6 @@ class Recipe:
     keep: Keep = "last"
     patience: int = 0
     balance: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dict that can be written as JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
