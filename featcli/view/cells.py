@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping as JsonObject
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from featcli.view.canvas import font
+from featcli.view.canvas import Positions, font, shade
 from featcli.view.mapping import Array, Levels
 
 CHOICES = ("auto", "on", "off")
@@ -37,7 +37,7 @@ def are_wanted(shape: tuple[int, ...], choice: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Positions):
     """The positions of cells, in pixels of the picture or of their tile.
 
     Attributes
@@ -50,6 +50,7 @@ class Cells:
         First column of pixels of the first cell.
     """
 
+    of = "cells"
     rows: int
     cols: int
     height: int
@@ -73,18 +74,6 @@ class Cells:
             raise ValueError(f"the picture has {pixels.shape[:2]}, but its cells take {self.size}")
         picked = pixels[_INSET :: self.height, self.left + _INSET :: self.width]
         return picked[: self.rows, : self.cols]
-
-    def to_json(self) -> dict[str, int]:
-        """Return the fields by name."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Any) -> Cells:
-        """Read what `to_json` wrote; raises ValueError for anything else."""
-        try:
-            return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError("the record of the cells is incomplete") from error
 
 
 def check_size(size: tuple[int, int], most: int) -> None:
@@ -172,10 +161,10 @@ def enlarged(
         middle = row * cells.height + cells.height / 2 + 0.5
         if beside:
             place = (cells.left - round(_PADDING * size / 2), middle)
-            ink = _shade(image, 90 if ground > 127 else 170)
+            ink = shade(image.mode, 90 if ground > 127 else 170)
             pen.text(place, beside[row], fill=ink, font=font(size), anchor="rm")
         for col, numbers in enumerate(line):
-            ink = _shade(image, _DARK if bright[row, col] > 127 else _LIGHT)
+            ink = shade(image.mode, _DARK if bright[row, col] > 127 else _LIGHT)
             centre = cells.left + col * cells.width + cells.width / 2 + 0.5
             for at, text in enumerate(numbers):
                 y = middle + (at - (len(numbers) - 1) / 2) * _LINE * size
@@ -195,10 +184,6 @@ def _blank(painted: Levels, cells: Cells, ground: int) -> Levels:
 
 def _width(text: str, size: float) -> int:
     return int(font(size).getlength(text)) + 1
-
-
-def _shade(image: Any, grey: int) -> int | tuple[int, int, int]:
-    return grey if image.mode == "L" else (grey, grey, grey)
 
 
 __all__ = [

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from featcli.view.canvas import font
 from featcli.view.picture import Picture
-from featcli.view.sheet import clean, shortened, typeface
+from featcli.view.sheet import clean, shortened
 
 _INK, _PAPER = (32, 32, 32), (255, 255, 255)
 _RIGHT, _WRONG = np.array((58, 110, 165)), np.array((214, 106, 38))
@@ -31,19 +32,19 @@ def draw(names: Sequence[str], confusion: npt.NDArray[Any], title: str) -> Pictu
 
     count = len(names)
     cell = _CELL if count <= _FEW else max(2, 1600 // count)
-    font, title = typeface(), clean(title)
-    left = _MARGIN + min(_WIDEST, max(round(font.getlength(clean(name))) for name in names)) + 10
+    title = clean(title)
+    left = _MARGIN + min(_WIDEST, max(round(font().getlength(clean(name))) for name in names)) + 10
     top = _MARGIN + 3 * _LINE
     side = count * cell
-    wide = max(left + side + _MARGIN, 2 * _MARGIN + round(font.getlength(title)))
+    wide = max(left + side + _MARGIN, 2 * _MARGIN + round(font().getlength(title)))
     sheet = Image.new("RGB", (wide, top + side + _MARGIN), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=font)
+    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=font())
     pen.text(
         (left, _MARGIN + _LINE),
         "predicted class by column, true class by row",
         fill=_INK,
-        font=font,
+        font=font(),
     )
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     for row, col in np.ndindex(count, count):
@@ -67,7 +68,7 @@ def _draw_cell(
     if cell == _CELL and number:
         ink = _PAPER if strength > 0.7 else _INK
         middle = (left + cell / 2 - 1, top + cell / 2 - 1)
-        pen.text(middle, str(number), fill=ink, font=typeface(), anchor="mm")
+        pen.text(middle, str(number), fill=ink, font=font(), anchor="mm")
 
 
 def _draw_names(pen: Any, names: Sequence[str], corner: tuple[int, int], cell: int) -> None:
@@ -75,5 +76,5 @@ def _draw_names(pen: Any, names: Sequence[str], corner: tuple[int, int], cell: i
     for number, name in enumerate(names):
         middle = number * cell + cell / 2
         across, down = shortened(name, cell - 4), shortened(name, _WIDEST)
-        pen.text((left + middle, top - 10), across, fill=_INK, font=typeface(), anchor="mm")
-        pen.text((left - 8, top + middle), down, fill=_INK, font=typeface(), anchor="rm")
+        pen.text((left + middle, top - 10), across, fill=_INK, font=font(), anchor="mm")
+        pen.text((left - 8, top + middle), down, fill=_INK, font=font(), anchor="rm")

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from featcli.view.canvas import font
 from featcli.view.picture import Picture
-from featcli.view.sheet import typeface
 
 _INK, _PAPER, _GRID = (32, 32, 32), (255, 255, 255), (224, 224, 224)
 _COLOURS = ((58, 110, 165), (214, 106, 38))
@@ -61,17 +61,17 @@ def _draw_panel(panel: Panel) -> Any:
     lines = _lines(curves, across, up)
     sheet = Image.new("RGB", (_LEFT + _COLS + _RIGHT, _TOP + _ROWS + _BOTTOM), _PAPER)
     sheet.paste(lines.resize((_COLS, _ROWS), Image.Resampling.BOX), (_LEFT, _TOP))
-    pen, font = ImageDraw.Draw(sheet), typeface()
+    pen = ImageDraw.Draw(sheet)
     pen.rectangle((_LEFT - 1, _TOP - 1, _LEFT + _COLS, _TOP + _ROWS), outline=_INK)
-    pen.text((_LEFT, _TOP - 12), panel.title, fill=_INK, font=font, anchor="lm")
+    pen.text((_LEFT, _TOP - 12), panel.title, fill=_INK, font=font(), anchor="lm")
     for tick in up.ticks:
         level = _TOP + _ROWS * (1 - up.share(tick))
-        pen.text((_LEFT - 7, level), f"{tick:g}", fill=_INK, font=font, anchor="rm")
+        pen.text((_LEFT - 7, level), f"{tick:g}", fill=_INK, font=font(), anchor="rm")
     for tick in across.ticks:
         place = _LEFT + _COLS * across.share(tick)
-        pen.text((place, _TOP + _ROWS + 7), f"{tick:g}", fill=_INK, font=font, anchor="ma")
+        pen.text((place, _TOP + _ROWS + 7), f"{tick:g}", fill=_INK, font=font(), anchor="ma")
     middle = _LEFT + _COLS / 2
-    pen.text((middle, _TOP + _ROWS + 26), "epoch", fill=_INK, font=font, anchor="ma")
+    pen.text((middle, _TOP + _ROWS + 26), "epoch", fill=_INK, font=font(), anchor="ma")
     _legend(pen, curves)
     return np.asarray(sheet)
 
@@ -100,8 +100,8 @@ def _legend(pen: Any, curves: Sequence[Curve]) -> None:
     """Write the names of the curves above the plot, from the right."""
     place = _LEFT + _COLS
     for one, colour in reversed(list(zip(curves, _COLOURS, strict=False))):
-        width = math.ceil(typeface().getlength(one.name))
-        pen.text((place, _TOP - 12), one.name, fill=_INK, font=typeface(), anchor="rm")
+        width = math.ceil(font().getlength(one.name))
+        pen.text((place, _TOP - 12), one.name, fill=_INK, font=font(), anchor="rm")
         place -= width + 6
         pen.rectangle((place - 12, _TOP - 14, place, _TOP - 11), fill=colour)
         place -= 26

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from featcli.view.canvas import font
 from featcli.view.mapping import Array, Levels, Mapping, choose, to_pixels
 from featcli.view.picture import Picture
-from featcli.view.sheet import BACKGROUND, typeface
+from featcli.view.sheet import BACKGROUND
 
 _INK, _FRAME = (32, 32, 32), (112, 112, 112)
 _TILE, _GAP, _MARGIN, _LINE = 54, 8, 14, 22
@@ -54,7 +55,7 @@ def _draw_bank(bank: Bank) -> Any:
     sheet = Image.new("RGB", size, (BACKGROUND,) * 3)
     pen = ImageDraw.Draw(sheet)
     title = f"{bank.title}: black {mapping.lo:.3g}, white {mapping.hi:.3g}"
-    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=typeface())
+    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=font())
     for number in range(count):
         left = _MARGIN + number % across * step
         top = _MARGIN + _LINE + number // across * step

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from featcli.view.canvas import font
 from featcli.view.mapping import Levels
 from featcli.view.picture import Picture
-from featcli.view.sheet import BACKGROUND, shortened, typeface
+from featcli.view.sheet import BACKGROUND, shortened
 
 _INK, _BAR, _EMPTY = (32, 32, 32), (58, 110, 165), (208, 208, 208)
 _MARGIN = 12
@@ -47,7 +48,7 @@ def draw(
     pen = ImageDraw.Draw(canvas)
     left, top = cols + 2 * _MARGIN, _MARGIN
     if title:
-        pen.text((left, top), shortened(title, _COLS), fill=_INK, font=typeface())
+        pen.text((left, top), shortened(title, _COLS), fill=_INK, font=font())
         top += _ROW // 2
     for number, (name, share) in enumerate(scores):
         _bar(pen, (left, top + number * _ROW), name, share)
@@ -58,8 +59,8 @@ def draw(
 def _bar(pen: Any, place: tuple[int, int], name: str, share: float) -> None:
     left, top = place
     number = f"{share:.3f}"
-    pen.text((left, top), shortened(name, _COLS - 44), fill=_INK, font=typeface())
-    pen.text((left + _COLS, top), number, fill=_INK, font=typeface(), anchor="ra")
+    pen.text((left, top), shortened(name, _COLS - 44), fill=_INK, font=font())
+    pen.text((left + _COLS, top), number, fill=_INK, font=font(), anchor="ra")
     low = top + 18
     pen.rectangle((left, low, left + _COLS, low + _BAR_ROWS), fill=_EMPTY)
     full = round(_COLS * min(max(share, 0.0), 1.0))

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping as JsonObject
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from featcli.view.canvas import Positions, font, shade
 from featcli.view.mapping import Levels
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-    Font = FreeTypeFont | ImageFont
 
 BACKGROUND = 236  # light grey, unlike mid-grey (0 in signed data), black and white
 _INK, _FRAME = 32, 112
-_FONT_SIZE = 12
 _LINE = 18  # height of a line of text
 _MARGIN, _GAP = 10, 10  # around the sheet, between cells
 _FOOT = 26  # height of the line that states the scale
@@ -31,7 +27,7 @@ _WIDEST_LABEL = 180
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Positions):
     """The positions of tiles, in pixels of the sheet.
 
     Attributes
@@ -48,6 +44,7 @@ class Grid:
         Size of the whole sheet.
     """
 
+    of = "tiles"
     count: int
     tile_rows: int
     tile_cols: int
@@ -68,18 +65,6 @@ class Grid:
         top = self.top + k // self.across * self.dy
         left = self.left + k % self.across * self.dx
         return slice(top, top + self.tile_rows), slice(left, left + self.tile_cols)
-
-    def to_json(self) -> dict[str, int]:
-        """Return the fields by name."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: JsonObject[str, Any]) -> Grid:
-        """Return the grid from the values of `to_json`; raises ValueError if they are invalid."""
-        try:
-            return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError("the record of the tiles is incomplete") from error
 
     def _is_sound(self) -> bool:
         """Whether every tile is inside the sheet and no two overlap."""
@@ -135,12 +120,11 @@ def plan(
     -------
     Grid
     """
-    font = typeface()
-    label_cols = max((_width(clean(label), font) for label in labels), default=0)
+    label_cols = max((_width(clean(label)) for label in labels), default=0)
     dx = max(tile_cols + 2, min(label_cols, _WIDEST_LABEL)) + _GAP
     dy = _LINE + tile_rows + 2 + _GAP
     across = _across(count, dx, dy)
-    cols = max(2 * _MARGIN - _GAP + across * dx, _foot_cols(foot, font))
+    cols = max(2 * _MARGIN - _GAP + across * dx, _foot_cols(foot))
     rows = 2 * _MARGIN - _GAP + -(-count // across) * dy + _FOOT
     left, top = _MARGIN + 1, _MARGIN + _LINE + 1
     return Grid(count, tile_rows, tile_cols, across, left, top, dx, dy, rows, cols)
@@ -167,11 +151,11 @@ def blank(grid: Grid, labels: Sequence[str], foot: Scale) -> Levels:
 
     size = (grid.sheet_cols, grid.sheet_rows)
     mode = "L" if foot.colours.ndim == 1 else "RGB"
-    image = Image.new(mode, size, _shade(mode, BACKGROUND))
-    pen, font = ImageDraw.Draw(image), typeface()
+    image = Image.new(mode, size, shade(mode, BACKGROUND))
+    pen = ImageDraw.Draw(image)
     for k, label in enumerate(labels):
-        _draw_cell(pen, grid, k, shortened(label, grid.dx - _GAP), font)
-    bar = _draw_foot(pen, grid, foot, font)
+        _draw_cell(pen, grid, k, shortened(label, grid.dx - _GAP))
+    bar = _draw_foot(pen, grid, foot)
     sheet = np.array(image)
     levels = np.linspace(0, 255, _BAR_COLS).round().astype(int)
     sheet[bar] = foot.colours[levels]
@@ -191,18 +175,17 @@ def _drawable(letter: str) -> str:
 
 
 def _is_in_font(letter: str) -> bool:
-    font = typeface()
-    missing = font.getmask("\uffff")
-    return letter.isascii() or bytes(font.getmask(letter)) != bytes(missing)
+    missing = font().getmask("\uffff")
+    return letter.isascii() or bytes(font().getmask(letter)) != bytes(missing)
 
 
 def shortened(label: str, cols: int) -> str:
     """Return the label; if it is wider than `cols` pixels, its middle is replaced by dots."""
-    font, text = typeface(), clean(label)
-    if _width(text, font) <= cols:
+    text = clean(label)
+    if _width(text) <= cols:
         return text
     keep = min(len(text), cols) - 1
-    while keep > 1 and _width(_dotted(text, keep), font) > cols:
+    while keep > 1 and _width(_dotted(text, keep)) > cols:
         keep -= 1
     return _dotted(text, keep)
 
@@ -225,51 +208,39 @@ def _across(count: int, dx: int, dy: int) -> int:
     return min(choices or [count], key=badness)
 
 
-def _draw_cell(pen: ImageDraw, grid: Grid, k: int, label: str, font: Font) -> None:
+def _draw_cell(pen: ImageDraw, grid: Grid, k: int, label: str) -> None:
     """Draw a label, and a frame of one pixel around the tile."""
     rows, cols = grid.window(k)
     frame = (cols.start - 1, rows.start - 1, cols.stop, rows.stop)
-    pen.rectangle(frame, outline=_shade(pen.mode, _FRAME))
+    pen.rectangle(frame, outline=shade(pen.mode, _FRAME))
     place = (cols.start - 1, rows.start - 2 - _LINE // 2)
-    pen.text(place, label, fill=_shade(pen.mode, _INK), font=font, anchor="lm")
+    pen.text(place, label, fill=shade(pen.mode, _INK), font=font(), anchor="lm")
 
 
-def _draw_foot(pen: ImageDraw, grid: Grid, foot: Scale, font: Font) -> tuple[slice, slice]:
+def _draw_foot(pen: ImageDraw, grid: Grid, foot: Scale) -> tuple[slice, slice]:
     """Draw the texts of the scale; return the rows and columns of its colour bar."""
     middle = grid.sheet_rows - _MARGIN - _LINE // 2
-    ink = _shade(pen.mode, _INK)
-    start = _MARGIN + _width(foot.low, font) + 6
+    ink = shade(pen.mode, _INK)
+    start = _MARGIN + _width(foot.low) + 6
     stop = start + _BAR_COLS
     rows = slice(middle - _BAR_ROWS // 2, middle + _BAR_ROWS // 2)
     after = stop + 6
-    pen.text((_MARGIN, middle), foot.low, fill=ink, font=font, anchor="lm")
-    pen.text((after, middle), foot.high, fill=ink, font=font, anchor="lm")
-    noted = after + _width(foot.high, font) + 16
-    pen.text((noted, middle), foot.note, fill=ink, font=font, anchor="lm")
+    pen.text((_MARGIN, middle), foot.low, fill=ink, font=font(), anchor="lm")
+    pen.text((after, middle), foot.high, fill=ink, font=font(), anchor="lm")
+    noted = after + _width(foot.high) + 16
+    pen.text((noted, middle), foot.note, fill=ink, font=font(), anchor="lm")
     frame = (start - 1, rows.start - 1, stop, rows.stop)
-    pen.rectangle(frame, outline=_shade(pen.mode, _FRAME))
+    pen.rectangle(frame, outline=shade(pen.mode, _FRAME))
     return rows, slice(start, stop)
 
 
-def _foot_cols(foot: Scale | None, font: Font) -> int:
+def _foot_cols(foot: Scale | None) -> int:
     """Return the width that `_draw_foot` needs."""
     if foot is None:
         return 0
-    texts = sum(_width(text, font) for text in (foot.low, foot.high, foot.note))
+    texts = sum(_width(text) for text in (foot.low, foot.high, foot.note))
     return 2 * _MARGIN + texts + _BAR_COLS + 6 + 6 + 16
 
 
-@cache
-def typeface() -> Font:
-    """Return the font of labels."""
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=_FONT_SIZE)
-
-
-def _width(text: str, font: Font) -> int:
-    return math.ceil(font.getlength(text))
-
-
-def _shade(mode: str, grey: int) -> int | tuple[int, int, int]:
-    return grey if mode == "L" else (grey, grey, grey)
+def _width(text: str) -> int:
+    return math.ceil(font().getlength(text))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from featcli.view.canvas import Positions, font, shade
 from featcli.view.mapping import Array, Levels
 from featcli.view.sheet import BACKGROUND
 
@@ -104,7 +105,7 @@ def _column(
 
 
 @dataclass(frozen=True)
-class Strip:
+class Strip(Positions):
     """The positions of the bands of a strip, in pixels.
 
     Attributes
@@ -117,6 +118,7 @@ class Strip:
         Distance from one band to the next, and the number of bands.
     """
 
+    of = "strip"
     across: int
     zoom: int
     left: int
@@ -145,14 +147,6 @@ class Strip:
         right = self.left + self.across * self.zoom
         return pixels[self.top :: self.pitch, self.left : right : self.zoom][: self.bands]
 
-    @classmethod
-    def from_json(cls, record: Any) -> Strip:
-        """Return the strip from a record; raises ValueError if it is invalid."""
-        try:
-            return cls(**{field.name: int(record[field.name]) for field in fields(cls)})
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError("the record of the strip is incomplete") from error
-
 
 _MARGIN, _GAP = 10, 4
 _LABELLED, _THINNEST = 14, 4  # pitches: of bands that all have their number, and of the thinnest
@@ -172,12 +166,10 @@ def _strip(x: Array, stroke: Callable[[Array], Levels], most: int) -> tuple[Leve
     right = plan.left + plan.across * plan.zoom
     for line in range(plan.thick):
         pixels[plan.top + line :: plan.pitch, plan.left : right][: plan.bands] = bands
-    return pixels, {"every": every, "strip": asdict(plan)}
+    return pixels, {"every": every, "strip": plan.to_json()}
 
 
 def _planned(x: Array) -> Strip:
-    from featcli.view.canvas import font
-
     count = len(x)
     if count <= _FEW:
         across, zoom = count, max(1, min(12, _PIXELS // count))
@@ -216,17 +208,14 @@ def _numbered(plan: Strip, every: int, channels: int) -> Levels:
     """Draw the background with the index of the first value of each band."""
     from PIL import Image, ImageDraw
 
-    from featcli.view.canvas import font
-
     mode = "RGB" if channels else "L"
-    image = Image.new(mode, plan.size[::-1], (BACKGROUND,) * 3 if channels else BACKGROUND)
+    image = Image.new(mode, plan.size[::-1], shade(mode, BACKGROUND))
     pen = ImageDraw.Draw(image)
     for band in range(0, plan.bands, -(-_LABELLED // plan.pitch)):
         middle = plan.top + band * plan.pitch + plan.thick / 2
         place = (plan.left - _MARGIN // 2, middle)
-        ink = (60, 60, 60) if channels else 60
         text = str(band * plan.across * every)
-        pen.text(place, text, fill=ink, font=font(_TEXT), anchor="rm")
+        pen.text(place, text, fill=shade(mode, 60), font=font(_TEXT), anchor="rm")
     return np.array(image)
 
 
