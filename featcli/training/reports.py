@@ -16,7 +16,7 @@ from featcli.models.learning.scoring import Scores
 from featcli.models.learning.training import Epoch
 from featcli.models.visualizing.first import first_filters
 from featcli.training.session import Session
-from featcli.view import confusion, curves, film, filters
+from featcli.view import confusion, curves, filters
 from featcli.view.png import save_png
 
 HISTORY, CURVES, FILTERS, FILM = "history.jsonl", "curves.png", "filters.png", "film.png"
@@ -61,7 +61,7 @@ def write_training(folder: Path, session: Session) -> None:
         if picture := _draw_filters(session):
             save_png(picture, transaction.open(folder / FILTERS))
         if frames := _frames(session):
-            film.save(frames, transaction.open(folder / FILM))
+            filters.save_film(frames, transaction.open(folder / FILM))
         _put_confusion(transaction, folder, scores, title)
         transaction.commit()
 

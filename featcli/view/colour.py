@@ -124,7 +124,7 @@ def unpaint(pixels: Array, colours: Levels) -> npt.NDArray[np.intp]:
     ValueError
         If a pixel has another colour, because the picture was changed after it was drawn.
     """
-    keys, wanted = _packed(colours), _packed(pixels)
+    keys, wanted = packed(colours), packed(pixels)
     order = np.argsort(keys)
     found = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
     codes = order[found]
@@ -142,7 +142,7 @@ def _tint_table(tint: str) -> Levels:
     return colours
 
 
-def _packed(colours: Array) -> npt.NDArray[np.int32]:
+def packed(colours: Array) -> npt.NDArray[np.int32]:
     """Return colours as integers, for sorting and searching."""
     red, green, blue = (colours[..., k].astype(np.int32) for k in range(3))
     return (red << 16) | (green << 8) | blue

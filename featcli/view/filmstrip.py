@@ -14,7 +14,7 @@ from featcli.view.canvas import fitted, font
 from featcli.view.cells import are_wanted, enlarged, plan
 from featcli.view.explain.answer import overlay, picture
 from featcli.view.mapping import Array, Levels
-from featcli.view.maps import Maps
+from featcli.view.maps import Maps, liveliest
 from featcli.view.picture import Picture, codes
 from featcli.view.sheet import clean, shortened
 
@@ -126,7 +126,7 @@ def _column(layer: Layer) -> _Column:
 def _stack(layer: Layer) -> _Column:
     """Return a stack of maps; the one that varies most is in front."""
     maps = Maps(layer)
-    chosen = _liveliest(layer)[:_CARDS][::-1]
+    chosen = liveliest(layer)[:_CARDS][::-1]
     if are_wanted(layer.data.shape, "auto"):
         cards = _cells([maps.pixels(k) for k in chosen], layer.data[:, :, chosen])
     else:
@@ -165,12 +165,6 @@ def _card(pixels: Levels) -> Any:
     """Return a map as an image of limited size that is not too narrow."""
     image = fitted(pixels, _TILE, round(_TILE * 1.5))
     return image if image.width >= _TILE // 3 else image.resize((_TILE // 3, image.height), 0)
-
-
-def _liveliest(layer: Layer) -> list[int]:
-    values = np.nan_to_num(layer.data.astype(np.float64), posinf=0, neginf=0)
-    spread = values.std(axis=(0, 1))
-    return [int(k) for k in np.argsort(-spread, kind="stable")]
 
 
 def _vector(layer: Layer) -> _Column:

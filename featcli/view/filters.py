@@ -1,12 +1,13 @@
-"""Pictures of the filters of a network's first layer, such as before and after training."""
+"""Pictures of the filters of a network's first layer, as before and after training, and a film."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from featcli.view.animation import encoded
 from featcli.view.canvas import font
 from featcli.view.mapping import Array, Levels, Mapping, choose, to_pixels
 from featcli.view.picture import Picture
@@ -15,6 +16,7 @@ from featcli.view.sheet import BACKGROUND
 _INK, _FRAME = (32, 32, 32), (112, 112, 112)
 _TILE, _GAP, _MARGIN, _LINE = 54, 8, 14, 22
 _ACROSS, _MOST = 16, 64
+_SHOWN, _FIRST, _LAST = 160, 900, 2500  # milliseconds of the frames of a film
 
 
 class Bank(NamedTuple):
@@ -42,6 +44,21 @@ def draw(banks: Sequence[Bank]) -> Picture:
         top += one.height
     info = {"layout": "filters", "banks": [[b.title, list(b.values.shape)] for b in banks]}
     return Picture(np.asarray(canvas), info)
+
+
+def save_film(banks: Sequence[Bank], stream: BinaryIO) -> None:
+    """Write an animated PNG with a frame for each bank; the first and the last are shown longer.
+
+    Parameters
+    ----------
+    banks : sequence of Bank
+        At least one; all of the same shape.
+    stream : binary file
+    """
+    frames = [draw([one]).pixels for one in banks]
+    times = [_SHOWN] * len(frames)
+    times[0], times[-1] = _FIRST, _LAST
+    stream.write(encoded(frames, times, ".png"))
 
 
 def _draw_bank(bank: Bank) -> Any:

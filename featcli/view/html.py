@@ -63,6 +63,11 @@ def _printable(value: Any) -> Any:
     return [_printable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
+def data_url(content: bytes, kind: str) -> str:
+    """Return the address of a picture that is in the page itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
 def policy(style: str, scripts: Sequence[str], more: str = "img-src data:") -> str:
     """Return a content security policy: only this style, these scripts and embedded pictures.
 
@@ -87,4 +92,4 @@ def _attribute(key: str, value: Any) -> str:
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
 
 
-__all__ = ["Markup", "as_json", "element", "escape", "joined", "policy"]
+__all__ = ["Markup", "as_json", "data_url", "element", "escape", "joined", "policy"]

@@ -124,6 +124,14 @@ def strongest(layer: Layer, *beside: Layer) -> list[int]:
     return [int(k) for k in np.argsort(-strength, kind="stable")]
 
 
+def liveliest(layer: Layer) -> list[int]:
+    """Return the numbers of the maps, sorted by how much their values vary, the most first."""
+    if layer.channels == 1:
+        return [0]
+    values = np.nan_to_num(layer.data.astype(np.float64), posinf=0, neginf=0)
+    return [int(k) for k in np.argsort(-values.std(axis=(0, 1)), kind="stable")]
+
+
 def _magnitudes(layer: Layer) -> Array:
     """Return the mean magnitude of each map; NaN and infinity count as 0."""
     return np.array([_magnitude(layer.data[:, :, k]) for k in range(layer.channels)])
@@ -139,9 +147,7 @@ def as_png(pixels: Levels) -> bytes:
     """Encode coloured pixels as PNG, with a palette if there are at most 256 colours."""
     from PIL import Image
 
-    flat = pixels.reshape(-1, 3).astype(np.int32)
-    keys = (flat[:, 0] << 16) | (flat[:, 1] << 8) | flat[:, 2]
-    used, index = np.unique(keys, return_inverse=True)
+    used, index = np.unique(colour.packed(pixels.reshape(-1, 3)), return_inverse=True)
     if len(used) <= 256:
         image = Image.fromarray(index.astype(np.uint8).reshape(pixels.shape[:2]))
         palette = np.stack([used >> 16, (used >> 8) & 255, used & 255], axis=1)
@@ -153,4 +159,4 @@ def as_png(pixels: Levels) -> bytes:
     return stream.getvalue()
 
 
-__all__ = ["COLUMN", "Maps", "as_png", "common", "strongest", "wrap"]
+__all__ = ["COLUMN", "Maps", "as_png", "common", "liveliest", "strongest", "wrap"]

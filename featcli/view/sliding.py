@@ -11,9 +11,10 @@ import numpy as np
 from featcli.trace import Activate, Affine, Flatten, Layer, Pick, Pool, Sum, Trace
 from featcli.view import vector
 from featcli.view.canvas import fitted, font
-from featcli.view.cells import LONGEST_SIDE, Cells, enlarged, plan
+from featcli.view.cells import LONGEST_SIDE, Cells, enlarged, number, plan
 from featcli.view.filmstrip import GROUND, INK, LINE, SOFT, SUN, TRACK
 from featcli.view.mapping import Array, Levels, Mapping, choose, to_pixels
+from featcli.view.maps import liveliest
 from featcli.view.picture import draw
 from featcli.view.sheet import clean, shortened
 
@@ -100,18 +101,17 @@ def frames(trace: Trace, seconds: float, view: str = "auto") -> Iterator[Frame]:
 
 
 def _of_layer(before: Layer, after: Layer, seconds: float, view: str) -> Iterator[Frame]:
-    channel = _liveliest(after)
+    channel = liveliest(after)[0]
     result = _panel(after, channel, view, _RIGHT)
     source = _panel(before, _source(before, after, channel), view, _LEFT)
     stops = list(_stops(after, result.rows, result.cols))
     time = int(min(_LONGEST, max(_SHORTEST, 1000 * seconds / len(stops))))
     canvas = _background(source, result)
-    for number, stop in enumerate(stops):
+    for stop in stops:
         image = canvas.copy()
         _fill(image, result, stop)
         _slide(image, source, result, stop)
-        is_last = number == len(stops) - 1
-        yield Frame(np.asarray(image), time + _HOLD * is_last)
+        yield Frame(np.asarray(image), time + _HOLD * (stop is stops[-1]))
 
 
 def _plane(layer: Layer, channel: int) -> Array:
@@ -127,13 +127,6 @@ def _plane(layer: Layer, channel: int) -> Array:
     return whole.reshape(-1, width)
 
 
-def _liveliest(layer: Layer) -> int:
-    if layer.channels == 1:
-        return 0
-    values = np.nan_to_num(layer.data.astype(np.float64), posinf=0, neginf=0)
-    return int(values.std(axis=(0, 1)).argmax())
-
-
 def _source(before: Layer, after: Layer, channel: int) -> int:
     """Return which map of the layer before to show as the source of a map."""
     rule = after.rule
@@ -143,7 +136,7 @@ def _source(before: Layer, after: Layer, channel: int) -> int:
         return int(rule.filters[channel].sources[0])
     if isinstance(rule, Pick):
         return int(rule.channels[channel])
-    return channel if before.channels == after.channels else _liveliest(before)
+    return channel if before.channels == after.channels else liveliest(before)[0]
 
 
 def _panel(layer: Layer, channel: int, view: str, place: tuple[int, int]) -> _Panel:
@@ -275,8 +268,6 @@ def _explain(
     image: Any, pen: Any, source: _Panel, result: _Panel, stop: _Stop, seen: tuple[Array, Array]
 ) -> None:
     """Write how the value of one cell is computed."""
-    from featcli.view.cells import number
-
     rule, value = result.layer.rule, _plane(result.layer, result.channel)[stop.row, stop.col]
     window, answer = source.values(*seen), number(value)
     small = max(window.shape) <= _LARGEST_WINDOW
@@ -319,10 +310,10 @@ def _block(values: Array, mapping: Mapping) -> Any:
 
 def _set(image: Any, pen: Any, pieces: list[Any]) -> None:
     """Arrange blocks and words side by side in the middle; the last word is larger."""
-    sizes = [26 if number == len(pieces) - 1 else 22 for number in range(len(pieces))]
-    widths = [one.width if not isinstance(one, str) else 130 if number == len(pieces) - 1
+    sizes = [26 if one is pieces[-1] else 22 for one in pieces]
+    widths = [one.width if not isinstance(one, str) else 130 if one is pieces[-1]
               else round(font(size).getlength(one))
-              for number, (one, size) in enumerate(zip(pieces, sizes, strict=True))]  # fmt: skip
+              for one, size in zip(pieces, sizes, strict=True)]  # fmt: skip
     left = (COLS - sum(widths) - 22 * (len(pieces) - 1)) // 2
     for one, width, size in zip(pieces, widths, sizes, strict=True):
         if isinstance(one, str):

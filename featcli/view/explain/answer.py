@@ -10,8 +10,7 @@ import numpy as np
 
 from featcli.trace import Heat, Layer, Trace
 from featcli.view import colour
-from featcli.view.explain.packing import data_url
-from featcli.view.html import Markup, element, joined
+from featcli.view.html import Markup, data_url, element, joined
 from featcli.view.mapping import Levels
 from featcli.view.maps import Maps, as_png
 

@@ -76,11 +76,6 @@ def packed(array: Array) -> str:
     return base64.b64encode(data).decode()
 
 
-def data_url(content: bytes, kind: str) -> str:
-    """Return the address of a picture that is in the page itself."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def _is_whole(values: Array) -> bool:
     if values.dtype.kind in "iu":
         return True
@@ -88,4 +83,4 @@ def _is_whole(values: Array) -> bool:
         return bool(np.isfinite(values).all() and (values == np.trunc(values)).all())
 
 
-__all__ = ["Blocks", "TooLarge", "data_url", "packed", "smallest"]
+__all__ = ["Blocks", "TooLarge", "packed", "smallest"]

@@ -10,10 +10,9 @@ import numpy as np
 from featcli.trace import Dense, Flatten, Layer, Trace
 from featcli.view.colour import palette
 from featcli.view.explain.describing import weighted
-from featcli.view.explain.packing import data_url
 from featcli.view.explain.selection import Seen
 from featcli.view.explain.words import what
-from featcli.view.html import Markup, element, joined
+from featcli.view.html import Markup, data_url, element, joined
 from featcli.view.mapping import Array, Levels, Mapping
 from featcli.view.maps import COLUMN, Maps, as_png
 

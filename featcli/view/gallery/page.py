@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from featcli.view.html import Markup, element, escape, joined, policy
+from featcli.view.html import Markup, data_url, element, escape, joined, policy
 
 _FOLDER = Path(__file__).resolve().parent
-_STYLE, _SCRIPT = "gallery.css", "gallery.js"
 
 
 class Tile(NamedTuple):
@@ -57,7 +55,7 @@ def page(title: str, lead: str, rows: Iterable[Row]) -> Iterator[str]:
     str
         HTML. Its content security policy forbids it to load or send anything.
     """
-    style, script = _asset(_STYLE), _asset(_SCRIPT)
+    style, script = _asset("gallery.css"), _asset("gallery.js")
     head, foot = _asset("gallery.html").split("<!-- rows -->")
     parts = {
         "policy": policy(style, [script]),
@@ -99,5 +97,4 @@ def _tile(tile: Tile) -> Markup:
 def _picture(tile: Tile) -> Markup:
     if tile.picture is None:
         return element("span", "not found", class_="missing")
-    data = base64.b64encode(tile.picture).decode()
-    return element("img", src=f"data:image/jpeg;base64,{data}", alt="", loading="lazy")
+    return element("img", src=data_url(tile.picture, "jpeg"), alt="", loading="lazy")
