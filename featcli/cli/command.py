@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featcli.cli.options import Described, Grouped
+from featcli.cli.options import Argument, Option, debug
 from featcli.cli.settings import Settings
 from featcli.docstrings import docstring, sections
 from featcli.errors import UsageError
@@ -46,6 +46,7 @@ class Command(click.Command):
     ) -> None:
         texts = sections(doc or docstring(sys.modules[rest["callback"].__module__]))
         summary, _, prose = texts["Summary"].partition("\n\n")
+        params = [*params, debug()]
         super().__init__(
             name, params=params, help=f"{summary}\n\n{prose}", short_help=summary, **rest
         )
@@ -84,10 +85,10 @@ class Command(click.Command):
 
 def _described(param: click.Parameter, ctx: click.Context) -> tuple[str, str, str]:
     """Return heading, name and text of a row of the help."""
-    if isinstance(param, Described):
+    if isinstance(param, Argument):
         return "Arguments", param.make_metavar(ctx).strip("[]."), param.explanation
     name, text = param.get_help_record(ctx) or ("", "")
-    return param.group if isinstance(param, Grouped) else "Other", name, text
+    return param.group if isinstance(param, Option) else "Other", name, text
 
 
 class Text(_ParamType):
@@ -119,8 +120,8 @@ def option(param: Param) -> click.Option:
     """Return the Click option of a stage's parameter."""
     names = [param.option, param.name] + ([param.short] if param.short else [])
     metavar = None if param.flag else param.converter.metavar
-    return Grouped(
-        names,
+    return Option(
+        *names,
         type=None if param.flag else Text(param),
         is_flag=param.flag or None,
         multiple=param.converter.many,

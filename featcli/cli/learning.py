@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from featcli.cli import completions, options
+from featcli.cli.checks import Callback, callback
 from featcli.models.learning.architectures import DEFAULT, NAMED
 from featcli.models.learning.checks import Flag, Number, OneOf, Rule, Text, Whole
 from featcli.models.learning.descent import Name, Schedule
@@ -49,24 +50,17 @@ class Settings(NamedTuple):
     quiet: bool
 
 
-Callback = Callable[[click.Context, click.Parameter, str | None], str | None]
-
-
-def _parsed(*checks: Callable[[str], object]) -> Callback:
+def _text(*checks: Callable[[str], object]) -> Callback:
     """Return a callback that refuses empty text, and text that one of `checks` refuses."""
 
-    def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-        if value is not None:
-            if not value.strip():
-                raise click.BadParameter("is empty: give a value, or leave out the option")
-            try:
-                for check in checks:
-                    check(value)
-            except ValueError as error:
-                raise click.BadParameter(str(error)) from error
+    def checked(value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty: give a value, or leave out the option")
+        for check in checks:
+            check(value)
         return value
 
-    return callback
+    return callback(checked)
 
 
 class _Whole(click.IntRange):
@@ -94,7 +88,7 @@ def _settings(rule: Rule) -> dict[str, Any]:
         case Flag():
             return {"is_flag": True}
         case Text(parse):
-            return {"callback": _parsed(parse), "metavar": "TEXT"}
+            return {"callback": _text(parse), "metavar": "TEXT"}
     raise TypeError(f"no option for {rule!r}")
 
 
@@ -102,17 +96,17 @@ def _chosen(name: str, text: str, **settings: Any) -> click.Parameter:
     """Return an option for a field of `Recipe`, with the default and the rule of that field."""
     default = {"default": getattr(Recipe, name), "show_default": True}
     given = default | _settings(RECIPE[name]) | settings
-    return options.Grouped([f"--{name.replace('_', '-')}"], help=text, **given)
+    return options.Option(f"--{name.replace('_', '-')}", help=text, **given)
 
 
 def recipe() -> list[click.Parameter]:
     """Return the options of the network and its training."""
     unset = {"default": None, "show_default": False}
     return [
-        options.Grouped(
-            ["--arch"],
+        options.Option(
+            "--arch",
             metavar="TEXT|NAME",
-            callback=_parsed(),
+            callback=_text(),
             help=f"The network: {', '.join(NAMED)}, or a pipeline of layers.  [default: {DEFAULT}]",
         ),
         _chosen("epochs", "Number of passes over the training images."),
@@ -159,9 +153,8 @@ def recipe() -> list[click.Parameter]:
 
 def strict() -> click.Parameter:
     """Return the option --strict."""
-    return options.Grouped(
-        ["--strict"],
-        is_flag=True,
+    return options.flag(
+        "--strict",
         group="Input",
         help="Stop if an image cannot be read, instead of leaving it out.",
     )
@@ -169,44 +162,38 @@ def strict() -> click.Parameter:
 
 def data() -> list[click.Parameter]:
     """Return the options for the training images, and for the layers that are not trained."""
-    grouped = options.Grouped
     return [
-        grouped(
-            ["--size"],
+        options.Option(
+            "--size",
             metavar="N|RxC",
             group="Input",
-            callback=_parsed(parse_size, check_size),
+            callback=_text(parse_size, check_size),
             help="Resize images. N: the middle NxN pixels, after resizing; RxC: the whole image, "
             "to R rows and C columns.",
         ),
-        grouped(
-            ["--channels"],
+        options.Option(
+            "--channels",
             **options.choice(["auto", "gray", "RGB"]),
             default="auto",
-            show_default=True,
             group="Input",
             help="Convert images to gray or RGB; auto: like the first image.",
         ),
         strict(),
-        grouped(
-            ["--from", "base"],
+        options.Option(
+            "--from",
+            "base",
             shell_complete=completions.models,
             metavar="MODEL",
             group="Model",
-            callback=_parsed(),
+            callback=_text(),
             help="Transfer learning: take all layers before the last dense one from this model.",
         ),
-        grouped(
-            ["--head-only"],
-            is_flag=True,
-            group="Model",
-            help="With --from: train only the last layer.",
-        ),
-        grouped(
-            ["--kernels"],
+        options.flag("--head-only", group="Model", help="With --from: train only the last layer."),
+        options.Option(
+            "--kernels",
             metavar="bank|NAME,...",
             group="Model",
-            callback=_parsed(),
+            callback=_text(),
             help="Begin the network with fixed kernels: bank (a standard set), or names from "
             "'featcli kernels'.",
         ),
@@ -215,19 +202,18 @@ def data() -> list[click.Parameter]:
 
 def report(text: str) -> click.Parameter:
     """Return the option for a folder of pictures and tables."""
-    return options.place("--report", metavar="DIR", help=text)
+    return options.path("--report", metavar="DIR", help=text)
 
 
 def outputs() -> list[click.Parameter]:
     """Return the options for what is written."""
-    grouped = options.Grouped
     return [
         options.output(
             "The model file to write.",
             metavar="FILE.npz",
             required=True,
         ),
-        options.place(
+        options.path(
             "--history",
             metavar="FILE",
             help="Write loss and accuracy of every epoch as JSON lines.",
@@ -236,18 +222,15 @@ def outputs() -> list[click.Parameter]:
             "Write the history, learning curves, filters of the first layer (before, after, the "
             "difference, and an animated PNG), and the confusion matrix into this folder."
         ),
-        grouped(
-            ["--trace-step"],
+        options.Option(
+            "--trace-step",
             type=_Whole(1),
             metavar="N",
             group="Output",
             help="Print what happens in step N of the training, in numbers.",
         ),
-        grouped(
-            ["--resume"],
-            is_flag=True,
-            group="Output",
-            help="Continue from the checkpoint beside the model.",
+        options.flag(
+            "--resume", group="Output", help="Continue from the checkpoint beside the model."
         ),
         options.overwrite(),
     ]

@@ -117,7 +117,7 @@ def _stage_command(name: str) -> click.Command:
     from featcli.cli.execute import execute
 
     shared = [*options.inputs(), *options.outputs(), *options.batch()]
-    shared += [options.quiet(), options.verbose(), options.debug()]
+    shared += [options.quiet(), options.verbose()]
     try:
         found = stage.get(name)
     except ValueError as error:  # from a broken plugin; the message names it

@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 
 import click
 
-from featcli.cli import completions, options
+from featcli.cli import checks, completions, options
 from featcli.cli.messages import say
 from featcli.errors import UsageError
 from featcli.models.files import ModelError
@@ -25,7 +25,7 @@ class ModelChoice(NamedTuple):
     model: str | None = None
     labels: str | None = None
     preprocessing: str | None = None
-    input_shape: str = ""
+    input_shape: str | None = None
     engine: str = "auto"
     device: str = "cpu"
 
@@ -35,21 +35,19 @@ class ModelChoice(NamedTuple):
         return DEFAULT if self.model is None else self.model
 
 
-def model_options(*without: str) -> list[click.Parameter]:
-    """Return the options that choose a model, except those named in `without`."""
-    grouped = options.Grouped
+def model_options() -> list[click.Parameter]:
+    """Return the options that choose a model."""
     return [
-        grouped(
-            ["--model"],
+        options.Option(
+            "--model",
             shell_complete=completions.models,
             metavar="NAME|PATH",
             default=DEFAULT,
-            show_default=True,
             group="Model",
             help="The name of an included model, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
-        *metadata_options(*without),
+        *metadata_options(),
         *engine_options(),
     ]
 
@@ -57,39 +55,44 @@ def model_options(*without: str) -> list[click.Parameter]:
 def engine_options() -> list[click.Parameter]:
     """Return the options for the engine that runs the network."""
     return [
-        options.Grouped(
-            ["--engine"],
+        options.Option(
+            "--engine",
             **options.choice(get_args(Engine)),
             default="auto",
-            show_default=True,
             group="Model",
             help="What runs the network. auto: onnxruntime for .onnx files, otherwise featcli; "
             "onnxruntime: also for other models (with the extra onnx).",
         ),
-        options.Grouped(
-            ["--device"],
+        options.Option(
+            "--device",
             **options.choice(get_args(Device)),
             default="cpu",
-            show_default=True,
             group="Model",
             help="The device for onnxruntime; cuda needs the package onnxruntime-gpu.",
         ),
     ]
 
 
-def metadata_options(*without: str) -> list[click.Parameter]:
+@checks.callback
+def _not_empty(value: str) -> str:
+    """Refuse an empty pipeline, which would mean the model's own."""
+    if not value:
+        raise ValueError("is empty: name a stage, such as crop 224")
+    return value
+
+
+def metadata_options() -> list[click.Parameter]:
     """Return the options that complete or replace the metadata of a model."""
-    grouped = options.Grouped
-    found = [
-        options.place(
+    return [
+        options.path(
             "--labels",
             metavar="FILE",
             group="Model",
             help="A file with the class names, to use instead of the model's own: one name per "
             "line, or a JSON list (.json).",
         ),
-        grouped(
-            ["--preprocessing"],
+        options.Option(
+            "--preprocessing",
             metavar="PIPELINE",
             callback=_not_empty,
             group="Model",
@@ -98,25 +101,6 @@ def metadata_options(*without: str) -> list[click.Parameter]:
         ),
         options.input_shape(),
     ]
-    return [one for one in found if one.name not in without]
-
-
-def input_options() -> list[click.Parameter]:
-    """Return the options for inputs, without --unit: the model defines the range of pixels."""
-    found = options.inputs()
-    return [one for one in found if one.name != "unit"]
-
-
-def output_options(*without: str) -> list[click.Parameter]:
-    """Return the options for outputs, except those named in `without`."""
-    return [one for one in options.outputs() if one.name not in without]
-
-
-def _not_empty(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Refuse an empty pipeline, which would mean the model's own."""
-    if value == "":
-        raise click.BadParameter("is empty: name a stage, such as crop 224")
-    return value
 
 
 def open_model(asked: ModelChoice, option: str = "--model") -> Model:

@@ -11,15 +11,15 @@ from featcli.cli import checks
 from featcli.io.options import MAX_PIXELS
 
 
-class Grouped(click.Option):
-    """An option with the heading under which the help lists it."""
+class Option(click.Option):
+    """An option with the heading under which the help lists it; a given default is shown."""
 
-    def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *names: str, group: str = "Options", **settings: Any) -> None:
+        super().__init__(names, **{"show_default": "default" in settings} | settings)
         self.group = group
 
 
-class Described(click.Argument):
+class Argument(click.Argument):
     """An argument with an explanation for the help."""
 
     def __init__(self, name: str, explanation: str, **settings: Any) -> None:
@@ -45,19 +45,25 @@ def choice(values: Sequence[str]) -> dict[str, Any]:
     return {"type": click.Choice(values), "metavar": "|".join(values)}
 
 
-def place(*names: str, metavar: str = "PATH", **settings: Any) -> Grouped:
+def without(params: Sequence[click.Parameter], *names: str) -> list[click.Parameter]:
+    """Return the options and arguments, except those with these names."""
+    return [one for one in params if one.name not in names]
+
+
+def path(*names: str, metavar: str = "PATH", **settings: Any) -> Option:
     """Return an option for the path of a file or a folder."""
     found: dict[str, Any] = {"group": "Output", "type": click.Path(readable=False)} | settings
-    return Grouped(names, metavar=metavar, callback=checks.path, **found)
+    return Option(*names, metavar=metavar, callback=checks.path, **found)
 
 
-def output(text: str, metavar: str = "PATH", **settings: Any) -> Grouped:
+def output(text: str, metavar: str = "PATH", **settings: Any) -> Option:
     """Return the option -o; `text` describes the outputs that the command can write."""
-    return place("-o", "--output", metavar=metavar, help=text, **settings)
+    return path("-o", "--output", metavar=metavar, help=text, **settings)
 
 
-def _option(group: str, *names: str, **settings: Any) -> Grouped:
-    return Grouped(names, group=group, **settings)
+def flag(*names: str, **settings: Any) -> Option:
+    """Return an option without a value."""
+    return Option(*names, is_flag=True, **settings)
 
 
 _YEAR = 366 * 24 * 3600
@@ -69,89 +75,82 @@ CMAPS = ("gray", "viridis", "magma", "coolwarm")
 def reading() -> list[click.Parameter]:
     """Return the options for reading images and arrays."""
     return [
-        _option(
-            "Input",
-            "--unit",
-            is_flag=True,
-            help="Scale integer values to 0..1 (uint8: divide by 255).",
-        ),
-        _option(
-            "Input",
+        flag("--unit", group="Input", help="Scale integer values to 0..1 (uint8: divide by 255)."),
+        Option(
             "--background",
+            group="Input",
             metavar="COLOUR",
             default="white",
-            show_default=True,
             help="Background colour for transparent pixels; 'keep' keeps the alpha channel A.",
         ),
-        _option(
-            "Input",
+        Option(
             "--frames",
+            group="Input",
             **choice(["first", "all"]),
             default="first",
-            show_default=True,
             help="Which frames of an animation, or pages of a TIFF, to read.",
         ),
-        _option(
-            "Input",
+        Option(
             "--layout",
+            group="Input",
             **choice(["hwc", "chw"]),
             default="hwc",
-            show_default=True,
             help="Axis order of 3-D arrays: channels last (hwc) or first (chw).",
         ),
-        _option(
-            "Input",
+        Option(
             "--max-pixels",
+            group="Input",
             type=click.IntRange(1),
             metavar="N",
             default=MAX_PIXELS,
-            show_default=True,
             help="Read an image with more pixels in strips of rows, or refuse it if that is not "
             "possible.",
         ),
-        _option(
-            "Input",
+        Option(
             "--icc",
+            group="Input",
             **choice(["ignore", "srgb"]),
             default="ignore",
-            show_default=True,
             help="srgb: convert colours to sRGB with the ICC profile in the file.",
         ),
-        _option(
-            "Input",
+        flag(
             "--strict",
-            is_flag=True,
+            group="Input",
             help="Treat warnings about an input as errors, and check JPEGs more thoroughly for "
             "damage.",
         ),
-        _option(
-            "Input",
-            "--max-memory",
-            metavar="SIZE",
-            callback=checks.memory,
-            help="Memory limit of all workers together, such as 500MB or 4GB. An image that needs "
-            "more is processed in strips of rows if its format and the stages allow it, otherwise "
-            "refused.  [default: 1GB, or half of the memory if less]",
-        ),
+        max_memory(),
     ]
+
+
+def max_memory() -> click.Parameter:
+    """Return the option for the memory limit."""
+    return Option(
+        "--max-memory",
+        group="Input",
+        metavar="SIZE",
+        callback=checks.memory,
+        help="Memory limit of all workers together, such as 500MB or 4GB. An image that needs "
+        "more is processed in strips of rows if its format and the stages allow it, otherwise "
+        "refused.  [default: 1GB, or half of the memory if less]",
+    )
 
 
 def decode() -> click.Parameter:
     """Return the option for decoding JPEGs at reduced size."""
-    return _option(
-        "Input",
+    return Option(
         "--decode",
+        group="Input",
         **choice(["exact", "fast"]),
         default="exact",
-        show_default=True,
         help="fast: decode JPEGs at reduced size if the first stage (resize, a model) shrinks them "
         "anyway; pixel values then differ slightly.",
     )
 
 
-def arguments() -> Described:
+def arguments() -> Argument:
     """Return the argument INPUT."""
-    return Described(
+    return Argument(
         "inputs",
         "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, ...), arrays (.npy, .npz), .tar archives, "
         "folders, patterns ('*.jpg', 'x-{000..099}.tar'), objects or prefixes in cloud storage "
@@ -166,9 +165,9 @@ def arguments() -> Described:
 
 def input_shape() -> click.Parameter:
     """Return the option for the input size of an ONNX model that does not fix it."""
-    return _option(
-        "Model",
+    return Option(
         "--input-shape",
+        group="Model",
         metavar="SHAPE",
         callback=checks.shape,
         help="The input size (rows x columns x channels, such as 224x224x3) of an .onnx model that "
@@ -180,9 +179,9 @@ def inputs() -> list[click.Parameter]:
     """Return the argument INPUT, and the options for reading."""
     return [
         arguments(),
-        _option(
-            "Input",
+        Option(
             "--from-file",
+            group="Input",
             multiple=True,
             metavar="LIST",
             type=click.Path(readable=False),
@@ -197,17 +196,16 @@ def inputs() -> list[click.Parameter]:
 def view() -> list[click.Parameter]:
     """Return the options for drawing arrays."""
     return [
-        _option(
-            "Output",
+        Option(
             "--view",
+            group="Output",
             **choice(VIEWS),
             default="auto",
-            show_default=True,
             help="How values are mapped to brightness. minmax: from the smallest (black) to the "
             "largest (white); abs: absolute values, 0 is black; signed: 0 is mid-grey; clip: "
             "values are pixels, those out of range are clipped; auto: by type and sign.",
         ),
-        _option("Output", "--cmap", **choice(CMAPS), help="Colour map of the picture."),
+        Option("--cmap", group="Output", **choice(CMAPS), help="Colour map of the picture."),
     ]
 
 
@@ -220,78 +218,74 @@ def outputs() -> list[click.Parameter]:
             "storage (s3://, gs://, az://); or - for a tar stream on stdout. Without it, files are "
             "written to the current folder.",
         ),
-        _option(
-            "Output",
+        Option(
             "--format",
+            group="Output",
             **choice(["tar", "npy", "png", "parquet"]),
             help="With -o -: the format on stdout (default: tar). parquet, with -o FOLDER/: write "
             "a .parquet file for each input shard (.tar).",
         ),
-        _option(
-            "Output",
+        Option(
             "--shard-size",
+            group="Output",
             metavar="SIZE",
             callback=checks.size,
             help="With -o 'x-%05d.tar': begin a new shard after SIZE.  [default: 1GB]",
         ),
         overwrite(),
-        _option(
-            "Output", "--no-sidecar", is_flag=True, help="Do not write a .json beside each array."
-        ),
-        _option(
-            "Output",
+        flag("--no-sidecar", group="Output", help="Do not write a .json beside each array."),
+        flag(
             "--csv-safe",
-            is_flag=True,
+            group="Output",
             help="With -o FILE.csv: put ' before texts that a spreadsheet would run as formulas.",
         ),
-        _option(
-            "Output",
+        Option(
             "--label-from",
+            group="Output",
             **choice(["folder"]),
             help="In a table, add a column 'label': the name of the folder that holds the image.",
         ),
         *view(),
-        _option(
-            "Output",
+        Option(
             "--cells",
+            group="Output",
             **choice(CELLS),
             default="auto",
-            show_default=True,
             help="Draw each value as a large cell with its number in it; auto: for at most 16x16 "
             "values, or vectors of at most 64.",
         ),
-        _option(
-            "Output",
-            "-0",
-            "--null",
-            is_flag=True,
-            help="End printed paths with a NUL character, for xargs -0.",
-        ),
+        null(),
         as_json("Print a JSON line for each result instead of its path."),
     ]
 
 
 def overwrite() -> click.Parameter:
     """Return the option --overwrite."""
-    return _option("Output", "--overwrite", is_flag=True, help="Replace existing files.")
+    return flag("--overwrite", group="Output", help="Replace existing files.")
+
+
+def null() -> click.Parameter:
+    """Return the option --null."""
+    text = "End printed paths with a NUL character, for xargs -0."
+    return flag("-0", "--null", group="Output", help=text)
 
 
 def as_json(text: str = "Print JSON.") -> click.Parameter:
     """Return the option --json, with its help."""
-    return _option("Output", "--json", "as_json", is_flag=True, help=text)
+    return flag("--json", "as_json", group="Output", help=text)
 
 
 def quiet() -> click.Parameter:
     """Return the option --quiet."""
-    return _option("Other", "-q", "--quiet", is_flag=True, help="Print only errors and results.")
+    return flag("-q", "--quiet", group="Other", help="Print only errors and results.")
 
 
 def verbose() -> click.Parameter:
     """Return the option --verbose."""
-    return _option(
-        "Other",
+    return Option(
         "-v",
         "--verbose",
+        group="Other",
         count=True,
         help="Report each step; -vv: also the range and mean of its result.",
     )
@@ -299,20 +293,22 @@ def verbose() -> click.Parameter:
 
 def debug() -> click.Parameter:
     """Return the option --debug, which `main` looks for among the arguments."""
-    return _option(
-        "Other",
-        "--debug",
-        is_flag=True,
-        expose_value=False,
-        help="Show the Python traceback of an error.",
+    return flag(
+        "--debug", group="Other", expose_value=False, help="Show the Python traceback of an error."
     )
+
+
+def jobs(text: str, **settings: Any) -> click.Parameter:
+    """Return the option --jobs, with its help."""
+    kind = click.IntRange(1, 1024)
+    return Option("-j", "--jobs", group="Batch", type=kind, metavar="N", help=text, **settings)
 
 
 def scheduler() -> click.Parameter:
     """Return the option for running on a Dask cluster."""
-    return _option(
-        "Batch",
+    return Option(
         "--scheduler",
+        group="Batch",
         metavar="ADDRESS",
         callback=checks.scheduler,
         help="Run on a Dask cluster: the address of its scheduler (tcp://HOST:PORT or "
@@ -324,50 +320,42 @@ def scheduler() -> click.Parameter:
 def batch() -> list[click.Parameter]:
     """Return the options for processing many inputs."""
     return [
-        _option(
-            "Batch",
-            "-j",
-            "--jobs",
-            type=click.IntRange(1, 1024),
-            metavar="N",
+        jobs(
+            "Process N images in parallel; the results do not depend on N.  "
+            "[default: the number of processors, fewer for few images]",
             envvar="FEATCLI_JOBS",
             show_envvar=True,
-            help="Process N images in parallel; the results do not depend on N.  "
-            "[default: the number of processors, fewer for few images]",
         ),
-        _option(
-            "Batch",
+        Option(
             "--limit",
+            group="Batch",
             type=click.IntRange(1),
             metavar="N",
             help="Process only the first N inputs.",
         ),
-        _option(
-            "Batch",
+        Option(
             "--timeout",
+            group="Batch",
             type=Range(0, _YEAR, min_open=True),
             metavar="SECONDS",
             help="Count an image as failed if it takes longer; waiting for a pipe does not count.",
         ),
         scheduler(),
-        _option("Batch", "--fail-fast", is_flag=True, help="Stop at the first image that fails."),
-        _option(
-            "Batch",
+        flag("--fail-fast", group="Batch", help="Stop at the first image that fails."),
+        flag(
             "--retry-failed",
-            is_flag=True,
+            group="Batch",
             help="Process only the inputs that failed in an earlier run.",
         ),
-        _option(
-            "Batch",
+        flag(
             "--checksum",
-            is_flag=True,
+            group="Batch",
             help="Detect changed inputs by their content (sha256), not by size and modification "
             "time.",
         ),
-        _option(
-            "Batch",
+        flag(
             "--dry-run",
-            is_flag=True,
+            group="Batch",
             help="Only print what would be read and written; write nothing.",
         ),
     ]

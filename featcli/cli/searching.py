@@ -197,8 +197,8 @@ def say_bad(table: VectorTable, bad: Array, command: str) -> None:
 
 def column_option() -> click.Parameter:
     """Return the option that chooses a column of vectors."""
-    return options.Grouped(
-        ["--column"],
+    return options.Option(
+        "--column",
         metavar="NAME",
         group="Table",
         help="The column of vectors to use, if the table has several.",

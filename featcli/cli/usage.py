@@ -10,7 +10,7 @@ import click
 
 from featcli._version import __version__
 from featcli.cli.command import Text
-from featcli.cli.options import Described, Grouped
+from featcli.cli.options import Argument, Option
 from featcli.cli.variables import VARIABLES
 from featcli.errors import EXIT_CODES
 
@@ -38,13 +38,13 @@ def _command(command: click.Command, parent: click.Context) -> dict[str, Any]:
         "summary": command.short_help,
         "help": inspect.cleandoc(command.help or ""),
         "usage": " ".join(["featcli", command.name or "", *command.collect_usage_pieces(context)]),
-        "arguments": [_argument(one, context) for one in params if isinstance(one, Described)],
+        "arguments": [_argument(one, context) for one in params if isinstance(one, Argument)],
         "options": [_option(one) for one in params if isinstance(one, click.Option)],
         "examples": getattr(command, "examples", ""),
     }
 
 
-def _argument(param: Described, context: click.Context) -> dict[str, Any]:
+def _argument(param: Argument, context: click.Context) -> dict[str, Any]:
     return {
         "name": param.name,
         "metavar": param.make_metavar(context).strip("[]."),
@@ -58,7 +58,7 @@ def _option(param: click.Option) -> dict[str, Any]:
     declared = param.type.declared if isinstance(param.type, Text) else None
     return {
         "names": [*param.opts, *param.secondary_opts],
-        "group": param.group if isinstance(param, Grouped) else "Other",
+        "group": param.group if isinstance(param, Option) else "Other",
         "metavar": param.metavar,
         "type": "flag" if param.is_flag else "count" if param.count else _type(param.type),
         "choices": list(declared.choices if declared else _choices(param.type)),

@@ -99,43 +99,41 @@ def _animation(trace: Any, settings: _Settings, kind: str) -> bytes:
     return reports.sealed(encoded(pixels, times, kind))
 
 
-def _options() -> list[click.Parameter]:
-    grouped = options.Grouped
-    return [
-        options.Described(
+command = Command(
+    "animate",
+    __doc__,
+    [
+        options.Argument(
             "image",
             "An image or an array; without it, or with -, standard input is read.",
             required=False,
             metavar="[IMAGE]",
             type=click.Path(readable=False),
         ),
-        grouped(
-            ["--pipeline"],
+        options.Option(
+            "--pipeline",
             metavar="PIPELINE",
             required=True,
             group="Model",
             help="The stages, separated by |, as for 'featcli run'.",
         ),
         options.decode(),
-        *(one for one in options.reading() if one.name != "frames"),
+        *options.without(options.reading(), "frames"),
         options.output(
             "The animation (.webp, .png or .gif), or - for WebP on stdout; without it, "
             "KEY.STAGES.webp in the current folder.",
         ),
-        grouped(
-            ["--seconds"],
+        options.Option(
+            "--seconds",
             type=options.Range(0.1, 60),
             metavar="SECONDS",
             default=3.0,
-            show_default=True,
             group="Output",
             help="Duration of each layer.",
         ),
-        *(one for one in options.view() if one.name == "view"),
+        *options.without(options.view(), "cmap"),
         options.overwrite(),
         options.quiet(),
-        options.debug(),
-    ]
-
-
-command = Command("animate", __doc__, _options(), callback=_animate)
+    ],
+    callback=_animate,
+)

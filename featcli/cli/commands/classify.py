@@ -47,10 +47,8 @@ from featcli.cli.messages import printable
 from featcli.cli.modelling import (
     ModelChoice,
     check_classifies,
-    input_options,
     model_options,
     open_model,
-    output_options,
     warn_raw_pixels,
 )
 from featcli.cli.settings import Settings, collect
@@ -224,34 +222,28 @@ command = Command(
     "classify",
     __doc__,
     [
-        *input_options(),
+        *options.without(options.inputs(), "unit"),
         *model_options(),
-        options.Grouped(
-            ["--top"],
+        options.Option(
+            "--top",
             type=click.IntRange(1),
             metavar="N",
             group="Output",
             help="How many classes to print.  [default: 5, or all if there are fewer]",
         ),
-        options.Grouped(
-            ["--no-files"], is_flag=True, group="Output", help="Only print; write nothing."
-        ),
-        *output_options("view", "cmap", "cells", "null", "as_json", "output"),
+        options.flag("--no-files", group="Output", help="Only print; write nothing."),
+        *options.without(options.outputs(), "view", "cmap", "cells", "null", "as_json", "output"),
         options.output(
             "A folder, a file (.npy .npz .png .tar), a table with a row for each image (.csv "
             ".jsonl .parquet), shards ('x-%05d.tar'), or - for a tar stream on stdout. Without it, "
             "files are written to the current folder.",
         ),
-        options.Grouped(
-            ["--json", "as_json"],
-            is_flag=True,
-            group="Output",
-            help="Print JSON lines on a terminal, too.",
+        options.flag(
+            "--json", "as_json", group="Output", help="Print JSON lines on a terminal, too."
         ),
         *options.batch(),
         options.quiet(),
         options.verbose(),
-        options.debug(),
     ],
     callback=_classify,
 )

@@ -40,10 +40,9 @@ command = Command(
     "completion",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "shell", "bash, zsh or fish.", type=click.Choice(SHELLS), metavar="|".join(SHELLS)
         ),
-        options.debug(),
     ],
     callback=_completion,
 )

@@ -118,25 +118,22 @@ command = Command(
     "convert",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "table", "A table of vectors, such as 'featcli features' writes.", metavar="TABLE"
         ),
         options.output(
             "The new table: .csv .jsonl .npy .npz .parquet (with the extra parquet).",
             metavar="FILE",
         ),
-        options.Grouped(
-            ["--pca"],
+        options.Option(
+            "--pca",
             type=click.IntRange(1),
             metavar="N",
             group="Vectors",
             help="Reduce vectors to their first N principal components.",
         ),
-        options.Grouped(
-            ["--l2"], is_flag=True, group="Vectors", help="Divide each vector by its length."
-        ),
+        options.flag("--l2", group="Vectors", help="Divide each vector by its length."),
         options.overwrite(),
-        options.debug(),
     ],
     callback=_convert,
 )

@@ -225,17 +225,17 @@ command = Command(
     "duplicates",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "inputs", "A table, or images and folders.", nargs=-1, metavar="[INPUT]..."
         ),
-        options.Grouped(
-            ["--method"],
+        options.Option(
+            "--method",
             **options.choice(get_args(Method)),
             group="Search",
             help="How images are compared.  [default: features, or what is in the table]",
         ),
-        options.Grouped(
-            ["--threshold"],
+        options.Option(
+            "--threshold",
             type=float,
             metavar="X",
             group="Search",
@@ -243,17 +243,18 @@ command = Command(
             "(dhash, phash), of near-duplicates.  "
             "[default: features 0.85, dhash 6, phash 10]",
         ),
-        options.Grouped(
-            ["--keep"],
+        options.Option(
+            "--keep",
             **options.choice(KEEP),
             default="largest",
-            show_default=True,
             group="Search",
             help="Which image of a group to keep: the one with the most pixels, the first, the one "
             "with the earliest modification time, or the sharpest. Ties: the first.",
         ),
-        options.place(
-            "--table", metavar="FILE", group="Table",
+        options.path(
+            "--table",
+            metavar="FILE",
+            group="Table",
             help="Save the vectors of the images here, and reuse them in the next run.",
         ),
         column_option(),
@@ -263,34 +264,18 @@ command = Command(
         ),
         options.overwrite(),
         options.as_json("Print JSON lines."),
-        options.Grouped(
-            ["--print", "shown"],
+        options.Option(
+            "--print",
+            "shown",
             **options.choice(["keep", "drop"]),
             group="Output",
             help="Print only paths: of the images to keep, or of their duplicates.",
         ),
-        options.Grouped(
-            ["-0", "--null"],
-            is_flag=True,
-            group="Output",
-            help="End printed paths with a NUL character, for xargs -0.",
-        ),
-        options.Grouped(
-            ["--check"],
-            is_flag=True,
-            group="Output",
-            help="Exit with code 3 if duplicates were found.",
-        ),
-        options.Grouped(
-            ["-j", "--jobs"],
-            type=click.IntRange(1, 1024),
-            metavar="N",
-            group="Batch",
-            help="Process N images in parallel.",
-        ),
+        options.null(),
+        options.flag("--check", group="Output", help="Exit with code 3 if duplicates were found."),
+        options.jobs("Process N images in parallel."),
         options.scheduler(),
         options.quiet(),
-        options.debug(),
     ],
     callback=_duplicates,
-)  # fmt: skip
+)

@@ -137,16 +137,23 @@ command = Command(
     "evaluate",
     __doc__,
     [
-        options.Described("model", "A model that ships with featcli, or a model file.",
-                          metavar="MODEL", shell_complete=completions.models),
-        options.Described("data", "Labelled images or vectors; see above.", metavar="DATA",
-                          shell_complete=completions.data_sets),
+        options.Argument(
+            "model",
+            "A model that ships with featcli, or a model file.",
+            metavar="MODEL",
+            shell_complete=completions.models,
+        ),
+        options.Argument(
+            "data",
+            "Labelled images or vectors; see above.",
+            metavar="DATA",
+            shell_complete=completions.data_sets,
+        ),
         learning.strict(),
         learning.report("Write the confusion matrix as .csv and .png into this folder."),
         options.overwrite(),
         options.as_json(),
         options.quiet(),
-        options.debug(),
     ],
     callback=_evaluate,
-)  # fmt: skip
+)

@@ -274,10 +274,11 @@ def _file_name(layer: str) -> str:
     return ".".join(safe_tag(piece) for piece in layer.split("."))
 
 
-def _options() -> list[click.Parameter]:
-    grouped = options.Grouped
-    return [
-        options.Described(
+command = Command(
+    "explain",
+    __doc__,
+    [
+        options.Argument(
             "images",
             "Images (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM) or arrays; several are shown side by "
             "side at each layer. Without one, or with -, standard input is read.",
@@ -285,8 +286,8 @@ def _options() -> list[click.Parameter]:
             metavar="[IMAGE]...",
             type=click.Path(readable=False),
         ),
-        grouped(
-            ["--model"],
+        options.Option(
+            "--model",
             shell_complete=completions.models,
             metavar="NAME|PATH",
             group="Model",
@@ -295,45 +296,42 @@ def _options() -> list[click.Parameter]:
             f"[default: {DEFAULT}]",
         ),
         *metadata_options(),
-        grouped(
-            ["--pipeline"],
+        options.Option(
+            "--pipeline",
             metavar="PIPELINE",
             group="Model",
             help="Explain a pipeline instead of a model: stages separated by |, as for 'featcli "
             "run'.",
         ),
         options.decode(),
-        *(one for one in options.reading() if one.name != "frames"),
+        *options.without(options.reading(), "frames"),
         options.output(
             "The page (.html); a folder for one PNG per layer instead; or - for the page on "
             "stdout. Without it, KEY.NAME.html in the current folder.",
         ),
-        options.place(
+        options.path(
             "--filmstrip",
             metavar="FILE.png",
             help="Draw all layers, from the image to the prediction, as one picture.",
         ),
-        grouped(
-            ["--channels"],
+        options.Option(
+            "--channels",
             type=click.IntRange(1, 4096),
             metavar="N",
             group="Output",
             help="Show the N strongest maps of each layer, and N of the maps that they are "
             "computed from.  [default: all of a small network, 6 of a large one]",
         ),
-        grouped(
-            ["--max-size"],
+        options.Option(
+            "--max-size",
             type=click.IntRange(1, 2000),
             metavar="MB",
             default=15,
-            show_default=True,
             group="Output",
             help="The largest page to write, in megabytes.",
         ),
         options.overwrite(),
         options.quiet(),
-        options.debug(),
-    ]
-
-
-command = Command("explain", __doc__, _options(), callback=_explain)
+    ],
+    callback=_explain,
+)

@@ -53,12 +53,15 @@ command = Command(
     "export",
     __doc__,
     [
-        options.Described("model", "The name of an included model, or a model file (.npz).",
-                          metavar="MODEL", shell_complete=completions.models),
-        options.place("-o", "--output", metavar="FILE", help="The .onnx file to write."),
+        options.Argument(
+            "model",
+            "The name of an included model, or a model file (.npz).",
+            metavar="MODEL",
+            shell_complete=completions.models,
+        ),
+        options.path("-o", "--output", metavar="FILE", help="The .onnx file to write."),
         options.overwrite(),
         options.quiet(),
-        options.debug(),
     ],
     callback=_export,
-)  # fmt: skip
+)

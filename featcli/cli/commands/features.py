@@ -42,19 +42,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import click
-
 from featcli.batch.targets import Table
-from featcli.cli import completions, options
+from featcli.cli import checks, completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import say
 from featcli.cli.modelling import (
     ModelChoice,
-    input_options,
     model_options,
     open_model,
-    output_options,
     warn_raw_pixels,
 )
 from featcli.cli.settings import Settings, collect
@@ -132,21 +128,14 @@ def _check(form: _Form) -> None:
         raise UsageError("--heat and --maps: --heat draws a value of each tile's vector")
 
 
-def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
-    try:
-        return None if value is None else parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 command = Command(
     "features",
     __doc__,
     [
-        *input_options(),
-        *model_options("labels"),
-        options.Grouped(
-            ["--layer"],
+        *options.without(options.inputs(), "unit"),
+        *options.without(model_options(), "labels"),
+        options.Option(
+            "--layer",
             shell_complete=completions.layers,
             multiple=True,
             metavar="NAME",
@@ -154,44 +143,42 @@ command = Command(
             help="The layer whose output to extract; may be given several times.  [default: the "
             "input of the last layer with weights, such as pool of imagenet]",
         ),
-        options.Grouped(
-            ["--l2"],
-            is_flag=True,
+        options.flag(
+            "--l2",
             group="Model",
             help="Divide each vector by its Euclidean length, for cosine similarity.",
         ),
-        options.Grouped(
-            ["--maps"],
-            is_flag=True,
+        options.flag(
+            "--maps",
             group="Model",
             help="Save feature maps as (rows, cols, channels) instead of flattening them.",
         ),
-        options.Grouped(
-            ["--tile"],
+        options.Option(
+            "--tile",
             metavar="N|RxC",
-            callback=_size,
+            callback=checks.callback(parse_size),
             group="Model",
             help="Cut images into tiles of this size in pixels, and extract a vector from each.",
         ),
-        options.Grouped(
-            ["--stride"],
+        options.Option(
+            "--stride",
             metavar="N|RxC",
-            callback=_size,
+            callback=checks.callback(parse_size),
             group="Model",
             help="Distance from one tile to the next, in pixels.  [default: the size of a tile]",
         ),
-        options.place(
+        options.path(
             "--heat",
             metavar="FILE.png",
             help="With --tile and one image: draw a heat map of the tiles over the image.",
         ),
-        options.Grouped(
-            ["--heat-of"],
+        options.Option(
+            "--heat-of",
             metavar="CLASS|N",
             group="Output",
             help="The value of each tile to draw by --heat.  [default: the length of its vector]",
         ),
-        *output_options("output"),
+        *options.without(options.outputs(), "output"),
         options.output(
             "A table with a row for each image (.npy .npz .csv .jsonl .parquet), a folder, a file "
             "(.png .tar), or - for a tar stream on stdout. Without it, files are written to the "
@@ -200,7 +187,6 @@ command = Command(
         *options.batch(),
         options.quiet(),
         options.verbose(),
-        options.debug(),
     ],
     callback=_features,
 )

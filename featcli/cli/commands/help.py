@@ -33,14 +33,13 @@ command = Command(
     "help",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "command",
             "The name of a command.",
             required=False,
             metavar="[COMMAND]",
             shell_complete=completions.commands,
         ),
-        options.debug(),
     ],
     callback=_help,
 )

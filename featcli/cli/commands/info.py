@@ -104,7 +104,7 @@ def _info(
     versions: bool,
     formats: bool,
     quiet: bool,
-    input_shape: str,
+    input_shape: str | None,
     failed: bool,
     **given: Any,
 ) -> None:
@@ -174,7 +174,7 @@ def _tables(inputs: tuple[str, ...], as_json: bool) -> tuple[str, ...]:
 
 
 def _models(
-    inputs: tuple[str, ...], as_json: bool, input_shape: str
+    inputs: tuple[str, ...], as_json: bool, input_shape: str | None
 ) -> tuple[tuple[str, ...], bool | None]:
     """Describe the models among the inputs.
 
@@ -194,7 +194,7 @@ def _models(
     for path in filter(None, found.values()):
         failed = bool(failed)
         try:
-            about = layers.about(path, input_shape)
+            about = layers.about(path, input_shape or "")
         except UsageError:
             raise  # a package is missing
         except ValueError as error:
@@ -215,27 +215,19 @@ command = Command(
         *options.reading(),
         options.input_shape(),
         options.as_json(),
-        options.Grouped(
-            ["--versions"],
-            is_flag=True,
+        options.flag(
+            "--versions",
             group="Output",
             help="Print the versions of featcli and all packages, for a bug report.",
         ),
-        options.Grouped(
-            ["--formats"],
-            is_flag=True,
-            group="Output",
-            help="List the file formats that can be read.",
-        ),
-        options.Grouped(
-            ["--failed"],
-            is_flag=True,
+        options.flag("--formats", group="Output", help="List the file formats that can be read."),
+        options.flag(
+            "--failed",
             group="Output",
             help="List the inputs that failed when a folder of results (or a table, archive or "
             "shards) was made.",
         ),
         options.quiet(),
-        options.debug(),
     ],
     callback=_info,
 )

@@ -127,7 +127,7 @@ command = Command(
     "kernels",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "names",
             "A built-in kernel, a formula (gaussian:sigma=2), rows of numbers, or a kernel file, "
             "as for 'featcli convolve --kernel'. Without a name, all kernels are listed.",
@@ -136,7 +136,6 @@ command = Command(
             shell_complete=completions.kernels,
         ),
         options.as_json(),
-        options.debug(),
     ],
     callback=_kernels,
     context_settings={"ignore_unknown_options": True},  # a kernel such as "-1 0 1"

@@ -212,58 +212,54 @@ command = Command(
     "neighbors",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "query",
             "Images, folders, keys of the table, or - for a list.",
             nargs=-1,
             metavar="[QUERY]...",
         ),
-        options.Grouped(
-            ["--in", "table"],
+        options.Option(
+            "--in",
+            "table",
             metavar="TABLE",
             group="Table",
             help="The table to search, written by 'featcli features': .csv, .jsonl, .npy, .npz or "
             ".parquet.",
         ),
         column_option(),
-        options.Grouped(
-            ["--model"],
+        options.Option(
+            "--model",
             metavar="NAME|PATH",
             group="Table",
             help="The network that made the vectors, if the table does not record it.",
         ),
-        options.Grouped(
-            ["--layer"], metavar="NAME", group="Table", help="With --model: the layer."
-        ),
-        options.Grouped(
-            ["-n", "--count"],
+        options.Option("--layer", metavar="NAME", group="Table", help="With --model: the layer."),
+        options.Option(
+            "-n",
+            "--count",
             type=click.IntRange(1),
             default=10,
-            show_default=True,
             metavar="N",
             group="Search",
             help="The number of neighbors of each query.",
         ),
-        options.Grouped(
-            ["--metric"],
+        options.Option(
+            "--metric",
             **options.choice(get_args(Metric)),
             default="cosine",
-            show_default=True,
             group="Search",
             help="How similarity is measured.",
         ),
-        options.Grouped(
-            ["--all", "every"], is_flag=True, group="Search", help="Use every row as a query."
+        options.flag("--all", "every", group="Search", help="Use every row as a query."),
+        options.flag("--with-self", group="Search", help="Include the query's own row."),
+        options.output(
+            "Write the neighbors to a file: .csv, .jsonl, .parquet, or a page with "
+            "pictures (.html).",
+            metavar="FILE",
         ),
-        options.Grouped(
-            ["--with-self"], is_flag=True, group="Search", help="Include the query's own row."
-        ),
-        options.output("Write the neighbors to a file: .csv, .jsonl, .parquet, or a page with "
-                       "pictures (.html).", metavar="FILE"),
         options.overwrite(),
         options.as_json("Print JSON lines."),
         options.quiet(),
-        options.debug(),
     ],
     callback=_neighbors,
-)  # fmt: skip
+)

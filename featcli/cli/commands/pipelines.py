@@ -44,7 +44,7 @@ command = Command(
     "pipelines",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "names",
             "Names of saved pipelines; without a name, all are listed.",
             nargs=-1,
@@ -52,13 +52,7 @@ command = Command(
             shell_complete=completions.saved_pipelines,
         ),
         options.as_json(),
-        options.Grouped(
-            ["--folder"],
-            is_flag=True,
-            group="Output",
-            help="Print the folder of the saved pipelines.",
-        ),
-        options.debug(),
+        options.flag("--folder", group="Output", help="Print the folder of the saved pipelines."),
     ],
     callback=_pipelines,
 )

@@ -77,14 +77,13 @@ command = Command(
     "plugins",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "names",
             "Names of stages or kernels of plugins; without a name, all are listed.",
             nargs=-1,
             metavar="[NAME]...",
         ),
         options.as_json(),
-        options.debug(),
     ],
     callback=_plugins,
 )

@@ -222,7 +222,7 @@ command = Command(
     "run",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "pipeline",
             "Stages separated by |, in quotes. The name of a stage is followed by its arguments "
             "(pool 2) and options (--kind mean); quoting works as in a shell.",
@@ -232,25 +232,25 @@ command = Command(
         ),
         *options.inputs(),
         *options.outputs(),
-        options.Grouped(
-            ["--saved", "saved_name"],
+        options.Option(
+            "--saved",
+            "saved_name",
             metavar="NAME",
             shell_complete=completions.saved_pipelines,
             help="Run the pipeline saved under NAME ('featcli pipelines' lists them), instead of "
             "PIPELINE.",
         ),
-        options.Grouped(
-            ["--save"],
+        options.Option(
+            "--save",
             metavar="NAME",
             help="Save the pipeline under NAME; without INPUT, only save it.",
         ),
-        options.Grouped(
-            ["--print-shell"],
-            is_flag=True,
+        options.flag(
+            "--print-shell",
             group="Output",
             help="Run nothing; print the pipeline as single commands in a shell pipe.",
         ),
-        options.place(
+        options.path(
             "--montage",
             metavar="FILE.png",
             help="Also draw the feature maps of every step on one sheet.",
@@ -258,7 +258,6 @@ command = Command(
         *options.batch(),
         options.quiet(),
         options.verbose(),
-        options.debug(),
     ],
     callback=_run,
 )

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featcli import budget
-from featcli.cli import options
+from featcli.cli import checks, options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, say
 from featcli.errors import FeatError, UsageError
@@ -149,55 +149,53 @@ def _open(server: Server) -> None:
         say("no browser was found: open the address above in one", command="serve")
 
 
-def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+@checks.callback
+def _address(value: str) -> str:
     if not value or any(one.isspace() or one in "/@?#" for one in value):
-        raise click.BadParameter(f"{value!r} is not an address such as {_LOCAL}")
+        raise ValueError(f"{value!r} is not an address such as {_LOCAL}")
     return value
 
 
-def _options() -> list[click.Parameter]:
-    grouped = options.Grouped
-    return [
-        options.Described(
+command = Command(
+    "serve",
+    __doc__,
+    [
+        options.Argument(
             "images",
             "Images to start with; more can be dropped onto the page.",
             nargs=-1,
             metavar="[IMAGE]...",
             type=click.Path(readable=False),
         ),
-        grouped(
-            ["--port"],
+        options.Option(
+            "--port",
             type=click.IntRange(0, 65535),
             metavar="N",
             default=8737,
-            show_default=True,
             help="The port of the server; 0 for any free port.",
         ),
-        grouped(
-            ["--host"],
+        options.Option(
+            "--host",
             metavar="ADDRESS",
             default=_LOCAL,
-            show_default=True,
             callback=_address,
             help="The network address of the server. With 0.0.0.0, other machines can reach it.",
         ),
-        grouped(["--open", "open_"], is_flag=True, help="Open the page in the default browser."),
-        grouped(
-            ["--model"],
+        options.flag("--open", "open_", help="Open the page in the default browser."),
+        options.Option(
+            "--model",
             metavar="PATH",
             multiple=True,
             help="Offer a model of your own on the page (.npz, or .onnx with the extra onnx).",
         ),
-        grouped(
-            ["--kernel"],
+        options.Option(
+            "--kernel",
             metavar="KERNEL",
             multiple=True,
             help="Offer a kernel of your own on the page: a file, numbers or a formula.",
         ),
-        *(one for one in options.reading() if one.name == "max_memory"),
+        options.max_memory(),
         options.quiet(),
-        options.debug(),
-    ]
-
-
-command = Command("serve", __doc__, _options(), callback=_serve)
+    ],
+    callback=_serve,
+)

@@ -214,35 +214,31 @@ command = Command(
     [
         options.arguments(),
         *options.reading(),
-        options.Grouped(
-            ["--pipeline"],
+        options.Option(
+            "--pipeline",
             metavar="PIPELINE",
             group="Input",
             help="Show the result of each stage of this pipeline: stages separated by |, as for "
             "'featcli run'.",
         ),
-        options.Grouped(
-            ["--values"], is_flag=True, group="Output", help="Print the values as numbers."
-        ),
-        options.Grouped(
-            ["--width"],
+        options.flag("--values", group="Output", help="Print the values as numbers."),
+        options.Option(
+            "--width",
             type=click.IntRange(1, 1000),
             metavar="N",
             group="Output",
             help="Width in characters.  [default: that of the terminal, up to 100]",
         ),
         *options.view(),
-        options.Grouped(
-            ["--graphics"],
+        options.Option(
+            "--graphics",
             **options.choice(graphics.CHOICES),
             default="auto",
-            show_default=True,
             group="Output",
             help="Graphics protocol for drawing pixels; none: draw with coloured characters; auto: "
             "ask the terminal what it supports.",
         ),
         options.quiet(),
-        options.debug(),
     ],
     callback=_show,
 )

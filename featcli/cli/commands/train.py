@@ -343,7 +343,7 @@ command = Command(
     "train",
     __doc__,
     [
-        options.Described(
+        options.Argument(
             "data",
             "Labelled images, or a labelled table of vectors; see above.",
             metavar="DATA",
@@ -353,7 +353,6 @@ command = Command(
         *learning.data(),
         *learning.outputs(),
         options.quiet(),
-        options.debug(),
     ],
     callback=_train,
 )

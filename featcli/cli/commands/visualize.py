@@ -322,75 +322,75 @@ def _class(model: Model, settings: _Settings, x: Any) -> tuple[int, str]:
     raise UsageError(f"--class: no class {settings.class_!r}{near}")
 
 
-def _options() -> list[click.Parameter]:
-    grouped = options.Grouped
-    return [
-        options.Described(
+command = Command(
+    "visualize",
+    __doc__,
+    [
+        options.Argument(
             "model",
             "The name of an included model, or a model file (.npz).",
             metavar="MODEL",
             shell_complete=completions.models,
         ),
-        grouped(
-            ["--layer"],
+        options.Option(
+            "--layer",
             shell_complete=completions.layers,
             metavar="NAME",
             required=True,
             group="Model",
             help="The layer, or an operation in it, such as block3.expand.",
         ),
-        grouped(
-            ["--filter", "filters"],
+        options.Option(
+            "--filter",
+            "filters",
             multiple=True,
             metavar="N|N-M",
             group="Model",
             help="Numbers of filters, from 0; for the last layer also the name of a class. May be "
             f"given several times.  [default: the first {_DEFAULT_COUNT}]",
         ),
-        options.place(
+        options.path(
             "--image",
             metavar="FILE",
             group="Input",
             help="Show which parts of this image matter; - is standard input.",
         ),
-        grouped(
-            ["--class", "class_"],
+        options.Option(
+            "--class",
+            "class_",
             metavar="NAME|N",
             group="Model",
             help="With --image: the class.  [default: the most probable one]",
         ),
         options.decode(),
-        *(one for one in options.reading() if one.name not in ("frames", "unit")),
+        *options.without(options.reading(), "frames", "unit"),
         options.output(
             "The picture (.png), or - for stdout. Without it, MODEL.LAYER.png in the current "
             "folder.",
             metavar="FILE.png",
         ),
-        grouped(
-            ["--steps"],
+        options.Option(
+            "--steps",
             type=click.IntRange(1, 10_000),
             metavar="N",
             help="The number of steps of gradient ascent.  [default: 96]",
         ),
-        grouped(
-            ["--size"],
+        options.Option(
+            "--size",
             type=click.IntRange(8, 1024),
             metavar="N",
             help="The shorter side of the pictures, in pixels.  [default: that of the network's "
             "input, at most 128]",
         ),
-        grouped(
-            ["--seed"],
+        options.Option(
+            "--seed",
             type=click.IntRange(0, 2**32 - 1),
             metavar="N",
             default=0,
-            show_default=True,
             help="The seed of the random numbers.",
         ),
         options.overwrite(),
         options.quiet(),
-        options.debug(),
-    ]
-
-
-command = Command("visualize", __doc__, _options(), callback=_visualize)
+    ],
+    callback=_visualize,
+)
