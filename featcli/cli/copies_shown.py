@@ -78,7 +78,7 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
     pieces = page("Duplicate images", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
-        say(pictures.said(), command="duplicates")
+        say(pictures.said())
 
 
 def note(score: float, is_exact: bool, compared: Compared) -> str:

@@ -25,8 +25,9 @@ from featcli.batch.target import Target
 from featcli.batch.targets import Request, Table, open_target
 from featcli.batch.trees import Excluded
 from featcli.cli.command import suggest_option
+from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
-from featcli.cli.reporting import Report, Tell, say_here
+from featcli.cli.reporting import Report, Tell
 from featcli.cli.settings import Batch, Reading, Settings, Sources
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
@@ -147,7 +148,7 @@ def leave(code: int) -> None:
 
 def _watch(verbose: int, step: Step, frame: Frame, results: list[Frame]) -> None:
     for line in describe_step(step, frame, results, verbose):
-        say_here(line)
+        say(line)
 
 
 def read_options(given: Reading) -> ReadOptions:

@@ -10,7 +10,7 @@ import numpy as np
 
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
-from featcli.cli.messages import emit, say
+from featcli.cli.messages import emit
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame
@@ -50,9 +50,8 @@ def draw_heat(
     overwrite = settings.output.writing.overwrite
     given = [Path(names[0])]
     reports.check([Path(path)], overwrite, given)
-    frame, notes = one_frame(names[0], reading_for(settings.reading, pipeline))
-    for note in () if settings.printing.quiet else notes:
-        say(f"{frame.source.file}: {note}", command="features")
+    reading = reading_for(settings.reading, pipeline)
+    frame = one_frame(names[0], reading, settings.printing.quiet)
     picture = _drawn(of, model, pipeline, frame)
     reports.check([Path(path)], overwrite, given)
     reports.write({Path(path): reports.as_png(picture)})

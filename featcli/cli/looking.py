@@ -46,20 +46,16 @@ def title(item: Item, sample: Sample, frame: Frame) -> str:
     return ".".join(filter(None, (key, frame.part)))
 
 
-def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str, ...]]:
-    """Read the single image that a command takes.
+def one_frame(name: str | None, options: ReadOptions, quiet: bool) -> Frame:
+    """Read the single image that a command takes, and print the notes about it.
 
     Parameters
     ----------
     name : str or None
         The file; None or `-` is standard input.
     options : ReadOptions
-
-    Returns
-    -------
-    frame : Frame
-    notes : tuple of str
-        Notes for the user about the image.
+    quiet : bool
+        Print no notes.
 
     Raises
     ------
@@ -81,15 +77,17 @@ def one_frame(name: str | None, options: ReadOptions) -> tuple[Frame, tuple[str,
     if len(frames) != 1:
         count = len(frames) if len(items) < 2 else "several"
         raise UsageError(f"takes one image, but {name or 'the input'} has {count or 'none'}")
-    return frames[0], samples[0].notes
+    if not quiet:
+        say_notes(samples[0])
+    return frames[0]
 
 
-def say_notes(sample: Sample, command: str) -> None:
+def say_notes(sample: Sample) -> None:
     """Print the notes and the error of a sample."""
     for note in sample.notes:
-        say(f"{sample.source.file}: {note}", command=command)
+        say(f"{sample.source.file}: {note}")
     if sample.error:
-        say(sample.error, command=command)
+        say(sample.error)
 
 
 def statistics(frame: Frame) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import sys
 from functools import lru_cache
 from typing import Any, TextIO
 
+import click
+
 _LONGEST = 900
 
 
@@ -36,8 +38,14 @@ def unfailing_stderr() -> TextIO:
     return io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
 
 
-def say(text: str, *, command: str = "") -> None:
-    """Write a message of one line; a very long one is shortened in the middle."""
+def say(text: str, command: str | None = None) -> None:
+    """Write a message of one line; a very long one is shortened in the middle.
+
+    It begins with the name of the command, by default that of the running one.
+    """
+    if command is None:
+        context = click.get_current_context(silent=True)
+        command = (context and context.info_name) or ""
     name = f"featcli {command}" if command else "featcli"
     if len(text) > _LONGEST:  # the end says what is wrong
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"

@@ -132,18 +132,17 @@ def check_classifies(model: Model) -> None:
         raise UsageError(f"--model {name}: {error}") from None
 
 
-def warn_raw_pixels(model: Model, command: str) -> None:
+def warn_raw_pixels(model: Model) -> None:
     """Warn that pixels are not preprocessed if the model does not define how."""
     found = model.description
     if found.preprocessing or not found.network.is_raw or len(found.network.input) != 3:
         return
     say(
         f"{parted(model.reference)[0]} does not contain its preprocessing: pixels are passed to it "
-        "unchanged, as 0 to 255. Most networks expect one of these:",
-        command=command,
+        "unchanged, as 0 to 255. Most networks expect one of these:"
     )
     for name, text in likely_preprocessings(found.network.input).items():
-        say(f'  --preprocessing "{text}"  ({name})', command=command)
+        say(f'  --preprocessing "{text}"  ({name})')
 
 
 def _load_for(option: str, name: str, **given: str) -> Model:

@@ -162,7 +162,7 @@ def _save_page(
     pieces = page(f"Neighbors of {counted}", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
-        say(pictures.said(), command="neighbors")
+        say(pictures.said())
 
 
 __all__ = ["Found", "Queries", "each", "save", "score_name"]

@@ -10,8 +10,8 @@ from typing import Any
 from featcli.batch import inputs
 from featcli.batch.inputs import Named
 from featcli.batch.targets import Request, open_part
-from featcli.cli.messages import emit
-from featcli.cli.reporting import Report, say_here
+from featcli.cli.messages import emit, say
+from featcli.cli.reporting import Report
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.io import records
@@ -50,7 +50,7 @@ def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Sett
             if report.has_failed and settings.batch.fail_fast:
                 break
     if not settings.printing.quiet and (skipped or settings.batch.dry_run):
-        say_here(f"{skipped} of {len(named)} parts exist already")
+        say(f"{skipped} of {len(named)} parts exist already")
     return report.end() if report else 0
 
 

@@ -9,9 +9,7 @@ from typing import NamedTuple
 from featcli.batch.items import Item, LoadedItem
 from featcli.batch.process import Outcome, Task
 from featcli.batch.running import Planner
-from featcli.batch.target import Target
-from featcli.cli.messages import emit
-from featcli.cli.reporting import say_all, say_here
+from featcli.cli.messages import emit, say
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.io.naming import Heading
@@ -57,9 +55,10 @@ class Rehearsal(NamedTuple):
                 counts[status] += 1
                 self._print(item, status)
         if not self.settings.printing.quiet:
-            say_all([*self.target.notes(), *notes()])
+            for note in (*self.target.notes(), *notes()):
+                say(note)
             said = [f"{count} {name}" for name, count in counts.items() if count or name != _FAILED]
-            say_here(", ".join(said))
+            say(", ".join(said))
         if counts["refused"]:
             return UsageError.exit_code
         return FeatError.exit_code if counts[_FAILED] else 0
@@ -67,11 +66,11 @@ class Rehearsal(NamedTuple):
     def _status(self, item: Item, planned: Task | Outcome) -> str:
         """Return what a run would do with an input; empty if it would skip it."""
         if isinstance(item, LoadedItem) and item.sample.error:
-            say_here(item.sample.error)
+            say(item.sample.error)
             return "refused"
         if isinstance(planned, Outcome):
             if planned.error:
-                say_here(str(planned.error))
+                say(str(planned.error))
                 return "refused" if isinstance(planned.error, UsageError) else _FAILED
             return "there already" if planned.status == "unchanged" else ""
         heading, checksum = self._heading(item), self.settings.batch.checksum
@@ -83,7 +82,7 @@ class Rehearsal(NamedTuple):
                 and self.target.sink.existing_results([heading], state, planned.prior)
             )
         except UsageError as error:
-            say_here(str(error))
+            say(str(error))
             return "refused"
         except FeatError:
             is_there = None  # it cannot be read; a run will report that

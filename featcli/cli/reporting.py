@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator, Iterable
 from itertools import chain
 from pathlib import Path
 
-import click
-
 from featcli.batch.process import Outcome
 from featcli.batch.target import Target
 from featcli.cli.messages import emit, printable, say
@@ -28,18 +26,6 @@ from featcli.io.sinks import Written
 
 Tell = Callable[[Source, str, Array, str], None]
 _ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
-
-
-def say_here(text: str) -> None:
-    """Write a message of one line that begins with the name of the command."""
-    context = click.get_current_context(silent=True)
-    say(text, command=(context and context.info_name) or "")
-
-
-def say_all(notes: Iterable[str]) -> None:
-    """Write a message for each note."""
-    for note in notes:
-        say_here(note)
 
 
 class Report:
@@ -81,7 +67,7 @@ class Report:
         self._only_usage: bool = before._only_usage if before else True
         self._drawn: list[str] = []
         self._pictures = 0
-        self._progress = Progress(self._how.quiet, self._how.verbose > 0, count, say_here)
+        self._progress = Progress(self._how.quiet, self._how.verbose > 0, count, say)
 
     def all(self, outcomes: Generator[Outcome]) -> None:
         """Report every outcome, then finish the target."""
@@ -99,7 +85,8 @@ class Report:
         for written in finished if self._how.paths else ():
             self._print(written)
         if not self._how.quiet:
-            say_all([*self._target.notes(), *self._notes()])
+            for note in (*self._target.notes(), *self._notes()):
+                say(note)
         self._say_pictures()
 
     @property
@@ -111,7 +98,7 @@ class Report:
         """Print a note about the whole run."""
         if not self._how.quiet:
             with self._progress.aside():
-                say_here(text)
+                say(text)
 
     def _one(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
@@ -129,19 +116,19 @@ class Report:
             total = self._progress.total
             left = None if total is None else total - sum(self._counts.values())
             if warning := self._space.after(outcome.written, left):
-                say_here(warning)
+                say(warning)
 
     def _say_notes(self, outcome: Outcome) -> None:
         name = outcome.source.file or outcome.source.key
         for line in outcome.lines:
-            say_here(line)
+            say(line)
         if not self._how.quiet:
             for note in chain(outcome.notes, *[one.notes for one in outcome.written]):
-                say_here(f"{name}: {note}")
+                say(f"{name}: {note}")
         if outcome.error:
-            say_here(str(outcome.error))
+            say(str(outcome.error))
         elif self._how.verbose and outcome.status != "passed over":
-            say_here(f"{name}: {outcome.status}")
+            say(f"{name}: {outcome.status}")
 
     def _announce(self, source: Source, written: Written) -> None:
         if not self._tell:
@@ -176,19 +163,19 @@ class Report:
         what = f"its picture is {picture}"
         if self._pictures > 1:
             what = f"{self._pictures} pictures were written beside the arrays, such as {picture}"
-        say_here(f"{what}; to see it here: featcli show {shlex.quote(array)}")
+        say(f"{what}; to see it here: featcli show {shlex.quote(array)}")
 
     def end(self) -> int:
         """Print the summary, and return the exit code."""
         counts = self._counts
         if counts["left out"] == counts.total():
-            say_here("no image or array in the input")
+            say("no image or array in the input")
             return 1
         skipped = counts["unchanged"] + counts["passed over"]
         if (self._target.keeps or (counts["failed"] and counts.total() > 1)) and not (
             self._how.quiet
         ):
-            say_here(f"{counts['done']} done, {skipped} skipped, {counts['failed']} failed")
+            say(f"{counts['done']} done, {skipped} skipped, {counts['failed']} failed")
         if not counts["failed"]:
             return 0
         return 2 if self._only_usage else FeatError.exit_code

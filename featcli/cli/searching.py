@@ -146,7 +146,7 @@ def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iter
     size = searched.vectors.shape[1]
     for item in inputs.expand(found, way):
         sample = item.load(reading)
-        say_notes(sample, "neighbors")
+        say_notes(sample)
         if sample.error:
             raise FeatError(sample.error)
         for frame in itertools.chain.from_iterable(map(tiles, sample.frames)):
@@ -186,13 +186,13 @@ def bad_rows(vectors: Array) -> list[int]:
     return found
 
 
-def say_bad(table: VectorTable, bad: Array, command: str) -> None:
+def say_bad(table: VectorTable, bad: Array) -> None:
     """Report the rows that hold NaN or infinity, which are left out of the search."""
     rows = np.flatnonzero(bad)
     if len(rows):
         some = ", ".join(table.keys[row] for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
         count = "1 row holds" if len(rows) == 1 else f"{len(rows)} rows hold"
-        say(f"{table.path}: {count} NaN or infinity, left out: {some}", command=command)
+        say(f"{table.path}: {count} NaN or infinity, left out: {some}")
 
 
 def column_option() -> click.Parameter:

@@ -39,7 +39,7 @@ class Lines(Quiet):
 
     def tell(self, epoch: Epoch) -> None:
         """Write the line."""
-        say(line(epoch, self._epochs), command="train")
+        say(line(epoch, self._epochs))
 
 
 class Live(Lines):

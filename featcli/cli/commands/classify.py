@@ -89,7 +89,7 @@ def _classify(top: int | None, no_files: bool, **given: Any) -> None:
     found = open_model(asked)
     check_classifies(found)
     if not settings.printing.quiet:
-        warn_raw_pixels(found, "classify")
+        warn_raw_pixels(found)
     count = _top(top, found)
     draws = output.kind in (Kind.HERE, Kind.FOLDER) or output.suffix == ".png"
     params = found.params

@@ -93,7 +93,7 @@ def _duplicates(
             save(output, overwrite, groups, compared)
         _report(groups, compared, output, as_json, shown, null)
     if not quiet:
-        say_bad(known, bad, "duplicates")
+        say_bad(known, bad)
         _say(groups, images.missing, len(known))
     if code or (check and groups):
         raise click.exceptions.Exit(code or _FOUND)
@@ -214,7 +214,7 @@ def _say(groups: list[Group], missing: int, count: int) -> None:
             f"{_counted(missing, 'image')} could not be read, and not be checked for exact copies"
         )
     for line in lines:
-        say(line, command="duplicates")
+        say(line)
 
 
 def _counted(count: int, one: str, several: str = "") -> str:

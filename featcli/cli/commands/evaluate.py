@@ -67,7 +67,7 @@ def _evaluate(
     scores, skipped = evaluate(found, source, strict)
     notes = () if quiet else source.notes
     for text in (*notes, *left_out(skipped)):
-        say(text, command="evaluate")
+        say(text)
     if folder:
         title = f"{found.name} on {Path(data).name}: {scores.right:,} of {scores.count:,} right"
         reports.write_confusion(folder, scores, title)

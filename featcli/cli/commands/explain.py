@@ -42,7 +42,7 @@ from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
-from featcli.cli.messages import emit, say
+from featcli.cli.messages import emit
 from featcli.cli.modelling import ModelChoice, metadata_options, open_model, warn_raw_pixels
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
@@ -153,7 +153,7 @@ def _of_model(asked: ModelChoice, reading: Reading, quiet: bool) -> _Subject:
         raise UsageError("--unit goes with --pipeline only: a model has its own range of pixels")
     model = open_model(asked)
     if not quiet:
-        warn_raw_pixels(model, "explain")
+        warn_raw_pixels(model)
     steps = (Step.of("classify", **model.params),)
     return _Subject(
         reading_for(reading, Pipeline(steps)),
@@ -165,13 +165,7 @@ def _of_model(asked: ModelChoice, reading: Reading, quiet: bool) -> _Subject:
 
 
 def _read(images: tuple[str, ...], settings: _Settings, subject: _Subject) -> list[Frame]:
-    frames = []
-    for image in images or (None,):
-        frame, notes = one_frame(image, subject.reading)
-        for note in () if settings.quiet else notes:
-            say(f"{frame.source.file}: {note}", command="explain")
-        frames.append(frame)
-    return frames
+    return [one_frame(image, subject.reading, settings.quiet) for image in images or (None,)]
 
 
 def _traced(subject: _Subject, frames: list[Frame]) -> list[Trace]:

@@ -45,7 +45,7 @@ def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> Non
         raise UsageError(f"{model}: {error}") from error
     write_files({target: lambda stream: stream.write(content)}, again)
     if not quiet:
-        say(f"{printable(found.name)}: {len(content):,} bytes of ONNX", command="export")
+        say(f"{printable(found.name)}: {len(content):,} bytes of ONNX")
     emit(output)
 
 

@@ -104,9 +104,9 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from error
     if not settings.printing.quiet:
-        warn_raw_pixels(found, "features")
+        warn_raw_pixels(found)
         for note in pipeline.tiling.notes if pipeline.tiling else ():
-            say(note, command="features")
+            say(note)
     if form.heat and not settings.batch.dry_run:
         from featcli.cli.heating import draw_heat
 

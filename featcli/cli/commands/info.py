@@ -126,7 +126,7 @@ def _info(
     for item, sample in samples(named, collect(Reading, given)):
         is_broken = is_broken or bool(sample.error)
         if sample.error or not quiet:
-            say_notes(sample, "info")
+            say_notes(sample)
         drawn = _drawn(item)
         for frame in sample.frames:
             about = statistics(frame) | drawn
@@ -200,7 +200,7 @@ def _models(
         except ValueError as error:
             raise UsageError(f"--input-shape: {error}") from error
         except FeatError as error:
-            say(str(error), command="info")
+            say(str(error))
             failed = True
         else:
             click.echo(json.dumps(about) if as_json else layers.table(about))

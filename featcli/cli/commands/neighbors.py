@@ -101,13 +101,13 @@ def _neighbors(
         )
     known = Table(searched.vectors, metric)
     if not quiet:
-        say_bad(searched.table, known.bad, "neighbors")
+        say_bad(searched.table, known.bad)
     found = _search(queries, known, min(count, len(known)), with_self)
     if not (output or quiet or (found.rows >= 0).any()):
         what = f"{searched.table.path} has no other row to compare with"
         if not np.isfinite(queries.vectors).all(axis=1).any():
             what = "the vector of the query holds NaN or infinity: it has no neighbors"
-        say(what, command="neighbors")
+        say(what)
     if not output:
         _print(found, searched, metric, as_json)
         return

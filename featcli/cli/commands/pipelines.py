@@ -37,7 +37,7 @@ def _pipelines(names: tuple[str, ...], as_json: bool, folder: bool) -> None:
     for name, text in found.items():
         click.echo(f"{name:14}  {printable(text)}")
     if not found:
-        say('no pipeline is saved; save one by featcli run "..." --save NAME', command="pipelines")
+        say('no pipeline is saved; save one by featcli run "..." --save NAME')
 
 
 command = Command(

@@ -70,7 +70,7 @@ def _plugins(names: tuple[str, ...], as_json: bool) -> None:
         line = f"{row['kind']:7} {row['name']:16} {row['package']:24} {row['state']}"
         click.echo(printable(line))
     if not rows:
-        say("no plugins are installed", command="plugins")
+        say("no plugins are installed")
 
 
 command = Command(

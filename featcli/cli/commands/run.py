@@ -37,7 +37,7 @@ from featcli._index import STAGES
 from featcli.cli import completions, options, saved
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
-from featcli.cli.reporting import say_here
+from featcli.cli.messages import say
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
@@ -125,7 +125,7 @@ def _warn_raw_pixels(pipeline: Pipeline) -> None:
             from featcli.cli.modelling import warn_raw_pixels
             from featcli.models.stages import model_of
 
-            warn_raw_pixels(model_of(**{name: str(value) for name, value in step.params}), "run")
+            warn_raw_pixels(model_of(**{name: str(value) for name, value in step.params}))
 
 
 def _run(
@@ -176,7 +176,7 @@ def _load(name: str, quiet: bool) -> str:
     """Return the text of a saved pipeline, and print it unless `quiet`."""
     text = saved.load(name)
     if not quiet:
-        say_here(f"{name}: {text}")
+        say(f"{name}: {text}")
     return text
 
 
@@ -185,7 +185,7 @@ def _save(name: str, pipeline: str, given: dict[str, Any]) -> None:
     saved.check(name, pipeline, given["overwrite"])
     path = saved.save(name, pipeline)
     if not given["quiet"]:
-        say_here(f"saved as {name!r} in {path}")
+        say(f"saved as {name!r} in {path}")
 
 
 def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:

@@ -57,14 +57,13 @@ def _serve(
         if not server.access.is_local and not quiet:
             say(
                 f"--host {host}: everyone who can reach this machine and knows the address can use "
-                "the page, and the connection is not encrypted",
-                command="serve",
+                "the page, and the connection is not encrypted"
             )
         try:
             _listen(server, open_, quiet)
         except KeyboardInterrupt:
             if not quiet:
-                say("stopped", command="serve")
+                say("stopped")
 
 
 def _listen(server: Server, is_opened: bool, quiet: bool) -> None:
@@ -72,7 +71,7 @@ def _listen(server: Server, is_opened: bool, quiet: bool) -> None:
     emit(server.access.address)
     sys.stdout.flush()
     if not quiet:
-        say("open this address in a browser; Ctrl-C stops the server", command="serve")
+        say("open this address in a browser; Ctrl-C stops the server")
     if is_opened:
         _open(server)
     server.serve_forever(poll_interval=0.2)
@@ -146,7 +145,7 @@ def _open(server: Server) -> None:
     page = server.answers.folder / "open.html"
     page.write_text(_REDIRECT.format(html.escape(server.access.address)), "utf-8")
     if not webbrowser.open(page.as_uri()):
-        say("no browser was found: open the address above in one", command="serve")
+        say("no browser was found: open the address above in one")
 
 
 @checks.callback

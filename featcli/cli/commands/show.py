@@ -70,7 +70,7 @@ def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: A
     for item, sample in samples(others, reading):
         failed = failed or bool(sample.error)
         if sample.error or not quiet:
-            say_notes(sample, "show")
+            say_notes(sample)
         for frame in sample.frames:
             failed = (
                 not _show_stages(screen, frame, title(item, sample, frame), steps, look) or failed
@@ -100,7 +100,7 @@ def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], lo
         try:
             frames = [result for one in frames for result in apply(step, one)]
         except FeatError as error:
-            say(f"{name}: {error}", command="show")
+            say(f"{name}: {error}")
             return False
         for result in frames:
             part = result.part.removeprefix(frame.part).strip(".")

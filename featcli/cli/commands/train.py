@@ -125,11 +125,11 @@ def _learn(
     missing = left_out(session.dataset.skipped)
     notes = [] if settings.quiet else [*session.notes, *session.describe()]
     for text in (*missing, *notes):
-        say(text, command="train")
+        say(text)
     _run(session, settings, history, report)
     emit(str(output))
     if missing:
-        say(f"{output} is complete, but {missing[-1]}: exit code 1", command="train")
+        say(f"{output} is complete, but {missing[-1]}: exit code 1")
         raise click.exceptions.Exit(1)
 
 
@@ -170,7 +170,7 @@ def _run(
         except (KeyboardInterrupt, SystemExit):
             screen.stop()
             kept = f"stopped: {session.kept()}; --resume continues"
-            say(kept, command="train")
+            say(kept)
             raise
 
 

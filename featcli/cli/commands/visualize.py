@@ -181,8 +181,7 @@ def _say_not_found(numbers: Sequence[int], settings: _Settings) -> None:
         those = " or ".join(filter(None, (", ".join(map(str, numbers[:-1])), str(numbers[-1]))))
         say(
             f"{settings.layer}: no image was found that activates filter {those}: its output "
-            "stayed 0 after ReLU; try another --seed or more --steps",
-            command="visualize",
+            "stayed 0 after ReLU; try another --seed or more --steps"
         )
 
 
@@ -193,7 +192,7 @@ def _progress(steps: int, settings: _Settings) -> Any:
         settings.quiet,
         False,
         lambda: steps,
-        lambda text: say(text, command="visualize"),
+        say,
         things="steps",
     )
 
@@ -259,9 +258,7 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
 
     Part(model, settings.layer)  # raises ValueError before the image is read
     steps = Pipeline((Step.of("classify", **model.params),))
-    frame, notes = one_frame(settings.image, reading_for(reading, steps))
-    for note in () if settings.quiet else notes:
-        say(f"{frame.source.file}: {note}", command="visualize")
+    frame = one_frame(settings.image, reading_for(reading, steps), settings.quiet)
     try:
         x = model.prepare(frame.data)
         model.description.network.check_input(x.shape)
@@ -289,7 +286,7 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
 def _say_nowhere(places: Any, what: str, settings: _Settings) -> None:
     """Report why a heat map is empty."""
     if not places.heat.any() and not settings.quiet:
-        say(f"{settings.image}: {what}: the heat map is empty", command="visualize")
+        say(f"{settings.image}: {what}: the heat map is empty")
 
 
 def _row(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
