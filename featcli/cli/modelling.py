@@ -37,29 +37,29 @@ class ModelChoice(NamedTuple):
 
 def model_options() -> list[click.Parameter]:
     """Return the options that choose a model."""
-    return [
+    return options.under(
+        "Model",
         options.Option(
             "--model",
             shell_complete=completions.models,
             metavar="NAME|PATH",
             default=DEFAULT,
-            group="Model",
             help="The name of an included model, or a model file (.npz, or .onnx with the extra "
             "onnx).",
         ),
         *metadata_options(),
         *engine_options(),
-    ]
+    )
 
 
 def engine_options() -> list[click.Parameter]:
     """Return the options for the engine that runs the network."""
-    return [
+    return options.under(
+        "Model",
         options.Option(
             "--engine",
             **options.choice(get_args(Engine)),
             default="auto",
-            group="Model",
             help="What runs the network. auto: onnxruntime for .onnx files, otherwise featcli; "
             "onnxruntime: also for other models (with the extra onnx).",
         ),
@@ -67,10 +67,9 @@ def engine_options() -> list[click.Parameter]:
             "--device",
             **options.choice(get_args(Device)),
             default="cpu",
-            group="Model",
             help="The device for onnxruntime; cuda needs the package onnxruntime-gpu.",
         ),
-    ]
+    )
 
 
 @checks.callback
@@ -83,11 +82,11 @@ def _not_empty(value: str) -> str:
 
 def metadata_options() -> list[click.Parameter]:
     """Return the options that complete or replace the metadata of a model."""
-    return [
+    return options.under(
+        "Model",
         options.path(
             "--labels",
             metavar="FILE",
-            group="Model",
             help="A file with the class names, to use instead of the model's own: one name per "
             "line, or a JSON list (.json).",
         ),
@@ -95,12 +94,11 @@ def metadata_options() -> list[click.Parameter]:
             "--preprocessing",
             metavar="PIPELINE",
             callback=_not_empty,
-            group="Model",
             help="The pipeline that prepares images for the network, to use instead of the model's "
             "own, such as 'resize 256 | crop 224 | normalize 127 128'.",
         ),
         options.input_shape(),
-    ]
+    )
 
 
 def open_model(asked: ModelChoice, option: str = "--model") -> Model:

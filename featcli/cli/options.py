@@ -45,6 +45,14 @@ def choice(values: Sequence[str]) -> dict[str, Any]:
     return {"type": click.Choice(values), "metavar": "|".join(values)}
 
 
+def under(group: str, *options: click.Parameter) -> list[click.Parameter]:
+    """Return options that the help lists under one heading."""
+    for one in options:
+        assert isinstance(one, Option)
+        one.group = group
+    return list(options)
+
+
 def without(params: Sequence[click.Parameter], *names: str) -> list[click.Parameter]:
     """Return the options and arguments, except those with these names."""
     return [one for one in params if one.name not in names]
@@ -74,32 +82,29 @@ CMAPS = ("gray", "viridis", "magma", "coolwarm")
 
 def reading() -> list[click.Parameter]:
     """Return the options for reading images and arrays."""
-    return [
-        flag("--unit", group="Input", help="Scale integer values to 0..1 (uint8: divide by 255)."),
+    return under(
+        "Input",
+        flag("--unit", help="Scale integer values to 0..1 (uint8: divide by 255)."),
         Option(
             "--background",
-            group="Input",
             metavar="COLOUR",
             default="white",
             help="Background colour for transparent pixels; 'keep' keeps the alpha channel A.",
         ),
         Option(
             "--frames",
-            group="Input",
             **choice(["first", "all"]),
             default="first",
             help="Which frames of an animation, or pages of a TIFF, to read.",
         ),
         Option(
             "--layout",
-            group="Input",
             **choice(["hwc", "chw"]),
             default="hwc",
             help="Axis order of 3-D arrays: channels last (hwc) or first (chw).",
         ),
         Option(
             "--max-pixels",
-            group="Input",
             type=click.IntRange(1),
             metavar="N",
             default=MAX_PIXELS,
@@ -108,19 +113,17 @@ def reading() -> list[click.Parameter]:
         ),
         Option(
             "--icc",
-            group="Input",
             **choice(["ignore", "srgb"]),
             default="ignore",
             help="srgb: convert colours to sRGB with the ICC profile in the file.",
         ),
         flag(
             "--strict",
-            group="Input",
             help="Treat warnings about an input as errors, and check JPEGs more thoroughly for "
             "damage.",
         ),
         max_memory(),
-    ]
+    )
 
 
 def max_memory() -> click.Parameter:
@@ -195,23 +198,24 @@ def inputs() -> list[click.Parameter]:
 
 def view() -> list[click.Parameter]:
     """Return the options for drawing arrays."""
-    return [
+    return under(
+        "Output",
         Option(
             "--view",
-            group="Output",
             **choice(VIEWS),
             default="auto",
             help="How values are mapped to brightness. minmax: from the smallest (black) to the "
             "largest (white); abs: absolute values, 0 is black; signed: 0 is mid-grey; clip: "
             "values are pixels, those out of range are clipped; auto: by type and sign.",
         ),
-        Option("--cmap", group="Output", **choice(CMAPS), help="Colour map of the picture."),
-    ]
+        Option("--cmap", **choice(CMAPS), help="Colour map of the picture."),
+    )
 
 
 def outputs() -> list[click.Parameter]:
     """Return the options for results: where they are written, and how they are drawn."""
-    return [
+    return under(
+        "Output",
         output(
             "A folder, a file (.npy .npz .png .tar), a table of vectors (.csv .jsonl .parquet; "
             "also .npy .npz for several inputs) or shards ('x-%05d.tar'), each also in cloud "
@@ -220,35 +224,30 @@ def outputs() -> list[click.Parameter]:
         ),
         Option(
             "--format",
-            group="Output",
             **choice(["tar", "npy", "png", "parquet"]),
             help="With -o -: the format on stdout (default: tar). parquet, with -o FOLDER/: write "
             "a .parquet file for each input shard (.tar).",
         ),
         Option(
             "--shard-size",
-            group="Output",
             metavar="SIZE",
             callback=checks.size,
             help="With -o 'x-%05d.tar': begin a new shard after SIZE.  [default: 1GB]",
         ),
         overwrite(),
-        flag("--no-sidecar", group="Output", help="Do not write a .json beside each array."),
+        flag("--no-sidecar", help="Do not write a .json beside each array."),
         flag(
             "--csv-safe",
-            group="Output",
             help="With -o FILE.csv: put ' before texts that a spreadsheet would run as formulas.",
         ),
         Option(
             "--label-from",
-            group="Output",
             **choice(["folder"]),
             help="In a table, add a column 'label': the name of the folder that holds the image.",
         ),
         *view(),
         Option(
             "--cells",
-            group="Output",
             **choice(CELLS),
             default="auto",
             help="Draw each value as a large cell with its number in it; auto: for at most 16x16 "
@@ -256,7 +255,7 @@ def outputs() -> list[click.Parameter]:
         ),
         null(),
         as_json("Print a JSON line for each result instead of its path."),
-    ]
+    )
 
 
 def overwrite() -> click.Parameter:
@@ -319,7 +318,8 @@ def scheduler() -> click.Parameter:
 
 def batch() -> list[click.Parameter]:
     """Return the options for processing many inputs."""
-    return [
+    return under(
+        "Batch",
         jobs(
             "Process N images in parallel; the results do not depend on N.  "
             "[default: the number of processors, fewer for few images]",
@@ -328,34 +328,23 @@ def batch() -> list[click.Parameter]:
         ),
         Option(
             "--limit",
-            group="Batch",
             type=click.IntRange(1),
             metavar="N",
             help="Process only the first N inputs.",
         ),
         Option(
             "--timeout",
-            group="Batch",
             type=Range(0, _YEAR, min_open=True),
             metavar="SECONDS",
             help="Count an image as failed if it takes longer; waiting for a pipe does not count.",
         ),
         scheduler(),
-        flag("--fail-fast", group="Batch", help="Stop at the first image that fails."),
-        flag(
-            "--retry-failed",
-            group="Batch",
-            help="Process only the inputs that failed in an earlier run.",
-        ),
+        flag("--fail-fast", help="Stop at the first image that fails."),
+        flag("--retry-failed", help="Process only the inputs that failed in an earlier run."),
         flag(
             "--checksum",
-            group="Batch",
             help="Detect changed inputs by their content (sha256), not by size and modification "
             "time.",
         ),
-        flag(
-            "--dry-run",
-            group="Batch",
-            help="Only print what would be read and written; write nothing.",
-        ),
-    ]
+        flag("--dry-run", help="Only print what would be read and written; write nothing."),
+    )
