@@ -323,6 +323,3 @@ def _choices(batch: Batch, place: Sink, is_single: bool, say: Callable[[str], No
     """Return how to process the inputs; a single image is processed without workers."""
     jobs = 1 if is_single or isinstance(place, OnlyOne) else batch.jobs
     return Choices(jobs, batch.timeout, batch.retry_failed, batch.scheduler, say)
-
-
-__all__ = ["execute", "read_options", "reading_for"]

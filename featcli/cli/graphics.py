@@ -104,6 +104,3 @@ def _cell() -> tuple[int, int]:
     if not (lines and columns and width and height):
         return _CELL
     return height // lines or _CELL[0], width // columns or _CELL[1]
-
-
-__all__ = ["CHOICES", "chosen", "kind_of", "room"]

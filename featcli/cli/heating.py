@@ -108,6 +108,3 @@ def _photo(frame: Frame, model: Model) -> Array:
     top = model.description.range
     levels = np.rint(np.clip(pixels.astype(np.float64) * (255 / top), 0, 255)).astype(np.uint8)
     return levels.repeat(3, axis=2) if levels.shape[2] == 1 else levels[:, :, :3]
-
-
-__all__ = ["draw_heat"]

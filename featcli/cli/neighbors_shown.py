@@ -163,6 +163,3 @@ def _save_page(
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
         say(pictures.said())
-
-
-__all__ = ["Found", "Queries", "each", "save", "score_name"]

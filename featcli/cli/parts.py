@@ -93,6 +93,3 @@ def _state(one: Named) -> dict[str, Any]:
         return dict(records.input_state(one.path))
     except OSError as error:
         raise FeatError(f"{one.path}: {error.strerror or error}") from error
-
-
-__all__ = ["run_parts"]

@@ -33,6 +33,3 @@ def standard_input() -> BinaryIO | None:
     stream = os.fdopen(descriptor, "rb")
     _KEPT.append(stream)
     return stream
-
-
-__all__ = ["check_piped", "standard_input"]

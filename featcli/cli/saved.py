@@ -80,6 +80,3 @@ def save(name: str, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     reports.write({path: f"{_line(text)}\n".encode()})
     return path
-
-
-__all__ = ["check", "folder", "load", "names", "path_of", "save"]

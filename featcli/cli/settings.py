@@ -97,6 +97,3 @@ class Settings(NamedTuple):
 def collect(group: type[Group], given: dict[str, Any]) -> Group:
     """Move the options of a group out of Click's values; missing ones get their defaults."""
     return group(**{name: given.pop(name) for name in group.__annotations__ if name in given})
-
-
-__all__ = ["Batch", "Printing", "Reading", "Settings", "Sources", "Writing", "collect"]

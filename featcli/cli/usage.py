@@ -85,6 +85,3 @@ def _plain(value: Any) -> Any:
         return json.loads(json.dumps(value))
     except TypeError:
         return None
-
-
-__all__ = ["usage"]

@@ -29,6 +29,3 @@ def check() -> None:
     """Raise UsageError for an invalid value, even if the command does not use the variable."""
     for name in CHOICES:
         chosen(name)
-
-
-__all__ = ["CHOICES", "VARIABLES", "check", "chosen"]

@@ -91,6 +91,3 @@ def _is_number(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-__all__ = ["HEADER", "Access"]

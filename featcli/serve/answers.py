@@ -175,6 +175,3 @@ def _text(asked: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} must be a text")
     return value
-
-
-__all__ = ["Answers", "Reply"]

@@ -59,6 +59,3 @@ def numbers(text: str) -> list[list[float]]:
     """Return the numbers of a kernel given as text; raises ValueError."""
     found: list[list[float]] = kernels.parse(text, files=False).values.tolist()
     return found
-
-
-__all__ = ["formulas", "numbers", "stages"]

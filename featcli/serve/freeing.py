@@ -20,6 +20,3 @@ def give_back() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
         library.mallopt(_ARENA_MAX, 2)
-
-
-__all__ = ["give_back"]

@@ -68,6 +68,3 @@ class Models:
                 _, (_, _, old) = self._sent.popitem(last=False)
                 old.unlink(missing_ok=True)
         return {"id": f"sent:{digest}", "name": name}
-
-
-__all__ = ["Models"]

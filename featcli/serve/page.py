@@ -56,6 +56,3 @@ def _fixed() -> dict[str, Any]:
 @cache
 def _asset(name: str) -> str:
     return (_FOLDER / name).read_text("utf-8")
-
-
-__all__ = ["page"]

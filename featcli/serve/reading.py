@@ -61,6 +61,3 @@ def from_text(text: str) -> list[list[str]]:
 def words_of(steps: Sequence[Step]) -> list[list[str]]:
     """Return steps as words; equal steps give equal words."""
     return [words(step, known) for step in steps]
-
-
-__all__ = ["MOST_STEPS", "from_text", "known", "steps_of", "words_of"]

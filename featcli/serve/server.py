@@ -213,6 +213,3 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _refused(status: int, reason: str) -> Reply:
     return Reply(status, JSON, json.dumps({"error": reason}).encode())
-
-
-__all__ = ["Server"]

@@ -76,6 +76,3 @@ class Shelf(Generic[Thing]):
 
     def __len__(self) -> int:
         return len(self._things)
-
-
-__all__ = ["Shelf"]

@@ -46,6 +46,3 @@ def _call(step: Step, first: str) -> str:
         shown = repr(one if param.converter.many else value)
         words.append(shown if param.word and param.required else f"{param.name}={shown}")
     return f"featcli.{stage.function.__name__}({', '.join(words)})"
-
-
-__all__ = ["command", "python"]

@@ -394,6 +394,3 @@ def _label(text: str) -> str:
 def _without(path: str, error: ValueError) -> str:
     """Return the error message without the name of the temporary file."""
     return str(error).replace(path, "").replace("kernel file '': ", "")
-
-
-__all__ = ["MAX_PIXELS", "Drawn", "Gone", "Workshop", "summary"]

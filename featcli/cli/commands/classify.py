@@ -247,5 +247,3 @@ command = Command(
     ],
     callback=_classify,
 )
-
-__all__ = ["best", "command"]
