@@ -19,17 +19,10 @@ class Shelf(Generic[Thing]):
         Most bytes of all things together. A thing that is larger by itself is not kept.
     size_of : callable
         `size_of(thing)` returns its size in bytes.
-    dropped : callable, optional
-        Called with each thing that is dropped.
     """
 
-    def __init__(
-        self,
-        room: int,
-        size_of: Callable[[Thing], int],
-        dropped: Callable[[Thing], None] = lambda _: None,
-    ) -> None:
-        self._room, self._size_of, self._dropped = room, size_of, dropped
+    def __init__(self, room: int, size_of: Callable[[Thing], int]) -> None:
+        self._room, self._size_of = room, size_of
         self._things: OrderedDict[str, Thing] = OrderedDict()
         self._lock = threading.Lock()
         self.held = 0
@@ -42,14 +35,11 @@ class Shelf(Generic[Thing]):
                 self._things.move_to_end(name)
                 return
             if size > self._room:
-                self._dropped(thing)
                 return
             self._things[name] = thing
             self.held += size
             while self.held > self._room:
-                _, old = self._things.popitem(last=False)
-                self.held -= self._size_of(old)
-                self._dropped(old)
+                self._drop_oldest()
 
     def get(self, name: str) -> Thing | None:
         """Return a thing, or None if it is not (or no longer) in the cache."""
@@ -62,15 +52,15 @@ class Shelf(Generic[Thing]):
         """Drop everything except the most recently used thing."""
         with self._lock:
             while len(self._things) > 1:
-                _, old = self._things.popitem(last=False)
-                self.held -= self._size_of(old)
-                self._dropped(old)
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, old = self._things.popitem(last=False)
+        self.held -= self._size_of(old)
 
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:
-            for thing in self._things.values():
-                self._dropped(thing)
             self._things.clear()
             self.held = 0
 

@@ -313,8 +313,7 @@ def test_two_tabs_do_not_disturb_each_other(client, samples):
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60)), max_size=40))
 def test_a_shelf_never_holds_more_than_it_may(things):
-    dropped: list[tuple[str, int]] = []
-    shelf: Shelf[tuple[str, int]] = Shelf(100, lambda thing: thing[1], dropped.append)
+    shelf: Shelf[tuple[str, int]] = Shelf(100, lambda thing: thing[1])
     known: dict[str, int] = {}
     for name, size in things:
         shelf.put(name, (name, size))
