@@ -1,4 +1,4 @@
-"""Stages and commands: module and summary (by tools/generate.py)."""
+"""Stages: module and summary; commands: summary (by tools/generate.py)."""
 
 STAGES: dict[str, tuple[str, str]] = {
     "abs": ("featcli.ops.activation", "Replace every value by its absolute value."),
@@ -58,82 +58,25 @@ STAGES: dict[str, tuple[str, str]] = {
     "tanh": ("featcli.ops.activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
 }
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "animate": (
-        "featcli.cli.commands.animate",
-        "Animate a pipeline: the window slides over the image, and the feature map fills in.",
-    ),
-    "classify": (
-        "featcli.cli.commands.classify",
-        "Classify images with a neural network: the included ImageNet model, or one of your own.",
-    ),
-    "completion": ("featcli.cli.commands.completion", "Print the completion script for a shell."),
-    "convert": (
-        "featcli.cli.commands.convert",
-        "Convert a table of vectors to another file format, or reduce its vectors.",
-    ),
-    "duplicates": (
-        "featcli.cli.commands.duplicates",
-        "Find duplicate images: exact copies and near-duplicates.",
-    ),
-    "evaluate": (
-        "featcli.cli.commands.evaluate",
-        "Measure a classifier on labelled images: accuracy, precision and recall per class.",
-    ),
-    "explain": (
-        "featcli.cli.commands.explain",
-        "Write a page that shows what a network computes from your image, layer by layer.",
-    ),
-    "export": (
-        "featcli.cli.commands.export",
-        "Export a featcli model as an ONNX file, for other programs.",
-    ),
-    "features": (
-        "featcli.cli.commands.features",
-        "Extract feature vectors (embeddings) from images with a neural network.",
-    ),
-    "help": (
-        "featcli.cli.commands.help",
-        "Show the help of a command, like its --help; without a name, list all commands.",
-    ),
-    "info": (
-        "featcli.cli.commands.info",
-        "Describe a file: shape, data type, range, mean, number of NaN, labels and history.",
-    ),
-    "kernels": (
-        "featcli.cli.commands.kernels",
-        "List the built-in kernels, or show one: its numbers, its purpose and its source.",
-    ),
-    "neighbors": (
-        "featcli.cli.commands.neighbors",
-        "Find the most similar images in a table of feature vectors (nearest neighbors).",
-    ),
-    "pipelines": (
-        "featcli.cli.commands.pipelines",
-        "List the saved pipelines, or show those with the given names.",
-    ),
-    "plugins": (
-        "featcli.cli.commands.plugins",
-        "List the stages and kernels that installed plugins provide, and errors in them.",
-    ),
-    "run": (
-        "featcli.cli.commands.run",
-        'Run a pipeline of several stages, such as "convolve vertical | relu | pool 2".',
-    ),
-    "serve": (
-        "featcli.cli.commands.serve",
-        "Start a local web page for building pipelines and editing kernels.",
-    ),
-    "show": (
-        "featcli.cli.commands.show",
-        "Show an image or an array in the terminal, with its range and mean.",
-    ),
-    "train": (
-        "featcli.cli.commands.train",
-        "Train a neural network to classify images, and save it as a model file.",
-    ),
-    "visualize": (
-        "featcli.cli.commands.visualize",
-        "Draw what the filters of a layer respond to, or which parts of an image decide its class.",
-    ),
+COMMANDS: dict[str, str] = {
+    "animate": "Animate a pipeline: the window slides over the image, and the feature map fills in.",
+    "classify": "Classify images with a neural network: the included ImageNet model, or one of your own.",
+    "completion": "Print the completion script for a shell.",
+    "convert": "Convert a table of vectors to another file format, or reduce its vectors.",
+    "duplicates": "Find duplicate images: exact copies and near-duplicates.",
+    "evaluate": "Measure a classifier on labelled images: accuracy, precision and recall per class.",
+    "explain": "Write a page that shows what a network computes from your image, layer by layer.",
+    "export": "Export a featcli model as an ONNX file, for other programs.",
+    "features": "Extract feature vectors (embeddings) from images with a neural network.",
+    "help": "Show the help of a command, like its --help; without a name, list all commands.",
+    "info": "Describe a file: shape, data type, range, mean, number of NaN, labels and history.",
+    "kernels": "List the built-in kernels, or show one: its numbers, its purpose and its source.",
+    "neighbors": "Find the most similar images in a table of feature vectors (nearest neighbors).",
+    "pipelines": "List the saved pipelines, or show those with the given names.",
+    "plugins": "List the stages and kernels that installed plugins provide, and errors in them.",
+    "run": 'Run a pipeline of several stages, such as "convolve vertical | relu | pool 2".',
+    "serve": "Start a local web page for building pipelines and editing kernels.",
+    "show": "Show an image or an array in the terminal, with its range and mean.",
+    "train": "Train a neural network to classify images, and save it as a model file.",
+    "visualize": "Draw what the filters of a layer respond to, or which parts of an image decide its class.",
 }

@@ -13,6 +13,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,33 +38,29 @@ def find_stages() -> dict[str, tuple[str, str]]:
     }
 
 
-def find_commands() -> dict[str, tuple[str, str]]:
+def find_commands() -> dict[str, str]:
     import featcli.cli.commands
 
-    found = {}
-    for module in pkgutil.iter_modules(featcli.cli.commands.__path__):
-        name = f"featcli.cli.commands.{module.name}"
-        found[module.name.replace("_", "-")] = (
-            name,
-            summary(importlib.import_module(name).__doc__),
-        )
-    return found
+    return {
+        module.name: summary(importlib.import_module(f"featcli.cli.commands.{module.name}").__doc__)
+        for module in pkgutil.iter_modules(featcli.cli.commands.__path__)
+    }
 
 
 def index() -> str:
     return "".join(
         [
-            '"""Stages and commands: module and summary (by tools/generate.py)."""\n\n',
-            table("STAGES", find_stages()),
+            '"""Stages: module and summary; commands: summary (by tools/generate.py)."""\n\n',
+            table("STAGES: dict[str, tuple[str, str]]", find_stages()),
             "\n",
-            table("COMMANDS", find_commands()),
+            table("COMMANDS: dict[str, str]", find_commands()),
         ]
     )
 
 
-def table(name: str, rows: dict[str, tuple[str, str]]) -> str:
-    lines = [f"    {key!r}: ({module!r}, {text!r}),\n" for key, (module, text) in rows.items()]
-    return f"{name}: dict[str, tuple[str, str]] = {{\n{''.join(lines)}}}\n"
+def table(name: str, rows: Mapping[str, object]) -> str:
+    lines = [f"    {key!r}: {about!r},\n" for key, about in rows.items()]
+    return f"{name} = {{\n{''.join(lines)}}}\n"
 
 
 def stub() -> str:

@@ -45,7 +45,8 @@ class Root(click.Group):
         os.environ.update(cores.ENVIRONMENT)
         with _gc_paused():
             if cmd_name in COMMANDS:
-                command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+                module = importlib.import_module(f"featcli.cli.commands.{cmd_name}")
+                command: click.Command = module.command
                 return command
             is_stage = cmd_name in STAGES or _is_plugin(cmd_name)
             return _stage_command(cmd_name) if is_stage else None
@@ -77,9 +78,10 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List stages and other commands under separate headings."""
-        for title, table in (("Stages", STAGES), ("Commands", COMMANDS)):
+        stages = {name: text for name, (_, text) in STAGES.items()}
+        for title, texts in (("Stages", stages), ("Commands", COMMANDS)):
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(14), text) for name, (_, text) in table.items()])
+                formatter.write_dl([(name.ljust(14), text) for name, text in texts.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples without wrapping, so that they can be copied."""
