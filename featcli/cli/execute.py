@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import click
 
@@ -28,7 +28,7 @@ from featcli.cli.command import suggest_option
 from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.reporting import Report, Tell
-from featcli.cli.settings import Batch, Reading, Settings, Sources
+from featcli.cli.settings import Batch, Reading, Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.io.atomic import deferred_signals
@@ -36,7 +36,7 @@ from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.outputs import Kind, OutputSpec
 from featcli.io.patterns import Pattern
-from featcli.io.sinks import OnlyOne, Sink
+from featcli.io.sinks import OnlyOne
 from featcli.pipeline import Pipeline
 from featcli.stage import Stage
 
@@ -74,70 +74,105 @@ def execute(
     reading = reading_for(settings.reading, pipeline)
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings.output.kind not in (Kind.HERE, Kind.NOTHING), excluded, dotted)
-    is_single = _is_single(named, settings.sources)
+    is_alone = len(named) == 1 and not settings.sources.from_file
     request = Request(
         settings.output,
         pipeline,
         reading,
         sys.stdout.buffer,
         table or Table(),
-        is_single,
+        is_alone and inputs.is_listed_in_full(named),
         settings.sources.is_stdin,
         partial(inputs.begins_with_vector, named, way),
         tell is not None,
         settings.batch.checksum,
         settings.batch.retry_failed,
     )
+    run = Run(settings, named, way, request, tell)
     if request.kind is Kind.PARTS:
         from featcli.cli.parts import run_parts
 
-        run = partial(_run, settings, way=way, tell=None)
-        leave(run_parts(named, request, run, settings))
+        leave(run_parts(run))
         return
     target = open_target(request)
     if settings.batch.dry_run:
+        from featcli.cli.rehearsal import Rehearsal
+
+        leave(Rehearsal(run, target).all())
+    else:
+        leave(run.process(target).end())
+
+
+class Run(NamedTuple):
+    """A pipeline over the inputs of a command.
+
+    Attributes
+    ----------
+    settings : Settings
+        The command's options.
+    named : sequence of Named
+        The inputs.
+    way : Way
+    request : Request
+    tell : callable, optional
+        See `execute`.
+    """
+
+    settings: Settings
+    named: Sequence[Named]
+    way: Way
+    request: Request
+    tell: Tell | None = None
+
+    def process(self, target: Target, before: Report | None = None) -> Report:
+        """Process the inputs and write the results to the target; return the report."""
+        request, batch = self.request, self.settings.batch
         with contextlib.ExitStack() as stack:
-            items = _items(named, way, settings, target, stack)
-            check = partial(_checked, named, pipeline, way, target)
-            from featcli.cli.rehearsal import Rehearsal
+            items = self.items(target, stack)
+            with deferred_signals():  # a signal between opening and registering would leave files
+                stack.enter_context(target)
+            items = target.survey(self.checked(target, items))
+            verbose = self.settings.printing.verbose
+            job = Job(
+                request.pipeline, target.sink, request.reading, batch.checksum, verbose=verbose
+            )
+            tell = None if request.kind in (Kind.TABLE, Kind.SHARDS) else self.tell
+            notes = self.way.exclude.notes
+            report = Report(self.settings, tell, target, self._counting(), notes, before)
+            # A single image is processed without workers.
+            jobs = 1 if request.is_single or isinstance(target.sink, OnlyOne) else batch.jobs
+            choices = Choices(jobs, batch.timeout, batch.retry_failed, batch.scheduler, report.note)
+            report.all(run_all(items, job, choices, target.look_up_next, target.record))
+        return report
 
-            rehearsal = Rehearsal(settings, pipeline, reading, target)
-            code = rehearsal.all(check, items, excluded.notes)
-        leave(code)
-        return
-    report = _run(settings, named, request, target, way=way, tell=tell)
-    leave(report.end())
+    def items(self, target: Target, stack: contextlib.ExitStack) -> Iterator[Item]:
+        """Find the inputs; lists of inputs stay open until the end of `stack`."""
+        sources = self.settings.sources
+        lists = [stack.enter_context(_open_list(name)) for name in sources.from_file]
+        stdin = standard_input()
+        items = inputs.expand(self.named, self.way, lists=lists, stdin=stdin, ahead=target.expect)
+        return islice(items, self.settings.batch.limit)
 
+    def checked(self, target: Target, items: Iterator[Item]) -> Iterator[Item]:
+        """Check inputs and outputs before any work, as far as possible; return the items."""
+        for one in self.named:
+            if one.remote:
+                target.sink.protect_object(one.path)
+            elif Path(one.path).is_file():
+                target.sink.protect(Path(one.path))
+        if inputs.is_listed_in_full(self.named):
+            known = list(items)
+            files = [item for item in known if isinstance(item, (FileItem, ObjectItem))]
+            if self.way.options.frames == "first":
+                preflight(files, self.request.pipeline, target.sink, target.look_up)
+            return iter(known)
+        return iter(_only_one(items, target.sink)) if isinstance(target.sink, OnlyOne) else items
 
-def _run(
-    settings: Settings,
-    named: Sequence[Named],
-    request: Request,
-    target: Target,
-    before: Report | None = None,
-    *,
-    way: Way,
-    tell: Tell | None,
-) -> Report:
-    """Process the inputs and write the results to the target; return the report."""
-    with contextlib.ExitStack() as stack:
-        items = _items(named, way, settings, target, stack)
-        with deferred_signals():  # a signal between opening and registering would leave files
-            stack.enter_context(target)
-        items = target.survey(_checked(named, request.pipeline, way, target, items))
-        job = Job(
-            request.pipeline,
-            target.sink,
-            request.reading,
-            settings.batch.checksum,
-            verbose=settings.printing.verbose,
-        )
-        is_told = request.kind not in (Kind.TABLE, Kind.SHARDS)
-        told, counting = tell if is_told else None, _counting(named, way, settings.sources)
-        report = Report(settings, told, target, counting, way.exclude.notes, before)
-        choices = _choices(settings.batch, target.sink, request.is_single, report.note)
-        report.all(run_all(items, job, choices, target.look_up_next, target.record))
-    return report
+    def _counting(self) -> Callable[[], int] | None:
+        """Return a function that counts the inputs; None if they cannot be counted beforehand."""
+        if self.settings.sources.from_file or any(one.path == "-" for one in self.named):
+            return None
+        return partial(inputs.count, self.named, self.way)
 
 
 def leave(code: int) -> None:
@@ -231,19 +266,6 @@ def _excluded(output: OutputSpec) -> Excluded:
     return Excluded(files=re.compile(re.escape(os.path.realpath(output.path))))
 
 
-def _items(
-    named: Sequence[Named],
-    way: Way,
-    settings: Settings,
-    target: Target,
-    stack: contextlib.ExitStack,
-) -> Iterator[Item]:
-    lists = [stack.enter_context(_open_list(name)) for name in settings.sources.from_file]
-    stdin = standard_input()
-    items = inputs.expand(named, way, lists=lists, stdin=stdin, ahead=target.expect)
-    return islice(items, settings.batch.limit)
-
-
 @contextlib.contextmanager
 def _open_list(name: str) -> Iterator[BinaryIO]:
     stdin = standard_input() if name == "-" else None
@@ -258,28 +280,6 @@ def _open_list(name: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _checked(
-    named: Sequence[Named],
-    pipeline: Pipeline,
-    way: Way,
-    target: Target,
-    items: Iterator[Item],
-) -> Iterator[Item]:
-    """Check inputs and outputs before any work, as far as possible; return the items."""
-    for one in named:
-        if one.remote:
-            target.sink.protect_object(one.path)
-        elif Path(one.path).is_file():
-            target.sink.protect(Path(one.path))
-    if inputs.is_listed_in_full(named):
-        known = list(items)
-        files = [item for item in known if isinstance(item, (FileItem, ObjectItem))]
-        if way.options.frames == "first":
-            preflight(files, pipeline, target.sink, target.look_up)
-        return iter(known)
-    return iter(_only_one(items, target.sink)) if isinstance(target.sink, OnlyOne) else items
-
-
 def _only_one(items: Iterator[Item], sink: OnlyOne) -> list[Item]:
     """Return the only input; raises before any work if there are two for one result."""
     found = list(islice(items, 2))
@@ -290,18 +290,6 @@ def _only_one(items: Iterator[Item], sink: OnlyOne) -> list[Item]:
     if len(found) > 1:
         sink.preflight([Heading(item.source, "", ()) for item in found])
     return found
-
-
-def _counting(named: Sequence[Named], way: Way, sources: Sources) -> Callable[[], int] | None:
-    """Return a function that counts the inputs; None if they cannot be counted beforehand."""
-    if sources.from_file or any(one.path == "-" for one in named):
-        return None
-    return partial(inputs.count, named, way)
-
-
-def _is_single(named: Sequence[Named], sources: Sources) -> bool:
-    """Whether the only input is a single named file."""
-    return len(named) == 1 and not sources.from_file and inputs.is_listed_in_full(named)
 
 
 def _check_scheduler(batch: Batch) -> None:
@@ -317,9 +305,3 @@ def _check_scheduler(batch: Batch) -> None:
     if batch.timeout:
         raise UsageError("--timeout and --scheduler cannot be combined")
     check_extra()
-
-
-def _choices(batch: Batch, place: Sink, is_single: bool, say: Callable[[str], None]) -> Choices:
-    """Return how to process the inputs; a single image is processed without workers."""
-    jobs = 1 if is_single or isinstance(place, OnlyOne) else batch.jobs
-    return Choices(jobs, batch.timeout, batch.retry_failed, batch.scheduler, say)

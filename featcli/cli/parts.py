@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featcli.batch import inputs
 from featcli.batch.inputs import Named
@@ -17,22 +17,13 @@ from featcli.errors import FeatError, UsageError
 from featcli.io import records
 from featcli.io.outputs import Kind
 
-Run = Callable[..., Report]
+if TYPE_CHECKING:
+    from featcli.cli.execute import Run
 
 
-def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Settings) -> int:
-    """Process each shard whose part does not exist yet; return the exit code.
-
-    Parameters
-    ----------
-    named : sequence of Named
-        The shards.
-    request : Request
-        The request for the whole folder.
-    run : callable
-        `run(named, request, target, before)` processes one shard.
-    settings : Settings
-    """
+def run_parts(run: Run) -> int:
+    """Process each shard whose part does not exist yet; return the exit code."""
+    settings, named, request = run.settings, run.named, run.request
     _check(named, request, settings)
     moved = request._replace(spec=request.spec._replace(kind=Kind.TABLE))
     report: Report | None = None
@@ -46,7 +37,8 @@ def run_parts(named: Sequence[Named], request: Request, run: Run, settings: Sett
             target.check_only()
             emit(f"{one.path} -> {request.spec.shown.rstrip('/')}/{name}.parquet")
         else:
-            report = run([one], moved, target, report)
+            shard = run._replace(named=[one], request=moved, tell=None)
+            report = shard.process(target, report)
             if report.has_failed and settings.batch.fail_fast:
                 break
     if not settings.printing.quiet and (skipped or settings.batch.dry_run):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featcli.batch.items import Item, LoadedItem
 from featcli.batch.process import Outcome, Task
 from featcli.batch.running import Planner
+from featcli.batch.target import Target
 from featcli.cli.messages import emit, say
-from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.io.naming import Heading
-from featcli.io.options import ReadOptions
 from featcli.io.outputs import Kind
-from featcli.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from featcli.cli.execute import Run
 
 _FAILED = "failed before"  # a run would only repeat the message
 _PART = "PART"  # placeholder in paths if an image gives several results
-Check = Callable[[Iterator[Item]], Iterator[Item]]
 
 
 class Rehearsal(NamedTuple):
@@ -27,35 +27,28 @@ class Rehearsal(NamedTuple):
 
     Attributes
     ----------
-    settings : Settings
-        The command's options.
-    pipeline : Pipeline
-    reading : ReadOptions
+    run : Run
     target : Target
     """
 
-    settings: Settings
-    pipeline: Pipeline
-    reading: ReadOptions
+    run: Run
     target: Target
 
-    def all(self, check: Check, items: Iterator[Item], notes: Callable[[], Iterable[str]]) -> int:
-        """Print what a run would do with each input, then `notes`; return the exit code.
-
-        `check(items)` makes the checks of a run before any work, and raises UsageError.
-        """
+    def all(self) -> int:
+        """Print what the run would do with each input, then notes; return the exit code."""
         counts = {"to do": 0, "there already": 0, "refused": 0, _FAILED: 0}
-        batch = self.settings.batch
-        self.target.check_only()
-        plan = Planner(batch.checksum, batch.retry_failed, self.target.look_up_next)
-        for item in self.target.survey(check(items)):
-            planned = plan(item)
-            status = self._status(item, planned)
-            if status:
-                counts[status] += 1
-                self._print(item, status)
-        if not self.settings.printing.quiet:
-            for note in (*self.target.notes(), *notes()):
+        batch = self.run.settings.batch
+        with contextlib.ExitStack() as stack:
+            items = self.run.items(self.target, stack)
+            self.target.check_only()
+            plan = Planner(batch.checksum, batch.retry_failed, self.target.look_up_next)
+            for item in self.target.survey(self.run.checked(self.target, items)):
+                status = self._status(item, plan(item))
+                if status:
+                    counts[status] += 1
+                    self._print(item, status)
+        if not self.run.settings.printing.quiet:
+            for note in (*self.target.notes(), *self.run.way.exclude.notes()):
                 say(note)
             said = [f"{count} {name}" for name, count in counts.items() if count or name != _FAILED]
             say(", ".join(said))
@@ -73,12 +66,12 @@ class Rehearsal(NamedTuple):
                 say(str(planned.error))
                 return "refused" if isinstance(planned.error, UsageError) else _FAILED
             return "there already" if planned.status == "unchanged" else ""
-        heading, checksum = self._heading(item), self.settings.batch.checksum
+        heading, checksum = self._heading(item), self.run.settings.batch.checksum
         try:
             self.target.sink.preflight([heading], [planned.prior])
             state = item.state(checksum)
             is_there = planned.prior.existing_results(state) or (
-                not self.pipeline.splits
+                not self.run.request.pipeline.splits
                 and self.target.sink.existing_results([heading], state, planned.prior)
             )
         except UsageError as error:
@@ -90,12 +83,12 @@ class Rehearsal(NamedTuple):
 
     def _heading(self, item: Item) -> Heading:
         found = item.heading()
-        part = _PART if self.pipeline.splits else found.part
-        before = found.history or self.reading.history()
-        return Heading(found.source, part, (*before, *self.pipeline.recipe))
+        part = _PART if self.run.request.pipeline.splits else found.part
+        before = found.history or self.run.request.reading.history()
+        return Heading(found.source, part, (*before, *self.run.request.pipeline.recipe))
 
     def _print(self, item: Item, status: str) -> None:
-        spec, printing = self.settings.output, self.settings.printing
+        spec, printing = self.run.settings.output, self.run.settings.printing
         is_file = spec.kind not in (Kind.STREAM, Kind.NOTHING)
         files = [str(path) for path in self.target.sink.paths(self._heading(item))]
         files = files or [spec.shown if is_file else "nothing"]
