@@ -92,8 +92,13 @@ def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
     # In the picture's type, from which the model infers the range of values.
     grey = (np.rint(mean) if picture.dtype.kind in "biu" else mean).astype(picture.dtype)
     share = _share(trace, k)
-    heat = np.array([[share - _hidden(picture, predict, grey, rows, cols, k)
-                      for cols in edges[1]] for rows in edges[0]])  # fmt: skip
+
+    def lost(rows: tuple[int, int], cols: tuple[int, int]) -> float:
+        changed = picture.copy()
+        changed[slice(*rows), slice(*cols)] = grey
+        return share - float(predict(changed).reshape(-1)[k])
+
+    heat = np.array([[lost(rows, cols) for cols in edges[1]] for rows in edges[0]])
     tall, wide = (max(b - a for a, b in spans) for spans in edges)
     colour = ", ".join(f"{float(one):g}" for one in grey)
     text = (
@@ -102,20 +107,6 @@ def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
         f"{heat.max():.3g}."
     )
     return Heat(_label(trace, k), share, heat, _WHOLE, text)
-
-
-def _hidden(
-    picture: Array,
-    predict: Callable[[Array], Array],
-    grey: Array,
-    rows: tuple[int, int],
-    cols: tuple[int, int],
-    k: int,
-) -> float:
-    """Return the probability of a class while a patch is hidden."""
-    changed = picture.copy()
-    changed[slice(*rows), slice(*cols)] = grey
-    return float(predict(changed).reshape(-1)[k])
 
 
 def _edges(shape: Sequence[int]) -> list[list[tuple[int, int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -150,17 +150,13 @@ def _loaded(
             f"the model {name} takes {sizes(description.network.input)}, not {sizes(shape)}: an "
             "input shape is only for an .onnx whose input size is not fixed"
         )
-    found = Model(description, weights, f"{name}#{identity(description)[:16]}", given=given)
-    return found if engine == "auto" else _on_onnxruntime(found, given)
+    model = Model(description, weights, f"{name}#{identity(description)[:16]}", given=given)
+    if engine == "onnxruntime":
+        from featcli.models.sessions import Exported
 
-
-def _on_onnxruntime(model: Model, given: Mapping[str, str]) -> Model:
-    """Return one of featcli's models that is run by onnxruntime."""
-    from featcli.models.sessions import Exported
-
-    runner = Exported(model, given["device"])
-    runner.check_device()
-    return Model(model.description, model.weights, model.reference, runner, given)
+        model.runner = exported = Exported(model, device)
+        exported.check_device()
+    return model
 
 
 def path_of(name_or_path: str | os.PathLike[str]) -> Path:

@@ -255,8 +255,12 @@ class Network:
         for node in self.nodes:
             if name in names_of(node):
                 return node
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> ValueError:
+        """Return the error for a layer that is not there, with similar names."""
         near = stages.nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
-        raise ValueError(f"no layer {name!r}{near}")
+        return ValueError(f"no layer {name!r}{near}")
 
 
 def sizes(shape: Sequence[int]) -> str:

@@ -91,8 +91,7 @@ class OnnxNetwork(Network):
     def node_of(self, name: str) -> Any:
         """Raise ValueError, with similar names, if there is no such node."""
         if name not in self.names:
-            near = nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
-            raise ValueError(f"no layer {name!r}{near}")
+            raise self.unknown(name)
 
 
 class OnnxRunner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from featcli.extras import extra
 from featcli.frame import Array
 from featcli.models.model import Model
+from featcli.models.network import sizes
 from featcli.models.onnx import OnnxNetwork, OnnxRunner
 from featcli.models.onnx_rules import Known, rule_of_node
 from featcli.trace import Dense, Flatten, Opaque, Pool, Rule, Softmax
@@ -152,11 +153,7 @@ def _title(node: Known) -> str:
     depthwise = "depthwise " if weight.shape[1] == 1 and len(weight) > 1 else ""
     strides = node.attributes.get("strides", [1])
     stride = f" --stride {strides[0]}" if max(strides) > 1 else ""
-    return f"{depthwise}conv {len(weight)} {_times(weight.shape[2:])}{stride}"
-
-
-def _times(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes))
+    return f"{depthwise}conv {len(weight)} {sizes(weight.shape[2:])}{stride}"
 
 
 __all__ = ["trace_graph"]

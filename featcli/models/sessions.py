@@ -14,7 +14,7 @@ from featcli import budget
 from featcli.errors import UsageError
 from featcli.extras import extra
 from featcli.frame import Array
-from featcli.models.exporting import INPUT, tensor_of
+from featcli.models import exporting
 from featcli.models.onnx_file import sound
 
 if TYPE_CHECKING:
@@ -160,35 +160,22 @@ class Exported:
     """
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
-        self._model, self._device = model, device
-        self._network = model.description.network
+        self._reference, self._network = model.reference, model.description.network
         for name in ("onnx", "onnxruntime"):
             if not find_spec(name):
                 extra(name, "onnx")
-
-        self._sessions = Sessions(self._exported, device, self._taken)
-
-    def _exported(self) -> Any:
-        """Export the model; called at the first run, since the main process may not run it.
-
-        The result is not checked: that takes longer than the export, and onnxruntime checks it.
-        """
-        from featcli.models.exporting import graph_of
-
-        return graph_of(self._model)
+        # Exported at the first run, since the main process may not run it, and not checked: that
+        # takes longer than the export, and onnxruntime checks it.
+        self._sessions = Sessions(lambda: exporting.graph_of(model), device, self._taken)
+        self.check_device = self._sessions.check_device
 
     def _taken(self, tensors: Tensors) -> bytes | None:
-        return _TAKEN.get((self._model.reference, tensors))
+        return _TAKEN.get((self._reference, tensors))
 
     def handed(self, names: Sequence[str]) -> Handed:
         """Return the exported network with the results of the named layers, for other processes."""
         tensors = tuple(sorted({self._tensor(name) for name in names}))
-        return Handed(self._model.reference, tensors, self._sessions.content(tensors))
-
-    def check_device(self) -> None:
-        """Raise UsageError if the device is not available."""
-        if self._device != "cpu":
-            self._sessions.check_device()
+        return Handed(self._reference, tensors, self._sessions.content(tensors))
 
     def run(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         """Run on one array and return the results of the named layers.
@@ -201,14 +188,14 @@ class Exported:
         self._network.check_input(x.shape)
         tensors = {name: self._tensor(name) for name in names}
         first = np.moveaxis(x, 2, 0) if x.ndim == 3 else x
-        given = {INPUT: np.ascontiguousarray(first[np.newaxis], dtype=np.float32)}
+        given = {exporting.INPUT: np.ascontiguousarray(first[np.newaxis], dtype=np.float32)}
         found = self._sessions.run(tensors.values(), given)
         return {name: _channels_last(found[tensor][0]) for name, tensor in tensors.items()}
 
     def _tensor(self, name: str) -> str:
         """Return the name in the graph of a layer's result."""
         node = self._network.node_of(name)
-        return tensor_of(node.last if name == node.name else name)
+        return exporting.tensor_of(node.last if name == node.name else name)
 
 
 def _channels_last(data: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from featcli.errors import FeatError, StageError
 from featcli.frame import Array, Frame, Step
 from featcli.models.model import Model
-from featcli.models.network import Node, Placed
+from featcli.models.network import Node, Placed, sizes
 from featcli.models.pixels import central
 from featcli.models.rules import cut, picked, rule_of
 from featcli.pipeline import Pipeline, apply, caption
@@ -166,9 +166,9 @@ def _preprocess(record: _Recorder, model: Model, frame: Frame, number: int) -> i
         ):
             ((current, number),) = _step(record, step, current, number, False, "preprocessing")
     except (ValueError, FeatError) as error:
-        wanted = _shape(model.description.network.input)
+        wanted = sizes(model.description.network.input)
         raise StageError(
-            f"{_name(frame)}: a picture of {_shape(frame.data.shape)} cannot be converted to the "
+            f"{_name(frame)}: a picture of {sizes(frame.data.shape)} cannot be converted to the "
             f"{wanted} that the network {model.name} takes: {error}"
         ) from error
     return number
@@ -203,8 +203,8 @@ def _check_size(model: Model, frame: Frame, x: Array) -> None:
     )
     remedy = f"give a picture of at least {wanted[0]}x{wanted[1]}" if small else _other(model)
     raise StageError(
-        f"{_name(frame)}: it becomes {_shape(x.shape)}, but the network {model.name} takes "
-        f"{_shape(wanted)}: {remedy}"
+        f"{_name(frame)}: it becomes {sizes(x.shape)}, but the network {model.name} takes "
+        f"{sizes(wanted)}: {remedy}"
     )
 
 
@@ -288,10 +288,6 @@ def _scores(layers: Sequence[Layer], is_sure: bool = False) -> tuple[tuple[str, 
 
 def _name(frame: Frame) -> str:
     return frame.source.file or frame.source.key
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
 
 
 __all__ = ["BEST", "trace_model", "trace_pipeline"]

@@ -6,7 +6,7 @@ import math
 
 from featcli import pipeline
 from featcli.errors import UsageError
-from featcli.models.network import Network, find
+from featcli.models.network import Network, find, sizes
 from featcli.models.operations import Shape
 
 _TAIL = "dense {classes} --name scores | softmax --name probabilities"
@@ -47,7 +47,7 @@ def build(arch: str, shape: Shape, classes: int) -> Network:
         A layer does not accept its input (the message shows the shapes before it), or the last
         layers do not give a value for each class.
     """
-    text = NAMED.get(arch, arch).format(classes=classes) if arch in NAMED else arch
+    text = NAMED[arch].format(classes=classes) if arch in NAMED else arch
     try:
         network = Network(text, shape)
     except ValueError as error:
@@ -86,19 +86,15 @@ def _trail(text: str, shape: Shape) -> str:
             return f" ({shapes(Network(start, shape))} | {steps[count].stage} ?)"
         except ValueError:
             continue
-    return f" ({_times(shape)} | {steps[0].stage} ?)"
+    return f" ({sizes(shape)} | {steps[0].stage} ?)"
 
 
 def shapes(network: Network) -> str:
     """Return the shape after each layer, such as `28x28x1 | conv 26x26x8 | relu 26x26x8`."""
-    after = [f"{node.step.stage} {_times(node.shape)}" for node in network.nodes]
-    return " | ".join([_times(network.input), *after])
+    after = [f"{node.step.stage} {sizes(node.shape)}" for node in network.nodes]
+    return " | ".join([sizes(network.input), *after])
 
 
 def parameters(network: Network) -> int:
     """Return the number of weights of a network."""
     return sum(math.prod(shape) for shape in network.weights.values())
-
-
-def _times(shape: Shape) -> str:
-    return "x".join(map(str, shape))

@@ -239,13 +239,8 @@ class _Trained(Trained):
         return dx
 
 
-class _Depthwise(Trained):
+class _Depthwise(_Trained):
     """Depthwise convolution: weighted sums over the taps, for whole rows of maps."""
-
-    def __init__(self, geometry: Geometry, weights: Weights, buffers: Buffers) -> None:
-        super().__init__(buffers)
-        self._geometry = geometry
-        self._weight, self._bias = weights["weight"], weights.get("bias")
 
     def forward(self, x: Array, draws: Array | None) -> Array:
         """Sum the values under all taps, times their weights."""

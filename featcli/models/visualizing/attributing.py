@@ -72,7 +72,8 @@ def of_class(model: Model, x: Array, layer: str, number: int, seed: int = 0) -> 
     value, pixels = _smooth(part, x, slope, seed)
     with np.errstate(all="ignore"):
         chain = Chain(part.nodes, model.weights)
-        scores = chain.forward(_laid_out(x))
+        laid = x.transpose(0, 2, 1)[..., np.newaxis]
+        scores = chain.forward(np.ascontiguousarray(laid, dtype=np.float32))
         last = model.description.network.node_of(layer).last
         name = layer if layer in part.names else last
         gradient = chain.layer_grad(slope(scores), name)[..., 0]
@@ -121,10 +122,6 @@ def _smooth(part: Part, x: Array, slope: Slope, seed: int) -> tuple[Array, Array
 def _check(number: int, count: int, one: str, many: str, where: str = "the model") -> None:
     if not 0 <= number < count:
         raise ValueError(f"{one} {number}: {where} has {count} {many}, 0 to {count - 1}")
-
-
-def _laid_out(x: Array) -> Array:
-    return np.ascontiguousarray(x.transpose(0, 2, 1)[..., np.newaxis], dtype=np.float32)
 
 
 __all__ = ["Places", "of_class", "of_filter"]

@@ -16,8 +16,8 @@ def first_layer(network: Network) -> tuple[Placed, Shape] | None:
     """
     image = network.input
     for one in network.operations:
-        shape = one.operation.parameters["weight"].shape if _is_weighted(one) else ()
-        if shape:
+        if weight := one.operation.parameters.get("weight"):
+            shape = weight.shape
             sees = len(shape) == 4 or (len(image) == 3 and shape[0] == math.prod(image))
             return (one, image) if sees else None
         if not one.operation.keeps_values:
@@ -39,10 +39,6 @@ def first_filters(network: Network, weights: Mapping[str, Array]) -> Array | Non
     if weight.ndim == 4:
         return weight
     return weight.reshape(image[2], image[0], image[1], -1).transpose(1, 2, 0, 3)
-
-
-def _is_weighted(one: Placed) -> bool:
-    return "weight" in one.operation.parameters
 
 
 __all__ = ["first_filters", "first_layer"]
