@@ -99,7 +99,7 @@ def _needs_double(x: Array, tasks: Sequence[Task]) -> bool:
     if x.dtype.itemsize > 2 and x.dtype != np.float32:
         return True
     rows, cols = tasks[0].taps.shape
-    return rows + (cols if tasks[0].way.name == "separable" else 0) > LONGEST_SUM
+    return rows + (cols if tasks[0].way == "separable" else 0) > LONGEST_SUM
 
 
 def _kernel(task: Task, place: int, sums: Any, kept: list[Any]) -> library.Kernel:
@@ -120,9 +120,9 @@ def _kernel(task: Task, place: int, sums: Any, kept: list[Any]) -> library.Kerne
         places=pointer(np.stack([row, col], axis=1)),
         weights=pointer(task.taps[row, col]),
     )
-    if task.way.name == "dense":
+    if task.way == "dense":
         kernel.dense = pointer(np.pad(task.taps, ((3, 3), (0, 0))).astype(sums))
-    elif task.way.name == "separable" and task.factors:
+    elif task.way == "separable" and task.factors:
         kernel.column = pointer(np.pad(task.factors[0], 3).astype(sums))
         kernel.line = pointer(task.factors[1].astype(sums))
     return kernel

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from featcli.engine import compiled, library, scipy_ways
 from featcli.engine.geometry import BORDERS, Axis, axis
 from featcli.engine.taps import Array, factors, significant
-from featcli.engine.ways import Task, Way
+from featcli.engine.ways import COMPILED, WORDS, Task
 
 # Range of a kernel's sum of absolute taps in which float32 results neither overflow nor underflow.
 ORDINARY = 2.0**-60, 2.0**60
@@ -95,10 +95,10 @@ def correlate(
     out = np.empty((rows, cols, len(tasks) * x.shape[2]), np.float32)
     if out.size:
         native = x.astype(_computed_type(x.dtype), copy=False)
-        key = lambda task: (task.way.name, task.taps.shape)  # noqa: E731
+        key = lambda task: (task.way, task.taps.shape)  # noqa: E731
         for _, group in groupby(sorted(tasks, key=key), key):
             some = list(group)
-            run = compiled.run if some[0].way.compiled else scipy_ways.run
+            run = compiled.run if some[0].way in COMPILED else scipy_ways.run
             run(native, out, some, chosen.dilation, chosen.border, threads)
     return out
 
@@ -113,7 +113,7 @@ def describe(
 ) -> str:
     """Describe how `correlate` computes each kernel, in a line per kernel."""
     _, tasks = _tasks(shape, np.dtype(dtype), kernels, engine, Options(**options))
-    return "\n".join(f"{'x'.join(map(str, task.taps.shape))}: {task.way}" for task in tasks)
+    return "\n".join(f"{'x'.join(map(str, task.taps.shape))}: {WORDS[task.way]}" for task in tasks)
 
 
 def tiled(
@@ -130,7 +130,7 @@ def tiled(
     run on a part of the picture.
     """
     _, tasks = _tasks(shape, np.dtype(dtype), kernels, engine, Options(**options))
-    return next((task.number for task in tasks if task.way.name == "fourier"), None)
+    return next((task.number for task in tasks if task.way == "fourier"), None)
 
 
 def rows_seen(
@@ -185,26 +185,17 @@ def _task(
     options: Options,
 ) -> Task:
     taps = significant(kernel[::-1, ::-1] if options.flip else kernel)
-    rows, cols = (
-        axis(
-            shape[n],
-            taps.shape[n],
-            stride=options.stride,
-            dilation=options.dilation,
-            padding=options.padding,
-            flip=options.flip,
-        )
-        for n in (0, 1)
-    )
+    along = {name: getattr(options, name) for name in ("stride", "dilation", "padding", "flip")}
+    rows, cols = (axis(shape[n], taps.shape[n], **along) for n in (0, 1))
     factored = factors(taps) if min(taps.shape) > 1 else None
     ways = _ways(taps, factored is not None, rows, cols, exact, engine)
-    way = min(ways, key=lambda one: ways[one])
+    way = min(ways, key=ways.__getitem__)
     return Task(number, taps, factored, rows, cols, exact, way)
 
 
 def _ways(
     taps: Array, is_separable: bool, rows: Axis, cols: Axis, exact: bool, engine: str
-) -> dict[Way, float]:
+) -> dict[str, float]:
     """Return the possible ways to compute a kernel and the estimated time for 16 results by each.
 
     A kernel much larger than the picture, or with taps outside the range of float32, is computed
@@ -213,20 +204,20 @@ def _ways(
     far = any(along.extent > 4 * along.size + 64 for along in (rows, cols))
     total, count = float(np.abs(taps).sum()), np.count_nonzero(taps)
     if engine == "scipy" or far or (count and not ORDINARY[0] < total < ORDINARY[1]):
-        return {Way("far" if far else "scipy"): 0.0}
-    found = {Way("fourier"): (FOURIER_EXACT if exact else FOURIER) * rows.stride}
+        return {"far" if far else "scipy": 0.0}
+    found = {"fourier": (FOURIER_EXACT if exact else FOURIER) * rows.stride}
     height, width = taps.shape
     if library.load() is None:
-        found[Way("scipy")] = SCIPY_TAP * count
+        found["scipy"] = SCIPY_TAP * count
         if is_separable:
-            found[Way("scipy separable")] = SCIPY_TAP * (height + width + 4)
+            found["scipy separable"] = SCIPY_TAP * (height + width + 4)
         return found
     # Four rows are computed at a time, which takes 3 more input rows; common sizes have own code.
     seen = height if (height, width) in compiled.KNOWN_SIZES else height + 3
-    found[Way("dense")] = float(seen * width)
-    found[Way("sparse")] = 2.0 * count
+    found["dense"] = float(seen * width)
+    found["sparse"] = 2.0 * count
     if is_separable:
-        found[Way("separable")] = height + 3 + 2.0 * width + 4
+        found["separable"] = height + 3 + 2.0 * width + 4
     return found
 
 

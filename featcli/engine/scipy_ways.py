@@ -12,7 +12,7 @@ from featcli.engine import library
 from featcli.engine.geometry import Axis, border_index
 from featcli.engine.strips import Strip, strips
 from featcli.engine.strips import run as run_strips
-from featcli.engine.taps import Array, dilate, scaled
+from featcli.engine.taps import Array, dilate, is_whole, scaled
 from featcli.engine.ways import Task
 
 # Results of a strip for SciPy's correlation, and the side of a Fourier transform.
@@ -33,10 +33,10 @@ def run(
     """Correlate with kernels of the same size, and write the results into `out`."""
     for task in tasks:
         place = out[:, :, task.number * x.shape[2] :][:, :, : x.shape[2]]
-        if task.way.name == "far":
+        if task.way == "far":
             place[...] = _gathered(x, task, dilation, border)
             continue
-        make = _transformed if task.way.name == "fourier" else _direct
+        make = _transformed if task.way == "fourier" else _direct
         work, height = make(x, place, task, dilation, border)
         run_strips(work, strips(task.rows.results, height), threads, len(out))
 
@@ -70,7 +70,7 @@ def _direct(
     from scipy import ndimage
 
     taps, exponent = scaled(task.taps)
-    factored = task.factors if task.way.name == "scipy separable" else None
+    factored = task.factors if task.way == "scipy separable" else None
     # Not correlate1d, which multiplies by taps of zero (and so spreads NaN).
     lines = [dilate(part[None], dilation)[0] for part in factored or ()]
     kernels = [lines[0][:, None], lines[1][None]] if lines else [dilate(taps, dilation)]
@@ -114,7 +114,7 @@ def _transformed(
     is_double = task.exact or x.dtype.itemsize > 4
     spread: Any = dilate(task.taps, dilation).astype(np.float64 if is_double else np.float32)
     spectrum = np.conj(fft.rfft2(spread, s=sides))
-    whole = task.exact and bool((task.taps == np.rint(task.taps)).all())
+    whole = task.exact and is_whole(task.taps)
     height, width = (
         (side - along.extent) // along.stride + 1
         for side, along in zip(sides, (task.rows, task.cols), strict=True)
@@ -164,12 +164,11 @@ def _replace(block: Array, out: Array, task: Task, dilation: int) -> None:
         along._replace(results=-(-along.results // along.stride)) for along in (rows, cols)
     )
     from featcli.engine import compiled
-    from featcli.engine.ways import Way
 
     found = np.empty((rows.results, cols.results, block.shape[2]), np.float32)
-    name = "dense" if library.load() else "scipy"
-    one = task._replace(number=0, rows=rows, cols=cols, way=Way(name))
-    (compiled.run if library.load() else run)(block, found, [one], dilation, "constant", 1)
+    way, how = ("dense", compiled.run) if library.load() else ("scipy", run)
+    one = task._replace(number=0, rows=rows, cols=cols, way=way)
+    how(block, found, [one], dilation, "constant", 1)
     out[...] = found
 
 

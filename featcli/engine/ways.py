@@ -16,20 +16,7 @@ WORDS = {
     "scipy separable": "a column, then a row of taps, by scipy.ndimage in float64",
     "far": "tap by tap, in float64",
 }
-
-
-class Way(NamedTuple):
-    """A way to compute a kernel, by its name in `WORDS`."""
-
-    name: str
-
-    @property
-    def compiled(self) -> bool:
-        """Whether it uses the compiled code."""
-        return self.name in ("dense", "sparse", "separable")
-
-    def __str__(self) -> str:
-        return WORDS[self.name]
+COMPILED = ("dense", "sparse", "separable")
 
 
 class Task(NamedTuple):
@@ -45,7 +32,8 @@ class Task(NamedTuple):
     rows, cols : Axis
     exact : bool
         Whether the pixels are integers.
-    way : Way
+    way : str
+        How to compute it, by its name in `WORDS`.
     """
 
     number: int
@@ -54,4 +42,4 @@ class Task(NamedTuple):
     rows: Axis
     cols: Axis
     exact: bool
-    way: Way
+    way: str

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from featcli import cores
-from featcli.search.metrics import Array, Metric, Table, exact, slices
+from featcli.search.metrics import Array, Table, exact, slices
 
 Pairs = tuple[Array, Array]
 
@@ -58,17 +58,10 @@ class NearVectors:
         found = np.empty(len(a), bool)
         for part in slices(len(a), BLOCK):
             rows = self._table.vectors[a[part]], self._table.vectors[b[part]]
-            found[part] = is_near(exact(*rows, self._table.metric), self._threshold, self._metric)
+            scores = exact(*rows, self._table.metric)
+            is_cosine = self._table.metric == "cosine"
+            found[part] = scores >= self._threshold if is_cosine else scores <= self._threshold
         return found
-
-    @property
-    def _metric(self) -> Metric:
-        return self._table.metric
-
-
-def is_near(scores: Array, threshold: float, metric: Metric) -> Array:
-    """Return which scores reach a threshold: cosines of at least, or distances of at most it."""
-    return scores >= threshold if metric == "cosine" else scores <= threshold
 
 
 class NearBits:
@@ -102,14 +95,12 @@ class NearBits:
         return a + part.start, b + others.start
 
 
-def connected(near: Comparison, first: int = 0) -> Array:
+def connected(near: Comparison) -> Array:
     """Return the group of each row; a group is connected by similar pairs.
 
     Parameters
     ----------
     near : Comparison
-    first : int
-        Compare only pairs with a row of at least this number.
 
     Returns
     -------
@@ -117,7 +108,7 @@ def connected(near: Comparison, first: int = 0) -> Array:
         For each row the number of the first row of its group.
     """
     blocks = list(slices(len(near), BLOCK))
-    todo = [(a, b) for a in blocks for b in blocks if a.start <= b.start and b.stop > first]
+    todo = [(a, b) for a in blocks for b in blocks if a.start <= b.start]
     groups, lock = np.arange(len(near)), Lock()
 
     def work(both: tuple[slice, slice]) -> None:

@@ -10,7 +10,6 @@ from scipy import ndimage
 from featcli.engine import correlation, library
 from featcli.engine.geometry import BORDERS
 from featcli.engine.taps import factors, significant
-from featcli.engine.ways import Way
 
 TYPES = ["u1", "i1", "?", "<u2", ">i2", "i4", "u4", "i8", "u8", "f2", "f4", ">f4", "f8", ">f8", "g"]
 
@@ -94,7 +93,7 @@ def correlated(x, kernel, *, way=None, threads=None, **chosen):
     if way is None:
         return correlation.correlate(x, [kernel], threads=threads, **chosen)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(correlation, "_ways", lambda *_: {Way(way): 0.0})
+        patch.setattr(correlation, "_ways", lambda *_: {way: 0.0})
         return correlation.correlate(x, [kernel], threads=threads, **chosen)
 
 

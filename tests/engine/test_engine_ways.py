@@ -14,7 +14,7 @@ from featcli import kernels
 from featcli.engine import compiled, library
 from featcli.engine.correlation import correlate, describe
 from featcli.engine.taps import factors, significant
-from featcli.engine.ways import Way
+from featcli.engine.ways import COMPILED
 
 KINDS = {
     "dense": cases.dense,
@@ -106,7 +106,7 @@ def test_the_height_of_strips_does_not_change_a_bit(x, kernel, height, odd):
 )
 def test_the_width_of_vectors_does_not_change_a_bit(x, kernel, chosen):
     widest = ctypes.c_int32.in_dll(library.load(), "featcli_widest")
-    ways = [way for way in cases.ways(kernel) if Way(way).compiled]
+    ways = [way for way in cases.ways(kernel) if way in COMPILED]
     found = []
     for width in (64, 32, 16):
         widest.value = width

@@ -64,14 +64,6 @@ def test_a_chain_of_near_rows_is_one_group():
     assert connected(NearVectors(Table(table, "l2"), 1.0)).tolist() == [0, 0, 0, 3, 0]
 
 
-def test_only_pairs_with_a_new_row_are_compared_where_that_is_asked_for():
-    bits = np.zeros((6, 8), np.uint8)
-    bits[:3] = np.eye(3, 8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK", 2)
-        assert connected(NearBits(bits, 0), first=4).tolist() == [0, 1, 2, 3, 3, 3]
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_pairs():
     import tracemalloc
