@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,24 +49,12 @@ def split_channels(x: npt.ArrayLike) -> tuple[Array, ...]:
     return tuple(restore(maps[:, :, [channel]]) for channel in range(maps.shape[2]))
 
 
-def _gray_label(labels: Sequence[str], **_: Any) -> Sequence[str]:
-    return labels if len(labels) == 1 else ("gray",)
-
-
-def _three_channels(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
-    return (*shape[:2], 3)
-
-
-def _one_channel(shape: tuple[int, ...], **_: object) -> tuple[int, ...]:
-    return (*shape[:2], 1)
-
-
 @stage(
     takes="maps",
     gives="maps",
-    labels=_gray_label,
+    labels=lambda labels, **_: labels if len(labels) == 1 else ("gray",),
     dtype="same",
-    shape=_one_channel,
+    shape=lambda shape, **_: (*shape[:2], 1),
     work=8,
     rows=each,
 )
@@ -112,16 +99,12 @@ def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
     return (np.rint(mixed) if maps.dtype.kind in "biu" else np.asarray(mixed)).astype(maps.dtype)
 
 
-def _rgb_labels(labels: Sequence[str], **_: Any) -> Sequence[str]:
-    return labels if len(labels) == 3 else ("R", "G", "B")
-
-
 @stage(
     takes="maps",
     gives="maps",
-    labels=_rgb_labels,
+    labels=lambda labels, **_: labels if len(labels) == 3 else ("R", "G", "B"),
     dtype="same",
-    shape=_three_channels,
+    shape=lambda shape, **_: (*shape[:2], 3),
     work=0,
     rows=each,
 )

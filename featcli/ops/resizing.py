@@ -168,10 +168,6 @@ def _resize_plane(plane: Array, rows: int, cols: int, filter: str) -> Array:
     return np.clip(np.rint(result), 0, top).astype(plane.dtype)
 
 
-def _cut(shape: tuple[int, ...], *, size: Any, **_: Any) -> tuple[int, ...]:
-    return (*(_pair(size) or (size, size)), *shape[2:])
-
-
 def _rows_of_crop(shape: tuple[int, ...], _dtype: object, *, size: Any, at: Any) -> Window:
     top, left, _, cols = _box(shape, size, at)
     return Window(first=top, run=lambda maps: maps[:, left : left + cols].copy())
@@ -182,7 +178,7 @@ def _rows_of_crop(shape: tuple[int, ...], _dtype: object, *, size: Any, at: Any)
     gives="maps",
     tag="crop{size}{at}",
     dtype="same",
-    shape=_cut,
+    shape=lambda shape, *, size, **_: (*(_pair(size) or (size, size)), *shape[2:]),
     work=0,
     rows=_rows_of_crop,
 )

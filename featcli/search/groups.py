@@ -76,9 +76,7 @@ class NearBits:
 
     def __init__(self, bits: Array, most: int) -> None:
         packed = np.packbits(np.asarray(bits, np.uint8), axis=1)
-        wide = -(-packed.shape[1] // 8) * 8
-        padded = np.zeros((len(packed), wide), np.uint8)
-        padded[:, : packed.shape[1]] = packed
+        padded = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
         self._words = padded.view(np.uint64)
         self._most = most
 
