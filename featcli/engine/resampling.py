@@ -135,6 +135,3 @@ def _down(compiled: Any, maps: Pixels, before: int, axis: Axis) -> Pixels:
     ends = (ctypes.byref(axis.for_c), out.ctypes.data)
     compiled.featcli_resample_columns(maps.ctypes.data, width, before, *ends)
     return out
-
-
-__all__ = ["Axis", "axis", "resampled"]

@@ -153,6 +153,3 @@ def _region(trace: Trace) -> Region:
         top, bottom = top + begin * tall, top + end * tall
         left, right = left + start * wide, left + stop * wide
     return top, left, bottom, right
-
-
-__all__ = ["with_heats"]

@@ -111,6 +111,3 @@ def _numbers(model: Model, nodes: Sequence[Node]) -> list[Array]:
         for one in node.operations
         for array in one.weights(model.weights).values()
     ]
-
-
-__all__ = ["layer_of_vectors"]

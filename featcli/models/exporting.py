@@ -135,6 +135,3 @@ class _Writer:
         whole = f"{self._scope}/{name}"
         count = self._counts[whole] = self._counts.get(whole, 0) + 1
         return whole if count == 1 else f"{whole}{count}"
-
-
-__all__ = ["INPUT", "METADATA", "graph_of", "tensor_of", "to_onnx"]

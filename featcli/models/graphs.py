@@ -372,6 +372,3 @@ class Graph:
 def free(name: str, taken: Container[str]) -> str:
     """Return `name`, with underscores appended until it is not taken."""
     return name if name not in taken else free(f"{name}_", taken)
-
-
-__all__ = ["LARGEST", "Graph", "free"]

@@ -91,6 +91,3 @@ def _listed(text: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("is not a JSON list of texts")
     return tuple(names)
-
-
-__all__ = ["is_text", "labels_reference", "read_labels"]

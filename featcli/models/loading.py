@@ -184,6 +184,3 @@ def is_onnx(path: str | os.PathLike[str]) -> bool:
 def shipped() -> list[str]:
     """Return the names of the models that ship with featcli."""
     return sorted(path.stem for path in SHIPPED.glob("*.npz"))
-
-
-__all__ = ["DEFAULT", "is_onnx", "load_model", "name_of", "parse_shape", "path_of", "shipped"]

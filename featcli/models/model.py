@@ -257,6 +257,3 @@ def _misfit(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if len(wanted) == 1:
         return f"the model {name} takes a vector of {wanted[0]} values, not shape {shape}"
     return f"the model {name} takes an image, not an array of shape {shape}"
-
-
-__all__ = ["GIVEN", "Model"]

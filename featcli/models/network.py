@@ -370,16 +370,3 @@ def check_fits(before: pipeline.Pipeline, network: Network, channels: int) -> No
         except (StageError, ValueError) as error:
             problems.append(f"{error} (of a picture of {sizes(size)})")
     raise ValueError(problems[0])
-
-
-__all__ = [
-    "Network",
-    "Node",
-    "Placed",
-    "Row",
-    "check_fits",
-    "find",
-    "names_of",
-    "preprocessing",
-    "sizes",
-]

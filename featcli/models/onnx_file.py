@@ -269,6 +269,3 @@ def _open_sizes(graph: Any, axes: int) -> None:
         for size in one.type.tensor_type.shape.dim if one.type.HasField("tensor_type") else ():
             if size.HasField("dim_value") and size.dim_value < 1:
                 size.ClearField("dim_value")
-
-
-__all__ = ["METADATA", "digest", "files", "identity", "metadata", "read", "sound"]

@@ -338,5 +338,3 @@ _MAKERS: dict[str, Callable[[Known], Rule | None]] = {
     "Sub": _arithmetic,
     "Sum": _arithmetic,
 }
-
-__all__ = ["Known", "rule_of_node"]

@@ -154,6 +154,3 @@ def _title(node: Known) -> str:
     strides = node.attributes.get("strides", [1])
     stride = f" --stride {strides[0]}" if max(strides) > 1 else ""
     return f"{depthwise}conv {len(weight)} {sizes(weight.shape[2:])}{stride}"
-
-
-__all__ = ["trace_graph"]

@@ -89,6 +89,3 @@ def likely_preprocessings(shape: tuple[int, ...]) -> dict[str, str]:
         "-1..1": f"{whole} | normalize 127.5 127.5",
     }
     return {name: text for name, text in found.items() if "," not in text or shape[2] in (0, 3)}
-
-
-__all__ = ["central", "check_range", "likely_preprocessings", "ranged", "with_channels"]

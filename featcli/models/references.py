@@ -9,6 +9,3 @@ def parted(reference: str) -> tuple[str, str]:
     """Split `NAME#SHA256` into name and hash; the hash is empty if there is none."""
     found = re.fullmatch(r"(.+)#([0-9a-f]{16})", reference, flags=re.DOTALL)
     return (found[1], found[2]) if found else (reference, "")
-
-
-__all__ = ["parted"]

@@ -117,5 +117,3 @@ _MAKERS: dict[str, Callable[[Params, Array, Array], Rule]] = {
     "normalize": _normalize,
     "rgb": _rgb,
 }
-
-__all__ = ["cut", "picked", "rule_of"]

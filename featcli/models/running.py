@@ -104,6 +104,3 @@ def prepared(one: Placed, weights: Mapping[str, Array]) -> Run:
         return run
     after = one.activation.ready_in_place({})
     return lambda *inputs: after(run(*inputs))
-
-
-__all__ = ["Runner", "prepared"]

@@ -200,6 +200,3 @@ class Exported:
 
 def _channels_last(data: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(data, 0, 2)) if data.ndim == 3 else data
-
-
-__all__ = ["Exported", "Handed", "Sessions"]

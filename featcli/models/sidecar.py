@@ -71,6 +71,3 @@ def checked(record: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(record.get("softmax", False), bool):
         raise ValueError(f"softmax must be true or false, not {record['softmax']!r}")
     return record
-
-
-__all__ = ["KNOWN", "checked", "place", "read"]

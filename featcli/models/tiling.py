@@ -94,6 +94,3 @@ def heat(tiles: list[Tile], values: Array, rows: int, cols: int) -> Array:
         place[0][...] += value
         place[1][...] += 1
     return sums / np.maximum(counts, 1)
-
-
-__all__ = ["Tile", "Tiling", "heat"]

@@ -288,6 +288,3 @@ def _scores(layers: Sequence[Layer], is_sure: bool = False) -> tuple[tuple[str, 
 
 def _name(frame: Frame) -> str:
     return frame.source.file or frame.source.key
-
-
-__all__ = ["BEST", "trace_model", "trace_pipeline"]

@@ -104,6 +104,3 @@ def save_model(
 def _stored(array: npt.ArrayLike) -> npt.NDArray[np.floating]:
     found = np.asarray(array)
     return found if found.dtype == np.float16 else found.astype(np.float32)
-
-
-__all__ = ["save_model"]

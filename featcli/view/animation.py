@@ -48,6 +48,3 @@ def _palette(images: Sequence[Any]) -> Any:
     for number, one in enumerate(few):
         whole.paste(one, (0, number * height))
     return whole.quantize(256)
-
-
-__all__ = ["KINDS", "encoded"]

@@ -67,6 +67,3 @@ def fitted(pixels: Levels, rows: int, cols: int) -> Image:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
     return Image.fromarray(np.ascontiguousarray(pixels)).resize(size, method)
-
-
-__all__ = ["Positions", "fitted", "font", "shade"]

@@ -184,16 +184,3 @@ def _blank(painted: Levels, cells: Cells, ground: int) -> Levels:
 
 def _width(text: str, size: float) -> int:
     return int(font(size).getlength(text)) + 1
-
-
-__all__ = [
-    "CHOICES",
-    "SIZE",
-    "Cells",
-    "are_wanted",
-    "cells_of",
-    "check_size",
-    "enlarged",
-    "number",
-    "plan",
-]

@@ -268,6 +268,3 @@ def _arrow(pen: Any, left: int) -> None:
     middle, start, stop = _MIDDLE, left + 13, left + _GAP - 13
     pen.line((start, middle, stop, middle), fill=SOFT, width=2)
     pen.polygon([(stop + 2, middle), (stop - 7, middle - 5), (stop - 7, middle + 5)], fill=SOFT)
-
-
-__all__ = ["draw"]

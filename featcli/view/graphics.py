@@ -89,6 +89,3 @@ def _runs(characters: Array) -> str:
     lengths = np.diff(np.concatenate([starts, [len(characters)]]))
     pairs = zip(lengths.tolist(), characters[starts].tolist(), strict=True)
     return "".join(f"!{n}{chr(one)}" if n > 3 else chr(one) * n for n, one in pairs)
-
-
-__all__ = ["KINDS", "encoded"]

@@ -90,6 +90,3 @@ def _attribute(key: str, value: Any) -> str:
     if value is None or value is False:
         return ""
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
-
-
-__all__ = ["Markup", "as_json", "data_url", "element", "escape", "joined", "policy"]

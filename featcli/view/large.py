@@ -103,6 +103,3 @@ def draw_rows(
     if info["layout"] == "tiles":
         raise ValueError("NaN or infinity in three channels, which is drawn as tiles on a sheet")
     return LargePicture(Rows(read, brush, like.shape), info)
-
-
-__all__ = ["LargePicture", "Range", "Rows", "can_draw", "draw_rows"]

@@ -157,6 +157,3 @@ def as_png(pixels: Levels) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=9)
     return stream.getvalue()
-
-
-__all__ = ["COLUMN", "Maps", "as_png", "common", "liveliest", "strongest", "wrap"]

@@ -156,6 +156,3 @@ def _tiles(sheet: Any, pen: Any, section: _Section, top: int) -> None:
             pen.rectangle((x - 1, y - 1, x + cols, y + rows), outline=(200, 202, 208))
         label = shortened(clean(section.maps.layer.label(k) or "all values"), step - _GAP)
         pen.text((x, y + rows + 4), label, fill=SOFT, font=font(12))
-
-
-__all__ = ["LARGEST", "draw"]

@@ -75,6 +75,3 @@ def about(frame: Frame) -> str:
     if frame.source.file:
         parts.append(frame.source.file.replace("\\", "/").rpartition("/")[2])
     return ", ".join(parts)
-
-
-__all__ = ["about", "page", "pages", "png"]

@@ -322,6 +322,3 @@ def _set(image: Any, pen: Any, pieces: list[Any]) -> None:
         else:
             image.paste(one, (left, _MIDDLE - one.height // 2))
         left += width + 22
-
-
-__all__ = ["COLS", "ROWS", "Frame", "frames"]

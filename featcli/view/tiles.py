@@ -89,6 +89,3 @@ def bright(values: Array) -> Levels:
     top = float(np.percentile(values, _BRIGHT)) or float(values.max()) or 1.0
     levels = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     return colour.table("magma")[levels]
-
-
-__all__ = ["Tile", "bright", "draw"]

@@ -217,6 +217,3 @@ def _numbered(plan: Strip, every: int, channels: int) -> Levels:
         text = str(band * plan.across * every)
         pen.text(place, text, fill=shade(mode, 60), font=font(_TEXT), anchor="rm")
     return np.array(image)
-
-
-__all__ = ["Strip", "lay_out", "wrap"]

@@ -66,6 +66,3 @@ def _fitting(filters: Array) -> int:
     count = filters.shape[3]
     most = _LARGEST // (_FRAMES * (filters.size // count))
     return min(count, most, _FILTERS) if most >= min(count, _LEAST) else 0
-
-
-__all__ = ["Film"]

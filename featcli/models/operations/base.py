@@ -275,21 +275,3 @@ def per_channel(values: Array, x: Array) -> Array:
 def channel_axis(batch: Array) -> int:
     """Return the axis of the channels of a batch of maps, or of the values of vectors."""
     return 1 if batch.ndim == 4 else 0
-
-
-__all__ = [
-    "BEFORE",
-    "Array",
-    "Buffers",
-    "Graph",
-    "Layer",
-    "Operation",
-    "Parameter",
-    "Part",
-    "Run",
-    "Shape",
-    "Trained",
-    "Weights",
-    "channel_axis",
-    "per_channel",
-]

@@ -97,19 +97,3 @@ def build(name: str, shape: Shape, params: Mapping[str, Any]) -> Layer:
     function = STAGE_LAYERS.get(name) or find(name).function
     found: Operation | Layer = function(shape, **params)
     return found if isinstance(found, Layer) else Layer((Part("", found),))
-
-
-__all__ = [
-    "ACTIVATIONS",
-    "EARLIER",
-    "STAGE_LAYERS",
-    "ActivationName",
-    "Earlier",
-    "EarlierLayers",
-    "build",
-    "find",
-    "followed",
-    "followed_by",
-    "layer",
-    "stage_layer",
-]

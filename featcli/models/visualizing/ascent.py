@@ -221,6 +221,3 @@ class _Asked:
             slope -= 1 / len(values)
         slope[self._number] += 1
         return slope
-
-
-__all__ = ["STEPS", "Ascent", "Wanted", "part_of"]

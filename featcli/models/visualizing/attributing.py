@@ -122,6 +122,3 @@ def _smooth(part: Part, x: Array, slope: Slope, seed: int) -> tuple[Array, Array
 def _check(number: int, count: int, one: str, many: str, where: str = "the model") -> None:
     if not 0 <= number < count:
         raise ValueError(f"{one} {number}: {where} has {count} {many}, 0 to {count - 1}")
-
-
-__all__ = ["Places", "of_class", "of_filter"]

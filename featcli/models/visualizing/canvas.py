@@ -87,6 +87,3 @@ def sampling(size: int, held: int, scale: float, shift: float) -> Array:
     matrix = np.zeros((size, held), np.float32)
     matrix[rows, low], matrix[rows, low + 1] = 1 - part, part
     return matrix
-
-
-__all__ = ["Canvas", "sampling"]

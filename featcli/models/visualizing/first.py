@@ -39,6 +39,3 @@ def first_filters(network: Network, weights: Mapping[str, Array]) -> Array | Non
     if weight.ndim == 4:
         return weight
     return weight.reshape(image[2], image[0], image[1], -1).transpose(1, 2, 0, 3)
-
-
-__all__ = ["first_filters", "first_layer"]

@@ -208,6 +208,3 @@ def _resized(network: Network, size: tuple[int, int]) -> Network:
         return Network(network.text, shape)
     except ValueError as error:
         raise ValueError(f"pictures of {sizes(size)} do not fit: {error}") from None
-
-
-__all__ = ["Part", "Slope", "bare", "black_and_white", "forward_and_back", "shown", "until"]

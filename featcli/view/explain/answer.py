@@ -118,6 +118,3 @@ def _share(heat: Heat) -> Levels:
     positive = np.maximum(np.nan_to_num(heat.map), 0)
     top = positive.max()
     return positive / top if top > 0 else positive
-
-
-__all__ = ["overlay", "picture", "section"]

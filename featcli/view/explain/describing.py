@@ -238,6 +238,3 @@ def weighted(rule: Dense, layer: Layer) -> Array:
 
 def _windows(windows: Windows) -> dict[str, Any]:
     return {"rows": windows.rows.tolist(), "cols": windows.cols.tolist()}
-
-
-__all__ = ["describe", "weighted"]

@@ -197,6 +197,3 @@ def _road(kind: str, present: Iterable[str]) -> Markup:
             other = order[neighbour]
             links += [" ", name, element("a", LESSONS[other].title, href=f"#lesson-{other}"), "."]
     return element("p", joined(*links), class_="road")
-
-
-__all__ = ["LESSONS", "Lesson", "fold", "lesson_of"]

@@ -81,6 +81,3 @@ def _joined(rule: Concat, layer: Layer, channel: int) -> list[Link]:
         channel -= rule.sizes[place]
         place += 1
     return [[place, channel, 1.0]]
-
-
-__all__ = ["MOST", "links"]

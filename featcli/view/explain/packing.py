@@ -81,6 +81,3 @@ def _is_whole(values: Array) -> bool:
         return True
     with np.errstate(invalid="ignore"):
         return bool(np.isfinite(values).all() and (values == np.trunc(values)).all())
-
-
-__all__ = ["Blocks", "TooLarge", "packed", "smallest"]

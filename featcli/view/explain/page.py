@@ -209,6 +209,3 @@ def _block(
 
 def _count(layers: Sequence[Layer]) -> str:
     return f"{len(layers)} steps" if len(layers) > 1 else "1 step"
-
-
-__all__ = ["SMALL_KERNEL", "asset", "page", "palettes", "small_kernels"]

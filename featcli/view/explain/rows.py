@@ -238,6 +238,3 @@ def _short(values: Array, name: str) -> str:
 def _strange(values: Array) -> str:
     count = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
     return f", {count} NaN" if count else ""
-
-
-__all__ = ["layer_row", "number", "preview", "shape_of", "table"]

@@ -199,6 +199,3 @@ def remainder(one: Filter, x: Array, shown: set[int]) -> Array | None:
             inside = np.outer(rows[:, i] != OUTSIDE, cols[:, j] != OUTSIDE)
             total += np.where(inside, part, 0)
     return total.astype(np.float32)
-
-
-__all__ = ["Seen", "Selection", "remainder", "select", "together"]

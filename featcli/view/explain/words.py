@@ -138,5 +138,3 @@ _WORDS: dict[type, Callable[[Any, Layer], str]] = {
     Softmax: _softmax,
     Sum: _sum,
 }
-
-__all__ = ["what"]
