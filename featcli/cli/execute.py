@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import BinaryIO, NamedTuple
 
 import click
 
-from featcli import budget
 from featcli.batch import inputs
 from featcli.batch.inputs import Named, Way
 from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
@@ -28,19 +26,16 @@ from featcli.cli.command import suggest_option
 from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.reporting import Report, Tell
-from featcli.cli.settings import Batch, Reading, Settings
+from featcli.cli.settings import Batch, Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.io.atomic import deferred_signals
 from featcli.io.naming import Heading
-from featcli.io.options import ReadOptions
 from featcli.io.outputs import Kind, OutputSpec
 from featcli.io.patterns import Pattern
 from featcli.io.sinks import OnlyOne
 from featcli.pipeline import Pipeline
 from featcli.stage import Stage
-
-_ANY_PHOTO = (384, 512)  # rows and columns; any usual size would do
 
 
 def execute(
@@ -71,7 +66,7 @@ def execute(
     _check_scheduler(settings.batch)
     excluded = _excluded(settings.output)
     named = _sources(settings, excluded, stage)
-    reading = reading_for(settings.reading, pipeline)
+    reading = settings.reading.options_for(pipeline)
     dotted = pipeline.splits or reading.frames == "all"
     way = Way(reading, settings.output.kind not in (Kind.HERE, Kind.NOTHING), excluded, dotted)
     is_alone = len(named) == 1 and not settings.sources.from_file
@@ -184,45 +179,6 @@ def leave(code: int) -> None:
 def _watch(verbose: int, step: Step, frame: Frame, results: list[Frame]) -> None:
     for line in describe_step(step, frame, results, verbose):
         say(line)
-
-
-def read_options(given: Reading) -> ReadOptions:
-    """Return the options for reading inputs; raises UsageError for an unknown colour."""
-    options = ReadOptions(
-        given.unit,
-        given.background,
-        given.frames,
-        given.layout,
-        max_pixels=given.max_pixels,
-        icc=given.icc,
-        strict=given.strict,
-        max_memory=given.max_memory or budget.default(),
-    )
-    if options.background not in ("white", "keep"):
-        from featcli.io.colour import background_colour
-
-        background_colour(options.background)
-    return options
-
-
-def reading_for(given: Reading, pipeline: Pipeline) -> ReadOptions:
-    """Return the options for reading the inputs of a pipeline.
-
-    If the pipeline begins with a model, the range of the pixels is that of the model.
-    """
-    options, top = replace(read_options(given), demand=pipeline.memory), pipeline.pixel_range
-    if top and options.unit:
-        raise UsageError("--unit: leave it out; the model has its own range of pixels")
-    if top:
-        options = replace(options, unit=top == 1, as_bytes=top == 255)
-    if given.decode != "fast":
-        return options
-    if not pipeline.decode_size(*_ANY_PHOTO):
-        raise UsageError(
-            "--decode fast needs a first stage that shrinks the picture, such as resize 256, or a "
-            "model whose preprocessing begins with one"
-        )
-    return replace(options, fast=pipeline.steps[0])
 
 
 def _sources(settings: Settings, excluded: Excluded, stage: Stage | None) -> list[Named]:

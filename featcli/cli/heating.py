@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit
 from featcli.cli.settings import Settings
@@ -50,7 +49,7 @@ def draw_heat(
     overwrite = settings.output.writing.overwrite
     given = [Path(names[0])]
     reports.check([Path(path)], overwrite, given)
-    reading = reading_for(settings.reading, pipeline)
+    reading = settings.reading.options_for(pipeline)
     frame = one_frame(names[0], reading, settings.printing.quiet)
     picture = _drawn(of, model, pipeline, frame)
     reports.check([Path(path)], overwrite, given)

@@ -11,7 +11,6 @@ import numpy as np
 
 from featcli.batch import inputs
 from featcli.batch.items import Item, LoadedItem
-from featcli.cli.execute import read_options
 from featcli.cli.messages import say
 from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.settings import Reading
@@ -29,7 +28,7 @@ def samples(named: Sequence[str], reading: Reading) -> Iterator[tuple[Item, Samp
     if not sources:
         check_piped()
         sources = ["-"]
-    options = read_options(reading)
+    options = reading.options()
     found, way = inputs.resolve(sources), inputs.Way(options)
     for item in inputs.expand(found, way, stdin=standard_input()):
         try:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.cli import options
-from featcli.cli.execute import reading_for
 from featcli.cli.looking import say_notes
 from featcli.cli.messages import say
 from featcli.cli.settings import Reading
@@ -140,7 +139,7 @@ def images(names: Sequence[str], searched: Searched, pipeline: Pipeline) -> Iter
     """
     from featcli.batch import inputs
 
-    reading = reading_for(searched.reading(), pipeline)
+    reading = searched.reading().options_for(pipeline)
     found, way = inputs.resolve(names), inputs.Way(reading)
     after, tiles = searched.reductions(), searched.tiles()
     size = searched.vectors.shape[1]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
-from featcli.io.options import MAX_PIXELS
+from featcli import budget
+from featcli.errors import UsageError
+from featcli.io.options import MAX_PIXELS, ReadOptions
 from featcli.io.outputs import OutputSpec
+from featcli.pipeline import Pipeline
 
-Group = TypeVar("Group", bound=tuple[Any, ...])
+Group = TypeVar("Group")
+_ANY_PHOTO = (384, 512)  # rows and columns; any usual size would do
 
 
 class Sources(NamedTuple):
@@ -35,20 +42,34 @@ class Reading(NamedTuple):
     max_memory: int | None = None
     decode: Literal["exact", "fast"] = "exact"
 
+    def options(self) -> ReadOptions:
+        """Return the options as `io` takes them; raises UsageError for an unknown colour."""
+        given = self._asdict()
+        del given["decode"]
+        if self.background not in ("white", "keep"):
+            from featcli.io.colour import background_colour
 
-class Writing(NamedTuple):
-    """Where and how results are written: `options.outputs`."""
+            background_colour(self.background)
+        return ReadOptions(**given | {"max_memory": self.max_memory or budget.default()})
 
-    output: str | None = None
-    format: str | None = None
-    shard_size: str | None = None
-    overwrite: bool = False
-    no_sidecar: bool = False
-    view: str = "auto"
-    cmap: str | None = None
-    csv_safe: bool = False
-    cells: str = "auto"
-    label_from: Literal["folder"] | None = None
+    def options_for(self, pipeline: Pipeline) -> ReadOptions:
+        """Return the options for reading the inputs of a pipeline.
+
+        If the pipeline begins with a model, the range of the pixels is that of the model.
+        """
+        options, top = replace(self.options(), demand=pipeline.memory), pipeline.pixel_range
+        if top and options.unit:
+            raise UsageError("--unit: leave it out; the model has its own range of pixels")
+        if top:
+            options = replace(options, unit=top == 1, as_bytes=top == 255)
+        if self.decode != "fast":
+            return options
+        if not pipeline.decode_size(*_ANY_PHOTO):
+            raise UsageError(
+                "--decode fast needs a first stage that shrinks the picture, such as resize 256, "
+                "or a model whose preprocessing begins with one"
+            )
+        return replace(options, fast=pipeline.steps[0])
 
 
 class Printing(NamedTuple):
@@ -87,13 +108,14 @@ class Settings(NamedTuple):
     def take(cls, given: dict[str, Any]) -> Self:
         """Build the groups from Click's values; raises UsageError for an invalid output."""
         sources, reading = collect(Sources, given), collect(Reading, given)
-        output = OutputSpec.parse(*collect(Writing, given))
+        output = collect(OutputSpec.parse, given)
         printing, batch = collect(Printing, given), collect(Batch, given)
         if given:
             raise TypeError(f"options that belong to no group: {', '.join(given)}")
         return cls(sources, reading, output, printing, batch)
 
 
-def collect(group: type[Group], given: dict[str, Any]) -> Group:
+def collect(group: Callable[..., Group], given: dict[str, Any]) -> Group:
     """Move the options of a group out of Click's values; missing ones get their defaults."""
-    return group(**{name: given.pop(name) for name in group.__annotations__ if name in given})
+    names = inspect.signature(group).parameters
+    return group(**{name: given.pop(name) for name in names if name in given})

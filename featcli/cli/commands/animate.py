@@ -26,7 +26,6 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit
 from featcli.cli.settings import Reading, collect
@@ -58,7 +57,7 @@ def _animate(image: str | None, **given: Any) -> None:
     inputs = [Path(image)] if image not in (None, "-") else []
     if settings.output not in (None, "-"):
         reports.check([Path(str(settings.output))], settings.overwrite, inputs)
-    frame = one_frame(image, reading_for(reading, pipeline), settings.quiet)
+    frame = one_frame(image, reading.options_for(pipeline), settings.quiet)
     content = _animation(trace_pipeline(pipeline, frame), settings, kind)
     if settings.output == "-":
         sys.stdout.buffer.write(content)

@@ -34,6 +34,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -97,51 +98,28 @@ def _classify(top: int | None, no_files: bool, **given: Any) -> None:
     pipeline = Classification(asked.name, draws and not no_files, params)
     writing = output.writing._replace(draw=Pictured(pipeline, count))
     output = output._replace(writing=writing, kind=Kind.NOTHING if no_files else output.kind)
-    is_told = output.kind is not Kind.STREAM
+    as_json = settings.printing.as_json or not sys.stdout.isatty()
+    tell = partial(_print_json if as_json else _print_bars, found, count)
     execute(
         pipeline,
         settings._replace(output=output),
-        table=Table(BestRow(pipeline, count), f"top {count}"),
-        tell=_teller(found, count, settings.printing.as_json) if is_told else None,
+        table=Table(partial(_row, pipeline, count), f"top {count}"),
+        tell=None if output.kind is Kind.STREAM else tell,
     )
 
 
-@dataclass(frozen=True)
-class BestRow:
-    """Makes a table row of an image: label_1, probability_1, label_2, ..."""
-
-    pipeline: Classification
-    top: int
-
-    def __call__(self, sample: Sample) -> dict[str, Any]:
-        """Return the row of an image."""
-        if len(sample.frames) != 1:
-            raise UsageError("a table has one row for each image: leave out --frames all")
-        row: dict[str, Any] = {}
-        found = best(self.pipeline.model, sample.frames[0].data, self.top)
-        for place, (_, label, share) in enumerate(found, 1):
-            row |= {f"label_{place}": label, f"probability_{place}": share}
-        return row
+def _row(pipeline: Classification, top: int, sample: Sample) -> dict[str, Any]:
+    """Return the table row of an image: label_1, probability_1, label_2, ..."""
+    if len(sample.frames) != 1:
+        raise UsageError("a table has one row for each image: leave out --frames all")
+    row: dict[str, Any] = {}
+    found = best(pipeline.model, sample.frames[0].data, top)
+    for place, (_, label, share) in enumerate(found, 1):
+        row |= {f"label_{place}": label, f"probability_{place}": share}
+    return row
 
 
-def _teller(model: Model, top: int, as_json: bool) -> Any:
-    """Return the function that prints a result: a table on a terminal, otherwise JSON."""
-    if as_json or not sys.stdout.isatty():
-
-        def tell(source: Source, part: str, data: Array, path: str) -> None:
-            click.echo(json.dumps(_record(model, source, part, data, path, top)))
-
-    else:
-
-        def tell(source: Source, part: str, data: Array, path: str) -> None:
-            _print_bars(source, part, best(model, data, top), path)
-
-    return tell
-
-
-def _record(
-    model: Model, source: Source, part: str, data: Array, path: str, top: int
-) -> dict[str, Any]:
+def _print_json(model: Model, top: int, source: Source, part: str, data: Array, path: str) -> None:
     ids = model.description.ids
     found = [
         {"label": label, "probability": share} | ({"id": ids[number]} if ids else {})
@@ -149,15 +127,16 @@ def _record(
     ]
     record: dict[str, Any] = {"key": source.key, "file": source.file}
     record |= {"part": part} if part else {}
-    return record | {"model": model.name, "top": found} | ({"path": path} if path else {})
+    record |= {"model": model.name, "top": found} | ({"path": path} if path else {})
+    click.echo(json.dumps(record))
 
 
-def _print_bars(source: Source, part: str, found: list[tuple[int, str, float]], path: str) -> None:
+def _print_bars(model: Model, top: int, source: Source, part: str, data: Array, path: str) -> None:
     from rich.text import Text
 
     from featcli.cli.canvas import console
 
-    screen = console()
+    screen, found = console(), best(model, data, top)
     name = ".".join(filter(None, (source.file or source.key, part)))
     screen.print(Text(_written(printable(name)), style="bold"))
     signs = "█░" if _can_print("█░…") else "#-"

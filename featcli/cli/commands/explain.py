@@ -40,7 +40,6 @@ import click
 
 from featcli.cli import completions, options
 from featcli.cli.command import Command
-from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit
 from featcli.cli.modelling import ModelChoice, metadata_options, open_model, warn_raw_pixels
@@ -138,7 +137,7 @@ def _of_pipeline(text: str, reading: Reading) -> _Subject:
 
     remedy = "begin the pipeline with a 'resize' to fewer pixels, or "
     return _Subject(
-        reading_for(reading, pipeline),
+        reading.options_for(pipeline),
         pipeline.steps,
         lambda frame: trace_pipeline(pipeline, frame),
         predict,
@@ -156,7 +155,7 @@ def _of_model(asked: ModelChoice, reading: Reading, quiet: bool) -> _Subject:
         warn_raw_pixels(model)
     steps = (Step.of("classify", **model.params),)
     return _Subject(
-        reading_for(reading, Pipeline(steps)),
+        reading.options_for(Pipeline(steps)),
         steps,
         lambda frame: trace_model(model, frame),
         lambda _frame, data: model.run(model.prepare(data)),

@@ -89,7 +89,6 @@ from featcli.training.options import RECIPE, Options
 if TYPE_CHECKING:
     from featcli.training.session import Session
 
-_RECIPE = tuple(RECIPE)
 _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 
@@ -220,25 +219,15 @@ def _from_command(settings: learning.Settings) -> Options:
     on_trunk = bool(settings.base or settings.kernels)
     _check_validated(settings)
     _check_trunk(settings)
-    recipe = Recipe(
-        arch=settings.arch or ("" if on_trunk else DEFAULT),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        lr=RATES[settings.optimizer] if settings.lr is None else settings.lr,
-        optimizer=settings.optimizer,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        schedule=settings.schedule,
-        seed=settings.seed,
-        val_split=settings.val_split,
-        augment=settings.augment,
-        keep=settings.keep or ("best" if settings.patience else "last"),
-        patience=settings.patience or 0,
-        balance=settings.balance,
-    )
+    recipe = {name: getattr(settings, name) for name in RECIPE} | {
+        "arch": settings.arch or ("" if on_trunk else DEFAULT),
+        "lr": RATES[settings.optimizer] if settings.lr is None else settings.lr,
+        "keep": settings.keep or ("best" if settings.patience else "last"),
+        "patience": settings.patience or 0,
+    }
     return Options(
         settings.data,
-        recipe,
+        Recipe(**recipe),
         size=settings.size or "",
         channels=settings.channels,
         base=settings.base or "",
@@ -271,8 +260,8 @@ def _check_trunk(settings: learning.Settings) -> None:
 def _check_same(settings: learning.Settings, kept: Options) -> None:
     """Raise UsageError if a given option differs from the one in the checkpoint."""
     context = click.get_current_context()
-    for name in (*_RECIPE, *_OTHERS):
-        then = getattr(kept.recipe if name in _RECIPE else kept, name)
+    for name in (*RECIPE, *_OTHERS):
+        then = getattr(kept.recipe if name in RECIPE else kept, name)
         typed = context.get_parameter_source(name) == ParameterSource.COMMANDLINE
         now = getattr(settings, name)
         if typed and now != then:

@@ -42,7 +42,6 @@ import numpy as np
 
 from featcli.cli import completions, options
 from featcli.cli.command import Command
-from featcli.cli.execute import reading_for
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
 from featcli.cli.modelling import ModelChoice, open_model
@@ -258,7 +257,7 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
 
     Part(model, settings.layer)  # raises ValueError before the image is read
     steps = Pipeline((Step.of("classify", **model.params),))
-    frame = one_frame(settings.image, reading_for(reading, steps), settings.quiet)
+    frame = one_frame(settings.image, reading.options_for(steps), settings.quiet)
     try:
         x = model.prepare(frame.data)
         model.description.network.check_input(x.shape)
