@@ -60,22 +60,24 @@ def load(name: str) -> str:
         raise UsageError(f"{path}: {reason}") from error
 
 
-def check(name: str, text: str, overwrite: bool) -> None:
-    """Raise OutputExists if another pipeline is saved under this name."""
-    if os.path.lexists(path_of(name)) and not overwrite and load(name) != _line(text):
-        raise OutputExists(f"{name!r} is saved already: {load(name)}; --overwrite replaces it")
-
-
 def _line(text: str) -> str:
     """Return a pipeline's text on one line."""
     return text.strip() if len(text.splitlines()) == 1 else str(Pipeline(text))
 
 
-def save(name: str, text: str) -> Path:
-    """Save a pipeline and return the path of its file."""
+def save(name: str, text: str, overwrite: bool = False) -> Path:
+    """Save a pipeline and return the path of its file.
+
+    Raises
+    ------
+    OutputExists
+        If another pipeline is saved under this name and `overwrite` is not set.
+    """
     from featcli.io import reports
 
     path = path_of(name)
+    if os.path.lexists(path) and not overwrite and load(name) != _line(text):
+        raise OutputExists(f"{name!r} is saved already: {load(name)}; --overwrite replaces it")
     with as_write_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     reports.write({path: f"{_line(text)}\n".encode()})

@@ -35,7 +35,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import Any, NamedTuple, get_args
 
 import click
 
@@ -55,47 +55,48 @@ from featcli.errors import UsageError
 from featcli.io.atomic import check_free
 from featcli.io.vectortables import is_table
 
-_PIPELINES = {"features": "features", "dhash": "dhash", "phash": "phash"}
 _THRESHOLDS = {"features": 0.85, "dhash": 6.0, "phash": 10.0}
 _KINDS = (".jsonl", ".csv", ".html")
 _FOUND = 3
 
 
+class _Settings(NamedTuple):
+    """The options, except those for computing vectors."""
+
+    method: Method | None
+    threshold: float | None
+    keep: Keep
+    table: str | None
+    column: str | None
+    output: str | None
+    overwrite: bool
+    as_json: bool
+    shown: str | None
+    null: bool
+    check: bool
+    quiet: bool
+
+
 def _duplicates(
-    inputs: tuple[str, ...],
-    method: Method | None,
-    threshold: float | None,
-    keep: Keep,
-    table: str | None,
-    column: str | None,
-    output: str | None,
-    overwrite: bool,
-    as_json: bool,
-    shown: str | None,
-    null: bool,
-    check: bool,
-    quiet: bool,
-    jobs: int | None,
-    scheduler: str | None,
+    inputs: tuple[str, ...], jobs: int | None, scheduler: str | None, **given: Any
 ) -> None:
-    _check(output, overwrite, as_json, shown, null)
+    settings, batch = _Settings(**given), Batch(jobs, scheduler=scheduler)
+    _check(settings)
     with tempfile.TemporaryDirectory() as folder:
-        made, code = _table_of(
-            inputs, method, table, folder, Batch(jobs, scheduler=scheduler), quiet
-        )
-        compared = _compared(made, method, threshold, column)
+        made, code = _table_of(inputs, settings, folder, batch)
+        compared = _compared(made, settings)
         near, bad = compared.near()
         known = compared.searched.table
         files = [_shown(known.file_of(row)) for row in range(len(known))]
-        images = Images(files, keep == "sharpest")
-        groups = groups_of(near, compared, images, keep)
-        if output:
-            save(output, overwrite, groups, compared)
-        _report(groups, compared, output, as_json, shown, null)
-    if not quiet:
+        images = Images(files, settings.keep == "sharpest")
+        groups = groups_of(near, compared, images, settings.keep)
+        if settings.output:
+            save(settings.output, settings.overwrite, groups, compared)
+        _report(groups, compared, settings)
+    if not settings.quiet:
         say_bad(known, bad)
         _say(groups, images.missing, len(known))
-    if code or (check and groups):
+    if code or (settings.check and groups):
         raise click.exceptions.Exit(code or _FOUND)
 
 
@@ -108,36 +109,31 @@ def _shown(file: Path | None) -> Path | None:
     return Path(whole if near.startswith("..") else near)
 
 
-def _check(
-    output: str | None, overwrite: bool, as_json: bool, shown: str | None, null: bool
-) -> None:
+def _check(settings: _Settings) -> None:
+    output, shown = settings.output, settings.shown
     if output and Path(output).suffix.lower() not in _KINDS:
         raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
-    if as_json and shown:
+    if settings.as_json and shown:
         raise UsageError("--json and --print: give one of them")
-    if null and not shown:
+    if settings.null and not shown:
         raise UsageError("-0 ends the paths of --print: give --print, too")
     if output:
-        check_free([Path(output)], overwrite)
+        check_free([Path(output)], settings.overwrite)
 
 
 def _table_of(
-    inputs: tuple[str, ...],
-    method: Method | None,
-    table: str | None,
-    folder: str,
-    batch: Batch,
-    quiet: bool,
+    inputs: tuple[str, ...], settings: _Settings, folder: str, batch: Batch
 ) -> tuple[str, int]:
     """Return the path of the table (the input, or one made of the images), and the exit code."""
     if not inputs:
         raise UsageError("no input: name images, folders of images, or a table of vectors")
     if len(inputs) == 1 and Path(inputs[0]).is_file() and is_table(Path(inputs[0])):
-        if table:
+        if settings.table:
             raise UsageError("--table: INPUT is a table already; --table is for images")
         return inputs[0], 0
-    made = table or str(Path(folder) / "vectors.npz")
-    return made, _compute(inputs, method or "features", made, batch, quiet or table is None)
+    made = settings.table or str(Path(folder) / "vectors.npz")
+    is_quiet = settings.quiet or settings.table is None
+    return made, _compute(inputs, settings.method or "features", made, batch, is_quiet)
 
 
 def _compute(inputs: tuple[str, ...], method: Method, made: str, batch: Batch, quiet: bool) -> int:
@@ -151,7 +147,7 @@ def _compute(inputs: tuple[str, ...], method: Method, made: str, batch: Batch, q
     output = OutputSpec.parse(made)
     settings = Settings(Sources(inputs), Reading(), output, printing, batch)
     try:
-        execute(Pipeline(_PIPELINES[method]), settings, table=Rows(always=True))
+        execute(Pipeline(method), settings, table=Rows(always=True))
     except click.exceptions.Exit as end:
         if end.exit_code != 1 or not Path(made).is_file():
             raise
@@ -159,18 +155,16 @@ def _compute(inputs: tuple[str, ...], method: Method, made: str, batch: Batch, q
     return 0
 
 
-def _compared(
-    made: str, method: Method | None, threshold: float | None, column: str | None
-) -> Compared:
-    searched = Searched.open(made, column)
+def _compared(made: str, settings: _Settings) -> Compared:
+    searched = Searched.open(made, settings.column)
     if "part" in searched.table.texts:
         raise UsageError(
             f"{made} has a row for each tile, but duplicates compares whole images: make a table "
             "without --tile"
         )
     stated = searched.table.pipeline(searched.column).split(" ")[0]
-    chosen: Method = method or (stated if stated in ("dhash", "phash") else "features")  # type: ignore[assignment]
-    limit = _THRESHOLDS[chosen] if threshold is None else threshold
+    chosen: Method = settings.method or (stated if stated in ("dhash", "phash") else "features")  # type: ignore[assignment]
+    limit = _THRESHOLDS[chosen] if settings.threshold is None else settings.threshold
     if chosen == "features" and not -1 <= limit <= 1:
         raise UsageError("--threshold: a cosine similarity is between -1 and 1")
     if chosen != "features" and (limit < 0 or limit != int(limit)):
@@ -178,15 +172,9 @@ def _compared(
     return Compared(searched, chosen, limit)
 
 
-def _report(
-    groups: list[Group],
-    compared: Compared,
-    output: str | None,
-    as_json: bool,
-    shown: str | None,
-    null: bool,
-) -> None:
-    end = b"\0" if null else b"\n"
+def _report(groups: list[Group], compared: Compared, settings: _Settings) -> None:
+    output, as_json, shown = settings.output, settings.as_json, settings.shown
+    end = b"\0" if settings.null else b"\n"
     for number, group in enumerate(groups, 1):
         if as_json:
             click.echo(json.dumps(as_json_object(group, number, compared)))

@@ -138,12 +138,16 @@ def _run(
 ) -> None:
     if saved_name is not None:
         given["inputs"] = (*filter(None, [pipeline]), *given["inputs"])
-        pipeline = _load(saved_name, given["quiet"])
+        pipeline = saved.load(saved_name)
+        if not given["quiet"]:
+            say(f"{saved_name}: {pipeline}")
     if not pipeline:
         raise UsageError('no pipeline: give one, such as "gray | relu", or --saved NAME')
     parsed = _parsed(pipeline, given["inputs"])
     if save is not None:
-        _save(save, pipeline, given)
+        path = saved.save(save, pipeline, given["overwrite"])
+        if not given["quiet"]:
+            say(f"saved as {save!r} in {path}")
     if save is None or given["inputs"] or given["from_file"] or print_shell:
         _execute(parsed, print_shell, montage, given)
 
@@ -170,22 +174,6 @@ def _execute(
         if _state(montage) != before:
             raise UsageError(f"--montage {montage}: a result was written there: name another file")
         _montage(montage, keeping)
-
-
-def _load(name: str, quiet: bool) -> str:
-    """Return the text of a saved pipeline, and print it unless `quiet`."""
-    text = saved.load(name)
-    if not quiet:
-        say(f"{name}: {text}")
-    return text
-
-
-def _save(name: str, pipeline: str, given: dict[str, Any]) -> None:
-    """Save a pipeline, and print where."""
-    saved.check(name, pipeline, given["overwrite"])
-    path = saved.save(name, pipeline)
-    if not given["quiet"]:
-        say(f"saved as {name!r} in {path}")
 
 
 def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
