@@ -129,13 +129,9 @@ def read_header(stream: BinaryIO) -> tuple[Header, int]:
     if len(raw) < width or length > _LONGEST_HEADER:
         raise ReadError(f"its .npy header is broken ({length} bytes long)")
     text = stream.read(length)
-    return _parse(prefix[6], raw + text), 8 + width + length
-
-
-def _parse(version: int, rest: bytes) -> Header:
-    header = _plain(rest[2 if version == 1 else 4 :]) or _parse_any(version, rest)
+    header = _plain(text) or _parse_any(prefix[6], raw + text)
     _check(header)
-    return header
+    return header, 8 + width + length
 
 
 def _plain(text: bytes) -> Header | None:

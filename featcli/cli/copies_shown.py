@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featcli.cli.copies import Compared, Group
-from featcli.cli.messages import say
+from featcli.cli.messages import counted, say
 from featcli.cli.searching import write
 from featcli.io import tables
 from featcli.io.columns import Columns, describe, spelled
@@ -72,9 +72,8 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
             yield Row(f"Group {number}: {len(tiles)} images", tuple(tiles))
 
     count = sum(len(group.others) for group in groups)
-    found = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
-    duplicates = "1 duplicate" if count == 1 else f"{count} duplicates"
-    lead = f"{duplicates} in {found}, by {compared.method}. Nothing was deleted."
+    found = f"{counted(count, 'duplicate')} in {counted(len(groups), 'group')}"
+    lead = f"{found}, by {compared.method}. Nothing was deleted."
     pieces = page("Duplicate images", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:

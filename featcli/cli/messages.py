@@ -20,6 +20,11 @@ def printable(text: str) -> str:
                    for one in text)  # fmt: skip
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a number and a noun, in the plural if it is not 1."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 class _Unfailing(io.FileIO):
     """A stream that ignores errors of writing, such as a closed pipe or a full disk."""
 

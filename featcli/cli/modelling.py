@@ -35,6 +35,12 @@ class ModelChoice(NamedTuple):
         return DEFAULT if self.model is None else self.model
 
 
+def model_argument(text: str) -> click.Parameter:
+    """Return the argument MODEL."""
+    complete = completions.models
+    return options.Argument("model", text, metavar="MODEL", shell_complete=complete)
+
+
 def model_options() -> list[click.Parameter]:
     """Return the options that choose a model."""
     return options.under(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from featcli.cli.messages import say
+from featcli.cli.messages import counted, say
 from featcli.cli.searching import Searched, row_name, write
 from featcli.errors import UsageError
 from featcli.io import tables
@@ -156,10 +156,8 @@ def _save_page(
             ]
             yield Row(name, (first, *near))
 
-    count = len(found.queries.names)
-    counted = "1 image" if count == 1 else f"{count} images"
     lead = f"The most similar of {len(table)} images in {table.path.name}, by {by}."
-    pieces = page(f"Neighbors of {counted}", lead, rows())
+    pieces = page(f"Neighbors of {counted(len(found.queries.names), 'image')}", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
         say(pictures.said())

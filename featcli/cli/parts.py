@@ -57,16 +57,13 @@ def _check(named: Sequence[Named], request: Request, settings: Settings) -> None
     if request.spec.url and not request.spec.url.key:
         raise UsageError(f"{what}: give a folder in the bucket, such as s3://BUCKET/vectors/")
     for one in named:
-        is_tar = one.remote.is_tar if one.remote else one.path != "-" and _is_tar_file(one.path)
-        if not is_tar:
+        path = Path(one.path)
+        is_tar_file = one.path != "-" and path.is_file() and inputs.is_tar(path)
+        if not (one.remote.is_tar if one.remote else is_tar_file):
             raise UsageError(
                 f"{what}: the inputs must be shards (.tar), which {one.path} is not: "
                 "give -o FILE.parquet"
             )
-
-
-def _is_tar_file(path: str) -> bool:
-    return Path(path).is_file() and inputs.is_tar(Path(path))
 
 
 def _names(named: Sequence[Named]) -> Iterator[str]:

@@ -146,13 +146,9 @@ class Report:
             emit(json.dumps(record | {key: known[key] for key in _ABOUT if key in known}))
         else:
             emit(written.path, b"\0" if self._how.null else b"\n")
-            self._remember(written)
-
-    def _remember(self, written: Written) -> None:
-        """Count the arrays that have a picture, and keep the paths of the first."""
-        if len(written.files) == 2:
-            self._pictures += 1
-            self._drawn = self._drawn or list(written.files)
+            if len(written.files) == 2:  # an array and its picture
+                self._pictures += 1
+                self._drawn = self._drawn or list(written.files)
 
     def _say_pictures(self) -> None:
         """On a terminal, point out the pictures beside the arrays."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from featcli.cli import options
 from featcli.cli.looking import say_notes
-from featcli.cli.messages import say
+from featcli.cli.messages import counted, say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame
@@ -190,7 +190,7 @@ def say_bad(table: VectorTable, bad: Array) -> None:
     rows = np.flatnonzero(bad)
     if len(rows):
         some = ", ".join(table.keys[row] for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
-        count = "1 row holds" if len(rows) == 1 else f"{len(rows)} rows hold"
+        count = counted(len(rows), "row holds", "rows hold")
         say(f"{table.path}: {count} NaN or infinity, left out: {some}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from featcli.cli.messages import counted
 from featcli.errors import FeatError
 from featcli.io.options import ReadOptions
 
@@ -54,5 +55,5 @@ class Thumbnails:
 
     def said(self) -> str:
         """Return a message with the number of missing images."""
-        were = "image was" if self.missing == 1 else "images were"
-        return f"{self.missing} {were} not found: the page has placeholders"
+        missing = counted(self.missing, "image was", "images were")
+        return f"{missing} not found: the page has placeholders"

@@ -106,9 +106,7 @@ class Answers:
         The response is then the length of the JSON as four bytes, the JSON, and the PNGs one after
         the other, so that a change in the page needs a single request.
         """
-        view = asked.get("view", "auto")
-        if not isinstance(view, str):
-            raise UsageError("view must be a text")
+        view = _text(asked, "view", "auto")
         shown = asked.get("shown")
         if shown is not None and not (
             isinstance(shown, list) and all(isinstance(one, str) for one in shown)
@@ -134,9 +132,7 @@ class Answers:
         return pngs
 
     def _explain(self, asked: dict[str, Any]) -> Any:
-        model = asked.get("model", "")
-        if not isinstance(model, str):
-            raise UsageError("model must be a text")
+        model = _text(asked, "model", "")
         return self._workshop.explain(_text(asked, "picture"), asked.get("steps"), model)
 
     def _classify(self, asked: dict[str, Any]) -> Any:
@@ -170,8 +166,8 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _text(asked: dict[str, Any], name: str) -> str:
-    value = asked.get(name)
+def _text(asked: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = asked.get(name, default)
     if not isinstance(value, str):
         raise UsageError(f"{name} must be a text")
     return value

@@ -43,7 +43,7 @@ from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.copies import KEEP, Compared, Group, Images, Keep, Method, groups_of
 from featcli.cli.copies_shown import as_json_object, note, save
-from featcli.cli.messages import emit, printable, say
+from featcli.cli.messages import counted, emit, printable, say
 from featcli.cli.searching import (
     Searched,
     column_option,
@@ -194,19 +194,15 @@ def _report(groups: list[Group], compared: Compared, settings: _Settings) -> Non
 def _say(groups: list[Group], missing: int, count: int) -> None:
     superfluous = sum(len(group.others) for group in groups)
     copies = sum(one.is_exact for group in groups for one in group.others)
-    found = f"{_counted(superfluous, 'duplicate')} in {_counted(len(groups), 'group')}"
-    exact = f" ({_counted(copies, 'exact copy', 'exact copies')})" if copies else ""
-    lines = [f"{_counted(count, 'image')}: {found}{exact}"]
+    found = f"{counted(superfluous, 'duplicate')} in {counted(len(groups), 'group')}"
+    exact = f" ({counted(copies, 'exact copy', 'exact copies')})" if copies else ""
+    lines = [f"{counted(count, 'image')}: {found}{exact}"]
     if missing:
         lines.append(
-            f"{_counted(missing, 'image')} could not be read, and not be checked for exact copies"
+            f"{counted(missing, 'image')} could not be read, and not be checked for exact copies"
         )
     for line in lines:
         say(line)
-
-
-def _counted(count: int, one: str, several: str = "") -> str:
-    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 command = Command(

@@ -35,7 +35,7 @@ import click
 from featcli.cli import completions, learning, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
-from featcli.cli.modelling import ModelChoice, open_model
+from featcli.cli.modelling import ModelChoice, model_argument, open_model
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.atomic import check_free
@@ -137,12 +137,7 @@ command = Command(
     "evaluate",
     __doc__,
     [
-        options.Argument(
-            "model",
-            "A model that ships with featcli, or a model file.",
-            metavar="MODEL",
-            shell_complete=completions.models,
-        ),
+        model_argument("A model that ships with featcli, or a model file."),
         options.Argument(
             "data",
             "Labelled images or vectors; see above.",

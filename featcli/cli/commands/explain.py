@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -96,8 +97,8 @@ def _explain(images: tuple[str, ...], **given: Any) -> None:
         _of_model(asked, reading, settings.quiet) if text is None else _of_pipeline(text, reading)
     )
     if settings.output == "-":
-        frames = _read(images, settings, subject)
-        sys.stdout.buffer.write(_page(subject, _traced(subject, frames), settings))
+        _, traces = _read(images, subject, settings)
+        sys.stdout.buffer.write(_page(subject, traces, settings))
         return
     _write(images, subject, settings)
 
@@ -163,17 +164,14 @@ def _of_model(asked: ModelChoice, reading: Reading, quiet: bool) -> _Subject:
     )
 
 
-def _read(images: tuple[str, ...], settings: _Settings, subject: _Subject) -> list[Frame]:
-    return [one_frame(image, subject.reading, settings.quiet) for image in images or (None,)]
-
-
-def _traced(subject: _Subject, frames: list[Frame]) -> list[Trace]:
+def _read(
+    images: tuple[str, ...], subject: _Subject, settings: _Settings
+) -> tuple[list[Frame], list[Trace]]:
+    """Read the images, and run the subject on each."""
     from featcli.models.attribution import with_heats
 
-    def traced(frame: Frame) -> Trace:
-        return with_heats(subject.trace(frame), lambda data: subject.predict(frame, data))
-
-    return [traced(frame) for frame in frames]
+    frames = [one_frame(image, subject.reading, settings.quiet) for image in images or (None,)]
+    return frames, [with_heats(subject.trace(one), partial(subject.predict, one)) for one in frames]
 
 
 def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> None:
@@ -184,8 +182,7 @@ def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> N
     named = [Path(one) for one in (output, strip) if one and not is_folder(one)]
     given = [Path(image) for image in images if image != "-"]
     reports.check(named, settings.overwrite, given)
-    frames = _read(images, settings, subject)
-    traces = _traced(subject, frames)
+    frames, traces = _read(images, subject, settings)
     files: dict[Path, bytes] = {}
     if output and is_folder(output):
         files |= {Path(output) / name: data for name, data in _pictures(traces[0]).items()}

@@ -22,10 +22,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from featcli.cli import completions, options
+from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
-from featcli.cli.modelling import ModelChoice, open_model
+from featcli.cli.modelling import ModelChoice, model_argument, open_model
 from featcli.errors import UsageError
 from featcli.io.atomic import check_free, write_files
 
@@ -53,12 +53,7 @@ command = Command(
     "export",
     __doc__,
     [
-        options.Argument(
-            "model",
-            "The name of an included model, or a model file (.npz).",
-            metavar="MODEL",
-            shell_complete=completions.models,
-        ),
+        model_argument("The name of an included model, or a model file (.npz)."),
         options.path("-o", "--output", metavar="FILE", help="The .onnx file to write."),
         options.overwrite(),
         options.quiet(),

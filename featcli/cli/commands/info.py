@@ -120,10 +120,8 @@ def _info(
         return
     others = _tables(_folders(inputs, as_json, failed), as_json)
     named, is_broken = _models(others, as_json, input_shape)
-    if inputs and not named:
-        _leave(is_broken)
-        return
-    for item, sample in samples(named, collect(Reading, given)):
+    are_others = bool(named or not inputs)
+    for item, sample in samples(named, collect(Reading, given)) if are_others else ():
         is_broken = is_broken or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample)
@@ -132,11 +130,7 @@ def _info(
             about = statistics(frame) | drawn
             name = printable(title(item, sample, frame))
             click.echo(json.dumps(about) if as_json else f"{name}\n{_lines(about)}")
-    _leave(is_broken)
-
-
-def _leave(failed: bool | None) -> None:
-    if failed:
+    if is_broken:
         raise click.exceptions.Exit(1)
 
 

@@ -44,7 +44,7 @@ from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.looking import one_frame
 from featcli.cli.messages import emit, say
-from featcli.cli.modelling import ModelChoice, open_model
+from featcli.cli.modelling import ModelChoice, model_argument, open_model
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Step
@@ -322,12 +322,7 @@ command = Command(
     "visualize",
     __doc__,
     [
-        options.Argument(
-            "model",
-            "The name of an included model, or a model file (.npz).",
-            metavar="MODEL",
-            shell_complete=completions.models,
-        ),
+        model_argument("The name of an included model, or a model file (.npz)."),
         options.Option(
             "--layer",
             shell_complete=completions.layers,
