@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from featcli.cli import saving
 from featcli.cli.looking import one_frame
-from featcli.cli.messages import emit
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame
@@ -42,8 +41,7 @@ def draw_heat(
         or (names[0] != "-" and Path(names[0]).is_dir())
     ):
         raise UsageError("--heat takes one image: name one file")
-    if Path(path).suffix.lower() != ".png":
-        raise UsageError(f"--heat {path}: the suffix must be .png")
+    saving.check_suffix("--heat", path, ".png")
     if settings.sources.is_stdin:
         raise UsageError("--heat: name a file; standard input cannot be read twice")
     overwrite = settings.output.writing.overwrite
@@ -52,9 +50,7 @@ def draw_heat(
     reading = settings.reading.options_for(pipeline)
     frame = one_frame(names[0], reading, settings.printing.quiet)
     picture = _drawn(of, model, pipeline, frame)
-    reports.check([Path(path)], overwrite, given)
-    reports.write({Path(path): reports.as_png(picture)})
-    emit(os.fspath(path))
+    saving.write({path: reports.as_png(picture)}, overwrite, given)
 
 
 def _drawn(of: str | None, model: Model, pipeline: Extraction, frame: Frame) -> Picture:

@@ -18,18 +18,16 @@ Edges bright on black, with more time for each layer:
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from featcli.cli import options
+from featcli.cli import options, saving
 from featcli.cli.command import Command
 from featcli.cli.looking import one_frame
-from featcli.cli.messages import emit
 from featcli.cli.settings import Reading, collect
-from featcli.errors import FeatError, UsageError
+from featcli.errors import FeatError
 from featcli.io.naming import Heading, stem
 from featcli.pipeline import Pipeline
 
@@ -59,28 +57,19 @@ def _animate(image: str | None, **given: Any) -> None:
         reports.check([Path(str(settings.output))], settings.overwrite, inputs)
     frame = one_frame(image, reading.options_for(pipeline), settings.quiet)
     content = _animation(trace_pipeline(pipeline, frame), settings, kind)
-    if settings.output == "-":
-        sys.stdout.buffer.write(content)
-        return
     heading = Heading(frame.source, frame.part, (*frame.history, *pipeline.steps))
-    path = Path(settings.output or stem(heading, flat=True) + kind)
-    reports.check([path], settings.overwrite, inputs)
-    reports.write({path: content})
-    emit(str(path))
+    name = settings.output or stem(heading, flat=True) + kind
+    saving.write({name: content}, settings.overwrite, inputs)
 
 
 def _kind(output: str | None) -> str:
     """Return the suffix of the format to write; raises UsageError if it is not supported."""
-    if output == "-" and sys.stdout.isatty():
-        raise UsageError(
-            "-o - would write binary data to the terminal: pipe it, or give -o slide.webp"
-        )
-    if output in (None, "-"):
+    if output == "-":
+        saving.check_no_terminal("slide.webp")
+    if output is None or output == "-":
         return _KINDS[0]
-    kind = Path(str(output)).suffix.lower()
-    if kind not in _KINDS:
-        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
-    return kind
+    saving.check_suffix("-o", output, *_KINDS)
+    return Path(output).suffix.lower()
 
 
 def _animation(trace: Any, settings: _Settings, kind: str) -> bytes:

@@ -44,6 +44,7 @@ from featcli.cli.command import Command
 from featcli.cli.copies import KEEP, Compared, Group, Images, Keep, Method, groups_of
 from featcli.cli.copies_shown import as_json_object, note, save
 from featcli.cli.messages import counted, emit, printable, say
+from featcli.cli.saving import check_suffix
 from featcli.cli.searching import (
     Searched,
     column_option,
@@ -111,8 +112,8 @@ def _shown(file: Path | None) -> Path | None:
 
 def _check(settings: _Settings) -> None:
     output, shown = settings.output, settings.shown
-    if output and Path(output).suffix.lower() not in _KINDS:
-        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
+    if output:
+        check_suffix("-o", output, *_KINDS)
     if settings.as_json and shown:
         raise UsageError("--json and --print: give one of them")
     if settings.null and not shown:

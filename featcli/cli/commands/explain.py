@@ -31,7 +31,6 @@ Write a PNG for each layer; or one PNG of all layers, for a slide:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,10 +38,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from featcli.cli import completions, options
+from featcli.cli import completions, options, saving
 from featcli.cli.command import Command
 from featcli.cli.looking import one_frame
-from featcli.cli.messages import emit
 from featcli.cli.modelling import ModelChoice, metadata_options, open_model, warn_raw_pixels
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
@@ -96,10 +94,6 @@ def _explain(images: tuple[str, ...], **given: Any) -> None:
     subject = (
         _of_model(asked, reading, settings.quiet) if text is None else _of_pipeline(text, reading)
     )
-    if settings.output == "-":
-        _, traces = _read(images, subject, settings)
-        sys.stdout.buffer.write(_page(subject, traces, settings))
-        return
     _write(images, subject, settings)
 
 
@@ -115,17 +109,15 @@ def _check_names(settings: _Settings, count: int) -> None:
         raise UsageError(
             f"-o {output}: give a page (.html), or a folder for pictures of the layers"
         )
-    if strip and Path(strip).suffix.lower() != ".png":
-        raise UsageError(f"--filmstrip {strip}: the suffix must be .png")
+    if strip:
+        saving.check_suffix("--filmstrip", strip, ".png")
     if count > 1 and (strip or (output and is_folder(output))):
         what = "--filmstrip" if strip else f"-o {output}"
         raise UsageError(f"{what} takes one image; only a page (.html) can show several")
     if output == "-" and strip:
         raise UsageError("-o - and --filmstrip: give one of them")
-    if output == "-" and sys.stdout.isatty():
-        raise UsageError(
-            "-o - would write the page to the terminal: pipe it, or give -o report.html"
-        )
+    if output == "-":
+        saving.check_no_terminal("report.html", "the page")
 
 
 def _of_pipeline(text: str, reading: Reading) -> _Subject:
@@ -179,34 +171,31 @@ def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> N
     from featcli.io import reports
 
     output, strip = settings.output, settings.filmstrip
-    named = [Path(one) for one in (output, strip) if one and not is_folder(one)]
+    named = [Path(one) for one in (output, strip) if one and one != "-" and not is_folder(one)]
     given = [Path(image) for image in images if image != "-"]
     reports.check(named, settings.overwrite, given)
     frames, traces = _read(images, subject, settings)
-    files: dict[Path, bytes] = {}
+    files: dict[str, bytes] = {}
     if output and is_folder(output):
-        files |= {Path(output) / name: data for name, data in _pictures(traces[0]).items()}
+        files |= {str(Path(output) / name): data for name, data in _pictures(traces[0]).items()}
     elif output or not strip:
-        page = Path(output) if output else _default_name(frames, subject)
+        page = output or _default_name(frames, subject)
         files[page] = _page(subject, traces, settings)
     if strip:
         from featcli.view.filmstrip import draw
 
-        files[Path(strip)] = reports.as_png(draw(traces[0]))
-    reports.check(files, settings.overwrite, given)
-    reports.write(files)
-    for path in files:
-        emit(str(path))
+        files[strip] = reports.as_png(draw(traces[0]))
+    saving.write(files, settings.overwrite, given)
 
 
-def _default_name(frames: list[Frame], subject: _Subject) -> Path:
+def _default_name(frames: list[Frame], subject: _Subject) -> str:
     """Name the page after its first two images and the steps, such as `cat+dog.imagenet.html`."""
     first = frames[0]
     keys = [Path(frame.source.key).name for frame in frames[1:2]]
     more = [f"{len(frames) - 2}-more"] if len(frames) > 2 else []
     source = first.source._replace(key="+".join([first.source.key, *keys, *more]))
     heading = Heading(source, first.part, (*first.history, *subject.steps))
-    return Path(stem(heading, flat=True) + ".html")
+    return stem(heading, flat=True) + ".html"
 
 
 def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:

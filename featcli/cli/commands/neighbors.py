@@ -43,6 +43,7 @@ from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.neighbors_shown import Found, Queries, each, save, score_name
 from featcli.cli.piped import standard_input
+from featcli.cli.saving import check_suffix
 from featcli.cli.searching import (
     Searched,
     column_option,
@@ -88,9 +89,8 @@ def _neighbors(
             else "no query: name an image, or give --all"
         )
     kind = Path(output).suffix.lower() if output else ""
-    if output and kind not in _KINDS:
-        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(_KINDS)}")
     if output:
+        check_suffix("-o", output, *_KINDS)
         tables.check_kind(kind)
         check_free([Path(output)], overwrite)
     searched = Searched.open(table, column)

@@ -34,7 +34,7 @@ from typing import Any
 import click
 
 from featcli._index import STAGES
-from featcli.cli import completions, options, saved
+from featcli.cli import completions, options, saved, saving
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import say
@@ -98,8 +98,7 @@ def _check_montage(montage: str, settings: Settings) -> None:
         raise UsageError(_ONE_IMAGE)
     if settings.batch.timeout:
         raise UsageError("--montage and --timeout cannot be combined")
-    if Path(montage).suffix.lower() != ".png":
-        raise UsageError(f"--montage {montage}: the suffix must be .png")
+    saving.check_suffix("--montage", montage, ".png")
     others = [*(Path(one) for one in named if one != "-"), output.path]
     reports.check([Path(montage)], output.writing.overwrite, others)
 

@@ -32,7 +32,6 @@ Where the network sees the cat in the photo, and where a filter is active:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,10 +39,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import numpy as np
 
-from featcli.cli import completions, options
+from featcli.cli import completions, options, saving
 from featcli.cli.command import Command
 from featcli.cli.looking import one_frame
-from featcli.cli.messages import emit, say
+from featcli.cli.messages import say
 from featcli.cli.modelling import ModelChoice, model_argument, open_model
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
@@ -73,19 +72,20 @@ class _Settings(NamedTuple):
     quiet: bool
 
 
-def _visualize(model: str, **given: Any) -> None:
-    settings, reading = collect(_Settings, given), collect(Reading, given)
+def _visualize(model: str, **values: Any) -> None:
+    from featcli.io import reports
+
+    settings, reading = collect(_Settings, values), collect(Reading, values)
     _check(settings)
     found = open_model(ModelChoice(model), option="MODEL")
     try:
         found.check_layer(settings.layer)
     except ValueError as error:
         raise UsageError(f"--layer: {error}") from None
-    target = (
-        None if settings.output == "-" else Path(settings.output or _default_name(found, settings))
-    )
-    if target:
-        _check_free(target, settings)
+    given = [Path(settings.image)] if settings.image and settings.image != "-" else []
+    target = settings.output or _default_name(found, settings)
+    if target != "-":
+        reports.check([Path(target)], settings.overwrite, given)
     try:
         picture = (
             _of_picture(found, settings, reading)
@@ -94,17 +94,15 @@ def _visualize(model: str, **given: Any) -> None:
         )
     except ValueError as error:
         raise UsageError(f"{model}: {error}") from error
-    _put(picture, target, settings)
+    saving.write({target: reports.as_png(picture)}, settings.overwrite, given)
 
 
 def _check(settings: _Settings) -> None:
     output = settings.output
-    if output and output != "-" and Path(output).suffix.lower() != ".png":
-        raise UsageError(f"-o {output}: the suffix must be .png")
-    if output == "-" and sys.stdout.isatty():
-        raise UsageError(
-            "-o - would write binary data to the terminal: pipe it, or give -o sheet.png"
-        )
+    if output == "-":
+        saving.check_no_terminal("sheet.png")
+    elif output:
+        saving.check_suffix("-o", output, ".png")
     if settings.class_ is not None and not settings.image:
         raise UsageError("--class needs --image")
     if settings.class_ is not None and settings.filters:
@@ -112,25 +110,6 @@ def _check(settings: _Settings) -> None:
     for name in ("steps", "size"):
         if settings.image and getattr(settings, name) is not None:
             raise UsageError(f"--{name} and --image: --{name} is for visualizing filters")
-
-
-def _check_free(target: Path, settings: _Settings) -> None:
-    from featcli.io import reports
-
-    given = [Path(settings.image)] if settings.image and settings.image != "-" else []
-    reports.check([target], settings.overwrite, given)
-
-
-def _put(picture: Picture, target: Path | None, settings: _Settings) -> None:
-    from featcli.io import reports
-
-    content = reports.as_png(picture)
-    if target is None:
-        sys.stdout.buffer.write(content)
-        return
-    _check_free(target, settings)
-    reports.write({target: content})
-    emit(str(target))
 
 
 def _default_name(model: Model, settings: _Settings) -> str:
