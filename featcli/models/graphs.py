@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -96,6 +96,10 @@ _WITH_PARAMETERS = frozenset({"Clip", "Pad", "Resize", "Slice", "Upsample", *_PA
 _LAST = frozenset({"Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "FusedMatMul"})
 
 
+# Input, output, and the pairs of layouts that they can have together.
+Link = tuple[str, str, tuple[tuple[str, str], ...]]
+
+
 class Learned(NamedTuple):
     """A tensor of weights: how many numbers it has, and whether they are floats."""
 
@@ -159,20 +163,14 @@ class Graph:
                 for name in (node.input[0], node.output[0]):
                     found.setdefault(name, "chw")
         links = [link for node in self.proto.node for link in self._links(node)]
-        count = -1
-        while count != len(found):
-            count = len(found)
-            for before, after, kinds in (*links, *reversed(links)):
-                for first, second in kinds:
-                    if found.get(before) == first:
-                        found.setdefault(after, second)
-                    if found.get(after) == second:
-                        found.setdefault(before, first)
-        found.setdefault(self.input, self._guess())
+        _spread(found, links)
+        if self.input not in found:
+            found[self.input] = self._guess()
+            _spread(found, links)
         return found
 
-    def _links(self, node: Any) -> Iterable[tuple[str, str, tuple[tuple[str, str], ...]]]:
-        """Yield input, output, and the pairs of layouts that they can have together."""
+    def _links(self, node: Any) -> Iterable[Link]:
+        """Yield what the layouts of the inputs and outputs of a node say about each other."""
         if node.op_type == "Transpose":
             order = next((list(one.ints) for one in node.attribute if one.name == "perm"), [])
             if order == _TO_LAST:
@@ -367,6 +365,19 @@ class Graph:
         """Return the node that computes the first variable input; None for the graph's input."""
         flowing = (name for name in node.input if name in self.flowing)
         return self.makers.get(next(flowing, ""))
+
+
+def _spread(found: dict[str, str], links: Sequence[Link]) -> None:
+    """Add the layouts that follow from those that are known."""
+    count = -1
+    while count != len(found):
+        count = len(found)
+        for before, after, kinds in (*links, *reversed(links)):
+            for first, second in kinds:
+                if found.get(before) == first:
+                    found.setdefault(after, second)
+                if found.get(after) == second:
+                    found.setdefault(before, first)
 
 
 def free(name: str, taken: Container[str]) -> str:

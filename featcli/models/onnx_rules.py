@@ -65,9 +65,11 @@ def rule_of_node(node: Known) -> Rule:
     """Return the rule of a node; `Opaque` if there is none."""
     x, result = node.inputs[0], node.result
     make = _MAKERS.get(node.kind)
-    found = make(node) if make else None
-    if found is None and node.kind in _functions():
-        found = Activate(_functions()[node.kind])
+    if make:
+        found = make(node)
+    else:
+        function = _functions().get(node.kind)
+        found = Activate(function) if function else None
     if found is None and len(node.inputs) == 1 and _is_moved(x, result):
         found = _moved(x, result)
     if found is not None and not _fits(found, node.inputs, result):
@@ -258,7 +260,7 @@ def _normalized(node: Known) -> Rule | None:
 
 def _arithmetic(node: Known) -> Rule | None:
     """Return the rule of adding two inputs, or of arithmetic with a constant for each channel."""
-    if len(node.inputs) == 2 and node.kind in ("Add", "Sum"):
+    if len(node.inputs) == len(node.constants) == 2 and node.kind in ("Add", "Sum"):
         first, second = node.inputs
         return Add() if first.shape == second.shape == node.result.shape else None
     constants = [one for one in node.constants if one is not None]

@@ -84,6 +84,23 @@ def test_without_a_filter_the_sizes_say_where_the_channels_are(workspace):
         np.testing.assert_allclose(model.run(x), y[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("sizes", "turn"), [([6, 5, 3], [0, 3, 1, 2]), ([3, 6, 5], [0, 2, 3, 1])])
+def test_the_layout_that_sizes_tell_is_followed_through_a_graph_without_filters(
+    sizes, turn, workspace
+):
+    nodes = [
+        ("Transpose", ["x"], "t", {"perm": turn}),
+        ("Neg", ["t"], "u", {}),
+        ("Flatten", ["u"], "f", {}),
+        ("MatMul", ["f", "d"], "y", {}),
+    ]
+    write("plain.onnx", nodes, (FLOAT, [1, *sizes]), {"y": [1, 2]}, {"d": kernels(90, 2)})
+    x = kernels(6, 5, 3)
+    found = api.load_model("plain.onnx").outputs(x, ["n0", "n1"])
+    np.testing.assert_array_equal(found["n0"], x)
+    np.testing.assert_array_equal(found["n1"], -x)
+
+
 def test_what_only_changes_numbers_keeps_the_layout_of_both_sides(workspace):
     """The layout of a tensor follows from what comes after it, too."""
     write(

@@ -236,6 +236,27 @@ def test_a_model_of_open_size_and_a_detector_are_explained_too(x):
     assert trace.scores == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "inputs", "name"),
+    [
+        ("Sum", ["c", "x", "m"], "a sum of two inputs and a constant"),
+        ("Sum", ["c", "x", "c"], "a sum of three inputs"),
+        ("Clip", ["c"], "no bounds"),
+        ("Clip", ["c", "low"], "a bound that is computed"),
+    ],
+    ids=lambda one: one if isinstance(one, str) and " " in one else "",
+)
+def test_a_node_that_is_more_than_its_operator_usually_is_gets_no_wrong_rule(kind, inputs, name, x):
+    nodes = [
+        ("Conv", ["x", "w", "b"], "c", {}),
+        ("ReduceMean", ["c"], "low", {"keepdims": 0}),
+        (kind, inputs, "y", {}),
+    ]
+    own = {"w": kernels(3, 3, 1, 1), "b": kernels(3), "m": kernels(1, 3, 1, 1)}
+    write("m.onnx", nodes, (FLOAT, [1, 3, 17, 14]), {"y": [1, 3, 17, 14]}, own)
+    check_rules(traced("m.onnx", x), {"n0"})
+
+
 @pytest.mark.parametrize("tokens", [[4, 1, -1], [1, 4, -1], [2, 2, 1, -1]])
 def test_tokens_in_any_order_of_axes_get_a_page_and_no_wrong_rule(workspace, inline, tokens):
     nodes = [
