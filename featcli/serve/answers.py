@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from featcli import kernels
 from featcli.errors import FeatError, UsageError
-from featcli.serve.forms import numbers
 from featcli.serve.page import page
 from featcli.serve.reading import from_text
 from featcli.serve.workshop import Gone, Workshop
@@ -49,7 +49,7 @@ class Answers:
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/explain": self._explain,
             "/api/classify": self._classify,
-            "/api/kernel": lambda asked: {"values": numbers(_text(asked, "text"))},
+            "/api/kernel": self._kernel,
             "/api/parse": lambda asked: {"steps": from_text(_text(asked, "text"))},
         }
         self._sent: dict[str, tuple[int, Callable[[bytes, str], Any]]] = {
@@ -135,6 +135,9 @@ class Answers:
         model = _text(asked, "model", "")
         return self._workshop.explain(_text(asked, "picture"), asked.get("steps"), model)
 
+    def _kernel(self, asked: dict[str, Any]) -> Any:
+        return {"values": kernels.parse(_text(asked, "text"), files=False).values.tolist()}
+
     def _classify(self, asked: dict[str, Any]) -> Any:
         return self._workshop.classify(_text(asked, "picture"), _text(asked, "model"))
 
@@ -146,9 +149,14 @@ def _tried(answer: Callable[[], Reply]) -> Reply:
     except Gone as error:
         return _json({"error": str(error), "gone": True}, 410)
     except (FeatError, ValueError) as error:
-        return _json({"error": str(error)}, 400)
+        return refusal(400, str(error))
     except MemoryError:
-        return _json({"error": "the memory does not suffice for this"}, 400)
+        return refusal(400, "the memory does not suffice for this")
+
+
+def refusal(status: int, reason: str) -> Reply:
+    """Return the response that says why a request is refused."""
+    return _json({"error": reason}, status)
 
 
 def _json(found: Any, status: int = 200) -> Reply:

@@ -9,13 +9,21 @@ from string import Template
 from typing import Any
 
 from featcli import kernels
-from featcli.serve.forms import formulas, stages
+from featcli._index import STAGES
+from featcli.formulas import FORMULAS
+from featcli.serve.reading import known
+from featcli.stage import Param
 from featcli.view.explain.page import asset, palettes, small_kernels
 from featcli.view.html import Markup, as_json, joined, policy
 
 _FOLDER = Path(__file__).resolve().parent
 _SHARED = ("data.js", "numbers.js", "colours.js", "drawing.js", "kernels.js")
 _OWN = ("remote.js", "forms.js", "steps.js", "input.js", "serve.js")
+_GROUPS = {
+    "Picture": ("gray", "rgb", "resize", "crop", "split-channels", "normalize"),
+    "Features": ("convolve", "relu", "relu6", "abs", "tanh", "sigmoid", "pool"),
+    "Vector": ("flatten", "dense", "softmax", "dhash", "phash"),
+}
 
 
 def page(offered: Mapping[str, Any]) -> str:
@@ -40,6 +48,44 @@ def page(offered: Mapping[str, Any]) -> str:
         "scripts": joined(*(Markup(f"<script>{text}</script>\n") for text in scripts)),
     }
     return Template(_asset("serve.html")).substitute(parts)
+
+
+def stages() -> list[dict[str, Any]]:
+    """Describe every stage: its input and output kinds, and its parameters."""
+    return [_stage(name) for name in STAGES]
+
+
+def _stage(name: str) -> dict[str, Any]:
+    stage = known(name)
+    return {
+        "name": name,
+        "group": next((title for title, names in _GROUPS.items() if name in names), "Other"),
+        "summary": STAGES[name][1],
+        "takes": stage.takes,
+        "gives": stage.gives,
+        "params": [_param(param) for param in stage.params],
+    }
+
+
+def _param(param: Param) -> dict[str, Any]:
+    default = param.default
+    return {
+        "option": param.option,
+        "help": param.help,
+        "required": param.required,
+        "flag": param.flag,
+        "choices": list(param.choices),
+        "metavar": param.converter.metavar,
+        "many": param.converter.many,
+        "default": "" if default in (None, False) else param.converter.show(default),
+    }
+
+
+def formulas() -> list[dict[str, str]]:
+    """Describe the parametric kernels."""
+    return [
+        {"name": name, "usage": one.usage, "title": one.title} for name, one in FORMULAS.items()
+    ]
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import socket
 import socketserver
 import sys
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from featcli.errors import FeatError
 from featcli.serve.access import Access
-from featcli.serve.answers import JSON, Answers, Reply
+from featcli.serve.answers import Answers, Reply, refusal
 
 _SECONDS = 60.0  # time limit for receiving a request
 _CONNECTIONS = 40  # most simultaneous connections
@@ -135,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._allowed()
         if path is not None:
             reply = self._answers.get(path, self._asked("view"))
-            self._send(reply or _refused(404, "there is no such page"))
+            self._send(reply or refusal(404, "there is no such page"))
 
     def do_POST(self) -> None:
         """Answer a POST request."""
@@ -144,14 +143,14 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         limit = self._answers.limit(path)
         if limit is None:
-            return self._send(_refused(404, "there is nothing to send this to"))
+            return self._send(refusal(404, "there is nothing to send this to"))
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdecimal()) or self.headers.get("Transfer-Encoding"):
-            return self._send(_refused(411, "the request must say its length"))
+            return self._send(refusal(411, "the request must say its length"))
         if len(length) > 12 or int(length) > limit:
-            return self._send(_refused(413, f"more than {limit >> 20} MiB: make it smaller first"))
+            return self._send(refusal(413, f"more than {limit >> 20} MiB: make it smaller first"))
         if not self.server.room.take(int(length)):
-            return self._send(_refused(503, "too much is being sent at once: try again"))
+            return self._send(refusal(503, "too much is being sent at once: try again"))
         try:
             return self._taken(path, int(length))
         finally:
@@ -177,14 +176,14 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             parts, token = urlsplit(self.path), self._asked("token")
         except ValueError:
-            self._send(_refused(400, "the address is wrong"))
+            self._send(refusal(400, "the address is wrong"))
             return None
         opens = self.command == "GET" and parts.path == "/"
         # Names of headers are case-insensitive.
         headers = {name.title(): value for name, value in self.headers.items()}
-        refusal = self.server.access.refusal(headers, token, opens)
-        if refusal:
-            self._send(_refused(403, refusal))
+        reason = self.server.access.refusal(headers, token, opens)
+        if reason:
+            self._send(refusal(403, reason))
             return None
         return parts.path
 
@@ -205,11 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse a malformed request, without repeating any part of it."""
-        self._send(_refused(int(code), "the request is wrong"))
+        self._send(refusal(int(code), "the request is wrong"))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Do not log requests to the terminal."""
-
-
-def _refused(status: int, reason: str) -> Reply:
-    return Reply(status, JSON, json.dumps({"error": reason}).encode())

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from serving import png, served
 
 from featcli.serve.access import Access
-from featcli.serve.forms import stages
+from featcli.serve.page import stages
 
 PATHS = ["/", "/api/run", "/api/picture", "/api/model", "/map/x/0", "/explain/x", "/nothing"]
 
