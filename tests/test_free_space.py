@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featcli import system
-from featcli.cli import space
+from featcli.cli import free_space
 
 
 @pytest.fixture
@@ -45,8 +45,10 @@ def test_what_is_there_already_takes_no_room(images, inline, monkeypatch):
 
 def test_the_estimate_is_the_mean_of_the_first_results(monkeypatch):
     monkeypatch.setattr(system, "free_space", lambda _: 9_999)
-    room = space.FreeSpace(Path("out"))
-    written = space.Written("a", "written", states={"a.npy": {"size": 60}, "a.json": {"size": 40}})
+    room = free_space.FreeSpace(Path("out"))
+    written = free_space.Written(
+        "a", "written", states={"a.npy": {"size": 60}, "a.json": {"size": 40}}
+    )
     said = [room.after([written], left) for left in (None, *range(120, 80, -1))]
     assert [bool(one) for one in said].index(True) == 19
     assert "101 images" not in said[19]

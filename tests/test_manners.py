@@ -12,7 +12,7 @@ import pytest
 from conftest import Runner, assert_refused
 
 from featcli._index import COMMANDS, STAGES
-from featcli.cli.variables import VARIABLES
+from featcli.cli.environment import VARIABLES
 from featcli.errors import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parent.parent

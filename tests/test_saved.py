@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Runner, assert_refused
 
-from featcli.cli import saved
+from featcli.cli import saved_pipelines
 from featcli.errors import UsageError
 
 
@@ -55,7 +55,7 @@ def test_another_pipeline_of_the_same_name_is_not_replaced_unasked(workspace, in
     assert_refused(inline("run", "abs", "--save", "a"), 2, "saved already: relu", "--overwrite")
     assert inline("run", "abs", "--save", "a", "--overwrite").returncode == 0
     assert inline("run", "abs", "--save", "a").returncode == 0
-    assert saved.load("a") == "abs"
+    assert saved_pipelines.load("a") == "abs"
 
 
 @pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "-", "a b", "x" * 61, "\N{SNOWMAN}"])
@@ -67,9 +67,9 @@ def test_a_name_that_is_no_file_s_is_refused(name: str, workspace: Path, inline:
 def test_what_is_not_saved_or_was_spoiled_is_one_line(workspace: Path, inline: Runner) -> None:
     inline("run", "relu", "--save", "edges")
     assert_refused(inline("run", "--saved", "edge", "gray.png"), 2, "did you mean edges?")
-    saved.path_of("edges").write_bytes(b"\xff\xfe")
+    saved_pipelines.path_of("edges").write_bytes(b"\xff\xfe")
     assert_refused(inline("run", "--saved", "edges", "gray.png"), 2, "edges.pipeline", "text")
-    saved.path_of("edges").write_text("nonsense")
+    saved_pipelines.path_of("edges").write_text("nonsense")
     done = inline("run", "--saved", "edges", "gray.png", "-q")
     assert_refused(done, 2, "no stage 'nonsense'")
     assert_refused(inline("run"), 2, "--saved NAME")
@@ -85,7 +85,7 @@ def test_what_is_not_saved_or_was_spoiled_is_one_line(workspace: Path, inline: R
 )
 def test_the_folder_is_where_the_platform_keeps_what_users_set(platform, end, monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    assert saved.folder().as_posix().endswith(end)
+    assert saved_pipelines.folder().as_posix().endswith(end)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(
@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(
     config.write_text("a file")
     assert_refused(inline("run", "relu", "--save", "a"), 1, "cannot write")
     with pytest.raises(UsageError, match="no pipeline is saved"):
-        saved.load("a")
+        saved_pipelines.load("a")
 
 
 def test_nothing_outside_the_command_line_changes_a_result(
@@ -104,7 +104,7 @@ def test_nothing_outside_the_command_line_changes_a_result(
     words = ("run", "convolve vertical | relu", "small.png", "photo.jpg")
     assert featcli(*words, "-o", "plain/").returncode == 0
     for name in ("vertical", "relu", "convolve"):
-        saved.save(name, "abs")
+        saved_pipelines.save(name, "abs")
         Path(name).write_text("1 2; 3 4")
     variables = {"FEATCLI_JOBS": "2", "FEATCLI_COLOR": "always", "FEATCLI_PROGRESS": "never"}
     variables |= {"LANG": "de_DE.UTF-8", "LC_ALL": "C", "TZ": "Asia/Tokyo", "COLUMNS": "200"}

@@ -132,7 +132,7 @@ def exit_codes_table() -> str:
 
 
 def variables_rows() -> str:
-    from featcli.cli.variables import VARIABLES
+    from featcli.cli.environment import VARIABLES
 
     rows = "".join(f"| `{name}` | {text} |\n" for name, text in VARIABLES.items())
     return f"| variable | meaning |\n|---|---|\n{rows}"

@@ -69,7 +69,7 @@ def models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[Com
 @_never_failing
 def layers(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the layers of the model on the command line."""
-    from featcli.cli.layers import about, model_path
+    from featcli.cli.model_summary import about, model_path
 
     path = model_path(str(ctx.params.get("model") or "imagenet"))
     return _items([row["name"] for row in about(path)["layers"]] if path else [], begun)
@@ -93,9 +93,9 @@ def saved_pipelines(
     _ctx: click.Context, _param: click.Parameter, begun: str
 ) -> list[CompletionItem]:
     """Complete the names of saved pipelines."""
-    from featcli.cli import saved
+    from featcli.cli import saved_pipelines
 
-    return _items(saved.names(), begun)
+    return _items(saved_pipelines.names(), begun)
 
 
 @_never_failing

@@ -24,9 +24,9 @@ from featcli.batch.targets import Request, Table, open_target
 from featcli.batch.trees import Excluded
 from featcli.cli.command import suggest_option
 from featcli.cli.messages import say
-from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.reporting import Report, Tell
 from featcli.cli.settings import Batch, Settings
+from featcli.cli.stdin import check_piped, standard_input
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.io.atomic import deferred_signals
@@ -85,17 +85,17 @@ def execute(
     )
     run = Run(settings, named, way, request, tell)
     if request.kind is Kind.PARTS:
-        from featcli.cli.parts import run_parts
+        from featcli.cli.parquet_parts import run_parts
 
-        leave(run_parts(run))
+        exit_with(run_parts(run))
         return
     target = open_target(request)
     if settings.batch.dry_run:
-        from featcli.cli.rehearsal import Rehearsal
+        from featcli.cli.dry_run import DryRun
 
-        leave(Rehearsal(run, target).all())
+        exit_with(DryRun(run, target).all())
     else:
-        leave(run.process(target).end())
+        exit_with(run.process(target).end())
 
 
 class Run(NamedTuple):
@@ -170,7 +170,7 @@ class Run(NamedTuple):
         return partial(inputs.count, self.named, self.way)
 
 
-def leave(code: int) -> None:
+def exit_with(code: int) -> None:
     """Raise click's Exit unless the exit code is 0."""
     if code:
         raise click.exceptions.Exit(code)

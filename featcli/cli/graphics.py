@@ -18,10 +18,10 @@ _MUTE = ("", "dumb", "linux")  # values of TERM without graphics
 # Kitty: query support by a picture of one pixel. Then ask for the device attributes (DA1).
 _QUESTION = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 _ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
-_CELL = (20, 10)  # assumed rows and columns of pixels of a character, if unknown
+_DEFAULT_CELL = (20, 10)  # assumed rows and columns of pixels of a character, if unknown
 
 
-def chosen(wish: str) -> str:
+def protocol(wish: str) -> str:
     """Return the graphics protocol: `"sixel"`, `"kitty"`, or `""` for coloured characters.
 
     With `auto` the terminal is asked, if standard output is one and this process is in the
@@ -32,7 +32,7 @@ def chosen(wish: str) -> str:
     if os.environ.get("TERM", "") in _MUTE or "NO_COLOR" in os.environ or not sys.stdout.isatty():
         return ""
     try:
-        return kind_of(_asked())
+        return kind_of(_query_terminal())
     except (OSError, ImportError):  # no controlling terminal, or a system without termios
         return ""
 
@@ -45,21 +45,21 @@ def kind_of(answer: bytes) -> str:
     return "sixel" if found and b"4" in found[1].split(b";")[1:] else ""
 
 
-def _asked() -> bytes:
+def _query_terminal() -> bytes:
     """Send the query to the terminal and return its answer."""
     descriptor = os.open(os.ttyname(sys.stdout.fileno()), os.O_RDWR | os.O_NOCTTY)
     try:
         if os.tcgetpgrp(descriptor) != os.getpgrp():  # a background process would be stopped
             return b""
-        with _unseen(descriptor):
+        with _without_echo(descriptor):
             os.write(descriptor, _QUESTION)
-            return _until_answered(descriptor, time.monotonic() + _WAIT)
+            return _read_answer(descriptor, time.monotonic() + _WAIT)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def _unseen(descriptor: int) -> Iterator[None]:
+def _without_echo(descriptor: int) -> Iterator[None]:
     """Switch off line buffering and echo, so that the answer can be read and is not shown."""
     import termios
 
@@ -73,7 +73,7 @@ def _unseen(descriptor: int) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _until_answered(descriptor: int, end: float) -> bytes:
+def _read_answer(descriptor: int, end: float) -> bytes:
     found = b""
     while (left := end - time.monotonic()) > 0 and not _ANSWER.search(found):
         if select.select([descriptor], [], [], left)[0]:
@@ -84,13 +84,13 @@ def _until_answered(descriptor: int, end: float) -> bytes:
     return found
 
 
-def room(columns: int, lines: int) -> tuple[int, int]:
+def size_in_pixels(columns: int, lines: int) -> tuple[int, int]:
     """Return the size of a part of the terminal in pixels, as rows and columns."""
-    rows, cols = _cell()
+    rows, cols = _cell_size()
     return lines * rows, columns * cols
 
 
-def _cell() -> tuple[int, int]:
+def _cell_size() -> tuple[int, int]:
     """Return rows and columns of pixels of a character, as the system reports them."""
     try:
         import fcntl
@@ -100,7 +100,7 @@ def _cell() -> tuple[int, int]:
         size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
         lines, columns, width, height = struct.unpack("HHHH", size)
     except (OSError, ImportError, ValueError):
-        return _CELL
+        return _DEFAULT_CELL
     if not (lines and columns and width and height):
-        return _CELL
-    return height // lines or _CELL[0], width // columns or _CELL[1]
+        return _DEFAULT_CELL
+    return height // lines or _DEFAULT_CELL[0], width // columns or _DEFAULT_CELL[1]

@@ -264,9 +264,9 @@ def _dispatch(arguments: list[str]) -> int:
 
         return shell_complete(cli, {}, "featcli", _COMPLETE, instruction)
     if any(name.startswith("FEATCLI_") for name in os.environ):
-        from featcli.cli import variables
+        from featcli.cli import environment
 
-        variables.check()
+        environment.check()
     with cli.make_context("featcli", list(arguments)) as context:
         cli.invoke(context)
     return 0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from featcli.cli.variables import chosen
+from featcli.cli.environment import chosen
 
 _FIRST, _BETWEEN, _SELDOM = 0.5, 0.1, 30.0  # seconds
 _WIDTH = 24

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from featcli.batch.process import Outcome
 from featcli.batch.target import Target
+from featcli.cli.free_space import FreeSpace
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.progress import Progress
 from featcli.cli.settings import Settings
-from featcli.cli.space import FreeSpace
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Source
 from featcli.io import records
@@ -75,7 +75,7 @@ class Report:
         with self._progress, contextlib.closing(outcomes):
             for found in outcomes:
                 outcome = self._target.record_in_order(found)
-                self._one(outcome)
+                self._report(outcome)
                 is_complete = is_complete and not outcome.is_end
                 if outcome.error and self._fail_fast:
                     is_complete = False
@@ -100,17 +100,17 @@ class Report:
             with self._progress.aside():
                 say(text)
 
-    def _one(self, outcome: Outcome) -> None:
+    def _report(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
         self._only_usage &= not outcome.error or isinstance(outcome.error, UsageError)
         with self._progress.aside():
             self._say_notes(outcome)
-            self._say_space(outcome)
+            self._warn_of_space(outcome)
             for written in outcome.written:
                 self._announce(outcome.source, written)
         self._progress.update(sum(self._counts.values()), self._counts["failed"])
 
-    def _say_space(self, outcome: Outcome) -> None:
+    def _warn_of_space(self, outcome: Outcome) -> None:
         """Warn once if the remaining results will not fit on the disk."""
         if self._space and not self._how.quiet and outcome.written:
             total = self._progress.total

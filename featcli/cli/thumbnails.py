@@ -53,7 +53,7 @@ class Thumbnails:
         self.missing += found is None
         return found
 
-    def said(self) -> str:
+    def message(self) -> str:
         """Return a message with the number of missing images."""
         missing = counted(self.missing, "image was", "images were")
         return f"{missing} not found: the page has placeholders"

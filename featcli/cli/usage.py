@@ -10,8 +10,8 @@ import click
 
 from featcli._version import __version__
 from featcli.cli.command import Text
+from featcli.cli.environment import VARIABLES
 from featcli.cli.options import Argument, Option
-from featcli.cli.variables import VARIABLES
 from featcli.errors import EXIT_CODES
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from featcli import kernels
 from featcli.errors import FeatError, UsageError
+from featcli.serve.backend import Backend, Gone
 from featcli.serve.page import page
-from featcli.serve.reading import from_text
-from featcli.serve.workshop import Gone, Workshop
+from featcli.serve.steps import from_text
 
 JSON, HTML, PNG = "application/json", "text/html; charset=utf-8", "image/png"
 BYTES = "application/octet-stream"
@@ -35,17 +35,17 @@ class Answers:
 
     Parameters
     ----------
-    workshop : Workshop
+    backend : Backend
     pictures : list of dict
-        Pictures from the command line, as returned by `Workshop.add_picture`.
+        Pictures from the command line, as returned by `Backend.add_picture`.
     kernels : dict of str to str
         Kernels from the command line: their numbers as text, by name.
     """
 
     def __init__(
-        self, workshop: Workshop, pictures: list[dict[str, Any]], kernels: dict[str, str]
+        self, backend: Backend, pictures: list[dict[str, Any]], kernels: dict[str, str]
     ) -> None:
-        self._workshop, self._pictures, self._kernels = workshop, pictures, kernels
+        self._backend, self._pictures, self._kernels = backend, pictures, kernels
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/explain": self._explain,
             "/api/classify": self._classify,
@@ -53,15 +53,15 @@ class Answers:
             "/api/parse": lambda asked: {"steps": from_text(_text(asked, "text"))},
         }
         self._sent: dict[str, tuple[int, Callable[[bytes, str], Any]]] = {
-            "/api/picture": (64 << 20, workshop.add_picture),
-            "/api/kernel-file": (4 << 20, workshop.add_kernel),
-            "/api/model": (256 << 20, workshop.add_model),
+            "/api/picture": (64 << 20, backend.add_picture),
+            "/api/kernel-file": (4 << 20, backend.add_kernel),
+            "/api/model": (256 << 20, backend.add_model),
         }
 
     @property
     def folder(self) -> Path:
         """The private folder of this server."""
-        return self._workshop.folder
+        return self._backend.folder
 
     def limit(self, path: str) -> int | None:
         """Return how many bytes may be sent to a path; None if it does not accept data."""
@@ -75,12 +75,12 @@ class Answers:
             offered = {
                 "pictures": self._pictures,
                 "own": self._kernels,
-                "models": self._workshop.models.listed(),
+                "models": self._backend.models.listed(),
             }
             return Reply(200, HTML, page(offered).encode())
         kind, _, rest = path.lstrip("/").partition("/")
         if kind == "explain":
-            return _tried(lambda: Reply(200, HTML, self._workshop.page(rest)))
+            return _tried(lambda: Reply(200, HTML, self._backend.page(rest)))
         if kind == "map":
             key, _, part = rest.partition("/")
             place = int(part) if part.isdecimal() and len(part) < 6 else -1
@@ -97,7 +97,7 @@ class Answers:
         return _tried(lambda: _json(self._asked[path](_parsed(body))))
 
     def _map(self, key: str, part: int, view: str) -> Reply:
-        drawn = self._workshop.drawn(key, part, view)
+        drawn = self._backend.drawn(key, part, view)
         return Reply(200, PNG, drawn.png, {"X-Featcli-Mapping": json.dumps(drawn.mapping)})
 
     def _run(self, asked: dict[str, Any]) -> Reply:
@@ -112,7 +112,7 @@ class Answers:
             isinstance(shown, list) and all(isinstance(one, str) for one in shown)
         ):
             raise UsageError("shown must be a list of texts")
-        found = self._workshop.run(_text(asked, "picture"), asked.get("steps"), view)
+        found = self._backend.run(_text(asked, "picture"), asked.get("steps"), view)
         if shown is None:
             return _json(found)
         pngs = self._pngs(found["steps"], view, set(shown))
@@ -125,7 +125,7 @@ class Answers:
         for step in steps:
             for number, part in enumerate(step["parts"]) if step["key"] not in shown else ():
                 with suppress(Gone):  # the page will request it
-                    drawn = self._workshop.drawn(step["key"], number, view)
+                    drawn = self._backend.drawn(step["key"], number, view)
                     if sum(map(len, pngs)) + len(drawn.png) <= _PICTURES:
                         part["drawn"] = {**drawn.mapping, "size": len(drawn.png)}
                         pngs.append(drawn.png)
@@ -133,13 +133,13 @@ class Answers:
 
     def _explain(self, asked: dict[str, Any]) -> Any:
         model = _text(asked, "model", "")
-        return self._workshop.explain(_text(asked, "picture"), asked.get("steps"), model)
+        return self._backend.explain(_text(asked, "picture"), asked.get("steps"), model)
 
     def _kernel(self, asked: dict[str, Any]) -> Any:
         return {"values": kernels.parse(_text(asked, "text"), files=False).values.tolist()}
 
     def _classify(self, asked: dict[str, Any]) -> Any:
-        return self._workshop.classify(_text(asked, "picture"), _text(asked, "model"))
+        return self._backend.classify(_text(asked, "picture"), _text(asked, "model"))
 
 
 def _tried(answer: Callable[[], Reply]) -> Reply:

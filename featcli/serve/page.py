@@ -11,7 +11,7 @@ from typing import Any
 from featcli import kernels
 from featcli._index import STAGES
 from featcli.formulas import FORMULAS
-from featcli.serve.reading import known
+from featcli.serve.steps import known
 from featcli.stage import Param
 from featcli.view.explain.page import asset, palettes, small_kernels
 from featcli.view.html import Markup, as_json, joined, policy

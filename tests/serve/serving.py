@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from featcli.serve.answers import Answers
+from featcli.serve.backend import Backend
 from featcli.serve.models import Models
 from featcli.serve.server import Server
-from featcli.serve.workshop import Workshop
 
 HALF_GIGABYTE = 500_000_000
 
@@ -75,9 +75,9 @@ def served(
     max_memory: int = HALF_GIGABYTE, seconds: float = 60, models: tuple[str, ...] = ()
 ) -> Iterator[Client]:
     """Serve at a free port for the time of a with block."""
-    workshop = Workshop(max_memory, Models(models))
+    backend = Backend(max_memory, Models(models))
     server = Server("127.0.0.1", 0, seconds)
-    server.answers = Answers(workshop, [], {})
+    server.answers = Answers(backend, [], {})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -86,7 +86,7 @@ def served(
         server.shutdown()
         thread.join(30)
         server.server_close()
-        workshop.close()
+        backend.close()
 
 
 def png(data: Any) -> bytes:

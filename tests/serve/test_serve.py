@@ -18,8 +18,8 @@ import featcli
 from featcli import budget
 from featcli.errors import FeatError
 from featcli.pipeline import Pipeline
-from featcli.serve import forms
-from featcli.serve.shelf import Shelf
+from featcli.serve import page
+from featcli.serve.cache import Cache
 
 RANDOM = np.random.default_rng(11)
 PHOTO = RANDOM.integers(0, 256, (40, 60, 3), np.uint8)
@@ -206,14 +206,14 @@ def test_all_that_is_kept_stays_within_the_bound():
     """Pictures, results, their PNGs and pages of many uploads, whatever each of them takes."""
     most = 300_000_000
     with served(max_memory=most) as client:
-        workshop = client.server.answers._workshop
+        backend = client.server.answers._backend
         for number in range(14):
             data = RANDOM.integers(0, 256, (900, 1000 + number, 3), np.uint8)
             key = client.send("/api/picture", png(data), "p.png")[1]["picture"]
             assert client.run(key, "convolve --kernel vertical", "relu")["error"] is None
             steps = [["resize", "200"], ["relu"]]
             assert client.json("/api/explain", picture=key, steps=steps, model="")[0] == 200
-            assert workshop._held() <= (most - budget.STARTED) * 0.75
+            assert backend._held() <= (most - budget.STARTED) * 0.75
 
 
 def test_a_saved_pipeline_is_opened_again(client, photo):
@@ -228,7 +228,7 @@ def test_a_saved_pipeline_is_opened_again(client, photo):
 
 def test_every_stage_has_a_form_that_the_grammar_takes(client, photo):
     fixed = {"--kernel": "vertical", "--size": "2", "--mean": "1", "--std": "2"}
-    for stage in forms.stages():
+    for stage in page.stages():
         words = [stage["name"]]
         for param in stage["params"]:
             if param["required"] and param["option"] in fixed:
@@ -312,31 +312,31 @@ def test_two_tabs_do_not_disturb_each_other(client, samples):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60)), max_size=40))
-def test_a_shelf_never_holds_more_than_it_may(things):
-    shelf: Shelf[tuple[str, int]] = Shelf(100, lambda thing: thing[1])
+def test_a_cache_never_holds_more_than_it_may(things):
+    cache: Cache[tuple[str, int]] = Cache(100, lambda thing: thing[1])
     known: dict[str, int] = {}
     for name, size in things:
-        shelf.put(name, (name, size))
-        if shelf.get(name) is not None:
+        cache.put(name, (name, size))
+        if cache.get(name) is not None:
             known.setdefault(name, size)
-        assert shelf.held <= 100
-        assert shelf.get(name) is not None
-    shelf.keep_newest()
-    assert len(shelf) == min(1, len(things))
-    assert shelf.held == sum(thing[1] for name in known if (thing := shelf.get(name)))
-    assert not things or shelf.get(things[-1][0]) is not None
+        assert cache.held <= 100
+        assert cache.get(name) is not None
+    cache.keep_newest()
+    assert len(cache) == min(1, len(things))
+    assert cache.held == sum(thing[1] for name in known if (thing := cache.get(name)))
+    assert not things or cache.get(things[-1][0]) is not None
 
 
 def test_older_pictures_make_room_for_what_is_computed():
     with served(max_memory=300_000_000) as client:
         pictures = [RANDOM.integers(0, 256, (1600, 1700 + k, 3), np.uint8) for k in range(6)]
         keys = [client.send("/api/picture", png(one), "p.png")[1]["picture"] for one in pictures]
-        workshop = client.server.answers._workshop
-        workshop._make_room(165_000_000)
-        assert len(workshop._pictures) == 1
+        backend = client.server.answers._backend
+        backend._free_memory(165_000_000)
+        assert len(backend._pictures) == 1
         assert client.run(keys[-1], "relu")["error"] is None
         with pytest.raises(FeatError, match="--max-memory 300 MB"):
-            workshop._make_room(210_000_000)
+            backend._free_memory(210_000_000)
 
 
 def test_memory_is_bounded_and_a_forgotten_picture_is_asked_for_again():
@@ -365,8 +365,8 @@ def test_results_that_are_not_kept_are_drawn_all_the_same():
             assert found["error"] is None
             for step in found["steps"]:
                 assert client.ask("GET", f"/map/{step['key']}/0?view={view}")[0] == 200
-        shelf = client.server.answers._workshop._results
-        assert shelf.held <= 3_000_000
+        cache = client.server.answers._backend._results
+        assert cache.held <= 3_000_000
 
 
 def test_a_page_that_would_be_too_large_is_refused_before_it_is_made(client):

@@ -222,8 +222,8 @@ def test_a_picture_comes_from_the_camera(page):
 
 
 def test_a_forgotten_picture_is_sent_again(page, client):
-    pictures = client.server.answers._workshop._pictures
-    pictures._things.clear()
+    pictures = client.server.answers._backend._pictures
+    pictures._entries.clear()
     pictures.held = 0
     page.script(TYPE, ".kernel input", "7")
     page.wait("return document.getElementById('command').textContent.includes('7 0 1')")

@@ -25,7 +25,7 @@ import click
 
 from featcli.cli import options, saving
 from featcli.cli.command import Command
-from featcli.cli.looking import one_frame
+from featcli.cli.frames import one_frame
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError
 from featcli.io.naming import Heading, stem

@@ -45,7 +45,7 @@ from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import printable
-from featcli.cli.modelling import (
+from featcli.cli.model_options import (
     ModelChoice,
     check_classifies,
     model_options,
@@ -134,7 +134,7 @@ def _print_json(model: Model, top: int, source: Source, part: str, data: Array, 
 def _print_bars(model: Model, top: int, source: Source, part: str, data: Array, path: str) -> None:
     from rich.text import Text
 
-    from featcli.cli.canvas import console
+    from featcli.cli.console import console
 
     screen, found = console(), best(model, data, top)
     name = ".".join(filter(None, (source.file or source.key, part)))

@@ -41,17 +41,17 @@ import click
 
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.copies import KEEP, Compared, Group, Images, Keep, Method, groups_of
-from featcli.cli.copies_shown import as_json_object, note, save
+from featcli.cli.duplicate_groups import KEEP, Compared, Group, Images, Keep, Method, groups_of
+from featcli.cli.duplicates_output import as_json_object, note, save
 from featcli.cli.messages import counted, emit, printable, say
 from featcli.cli.saving import check_suffix
-from featcli.cli.searching import (
+from featcli.cli.settings import Batch
+from featcli.cli.vector_search import (
     Searched,
     column_option,
     full_path,
     say_bad,
 )
-from featcli.cli.settings import Batch
 from featcli.errors import UsageError
 from featcli.io.atomic import check_free
 from featcli.io.vectortables import is_table

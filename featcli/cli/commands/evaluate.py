@@ -32,10 +32,10 @@ from typing import Any
 
 import click
 
-from featcli.cli import completions, learning, options
+from featcli.cli import completions, options, train_options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
-from featcli.cli.modelling import ModelChoice, model_argument, open_model
+from featcli.cli.model_options import ModelChoice, model_argument, open_model
 from featcli.datasets.gathering import left_out
 from featcli.datasets.opening import open_source
 from featcli.io.atomic import check_free
@@ -144,8 +144,8 @@ command = Command(
             metavar="DATA",
             shell_complete=completions.data_sets,
         ),
-        learning.strict(),
-        learning.report("Write the confusion matrix as .csv and .png into this folder."),
+        train_options.strict(),
+        train_options.report("Write the confusion matrix as .csv and .png into this folder."),
         options.overwrite(),
         options.as_json(),
         options.quiet(),

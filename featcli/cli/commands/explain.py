@@ -40,8 +40,8 @@ import click
 
 from featcli.cli import completions, options, saving
 from featcli.cli.command import Command
-from featcli.cli.looking import one_frame
-from featcli.cli.modelling import ModelChoice, metadata_options, open_model, warn_raw_pixels
+from featcli.cli.frames import one_frame
+from featcli.cli.model_options import ModelChoice, metadata_options, open_model, warn_raw_pixels
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Step

@@ -25,7 +25,7 @@ from pathlib import Path
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
-from featcli.cli.modelling import ModelChoice, model_argument, open_model
+from featcli.cli.model_options import ModelChoice, model_argument, open_model
 from featcli.errors import UsageError
 from featcli.io.atomic import check_free, write_files
 

@@ -47,7 +47,7 @@ from featcli.cli import checks, completions, options
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import say
-from featcli.cli.modelling import (
+from featcli.cli.model_options import (
     ModelChoice,
     model_options,
     open_model,
@@ -108,7 +108,7 @@ def _features(layer: tuple[str, ...], **given: Any) -> None:
         for note in pipeline.tiling.notes if pipeline.tiling else ():
             say(note)
     if form.heat and not settings.batch.dry_run:
-        from featcli.cli.heating import draw_heat
+        from featcli.cli.heat_map import draw_heat
 
         draw_heat(form.heat, form.heat_of, found, pipeline, settings)
         if settings.output.kind is Kind.HERE:

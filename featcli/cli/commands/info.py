@@ -44,7 +44,7 @@ import click
 from featcli.batch.items import FileItem, Item
 from featcli.cli import options
 from featcli.cli.command import Command
-from featcli.cli.looking import samples, say_notes, statistics, title
+from featcli.cli.frames import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
@@ -159,10 +159,10 @@ def _tables(inputs: tuple[str, ...], as_json: bool) -> tuple[str, ...]:
 
     found = [name for name in inputs if Path(name).is_file() and is_table(Path(name))]
     for name in found:
-        from featcli.cli import tables_shown
+        from featcli.cli import table_text
 
-        about = tables_shown.describe(Path(name))
-        for line in [json.dumps(about)] if as_json else tables_shown.lines(about):
+        about = table_text.describe(Path(name))
+        for line in [json.dumps(about)] if as_json else table_text.lines(about):
             click.echo(line if as_json else printable(line))
     return tuple(name for name in inputs if name not in found)
 
@@ -179,16 +179,16 @@ def _models(
     failed : bool or None
         Whether a model could not be read; None if there was no model.
     """
-    from featcli.cli import layers
+    from featcli.cli import model_summary
 
-    found = {name: layers.model_path(name) for name in inputs}
+    found = {name: model_summary.model_path(name) for name in inputs}
     if input_shape and not any(found.values()):
         raise UsageError("--input-shape goes with a model (.onnx) whose input size is not fixed")
     failed: bool | None = None
     for path in filter(None, found.values()):
         failed = bool(failed)
         try:
-            about = layers.about(path, input_shape or "")
+            about = model_summary.about(path, input_shape or "")
         except UsageError:
             raise  # a package is missing
         except ValueError as error:
@@ -197,7 +197,7 @@ def _models(
             say(str(error))
             failed = True
         else:
-            click.echo(json.dumps(about) if as_json else layers.table(about))
+            click.echo(json.dumps(about) if as_json else model_summary.table(about))
     return tuple(name for name in inputs if not found[name]), failed
 
 

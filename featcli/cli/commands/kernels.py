@@ -80,7 +80,7 @@ def _plain(text: str) -> str:
 
 
 def _draw(found: kernels.Description, kernel: kernels.Kernel) -> None:
-    from featcli.cli.canvas import console, show_pixels
+    from featcli.cli.console import console, show_pixels
     from featcli.view.picture import draw
 
     screen = console()
@@ -106,7 +106,7 @@ def _print_values(screen: Any, found: kernels.Description) -> None:
     from rich.style import Style
     from rich.text import Text
 
-    from featcli.cli.canvas import colour
+    from featcli.cli.console import colour
 
     texts = [[f"{value:.4g}" for value in row] for row in found.values]
     width = max(len(text) for row in texts for text in row) + 2

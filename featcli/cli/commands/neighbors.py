@@ -41,10 +41,10 @@ import numpy as np
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
-from featcli.cli.neighbors_shown import Found, Queries, each, save, score_name
-from featcli.cli.piped import standard_input
+from featcli.cli.neighbors_output import Found, Queries, each, save, score_name
 from featcli.cli.saving import check_suffix
-from featcli.cli.searching import (
+from featcli.cli.stdin import standard_input
+from featcli.cli.vector_search import (
     Searched,
     column_option,
     full_path,

@@ -21,16 +21,16 @@ import json
 
 import click
 
-from featcli.cli import completions, options, saved
+from featcli.cli import completions, options, saved_pipelines
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 
 
 def _pipelines(names: tuple[str, ...], as_json: bool, folder: bool) -> None:
     if folder:
-        click.echo(str(saved.folder()))
+        click.echo(str(saved_pipelines.folder()))
         return
-    found = {name: saved.load(name) for name in names or saved.names()}
+    found = {name: saved_pipelines.load(name) for name in names or saved_pipelines.names()}
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -34,7 +34,7 @@ from typing import Any
 import click
 
 from featcli._index import STAGES
-from featcli.cli import completions, options, saved, saving
+from featcli.cli import completions, options, saved_pipelines, saving
 from featcli.cli.command import Command
 from featcli.cli.execute import execute
 from featcli.cli.messages import say
@@ -118,10 +118,10 @@ def _montage(path: str, pipeline: _KeepingInput) -> None:
 
 
 def _warn_raw_pixels(pipeline: Pipeline) -> None:
-    """Warn if the pipeline begins with a model without preprocessing; see `modelling`."""
+    """Warn if the pipeline begins with a model without preprocessing; see `model_options`."""
     for step in pipeline.steps[:1]:
         if step.stage in OF_MODELS:
-            from featcli.cli.modelling import warn_raw_pixels
+            from featcli.cli.model_options import warn_raw_pixels
             from featcli.models.stages import model_of
 
             warn_raw_pixels(model_of(**{name: str(value) for name, value in step.params}))
@@ -137,14 +137,14 @@ def _run(
 ) -> None:
     if saved_name is not None:
         given["inputs"] = (*filter(None, [pipeline]), *given["inputs"])
-        pipeline = saved.load(saved_name)
+        pipeline = saved_pipelines.load(saved_name)
         if not given["quiet"]:
             say(f"{saved_name}: {pipeline}")
     if not pipeline:
         raise UsageError('no pipeline: give one, such as "gray | relu", or --saved NAME')
     parsed = _parsed(pipeline, given["inputs"])
     if save is not None:
-        path = saved.save(save, pipeline, given["overwrite"])
+        path = saved_pipelines.save(save, pipeline, given["overwrite"])
         if not given["quiet"]:
             say(f"saved as {save!r} in {path}")
     if save is None or given["inputs"] or given["from_file"] or print_shell:

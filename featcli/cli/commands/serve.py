@@ -88,29 +88,29 @@ def _started(
 ) -> Iterator[Server]:
     """Load images, models and kernels, and start the server; clean up at the end."""
     from featcli.serve.answers import Answers
-    from featcli.serve.freeing import give_back
+    from featcli.serve.backend import Backend
+    from featcli.serve.memory import release_freed_memory
     from featcli.serve.models import Models
     from featcli.serve.server import Server
-    from featcli.serve.workshop import Workshop
 
-    give_back()
+    release_freed_memory()
     own = _kernels(kernels)
     try:
-        workshop = Workshop(max_memory, Models(models))
+        backend = Backend(max_memory, Models(models))
     except FeatError:
         raise
     except ValueError as error:
         raise UsageError(f"--model: {error}") from error
     try:
-        pictures = [workshop.add_picture(_content(one), Path(one).name, True) for one in images]
+        pictures = [backend.add_picture(_content(one), Path(one).name, True) for one in images]
         server = Server(host, port)
-        server.answers = Answers(workshop, pictures, own)
+        server.answers = Answers(backend, pictures, own)
         try:
             yield server
         finally:
             server.server_close()
     finally:
-        workshop.close()
+        backend.close()
 
 
 def _kernels(texts: tuple[str, ...]) -> dict[str, str]:

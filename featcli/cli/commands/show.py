@@ -35,7 +35,7 @@ import numpy as np
 
 from featcli.cli import graphics, options
 from featcli.cli.command import Command
-from featcli.cli.looking import samples, say_notes, statistics, title
+from featcli.cli.frames import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError
@@ -57,11 +57,11 @@ class _Look(NamedTuple):
 
 
 def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: Any) -> None:
-    from featcli.cli.canvas import console
+    from featcli.cli.console import console
 
     reading, look = collect(Reading, given), collect(_Look, given)
     steps = Pipeline(pipeline).steps if pipeline else ()
-    look = look._replace(graphics=graphics.chosen("none" if look.values else look.graphics))
+    look = look._replace(graphics=graphics.protocol("none" if look.values else look.graphics))
     screen = console()
     failed = False
     others = _without_tables(inputs)
@@ -85,9 +85,9 @@ def _without_tables(inputs: tuple[str, ...]) -> tuple[str, ...]:
 
     found = [name for name in inputs if Path(name).is_file() and is_table(Path(name))]
     for name in found:
-        from featcli.cli import tables_shown
+        from featcli.cli import table_text
 
-        for line in tables_shown.rows(Path(name)):
+        for line in table_text.rows(Path(name)):
             click.echo(printable(line))
     return tuple(name for name in inputs if name not in found)
 
@@ -152,7 +152,7 @@ def _print_values(screen: Any, frame: Frame) -> None:
 
 def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Look) -> None:
     """Show a frame by the terminal's graphics protocol, drawn like a PNG of featcli."""
-    from featcli.cli.canvas import room
+    from featcli.cli.console import room
     from featcli.view.graphics import encoded
     from featcli.view.picture import draw
 
@@ -161,7 +161,7 @@ def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Look) -> None
     if more > 0:
         data, labels = data[:, :, :_TILES], labels[:_TILES]
     picture = draw(data, labels, look.view, look.cmap, "auto", frame.row_length)
-    space = graphics.room(columns, room(screen) or _TALL)
+    space = graphics.size_in_pixels(columns, room(screen) or _TALL)
     sys.stdout.flush()
     sys.stdout.buffer.write(encoded(picture.pixels, look.graphics, space))
     sys.stdout.buffer.flush()
@@ -170,7 +170,7 @@ def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Look) -> None
 
 
 def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) -> None:
-    from featcli.cli.canvas import show_pixels
+    from featcli.cli.console import show_pixels
     from featcli.view.picture import draw
 
     if frame.kind == "vector":
@@ -193,7 +193,7 @@ def _draw(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) 
 
 def _draw_vector(screen: Any, frame: Frame, columns: int, view: str, cmap: str | None) -> None:
     """Draw a short vector as a column with numbers, a long one wrapped into rows."""
-    from featcli.cli.canvas import show_column, show_pixels
+    from featcli.cli.console import show_column, show_pixels
     from featcli.view.cells import LONGEST_COLUMN, number
     from featcli.view.picture import draw
 

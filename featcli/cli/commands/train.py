@@ -69,9 +69,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from featcli.cli import completions, learning, options
+from featcli.cli import completions, options, train_options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
+from featcli.cli.train_options import Settings
 from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
@@ -93,14 +94,14 @@ _OTHERS = ("size", "channels", "base", "kernels", "strict")
 
 
 def _train(**given: Any) -> None:
-    settings = learning.Settings(**given)
+    settings = Settings(**given)
     output = _checked_output(settings)
     # Lock both: the path of the checkpoint may be the output of another training.
     with alone(output), alone(checkpoint.path_beside(output)):
         _train_alone(settings, output)
 
 
-def _train_alone(settings: learning.Settings, output: Path) -> None:
+def _train_alone(settings: Settings, output: Path) -> None:
     from featcli.training import reports
     from featcli.training.session import Session
 
@@ -115,9 +116,7 @@ def _train_alone(settings: learning.Settings, output: Path) -> None:
         _learn(settings, Session(found, output, going_on), history, report)
 
 
-def _learn(
-    settings: learning.Settings, session: Session, history: Path | None, report: Path | None
-) -> None:
+def _learn(settings: Settings, session: Session, history: Path | None, report: Path | None) -> None:
     """Train, and write the model, the history and the report."""
     output = session.output
     _check_step(settings.trace_step, session.training)
@@ -138,11 +137,9 @@ def _check_step(step: int | None, training: Training) -> None:
         raise UsageError(f"--trace-step {step}: must be {first + 1} to {last}")
 
 
-def _run(
-    session: Session, settings: learning.Settings, history: Path | None, report: Path | None
-) -> None:
+def _run(session: Session, settings: Settings, history: Path | None, report: Path | None) -> None:
     """Train, showing the progress."""
-    from featcli.cli.watching import watching
+    from featcli.cli.train_display import watching
     from featcli.training import reports
 
     with watching(session, settings.quiet) as screen:
@@ -182,7 +179,7 @@ def _write_report(report: Path, session: Session) -> None:
         raise type(error)(f"{error}; {session.kept()}; --resume writes it again") from error
 
 
-def _checked_output(settings: learning.Settings) -> Path:
+def _checked_output(settings: Settings) -> Path:
     output = Path(settings.output)
     if output.suffix != ".npz":
         raise UsageError(f"-o {output}: the suffix of a model file is .npz")
@@ -196,9 +193,7 @@ def _checked_output(settings: learning.Settings) -> Path:
     return output
 
 
-def _options(
-    settings: learning.Settings, output: Path
-) -> tuple[Options, checkpoint.Checkpoint | None]:
+def _options(settings: Settings, output: Path) -> tuple[Options, checkpoint.Checkpoint | None]:
     """Return the options: from the command line, or with --resume from the checkpoint."""
     path = checkpoint.path_beside(output)
     if not settings.resume:
@@ -215,7 +210,7 @@ def _options(
     return kept, found
 
 
-def _from_command(settings: learning.Settings) -> Options:
+def _from_command(settings: Settings) -> Options:
     on_trunk = bool(settings.base or settings.kernels)
     _check_validated(settings)
     _check_trunk(settings)
@@ -236,14 +231,14 @@ def _from_command(settings: learning.Settings) -> Options:
     )
 
 
-def _check_validated(settings: learning.Settings) -> None:
+def _check_validated(settings: Settings) -> None:
     """Refuse options that need validation images if there are none."""
     asked = "--patience" if settings.patience else "--keep best"
     if settings.val_split == 0 and (settings.patience or settings.keep == "best"):
         raise UsageError(f"{asked} needs validation images: set --val-split above 0")
 
 
-def _check_trunk(settings: learning.Settings) -> None:
+def _check_trunk(settings: Settings) -> None:
     if settings.base and settings.kernels:
         raise UsageError("--kernels and --from: give one of them")
     for name in ("size", "augment", "channels"):
@@ -257,7 +252,7 @@ def _check_trunk(settings: learning.Settings) -> None:
         )
 
 
-def _check_same(settings: learning.Settings, kept: Options) -> None:
+def _check_same(settings: Settings, kept: Options) -> None:
     """Raise UsageError if a given option differs from the one in the checkpoint."""
     context = click.get_current_context()
     for name in (*RECIPE, *_OTHERS):
@@ -273,7 +268,7 @@ def _check_same(settings: learning.Settings, kept: Options) -> None:
 
 
 def _check_free(
-    settings: learning.Settings,
+    settings: Settings,
     output: Path,
     history: Path | None,
     report: Path | None,
@@ -315,7 +310,7 @@ def _check_distinct(paths: list[Path], inputs: list[str | None]) -> None:
         taken.add(path.resolve())
 
 
-def _check_no_data(paths: list[Path], settings: learning.Settings) -> None:
+def _check_no_data(paths: list[Path], settings: Settings) -> None:
     """Raise UsageError if an output is a (hard or symbolic) link to a file of the inputs."""
     outputs = {(p.stat().st_dev, p.stat().st_ino): p for p in paths if p.exists()}
     inputs = chain(files_of(settings.data), [Path(settings.base)] if settings.base else [])
@@ -338,9 +333,9 @@ command = Command(
             metavar="DATA",
             shell_complete=completions.data_sets,
         ),
-        *learning.recipe(),
-        *learning.data(),
-        *learning.outputs(),
+        *train_options.recipe(),
+        *train_options.data(),
+        *train_options.outputs(),
         options.quiet(),
     ],
     callback=_train,

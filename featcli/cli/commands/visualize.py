@@ -41,9 +41,9 @@ import numpy as np
 
 from featcli.cli import completions, options, saving
 from featcli.cli.command import Command
-from featcli.cli.looking import one_frame
+from featcli.cli.frames import one_frame
 from featcli.cli.messages import say
-from featcli.cli.modelling import ModelChoice, model_argument, open_model
+from featcli.cli.model_options import ModelChoice, model_argument, open_model
 from featcli.cli.settings import Reading, collect
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Step

@@ -22,7 +22,7 @@ _FAILED = "failed before"  # a run would only repeat the message
 _PART = "PART"  # placeholder in paths if an image gives several results
 
 
-class Rehearsal(NamedTuple):
+class DryRun(NamedTuple):
     """Prints a line for each input, and counts; uses the planner of a real run.
 
     Attributes

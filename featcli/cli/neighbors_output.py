@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from featcli.cli.messages import counted, say
-from featcli.cli.searching import Searched, row_name, write
+from featcli.cli.vector_search import Searched, row_name, write
 from featcli.errors import UsageError
 from featcli.io import tables
 from featcli.io.columns import Columns, describe, spelled
@@ -160,4 +160,4 @@ def _save_page(
     pieces = page(f"Neighbors of {counted(len(found.queries.names), 'image')}", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
-        say(pictures.said())
+        say(pictures.message())

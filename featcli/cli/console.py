@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from featcli.cli.variables import chosen
+from featcli.cli.environment import chosen
 from featcli.view.terminal import RGB, half_blocks, limited, xterm_colours
 
 Pixels = npt.NDArray[np.uint8]

@@ -76,7 +76,7 @@ class _Number(options.Range):
         super().__init__(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
 
 
-def _settings(rule: Rule) -> dict[str, Any]:
+def _settings_for(rule: Rule) -> dict[str, Any]:
     """Return the Click settings that enforce a rule."""
     match rule:
         case Whole(low, high):
@@ -92,10 +92,10 @@ def _settings(rule: Rule) -> dict[str, Any]:
     raise TypeError(f"no option for {rule!r}")
 
 
-def _chosen(name: str, text: str, **settings: Any) -> click.Parameter:
+def _option(name: str, text: str, **settings: Any) -> click.Parameter:
     """Return an option for a field of `Recipe`, with the default and the rule of that field."""
     default = {"default": getattr(Recipe, name), "show_default": True}
-    given = default | _settings(RECIPE[name]) | settings
+    given = default | _settings_for(RECIPE[name]) | settings
     return options.Option(f"--{name.replace('_', '-')}", help=text, **given)
 
 
@@ -109,40 +109,40 @@ def recipe() -> list[click.Parameter]:
             callback=_text(),
             help=f"The network: {', '.join(NAMED)}, or a pipeline of layers.  [default: {DEFAULT}]",
         ),
-        _chosen("epochs", "Number of passes over the training images."),
-        _chosen("batch_size", "Number of images in a step of gradient descent."),
-        _chosen(
+        _option("epochs", "Number of passes over the training images."),
+        _option("batch_size", "Number of images in a step of gradient descent."),
+        _option(
             "lr",
             "Initial learning rate.  [default: 0.002 for adam, 0.05 for sgd]",
             **unset,
         ),
-        _chosen("optimizer", "The optimization algorithm."),
-        _chosen("momentum", "Momentum of sgd: the share of the previous step that is added."),
-        _chosen("weight_decay", "How strongly weights are pulled towards zero in each step."),
-        _chosen(
+        _option("optimizer", "The optimization algorithm."),
+        _option("momentum", "Momentum of sgd: the share of the previous step that is added."),
+        _option("weight_decay", "How strongly weights are pulled towards zero in each step."),
+        _option(
             "schedule",
             "How the learning rate changes. cosine: falls along half a cosine wave; step: is "
             "divided by 10 after each third of the epochs; constant: stays.",
         ),
-        _chosen("seed", "The seed of the random numbers."),
-        _chosen("val_split", "Share of the images of each class to use for validation only."),
-        _chosen(
+        _option("seed", "The seed of the random numbers."),
+        _option("val_split", "Share of the images of each class to use for validation only."),
+        _option(
             "augment",
             "Random changes of the training images, separated by commas: shift=PIXELS, "
             "rotate=DEGREES, scale=SHARE, flip.",
         ),
-        _chosen(
+        _option(
             "balance",
             "Weight all classes equally, however many images each has.",
             show_default=False,
         ),
-        _chosen(
+        _option(
             "keep",
             "Which epoch to save as the model: the last one, or the one with the smallest "
             "validation loss.  [default: last; with --patience: best]",
             **unset,
         ),
-        _chosen(
+        _option(
             "patience",
             "Stop early after N epochs without a smaller validation loss.",
             type=_Whole(1, 100_000),

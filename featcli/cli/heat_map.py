@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featcli.cli import saving
-from featcli.cli.looking import one_frame
+from featcli.cli.frames import one_frame
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame
@@ -49,11 +49,11 @@ def draw_heat(
     reports.check([Path(path)], overwrite, given)
     reading = settings.reading.options_for(pipeline)
     frame = one_frame(names[0], reading, settings.printing.quiet)
-    picture = _drawn(of, model, pipeline, frame)
+    picture = _draw(of, model, pipeline, frame)
     saving.write({path: reports.as_png(picture)}, overwrite, given)
 
 
-def _drawn(of: str | None, model: Model, pipeline: Extraction, frame: Frame) -> Picture:
+def _draw(of: str | None, model: Model, pipeline: Extraction, frame: Frame) -> Picture:
     from featcli.models.tiling import heat
     from featcli.trace import Heat
     from featcli.view import tiles as sheets

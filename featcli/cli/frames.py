@@ -12,8 +12,8 @@ import numpy as np
 from featcli.batch import inputs
 from featcli.batch.items import Item, LoadedItem
 from featcli.cli.messages import say
-from featcli.cli.piped import check_piped, standard_input
 from featcli.cli.settings import Reading
+from featcli.cli.stdin import check_piped, standard_input
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Sample
 from featcli.io.options import ReadOptions

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.cli import options
-from featcli.cli.looking import say_notes
+from featcli.cli.frames import say_notes
 from featcli.cli.messages import counted, say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from featcli.cli.searching import Searched
+from featcli.cli.vector_search import Searched
 from featcli.errors import FeatError, UsageError
 from featcli.io.options import ReadOptions
 from featcli.search.groups import Comparison, NearBits, NearVectors, connected
@@ -110,7 +110,7 @@ class Group(NamedTuple):
         return self.members[1:]
 
 
-class _Facts(NamedTuple):
+class _Properties(NamedTuple):
     """Properties of an image file: hash, number and sharpness of its pixels; modification time."""
 
     digest: str
@@ -136,17 +136,17 @@ class Images:
 
     def __init__(self, files: Sequence[Path | None], wants_sharpness: bool) -> None:
         self.files, self._wants_sharpness = files, wants_sharpness
-        self._seen: dict[int, _Facts | None] = {}
+        self._seen: dict[int, _Properties | None] = {}
         self.missing = 0
 
-    def of(self, row: int) -> _Facts | None:
+    def of(self, row: int) -> _Properties | None:
         """Return the properties of an image; None if it cannot be read."""
         if row not in self._seen:
-            self._seen[row] = self._look(self.files[row])
+            self._seen[row] = self._measure(self.files[row])
             self.missing += self._seen[row] is None
         return self._seen[row]
 
-    def _look(self, file: Path | None) -> _Facts | None:
+    def _measure(self, file: Path | None) -> _Properties | None:
         from featcli.io.reading import read_file
 
         if file is None:
@@ -162,7 +162,7 @@ class Images:
         about = f"{data.dtype.str} {data.shape}".encode()
         digest = hashlib.sha256(about + np.ascontiguousarray(data).tobytes()).hexdigest()
         pixels = int(np.prod(data.shape[:2]))
-        return _Facts(digest, pixels, sharpness(data) if self._wants_sharpness else 0.0, age)
+        return _Properties(digest, pixels, sharpness(data) if self._wants_sharpness else 0.0, age)
 
 
 def sharpness(data: Array) -> float:

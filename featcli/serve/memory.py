@@ -9,7 +9,7 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # the numbers of glibc's mallopt
 _LARGE = 1 << 20
 
 
-def give_back() -> None:
+def release_freed_memory() -> None:
     """Make the C library return the memory of large arrays as soon as they are freed.
 
     By default, glibc raises the size from which it does so up to 32 MB, and keeps smaller pieces in

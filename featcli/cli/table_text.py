@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from featcli.cli.searching import bad_rows
+from featcli.cli.vector_search import bad_rows
 from featcli.io.columns import spelled
 from featcli.io.vectortables import VectorTable, open_table
 

@@ -21,10 +21,10 @@ from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame, Sample, Source, Step
 from featcli.io.options import ReadOptions
 from featcli.pipeline import Pipeline, apply, check
-from featcli.serve import texts
+from featcli.serve import snippets
+from featcli.serve.cache import Cache
 from featcli.serve.models import Models
-from featcli.serve.reading import steps_of, words_of
-from featcli.serve.shelf import Shelf
+from featcli.serve.steps import steps_of, words_of
 
 MAX_PIXELS = 50_000_000
 _DRAWN = 1_500_000  # most values of a picture; of more, every n-th row and column is drawn
@@ -47,7 +47,7 @@ class Drawn(NamedTuple):
     mapping: dict[str, Any]
 
 
-class Workshop:
+class Backend:
     """Pictures and the results computed from them; thread-safe.
 
     Parameters
@@ -64,11 +64,11 @@ class Workshop:
         room = max(0, max_memory - budget.STARTED)
         self._room = room // 4
         self._max_memory, self.models = max_memory, models
-        self._pictures: Shelf[Frame] = Shelf(self._room, lambda frame: frame.data.nbytes)
+        self._pictures: Cache[Frame] = Cache(self._room, lambda frame: frame.data.nbytes)
         self._kept: dict[str, Frame] = {}
-        self._results: Shelf[tuple[Frame, ...]] = Shelf(room // 5, _size)
-        self._pngs: Shelf[Drawn] = Shelf(max(room // 8, _PNGS), lambda one: len(one.png))
-        self._pages: Shelf[bytes] = Shelf(max(room // 16, _PAGE), len)
+        self._results: Cache[tuple[Frame, ...]] = Cache(room // 5, _size)
+        self._pngs: Cache[Drawn] = Cache(max(room // 8, _PNGS), lambda one: len(one.png))
+        self._pages: Cache[bytes] = Cache(max(room // 16, _PAGE), len)
         self._computing = threading.Lock()
         self.folder = Path(tempfile.mkdtemp(prefix="featcli-serve-"))
 
@@ -83,7 +83,7 @@ class Workshop:
 
         With `keep` it is never dropped.
         """
-        file = _plain(name) or "picture.png"
+        file = _short_name(name) or "picture.png"
         source = Source(Path(file).stem, file)
         with self._computing:
             try:
@@ -112,7 +112,7 @@ class Workshop:
 
         with suppress(budget.MemoryExceeded):
             return read_stream(io.BytesIO(data), source, left())
-        self._let_go()
+        self._drop_computed()
         with suppress(budget.MemoryExceeded):
             return read_stream(io.BytesIO(data), source, left())
         self._pictures.clear()  # the page sends those again that it still uses
@@ -137,14 +137,14 @@ class Workshop:
             try:
                 found = kernels.parse(stream.name)
             except ValueError as error:
-                raise UsageError(f"{_plain(name)}: {_without(stream.name, error)}") from None
+                raise UsageError(f"{_short_name(name)}: {_without(stream.name, error)}") from None
         label = _label(Path(name).stem)
         return {"text": kernels.of(found.values, label).text, "values": found.values.tolist()}
 
     def add_model(self, data: bytes, name: str) -> dict[str, Any]:
         """Keep an uploaded model; return its id and name."""
         with self._computing:
-            return self.models.add(data, _plain(name), self.folder)
+            return self.models.add(data, _short_name(name), self.folder)
 
     # --- Output
 
@@ -168,8 +168,8 @@ class Workshop:
             "steps": done,
             "error": error,
             "text": str(pipeline),
-            "command": texts.command(pipeline, file, view) if done else "",
-            "python": texts.python(pipeline, file),
+            "command": snippets.command(pipeline, file, view) if done else "",
+            "python": snippets.python(pipeline, file),
         }
 
     def _steps(
@@ -195,16 +195,16 @@ class Workshop:
         found = self._results.get(key)
         if found is None:
             needed = sum(Pipeline([step]).memory(one.data.shape, one.data.dtype) for one in frames)
-            self._make_room(_size(frames) + needed)
+            self._free_memory(_size(frames) + needed)
             found = tuple(result for one in frames for result in apply(step, one))
             self._results.put(key, found)
         return found
 
-    def _make_room(self, needed: int) -> None:
+    def _free_memory(self, needed: int) -> None:
         """Drop cached results if memory is short; raises MemoryExceeded if that is not enough."""
         needed += _DRAWING if self._max_memory > 8 * _DRAWING else 0
         if self._held() + needed + budget.STARTED > self._max_memory:
-            self._let_go()
+            self._drop_computed()
         if self._held() + needed + budget.STARTED > self._max_memory:
             self._pictures.keep_newest()  # the one in use
         budget.check(self._held() + needed, self._max_memory)
@@ -214,10 +214,10 @@ class Workshop:
         shelves = (self._pictures, self._results, self._pngs, self._pages)
         return sum(one.held for one in shelves) + _size(tuple(self._kept.values()))
 
-    def _let_go(self) -> None:
+    def _drop_computed(self) -> None:
         """Drop results and pages, which can be computed again; PNGs are about to be requested."""
-        for shelf in (self._results, self._pages):
-            shelf.clear()
+        for cache in (self._results, self._pages):
+            cache.clear()
 
     def _draw(self, key: str, part: int, frame: Frame, view: str) -> Drawn:
         name = f"{key}/{part}/{view}"
@@ -261,7 +261,7 @@ class Workshop:
             if count > _LARGEST_PAGE:
                 raise _too_large(frame)
             needed = Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
-            self._make_room(frame.data.nbytes + needed + _TRACED * count)
+            self._free_memory(frame.data.nbytes + needed + _TRACED * count)
         words = [] if model else words_of(steps)
         key = hashlib.sha256(repr((picture, words, model)).encode()).hexdigest()[:32]
         if self._pages.get(key) is None:
@@ -350,7 +350,7 @@ def summary(frame: Frame) -> dict[str, Any]:
         "max": finite.max().item() if has else None,
         "mean": mean if math.isfinite(mean) else None,
         "odd": data.size - finite.size,
-        "labels": [_plain(one) for one in frame.labels[:64]],
+        "labels": [_short_name(one) for one in frame.labels[:64]],
     }
 
 
@@ -378,7 +378,7 @@ def _size(frames: Sequence[Frame]) -> int:
     return sum(frame.data.nbytes for frame in frames)
 
 
-def _plain(text: str) -> str:
+def _short_name(text: str) -> str:
     """Return a file's name without folders and unprintable characters."""
     name = text.replace("\\", "/").rpartition("/")[2]
     return "".join(one for one in name if one.isprintable())[:80]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from featcli.cli.copies import Compared, Group
+from featcli.cli.duplicate_groups import Compared, Group
 from featcli.cli.messages import counted, say
-from featcli.cli.searching import write
+from featcli.cli.vector_search import write
 from featcli.io import tables
 from featcli.io.columns import Columns, describe, spelled
 
@@ -77,7 +77,7 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
     pieces = page("Duplicate images", lead, rows())
     write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
-        say(pictures.said())
+        say(pictures.message())
 
 
 def note(score: float, is_exact: bool, compared: Compared) -> str:
