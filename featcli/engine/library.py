@@ -19,77 +19,65 @@ FILE = FOLDER / "_kernel.bin"
 REASON = FOLDER / "_kernel.txt"
 
 
+_WHOLE, _ADDRESS = ctypes.c_int64, ctypes.c_void_p
+
+
+def _fields(*groups: tuple[Any, str]) -> list[tuple[str, Any]]:
+    """Return the fields of a structure of `kernel.c`, given the names for each type in order."""
+    return [(name, kind) for kind, names in groups for name in names.split()]
+
+
 class Kernel(ctypes.Structure):
     """See `kernel.c`."""
 
-    _fields_ = (
-        ("place", ctypes.c_int64),
-        ("rows", ctypes.c_int64),
-        ("cols", ctypes.c_int64),
-        ("count", ctypes.c_int64),
-        ("places", ctypes.c_void_p),
-        ("weights", ctypes.c_void_p),
-        ("dense", ctypes.c_void_p),
-        ("column", ctypes.c_void_p),
-        ("line", ctypes.c_void_p),
+    _fields_ = _fields(
+        (_WHOLE, "place rows cols count"), (_ADDRESS, "places weights dense column line")
     )
 
 
 class Job(ctypes.Structure):
     """See `kernel.c`."""
 
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("result", ctypes.c_void_p),
-        *(
-            (name, ctypes.c_int64)
-            for name in (
-                *("rows", "cols", "channels", "row_bytes", "item_bytes"),
-                *("row_before", "col_before", "row_extent", "col_extent"),
-                *("stride", "dilation", "result_cols", "apart", "tile"),
-                *("kernel_count", "most_taps"),
-            )
-        ),
-        ("kernels", ctypes.POINTER(Kernel)),
-        ("type", ctypes.c_int32),
-        ("border", ctypes.c_int32),
-        ("is_double", ctypes.c_int32),
+    _fields_ = _fields(
+        (_ADDRESS, "data result"),
+        (_WHOLE, "rows cols channels row_bytes item_bytes"),
+        (_WHOLE, "row_before col_before row_extent col_extent"),
+        (_WHOLE, "stride dilation result_cols apart tile kernel_count most_taps"),
+        (ctypes.POINTER(Kernel), "kernels"),
+        (ctypes.c_int32, "type border is_double"),
     )
 
 
 class Limits(ctypes.Structure):
     """See `kernel.c`."""
 
-    _fields_ = (("low", ctypes.c_float), ("high", ctypes.c_float))
+    _fields_ = _fields((ctypes.c_float, "low high"))
 
 
 class Depthwise(ctypes.Structure):
     """See `kernel.c`."""
 
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("data", "weight", "bias", "result")),
-        *((name, ctypes.c_int64) for name in ("cols", "channels", "size", "stride", "result_cols")),
-        ("limits", Limits),
+    _fields_ = _fields(
+        (_ADDRESS, "data weight bias result"),
+        (_WHOLE, "cols channels size stride result_cols"),
+        (Limits, "limits"),
     )
 
 
 class Finish(ctypes.Structure):
     """See `kernel.c`."""
 
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("data", "bias", "added", "result")),
-        *((name, ctypes.c_int64) for name in ("cols", "channels", "pitch")),
-        ("limits", Limits),
+    _fields_ = _fields(
+        (_ADDRESS, "data bias added result"),
+        (_WHOLE, "cols channels pitch"),
+        (Limits, "limits"),
     )
 
 
 class Axis(ctypes.Structure):
     """See `kernel.c`."""
 
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("first", "count", "weights")),
-        *((name, ctypes.c_int64) for name in ("taps", "results")),
-    )
+    _fields_ = _fields((_ADDRESS, "first count weights"), (_WHOLE, "taps results"))
 
 
 # The types of arguments: addresses, integers, float64 numbers, booleans.

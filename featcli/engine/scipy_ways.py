@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from featcli.engine import library
+from featcli.engine import compiled, library
 from featcli.engine.geometry import Axis, border_index
 from featcli.engine.strips import Strip, strips
 from featcli.engine.strips import run as run_strips
@@ -163,8 +163,6 @@ def _replace(block: Array, out: Array, task: Task, dilation: int) -> None:
     rows, cols = (
         along._replace(results=-(-along.results // along.stride)) for along in (rows, cols)
     )
-    from featcli.engine import compiled
-
     found = np.empty((rows.results, cols.results, block.shape[2]), np.float32)
     way, how = ("dense", compiled.run) if library.load() else ("scipy", run)
     one = task._replace(number=0, rows=rows, cols=cols, way=way)

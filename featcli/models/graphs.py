@@ -20,49 +20,20 @@ LARGEST = 1 << 28  # numbers in one tensor: a gigabyte of float32
 
 # Operators whose maps always have the channels before rows and columns.
 _CHANNELS_FIRST = frozenset(
-    [
-        "AveragePool",
-        "BatchNormalization",
-        "Conv",
-        "ConvInteger",
-        "ConvTranspose",
-        "DeformConv",
-        "DepthToSpace",
-        "GlobalAveragePool",
-        "GlobalLpPool",
-        "GlobalMaxPool",
-        "GridSample",
-        "GroupNormalization",
-        "InstanceNormalization",
-        "LRN",
-        "LpPool",
-        "MaxPool",
-        "MaxUnpool",
-        "QLinearConv",
-        "SpaceToDepth",
-    ]
+    {
+        *("Conv", "ConvInteger", "ConvTranspose", "DeformConv", "QLinearConv", "GridSample"),
+        *("AveragePool", "LpPool", "MaxPool", "MaxUnpool", "DepthToSpace", "SpaceToDepth"),
+        *("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LRN"),
+        *("BatchNormalization", "GroupNormalization", "InstanceNormalization"),
+    }
 )
 # Operators that may reorder axes; all others keep the axes of their input.
 _MOVING = frozenset(
-    [
-        "Constant",
-        "ConstantOfShape",
-        "Einsum",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "GatherND",
-        "Gemm",
-        "If",
-        "Loop",
-        "NonZero",
-        "Reshape",
-        "Scan",
-        "Shape",
-        "Squeeze",
-        "Transpose",
+    {
+        *("Constant", "ConstantOfShape", "Einsum", "Expand", "Flatten", "Gather", "GatherND"),
+        *("Gemm", "If", "Loop", "NonZero", "Reshape", "Scan", "Shape", "Squeeze", "Transpose"),
         "Unsqueeze",
-    ]
+    }
 )
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 # Operators that multiply by weights, also in quantized graphs.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from featcli.trace import Activate, Flatten, Layer, Pool, Sum, Trace
 from featcli.view import colour
@@ -56,8 +57,6 @@ def draw(trace: Trace) -> Picture:
     -------
     Picture
     """
-    from PIL import Image, ImageDraw
-
     columns = [_photo(trace), *(_column(layer) for layer in _milestones(trace)), *_answer(trace)]
     width = 2 * _MARGIN + sum(one.cols for one in columns) + _GAP * (len(columns) - 1)
     strip = Image.new("RGB", (width, _ROWS), GROUND)
@@ -148,8 +147,6 @@ def _stack(layer: Layer) -> _Column:
 
 def _cells(pixels: Sequence[Levels], values: Array) -> list[Any]:
     """Draw small maps as cells with numbers, all of one size; a colour image has 3 per cell."""
-    from PIL import Image
-
     lines = values.shape[2] if len(pixels) == 1 else 1
     room = _CELLS if lines == 1 else _COLUMN
     tall = min(_LARGEST_CELL, max(_SMALLEST_CELL, room // len(values)))
@@ -184,8 +181,6 @@ def _vector(layer: Layer) -> _Column:
     tall = np.repeat(pixels, np.diff(edges), axis=0).repeat(_VECTOR_COLS, axis=1)
 
     def paint(strip: Any, pen: Any, left: int) -> None:
-        from PIL import Image
-
         x, y = left + (_VECTOR_ROOM - _VECTOR_COLS) // 2, _MIDDLE - _VECTOR_ROWS // 2
         strip.paste(Image.fromarray(tall), (x, y))
         pen.rectangle((x - 1, y - 1, x + _VECTOR_COLS, y + _VECTOR_ROWS), outline=SOFT)
@@ -197,8 +192,6 @@ def _vector(layer: Layer) -> _Column:
 
 def _column_of_cells(layer: Layer) -> _Column:
     """Return a short vector as a column of cells, each with its index or its name."""
-    from PIL import Image
-
     maps, values = Maps(layer), layer.data.reshape(-1, 1, 1)
     names = [shortened(clean(one), 90) for one in layer.labels]
     beside = names or list(map(str, range(len(values))))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from featcli.trace import Layer
 from featcli.view import colour
@@ -61,8 +62,6 @@ def draw(layers: Sequence[Layer]) -> Picture:
     ValueError
         The sheet would have more than `LARGEST` pixels.
     """
-    from PIL import Image, ImageDraw
-
     sections = [_planned(Maps(layer)) for layer in layers]
     rows = 2 * _MARGIN + sum(section.rows for section in sections)
     if rows * _COLS > LARGEST:
@@ -112,8 +111,6 @@ def _beside(layer: Layer) -> list[str]:
 
 
 def _tile(section: _Section, k: int) -> Any:
-    from PIL import Image
-
     maps, cells = section.maps, section.cells
     if cells is None:
         return fitted(maps.pixels(k), *section.tile)
@@ -124,8 +121,6 @@ def _tile(section: _Section, k: int) -> Any:
 
 def _heading(sheet: Any, pen: Any, maps: Maps, top: int) -> None:
     """Draw the title and the shape of a layer, and at the right the range with its colours."""
-    from PIL import Image
-
     layer = maps.layer
     shape = "x".join(map(str, layer.data.shape))
     title = shortened(layer.title if layer.inputs else "the image", 560)

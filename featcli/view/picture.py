@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli.view import colour
-from featcli.view.cells import are_wanted
+from featcli.view.cells import are_wanted, check_size, enlarged
+from featcli.view.cells import plan as plan_cells
 from featcli.view.mapping import (
     Array,
     Levels,
@@ -216,9 +217,7 @@ def _plain(x: Array, brush: Brush, in_cells: bool) -> tuple[Levels, dict[str, An
     painted = brush.stroke(maps if maps.shape[2] == 3 else maps[:, :, 0])
     if not in_cells:
         return painted, {}
-    from featcli.view.cells import check_size, enlarged, plan
-
-    cells = plan(maps, lines=maps.shape[2])
+    cells = plan_cells(maps, lines=maps.shape[2])
     check_size(cells.size, SHEET_PIXELS)
     return enlarged(painted, maps, cells), {"cells": cells.to_json()}
 
@@ -241,13 +240,11 @@ def _cell_tiles(
     x: Array, labels: Sequence[str], brush: Brush, lost: Losses
 ) -> tuple[Levels, dict[str, Any]]:
     """Draw tiles whose values are cells with numbers."""
-    from featcli.view.cells import check_size, enlarged, plan
-    from featcli.view.sheet import blank
-    from featcli.view.sheet import plan as placed
+    from featcli.view.sheet import blank, plan
 
-    cells, foot = plan(x), _foot(brush, lost, 1)
+    cells, foot = plan_cells(x), _foot(brush, lost, 1)
     check_size((cells.size[0] * x.shape[2], cells.size[1]), SHEET_PIXELS)
-    grid = placed(x.shape[2], *cells.size, labels, foot)
+    grid = plan(x.shape[2], *cells.size, labels, foot)
     check_size((grid.sheet_rows, grid.sheet_cols), SHEET_PIXELS)
     sheet = blank(grid, labels, foot)
     for k in range(grid.count):

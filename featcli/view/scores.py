@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from featcli.view.canvas import font
 from featcli.view.mapping import Levels
@@ -37,8 +38,6 @@ def draw(
     -------
     Picture
     """
-    from PIL import Image, ImageDraw
-
     rows, cols = image.shape[:2] if image is not None else (0, -_MARGIN)
     tall = max(rows, _ROW * len(scores) + (_ROW // 2 if title else 0))
     size = (cols + _COLS + 3 * _MARGIN, tall + 2 * _MARGIN)

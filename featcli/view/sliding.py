@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from featcli.trace import Activate, Affine, Flatten, Layer, Pick, Pool, Sum, Trace
 from featcli.view import vector
@@ -140,8 +141,6 @@ def _source(before: Layer, after: Layer, channel: int) -> int:
 
 
 def _panel(layer: Layer, channel: int, view: str, place: tuple[int, int]) -> _Panel:
-    from PIL import Image
-
     plane, mapping = _plane(layer, channel), choose(layer.data, view)
     in_colour = False
     rows, cols = plane.shape
@@ -187,8 +186,6 @@ def _stops(after: Layer, rows: int, cols: int) -> Iterator[_Stop]:
 
 def _background(source: _Panel, result: _Panel) -> Any:
     """Draw the parts that do not move: titles, the source, an empty result."""
-    from PIL import Image, ImageDraw
-
     image = Image.new("RGB", (COLS, ROWS), GROUND)
     pen = ImageDraw.Draw(image)
     title = shortened(clean(result.layer.title), 420)
@@ -218,8 +215,6 @@ def _fill(image: Any, result: _Panel, stop: _Stop) -> None:
 
 def _slide(image: Any, source: _Panel, result: _Panel, stop: _Stop) -> None:
     """Draw frames around the window and its result, and the arithmetic below."""
-    from PIL import ImageDraw
-
     pen = ImageDraw.Draw(image)
     seen = _seen(source, result, stop)
     if seen is None:
@@ -297,8 +292,6 @@ def _explain(
 
 def _block(values: Array, mapping: Mapping) -> Any:
     """Draw a few values as cells of a fixed size, so that they do not jump between frames."""
-    from PIL import Image
-
     size = 15 if len(values) <= 3 else 11
     rows, cols = values.shape
     cells = Cells(rows, cols, round(2.4 * size), round(3.8 * size))

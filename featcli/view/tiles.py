@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from featcli.view import colour
 from featcli.view.canvas import fitted, font
@@ -37,8 +38,6 @@ def draw(
 
     Small tiles are enlarged; those with a side longer than `largest` pixels are reduced.
     """
-    from PIL import Image, ImageDraw
-
     rows, cols = _size(tiles[0].pixels, largest)
     across = across or _across(len(tiles))
     down = -(-len(tiles) // across)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from featcli.view.canvas import Positions, font, shade
+from featcli.view.cells import check_size, enlarged
+from featcli.view.cells import plan as plan_cells
 from featcli.view.mapping import Array, Levels
-from featcli.view.sheet import BACKGROUND
+from featcli.view.sheet import BACKGROUND, shortened
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _WIDEST = 4  # largest ratio of width to height
@@ -91,14 +93,11 @@ def _column(
     x: Array, labels: Sequence[str], stroke: Callable[[Array], Levels], most: int
 ) -> tuple[Levels, dict[str, Any]]:
     """Draw the values as cells from top to bottom."""
-    from featcli.view.cells import check_size, enlarged, plan
-    from featcli.view.sheet import shortened
-
     names = list(map(str, range(len(x))))
     if len(labels) == len(x):
         names = [shortened(one, 180) for one in labels]
     values = x.reshape(-1, 1, 1)
-    cells = plan(values, names)
+    cells = plan_cells(values, names)
     check_size(cells.size, most)
     pixels = enlarged(stroke(values[:, :, 0]), values, cells, names, BACKGROUND)
     return pixels, {"cells": cells.to_json()}
