@@ -6,8 +6,8 @@ import numpy as np
 
 from featcli.models.model import Model
 from featcli.models.network import Placed
-from featcli.models.operations.add import Add
 from featcli.models.operations.conv import Conv
+from featcli.models.operations.joining import Add
 
 ORT_SCRIPT = """
 import sys, numpy as np, onnxruntime as ort

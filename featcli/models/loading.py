@@ -21,6 +21,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
 DEFAULT = "imagenet"
 Engine = Literal["auto", "onnxruntime"]
 Device = Literal["cpu", "cuda"]
+_completed = lru_cache(maxsize=4)(Model.completed)
 
 
 def load_model(
@@ -85,11 +86,6 @@ def load_model(
         )
     names = labels_reference(labels) if labels else ""
     return _completed(model, names, preprocessing)
-
-
-@lru_cache(maxsize=4)
-def _completed(model: Model, labels: str, preprocessing: str) -> Model:
-    return model.completed(labels, preprocessing)
 
 
 def name_of(reference: str) -> str:

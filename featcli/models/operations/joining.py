@@ -1,4 +1,4 @@
-"""Concatenation of the channels of several layers."""
+"""Layers with several inputs: their sum (for skip connections), or all their channels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,75 @@ from featcli.models.operations.base import (
     Weights,
     channel_axis,
 )
-from featcli.models.operations.registry import EarlierLayers, layer
+from featcli.models.operations.registry import ActivationName, EarlierLayers, followed_by, layer
+from featcli.trace import Add as AddRule
 from featcli.trace import Concat as ConcatRule
 from featcli.trace import Rule
+
+
+class Add(Operation):
+    """y = x1 + x2, element by element. Source: He et al., Deep residual learning, CVPR 2016.
+
+    Parameters
+    ----------
+    first, second : tuple of int
+        The shapes of both inputs, which must be equal.
+    title : str
+    """
+
+    kind = "add"
+
+    def __init__(self, first: Shape, second: Shape, *, title: str = "") -> None:
+        if first != second:
+            sizes = ["x".join(map(str, one)) for one in (first, second)]
+            raise ValueError(f"{sizes[0]} and {sizes[1]} cannot be added")
+        super().__init__(first, second)
+        self.title = title
+
+    def ready(self, weights: Weights) -> Run:
+        """Add two arrays."""
+        return np.add
+
+    def trained(self, weights: Weights, buffers: Buffers) -> Trained:
+        """Add all images at once."""
+        return _AddTrained(buffers)
+
+    def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
+        """Return the rule: the sum of two cells."""
+        return AddRule()
+
+    def to_onnx(self, graph: Graph, inputs: Sequence[str], weights: Weights) -> str:
+        """Add the operator Add."""
+        return graph.node("Add", inputs)
+
+
+class _AddTrained(Trained):
+    def forward(self, x: Array, other: Array, draws: Array | None) -> Array:  # type: ignore[override]
+        """Add both inputs."""
+        return np.add(x, other, out=self.buffers.get("y", x.shape))
+
+    def input_grad(self, dy: Array) -> tuple[Array, Array]:
+        """Return the gradient of the sum for both inputs, once as a copy (they may be changed)."""
+        return dy, dy.copy()
+
+
+@layer(takes="any", gives="same")
+def add(shape: Shape, layers: EarlierLayers, *, activation: ActivationName = "none") -> Layer:
+    """Add the result of an earlier layer.
+
+    Parameters
+    ----------
+    layers : str
+        The name of an earlier layer whose result has the same shape.
+    activation : {"none", "relu", "relu6", "sigmoid", "tanh", "abs", "softmax"}
+        Applied to the sum.
+    """
+    if len(layers) != 1:
+        raise ValueError(f"adds one earlier layer, not {len(layers)}")
+    (other,) = layers
+    inputs = (BEFORE, other.input)
+    operation = Add(shape, other.shape)
+    return Layer((Part("", operation, inputs, followed_by(activation, shape)),))
 
 
 class Concat(Operation):
@@ -51,7 +117,7 @@ class Concat(Operation):
 
     def trained(self, weights: Weights, buffers: Buffers) -> Trained:
         """Concatenate the channels of all images."""
-        return _Trained(self._sizes, buffers)
+        return _ConcatTrained(self._sizes, buffers)
 
     def rule(self, weights: Weights, inputs: Sequence[Array], result: Array) -> Rule:
         """Return the rule: a cell of one of the inputs."""
@@ -62,7 +128,7 @@ class Concat(Operation):
         return graph.node("Concat", inputs, axis=1)
 
 
-class _Trained(Trained):
+class _ConcatTrained(Trained):
     def __init__(self, sizes: tuple[int, ...], buffers: Buffers) -> None:
         super().__init__(buffers)
         self._ends = np.cumsum(sizes)[:-1]
