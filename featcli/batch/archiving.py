@@ -35,10 +35,11 @@ class ArchiveTarget(ShardsTarget):
     def __init__(
         self, recording: Recording, writing: WriteOptions, checksum: bool, is_told: bool = False
     ) -> None:
-        path, self._is_told = recording.target, is_told
+        path = recording.target
         has_sidecar = writing.sidecar and path.suffix.lower() == ".npz"
         self._files = [path, *([path.with_suffix(".json")] if has_sidecar else [])]
         super().__init__(OneFile(path), None, recording, checksum, has_sidecar)
+        self.is_told = is_told
 
     def __enter__(self) -> Self:
         self._is_new = not self.store.exists()
@@ -70,7 +71,7 @@ class ArchiveTarget(ShardsTarget):
         """
         known: list[Item] = []
         seen = set[int]()
-        self._is_going_on = bool(self._counts[0]) and not self._is_told
+        self._is_going_on = bool(self._counts[0]) and not self.is_told
         while self._is_going_on and (item := next(items, None)):
             known.append(item)
             prior = self.look_up(item)._replace(is_final=True)

@@ -187,8 +187,8 @@ class ArchiveInBucket(_InShards, ArchiveTarget):
 class FileInBucket(Target):
     """One result in a bucket; its sink uploads it."""
 
-    def __init__(self, sink: Sink, work: Workspace) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: Sink, work: Workspace, is_told: bool) -> None:
+        super().__init__(sink, is_told)
         self.work = work
 
     def check(self) -> None:

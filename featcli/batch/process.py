@@ -16,6 +16,7 @@ from featcli.batch.prior import PriorResult
 from featcli.budget import MemoryExceeded, TooLarge
 from featcli.errors import FeatError, ReadError, StageError, Unwritable, UsageError
 from featcli.frame import Frame, LargeFrame, Sample, Source, Step
+from featcli.io.announcing import existing_results, with_numbers
 from featcli.io.naming import Heading
 from featcli.io.options import ReadOptions
 from featcli.io.sinks import Sink, Written
@@ -37,6 +38,8 @@ class Job(NamedTuple):
         Number of workers that share the memory.
     verbose : int
         How much to report about each step.
+    is_told : bool
+        Whether the command wants the numbers of each result.
     """
 
     pipeline: Pipeline
@@ -45,6 +48,7 @@ class Job(NamedTuple):
     checksum: bool = False
     share: int = 1
     verbose: int = 0
+    is_told: bool = False
 
     def options_for(self, task: Task) -> ReadOptions:
         """Return the options for an input; if it runs alone, it may use all workers' memory."""
@@ -129,7 +133,7 @@ def process(task: Task, job: Job) -> Outcome:
     Unwritable, OSError
         For errors that affect all following inputs: a full disk, a locked folder, a closed pipe.
     """
-    return complete(prepare(task, job), job.sink)
+    return complete(prepare(task, job), job)
 
 
 class Prepared(NamedTuple):
@@ -177,7 +181,7 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     if isinstance(item, FileItem):
         sink.protect(item.path)
     headings = [head for frame in sample.frames for head in _headings(frame, job.pipeline)]
-    present = sink.existing_results(headings, state, task.prior)
+    present = existing_results(sink, headings, state, task.prior, job.is_told)
     if present:
         return Prepared(known._replace(status="unchanged", written=present))
     frames = tuple(
@@ -235,7 +239,7 @@ def _unexpected(item: Item, error: Exception) -> FeatError:
     return FeatError(f"{item.name}: unexpected {type(error).__name__}: {error} (please report it)")
 
 
-def complete(ready: Prepared, sink: Sink) -> Outcome:
+def complete(ready: Prepared, job: Job) -> Outcome:
     """Write the results of an input, and return its outcome."""
     begin, outcome = time.perf_counter(), ready.outcome
     try:
@@ -244,31 +248,34 @@ def complete(ready: Prepared, sink: Sink) -> Outcome:
         if outcome.status != "done":
             return outcome
         sample = Sample(outcome.source, ready.frames)
-        written = sink.write(sample, outcome.state, outcome.prior)
+        written = job.sink.write(sample, outcome.state, outcome.prior)
     except Unwritable:
         raise
     except FeatError as error:
-        sink.fail(Sample(outcome.source, error=str(error)))
+        job.sink.fail(Sample(outcome.source, error=str(error)))
         return outcome._replace(status="failed", error=error)
+    if job.is_told:
+        written = with_numbers(written, ready.frames)
     seconds = outcome.seconds + time.perf_counter() - begin
     return outcome._replace(written=written, seconds=seconds)
 
 
-def complete_from_elsewhere(ready: Prepared, item: Item, sink: Sink) -> Outcome:
+def complete_from_elsewhere(ready: Prepared, item: Item, job: Job) -> Outcome:
     """Write results of another process, after checks that only this process can do."""
-    outcome = ready.outcome
+    outcome, sink = ready.outcome, job.sink
     if outcome.status == "done" and ready.frames:
         headings = [Heading(one.source, one.part, one.history) for one in ready.frames]
         try:
             if isinstance(item, FileItem):
                 sink.protect(item.path)
-            present = sink.existing_results(headings, outcome.state, outcome.prior)
+            prior = outcome.prior
+            present = existing_results(sink, headings, outcome.state, prior, job.is_told)
         except FeatError as error:
             ready = ready._replace(outcome=outcome._replace(status="failed", error=error))
         else:
             if present:
                 return outcome._replace(status="unchanged", written=present)
-    return complete(ready, sink)
+    return complete(ready, job)
 
 
 def _headings(frame: Frame, pipeline: Pipeline) -> Iterator[Heading]:

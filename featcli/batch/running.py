@@ -140,7 +140,7 @@ def _outcomes(
 
     def finish(slot: Slot, answer: Prepared) -> Outcome:
         job.pipeline.take_over(answer.kept)
-        return complete_from_elsewhere(answer, slot.task.item, job.sink)
+        return complete_from_elsewhere(answer, slot.task.item, job)
 
     # Separate files are written in any order; a table, archive or shard in input order.
     in_order = job.sink.for_worker() is None

@@ -60,10 +60,12 @@ class StoredTarget(Target):
     ----------
     sink : Sink
     recording : Recording
+    is_told : bool
+        See `Target`.
     """
 
-    def __init__(self, sink: Sink, recording: Recording) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: Sink, recording: Recording, is_told: bool = False) -> None:
+        super().__init__(sink, is_told)
         self.keeps = recording.manifest is not None
         self.recording, self.store, self.recipe = recording, recording.store, recording.recipe
         self._lock = ExclusiveLock(self.store.private, recording.lock, recording.target)

@@ -17,14 +17,16 @@ class Target:
     Attributes
     ----------
     sink : Sink
+    is_told : bool
+        Whether the command gets the numbers of each result, and prints them.
     keeps : bool
         Whether it records several inputs.
     """
 
     keeps = False
 
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
+    def __init__(self, sink: Sink, is_told: bool = False) -> None:
+        self.sink, self.is_told = sink, is_told
 
     def __enter__(self) -> Self:
         self.check()
@@ -67,7 +69,8 @@ class Target:
 
     def finish(self) -> list[Written]:
         """Complete what appears only at the end; not called if inputs are missing."""
-        return self.sink.finish()
+        found = self.sink.finish()
+        return [] if self.is_told else found
 
     def end(self) -> None:
         """Write the manifest, however the run ended."""

@@ -58,8 +58,8 @@ class Request(NamedTuple):
         Whether a file is the only input; whether standard input is an input or lists the inputs.
     has_vectors : callable
         Returns whether the first input is a vector; for pipelines that keep the kind of array.
-    announces : bool
-        Whether the numbers of each result are also reported to the command.
+    is_told : bool
+        Whether the command gets the numbers of each result; not for tables and shards.
     checksum, retries : bool
         Recognize changed inputs by their content; process only inputs that failed before.
     """
@@ -72,7 +72,7 @@ class Request(NamedTuple):
     is_single: bool = False
     is_stdin: bool = False
     has_vectors: Callable[[], bool] = bool
-    announces: bool = False
+    is_told: bool = False
     checksum: bool = False
     retries: bool = False
 
@@ -111,7 +111,7 @@ def open_target(request: Request) -> Target:
 
 def _plain(request: Request) -> Target:
     """Open an output without a results store."""
-    return Target(_announced(request, open_sink(request.spec, request.stdout)))
+    return Target(open_sink(request.spec, request.stdout), request.is_told)
 
 
 def _folder(request: Request) -> Target:
@@ -124,8 +124,8 @@ def _folder(request: Request) -> Target:
     lock = _lock_of(recipe, request.is_stdin)
     recording = _recording(request, folder, FOLDER, lock, folder, folder / MANIFEST, recipe)
     recording = recording._replace(is_piped=request.is_stdin)
-    sink = _announced(request, folder_sink(folder, writing, private=recording.store.private))
-    return StoredTarget(sink, recording)
+    sink = folder_sink(folder, writing, private=recording.store.private)
+    return StoredTarget(sink, recording, request.is_told)
 
 
 def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
@@ -260,8 +260,8 @@ def _folder_in_bucket(request: Request, work: Workspace) -> FolderInBucket:
     )
     store = RemoteStore(private, FOLDER, work.url, listing)
     recording = recording._replace(store=store, is_piped=request.is_stdin)
-    sink = _announced(request, objects_sink(work.url, writing, private, listing))
-    return FolderInBucket(sink, recording)
+    sink = objects_sink(work.url, writing, private, listing)
+    return FolderInBucket(sink, recording, request.is_told)
 
 
 def _one_in_bucket(request: Request, work: Workspace) -> Target:
@@ -275,16 +275,7 @@ def _one_in_bucket(request: Request, work: Workspace) -> Target:
     sink: Sink = objects_sink(work.url, spec.writing, private, None)
     if spec.kind is Kind.FILE and spec.url:
         sink = OnlyOne(one_object(spec.url, spec.writing, private), str(spec.url))
-    return FileInBucket(_announced(request, sink), work)
-
-
-def _announced(request: Request, sink: Sink) -> Sink:
-    """Let the sink report the numbers of results, if the command wants them."""
-    if not request.announces:
-        return sink
-    from featcli.io.announcing import Announcing
-
-    return Announcing(sink)
+    return FileInBucket(sink, work, request.is_told)
 
 
 def _archive(request: Request, opened: type[ArchiveTarget] | None = None) -> ArchiveTarget:
@@ -294,9 +285,7 @@ def _archive(request: Request, opened: type[ArchiveTarget] | None = None) -> Arc
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), request.spec.suffix)
     recording = _recording_beside(request, recipe._replace(tags=""))
     found = opened or ArchiveTarget
-    target = found(recording, writing, request.checksum, request.announces)
-    target.sink = _announced(request, target.sink)
-    return target
+    return found(recording, writing, request.checksum, request.is_told)
 
 
 def _recording_beside(request: Request, recipe: Recipe) -> Any:

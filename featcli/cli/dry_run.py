@@ -12,6 +12,7 @@ from featcli.batch.running import Planner
 from featcli.batch.target import Target
 from featcli.cli.messages import emit, say
 from featcli.errors import FeatError, UsageError
+from featcli.io.announcing import existing_results
 from featcli.io.naming import Heading
 from featcli.io.outputs import Kind
 
@@ -72,7 +73,9 @@ class DryRun(NamedTuple):
             state = item.state(checksum)
             is_there = planned.prior.existing_results(state) or (
                 not self.run.request.pipeline.splits
-                and self.target.sink.existing_results([heading], state, planned.prior)
+                and existing_results(
+                    self.target.sink, [heading], state, planned.prior, self.target.is_told
+                )
             )
         except UsageError as error:
             say(str(error))

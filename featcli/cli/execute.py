@@ -127,11 +127,15 @@ class Run(NamedTuple):
             with deferred_signals():  # a signal between opening and registering would leave files
                 stack.enter_context(target)
             items = target.survey(self.checked(target, items))
-            verbose = self.settings.printing.verbose
             job = Job(
-                request.pipeline, target.sink, request.reading, batch.checksum, verbose=verbose
+                request.pipeline,
+                target.sink,
+                request.reading,
+                batch.checksum,
+                verbose=self.settings.printing.verbose,
+                is_told=target.is_told,
             )
-            tell = None if request.kind in (Kind.TABLE, Kind.SHARDS) else self.tell
+            tell = self.tell if target.is_told else None
             notes = self.way.exclude.notes
             report = Report(self.settings, tell, target, self._counting(), notes, before)
             # A single image is processed without workers.

@@ -15,7 +15,7 @@ from featcli.io.patterns import is_numbered, is_pattern
 from featcli.io.placing import FilesSink, Places
 from featcli.io.private import PrivateFolder
 from featcli.io.remote.url import Url, is_url
-from featcli.io.sinks import OnlyOne, Sink, WriteOptions
+from featcli.io.sinks import Nowhere, OnlyOne, Sink, WriteOptions
 
 FILES = (".npy", ".npz", ".png", ".tar", ".zarr")
 TABLES = (".csv", ".jsonl", ".parquet")
@@ -174,8 +174,6 @@ def is_zarr(output: str) -> bool:
 def open_sink(spec: OutputSpec, stdout: BinaryIO) -> Sink:
     """Open the sink of an output that is neither a table nor shards; raises UsageError."""
     if spec.kind is Kind.NOTHING:
-        from featcli.io.announcing import Nowhere
-
         return Nowhere()
     if spec.kind is Kind.STREAM:
         return pipe_sink(stdout, spec.format, spec.writing)

@@ -199,6 +199,18 @@ class Sink:
         """Remove everything unfinished."""
 
 
+class Nowhere(Sink):
+    """A sink that writes nothing."""
+
+    def for_worker(self) -> Sink:
+        """See `Sink.for_worker`."""
+        return self
+
+    def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
+        """See `Sink.write`."""
+        return [Written("", "written") for _ in sample.frames]
+
+
 def check_folder(folder: Path, option: str = "-o") -> None:
     """Refuse, before any work, the folder of an option if it is not writable."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.exists(one))  # noqa: PTH110
