@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -11,7 +11,7 @@ from typing import Self
 from featcli.batch.items import Item, LoadedItem
 from featcli.batch.prior import PriorResult
 from featcli.batch.sharding import ShardsTarget
-from featcli.batch.stored import Recording
+from featcli.batch.stored import Recording, StoredTarget
 from featcli.errors import FeatError
 from featcli.io.patterns import OneFile
 from featcli.io.sinks import WriteOptions, Written
@@ -58,10 +58,13 @@ class ArchiveTarget(ShardsTarget):
         is_kept = self.store.count() if self.recording.manifest else 0
         return not (is_begun or is_kept)
 
+    def _see(self) -> None:
+        StoredTarget._see(self)
+
     def _present(self) -> list[int]:
         return [0]
 
-    def _paths(self, number: int) -> list[Path]:
+    def _paths(self, number: int) -> Sequence[Path]:
         return self._files
 
     def survey(self, items: Iterator[Item]) -> Iterator[Item]:
@@ -97,12 +100,12 @@ class ArchiveTarget(ShardsTarget):
 
     def finish(self) -> list[Written]:
         """See `Target.finish`."""
-        path = str(self.recording.target)
+        path = self.recording.target
         if self._is_going_on:
-            return [Written(path, "unchanged")]
+            return [Written(self.destination.named(str(path)), "unchanged")]
         self._shards.finish()
         self.store.keep_only(self._order)
-        return [Written(path, "written", (path,))] if self._written else []
+        return [self._result(path)] if self._written else []
 
 
 __all__ = ["ArchiveTarget"]

@@ -49,6 +49,7 @@ class PartTarget(TableTarget):
     def leave(self) -> None:
         """Close the store: there is nothing to do."""
         self.store.close()
+        self.destination.close()
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -8,6 +8,7 @@ are in the store as "begun"; they become "done" when the shard appears under its
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class ShardsTarget(StoredTarget):
         Whether an .npz has a sidecar.
     """
 
+    _in_order = True
+
     def __init__(
         self,
         pattern: Pattern | OneFile,
@@ -54,6 +57,10 @@ class ShardsTarget(StoredTarget):
         self._counts: Counter[int] = Counter()
         self._written: list[Path] = []
 
+    def _see(self) -> None:
+        self.destination.stand_in_matching(self._pattern.number, self.store)
+        super()._see()
+
     def check(self) -> None:
         """Refuse to replace shards that featcli did not write; find out which are complete."""
         super().check()
@@ -63,7 +70,7 @@ class ShardsTarget(StoredTarget):
         sizes = {int(part): size for part, size in self.store.sizes().items() if part.isdecimal()}
         self._counts = Counter({number: sizes.get(number, 0) for number in whole})
 
-    def _paths(self, number: int) -> list[Path]:
+    def _paths(self, number: int) -> Sequence[Path]:
         """Return the files of a shard."""
         return [self._pattern.path(number)]
 
@@ -127,6 +134,8 @@ class ShardsTarget(StoredTarget):
         if self._is_whole:
             self._shards.start(self._shard + 1, 0)
             return
+        for path in self._paths(self._shard) if self._last else ():
+            self.destination.download(path)
         kept = [self.store.find(number) for number in self._last]
         self._shards.start(self._shard, len(self._last))
         for row in filter(None, kept):
@@ -143,6 +152,8 @@ class ShardsTarget(StoredTarget):
         """Record that a shard with all its begun rows has appeared."""
         self._written.append(self._pattern.path(number))
         self._appeared(number, states)
+        self.destination.publish(self._paths(number), self.store)
+        self.destination.save(self.store)
 
     def _appeared(self, number: int, states: dict[str, Any]) -> None:
         part = str(number)
@@ -155,10 +166,7 @@ class ShardsTarget(StoredTarget):
 
     # Rows
 
-    def record(self, outcome: Outcome) -> None:
-        """See `Target.record`; does nothing, since `record_in_order` does it."""
-
-    def record_in_order(self, outcome: Outcome) -> Outcome:
+    def _recorded(self, outcome: Outcome) -> Outcome:
         """Record an input as begun until its shard is complete."""
         if outcome.status == "done":
             row = outcome.prior.new_row(BEGUN, outcome.state, {})
@@ -166,7 +174,7 @@ class ShardsTarget(StoredTarget):
             place, part = self._shards.place, str(self._shards.number)
             self.store.put_soon(row._replace(place=place, part=part, seconds=seconds))
         else:
-            super().record(outcome)
+            super()._recorded(outcome)
         return outcome._replace(written=())
 
     def finish(self) -> list[Written]:
@@ -179,10 +187,11 @@ class ShardsTarget(StoredTarget):
             path = self._pattern.path(number)
             if number >= end and self._is_own(path):
                 path.unlink()
+        self.destination.remove_gone()
         if self._is_changed or self.store.count() > len(set(self._order)):
             self._is_changed = True
             self.store.keep_only(self._order)
-        return [Written(str(path), "written", (str(path),)) for path in self._written]
+        return list(map(self._result, self._written))
 
     def end(self) -> None:
         """See `Target.end`."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -18,10 +18,11 @@ from featcli.batch.target import Target
 from featcli.errors import FeatError, InUse, OutputExists, UsageError, WriteError
 from featcli.io import records
 from featcli.io.atomic import deferred_signals
+from featcli.io.destination import Destination
 from featcli.io.locks import ExclusiveLock, is_of_this_job
 from featcli.io.private import is_of_older_version
 from featcli.io.rows import DONE, FAILED, Row, pack_state, pack_states, unpack_states
-from featcli.io.sinks import Sink
+from featcli.io.sinks import Sink, Written
 from featcli.io.store import Store
 
 
@@ -30,6 +31,7 @@ class Recording(NamedTuple):
 
     Attributes
     ----------
+    destination : Destination
     store : Store
     lock : str
         The name of the lock that the run holds.
@@ -44,6 +46,7 @@ class Recording(NamedTuple):
         Whether the inputs come from another command, which may write to the same output.
     """
 
+    destination: Destination
     store: Store
     lock: str
     target: Path
@@ -56,6 +59,8 @@ class Recording(NamedTuple):
 class StoredTarget(Target):
     """A folder of results, and the base of tables and shards.
 
+    A table and shards are `_in_order`: what they record depends on the inputs before.
+
     Parameters
     ----------
     sink : Sink
@@ -64,8 +69,11 @@ class StoredTarget(Target):
         See `Target`.
     """
 
+    _files: Sequence[Path] = ()  # the files that hold many results
+    _in_order = False
+
     def __init__(self, sink: Sink, recording: Recording, is_told: bool = False) -> None:
-        super().__init__(sink, is_told)
+        super().__init__(sink, recording.destination, is_told)
         self.keeps = recording.manifest is not None
         self.recording, self.store, self.recipe = recording, recording.store, recording.recipe
         self._lock = ExclusiveLock(self.store.private, recording.lock, recording.target)
@@ -75,6 +83,14 @@ class StoredTarget(Target):
         self._here = os.getcwd()  # noqa: PTH109
         self._is_changed = self._is_moved = False
         self._notes: list[str] = []
+        self._see()
+
+    def _see(self) -> None:
+        """Find out which files of the output exist in a bucket."""
+        self.destination.stand_in(self._files, self.store)
+        if self.recording.manifest:
+            self.destination.stand_in_manifest(self.recording.manifest, self.store)
+        self._is_changed |= self.destination.is_behind
 
     def __enter__(self) -> Self:
         try:
@@ -178,7 +194,24 @@ class StoredTarget(Target):
         return prior._replace(place=place)
 
     def record(self, outcome: Outcome) -> None:
-        """Write the row of an input, if it has changed."""
+        """See `Target.record`."""
+        if not self._in_order:
+            self._record(outcome)
+
+    def record_in_order(self, outcome: Outcome) -> Outcome:
+        """See `Target.record_in_order`."""
+        if outcome.error:
+            self.destination.explain(outcome.error)
+        return self._record(outcome) if self._in_order else outcome
+
+    def _record(self, outcome: Outcome) -> Outcome:
+        found = self._recorded(outcome)
+        if self._is_changed:
+            self.destination.save_sometimes(self.store)
+        return found
+
+    def _recorded(self, outcome: Outcome) -> Outcome:
+        """Write the row of an input, if it has changed; return the outcome to report."""
         if outcome.status == "failed":
             self._record_failure(outcome)
         elif any(one.status == "written" for one in outcome.written):
@@ -186,6 +219,7 @@ class StoredTarget(Target):
         elif outcome.status in ("done", "unchanged") and not outcome.is_recorded:
             # Includes the results of a worker that died before it could report them.
             self._record_unchanged(outcome)
+        return outcome
 
     def _record_failure(self, outcome: Outcome) -> None:
         prior, row = outcome.prior, outcome.prior.row
@@ -221,6 +255,9 @@ class StoredTarget(Target):
             if is_behind or not os.path.lexists(path):
                 overwrite = self.recording.overwrite
                 self._notes += manifest.write(self.store, path, self._outputs, overwrite)
+            self.destination.publish([path], self.store)
+        if self._is_changed:
+            self.destination.save(self.store)
 
     def _outputs(self, row: Row) -> bytes:
         """Return the packed states of a row's files."""
@@ -241,10 +278,11 @@ class StoredTarget(Target):
         with contextlib.suppress(FeatError):
             has_store = self.store.exists()
         self._lock.leave(remove=not has_store)
+        self.destination.close()
 
     def notes(self) -> Iterable[str]:
         """See `Target.notes`."""
-        return self._notes
+        return map(self.destination.named, self._notes)
 
     # Files that hold the results of many inputs
 
@@ -259,7 +297,14 @@ class StoredTarget(Target):
                 )
         return [path for path in present if self._is_own(path)]
 
+    def _result(self, path: Path) -> Written:
+        """Return the entry of a file that has been written."""
+        name = self.destination.named(str(path))
+        return Written(name, "written", (name,))
+
     def _is_own(self, path: Path) -> bool:
+        if self.destination.is_own(path):
+            return True
         return path.is_file() and pack_state(records.state_of(path)) in self._known(path.name)
 
     def _known(self, name: str) -> list[str]:

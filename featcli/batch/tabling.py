@@ -37,17 +37,19 @@ class TableTarget(StoredTarget):
         How the table is made, for its metadata.
     """
 
+    _in_order = True
+
     def __init__(
         self, sink: Sink, recording: Recording, writing: WriteOptions, about: Mapping[str, Any]
     ) -> None:
-        super().__init__(sink, recording)
         self.path = recording.target
+        sidecar = tables.sidecar_of(self.path) if writing.sidecar else None
+        self._files = [self.path, *([sidecar] if sidecar else [])]
+        super().__init__(sink, recording)
         self._kind = self.path.suffix.lower()
         tables.check_kind(self._kind)
         self._is_safe = writing.csv_safe
         self._about = {"version": __version__, **about}
-        sidecar = tables.sidecar_of(self.path) if writing.sidecar else None
-        self._files = [self.path, *([sidecar] if sidecar else [])]
         self._columns = Columns()
         self._described = ""
         self._states: dict[str, Any] = {}
@@ -60,10 +62,7 @@ class TableTarget(StoredTarget):
     def _holds(self, row: Row) -> bool:
         return row.status == DONE
 
-    def record(self, outcome: Outcome) -> None:
-        """See `Target.record`; does nothing, since `record_in_order` does it."""
-
-    def record_in_order(self, outcome: Outcome) -> Outcome:
+    def _recorded(self, outcome: Outcome) -> Outcome:
         """Record a row, if it has the same columns as the rows before it."""
         if outcome.status not in ("done", "unchanged", "failed"):
             return outcome
@@ -81,7 +80,7 @@ class TableTarget(StoredTarget):
         if outcome.status == "done":
             self._keep(outcome, about, described)
         else:
-            super().record(outcome)
+            super()._recorded(outcome)
         return outcome._replace(written=(), notes=tuple(notes))
 
     def _keep(self, outcome: Outcome, about: Any, described: str) -> None:
@@ -99,7 +98,7 @@ class TableTarget(StoredTarget):
         # A run that was killed may have renewed rows without writing the table.
         is_current = is_current and not self.store.about("unwritten")
         if is_current and self._stored_order() == numbers:
-            return [Written(str(self.path), "unchanged")]
+            return [Written(self.destination.named(str(self.path)), "unchanged")]
         self.store.commit()
         self.store.keep_only(numbers)
         self.store.arrange(numbers)
@@ -107,7 +106,7 @@ class TableTarget(StoredTarget):
         count = self.store.count("WHERE status = 'done'")
         if count:
             self._write(count)
-            return [Written(str(self.path), "written", (str(self.path),))]
+            return [self._result(self.path)]
         return []
 
     def _stored_order(self) -> list[int]:
@@ -124,6 +123,7 @@ class TableTarget(StoredTarget):
             for path in self._files[1:]:
                 tables.write_sidecar(files.open(path), rows, self._kind)
             files.commit(partial(self._appear, files), self._appeared)
+        self.destination.publish(self._files, self.store)
 
     def _appear(self, files: Transaction) -> list[Path]:
         own = self._check_own(self._files)

@@ -8,6 +8,7 @@ from typing import Any, Self
 from featcli.batch.items import Item
 from featcli.batch.prior import PriorResult
 from featcli.batch.process import Outcome
+from featcli.io.destination import Destination
 from featcli.io.sinks import Sink, Written
 
 
@@ -17,6 +18,7 @@ class Target:
     Attributes
     ----------
     sink : Sink
+    destination : Destination
     is_told : bool
         Whether the command gets the numbers of each result, and prints them.
     keeps : bool
@@ -25,8 +27,8 @@ class Target:
 
     keeps = False
 
-    def __init__(self, sink: Sink, is_told: bool = False) -> None:
-        self.sink, self.is_told = sink, is_told
+    def __init__(self, sink: Sink, destination: Destination, is_told: bool = False) -> None:
+        self.sink, self.destination, self.is_told = sink, destination, is_told
 
     def __enter__(self) -> Self:
         self.check()
@@ -35,7 +37,10 @@ class Target:
         return self
 
     def __exit__(self, *reason: Any) -> None:
-        self.sink.__exit__(*reason)
+        try:
+            self.sink.__exit__(*reason)
+        finally:
+            self.destination.close()
 
     def check(self) -> None:
         """Refuse to replace files that featcli did not write; changes nothing."""

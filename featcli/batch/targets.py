@@ -10,20 +10,19 @@ from featcli.batch.prior import Recipe
 from featcli.batch.target import Target
 from featcli.errors import UsageError
 from featcli.frame import Sample
+from featcli.io.destination import Destination
 from featcli.io.options import ReadOptions
-from featcli.io.outputs import MATRICES, TABLES, Kind, OutputSpec, folder_sink, open_sink
+from featcli.io.outputs import MATRICES, TABLES, Kind, OutputSpec
 from featcli.io.private import FOLDER, MANIFEST
-from featcli.io.remote.url import Url
-from featcli.io.sinks import Sink, WriteOptions
+from featcli.io.sinks import WriteOptions
 from featcli.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from featcli.batch.archiving import ArchiveTarget
-    from featcli.batch.bucket import FolderInBucket
     from featcli.batch.parting import PartTarget
-    from featcli.batch.sharding import ShardsTarget
+    from featcli.batch.stored import Recording
     from featcli.batch.tabling import TableTarget
-    from featcli.io.remote.workspace import Workspace
+    from featcli.io.remote.url import Url
+    from featcli.io.tables import RowSink
 
 
 class Table(NamedTuple):
@@ -100,32 +99,42 @@ def open_target(request: Request) -> Target:
 
     Nothing is written before the target is entered, and existing files are examined by `check`.
     """
-    if request.spec.url:
-        target = _in_bucket(request, request.spec.url)
-    else:
-        target = _OPENERS[request.kind](request)
+    spec, is_folder = request.spec, request.kind is Kind.FOLDER
+    to = _destination(spec, is_folder)
+    path = to.path if is_folder else to.path / spec.path.name
+    moved = request._replace(spec=spec._replace(path=path))
+    with to.explaining():
+        target = _OPENERS[request.kind](moved, to)
     if request.retries:
         _check_retry(request, target)
     return target
 
 
-def _plain(request: Request) -> Target:
+def _destination(spec: OutputSpec, is_folder: bool) -> Destination:
+    """Return the folder of an output, or the one that contains its file."""
+    if spec.url is None:
+        return Destination(spec.path if is_folder else spec.path.parent)
+    from featcli.io.remote.workspace import Workspace
+
+    url = spec.url._replace(is_folder=True) if is_folder else spec.url.parent
+    return Workspace(url, spec.writing.overwrite)
+
+
+def _plain(request: Request, to: Destination) -> Target:
     """Open an output without a results store."""
-    return Target(open_sink(request.spec, request.stdout), request.is_told)
+    return Target(to.open_sink(request.spec, request.stdout), to, request.is_told)
 
 
-def _folder(request: Request) -> Target:
+def _folder(request: Request, to: Destination) -> Target:
     if request.is_single:
-        return _plain(request)
-    from featcli.batch.stored import StoredTarget
+        return _plain(request, to)
+    from featcli.batch.stored import Recording, StoredTarget
 
-    folder, writing = request.spec.path, request.spec.writing
-    recipe = request.recipe(writing)
-    lock = _lock_of(recipe, request.is_stdin)
-    recording = _recording(request, folder, FOLDER, lock, folder, folder / MANIFEST, recipe)
-    recording = recording._replace(is_piped=request.is_stdin)
-    sink = folder_sink(folder, writing, private=recording.store.private)
-    return StoredTarget(sink, recording, request.is_told)
+    writing, store = request.spec.writing, to.open_store(FOLDER)
+    recipe, is_piped = request.recipe(writing), request.is_stdin
+    lock, manifest = _lock_of(recipe, is_piped), to.path / MANIFEST
+    recording = Recording(to, store, lock, to.path, manifest, recipe, writing.overwrite, is_piped)
+    return StoredTarget(to.open_folder(writing, store), recording, request.is_told)
 
 
 def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
@@ -139,12 +148,48 @@ def _lock_of(recipe: Recipe, is_stdin: bool) -> str:
     return f"results-{number_of(*words) % (1 << 64):016x}"
 
 
-def _table(
-    request: Request,
-    opened: type[TableTarget] | None = None,
-    record_in: Callable[[Recipe], Any] | None = None,
-) -> TableTarget:
+def _table(request: Request, to: Destination) -> TableTarget:
     from featcli.batch.tabling import TableTarget
+
+    sink, recipe, about = _rows(request, request.spec.url and request.spec.url.parent)
+    recording = _recording_beside(request, to, recipe)
+    return TableTarget(sink, recording, request.spec.writing, about)
+
+
+def open_part(request: Request, name: str, state: dict[str, Any]) -> PartTarget:
+    """Return the part for one shard in a folder of Parquet files.
+
+    Its results store and its manifest are beside the folder.
+
+    Parameters
+    ----------
+    request : Request
+        The request for the folder.
+    name : str
+        The shard's name, without its suffix.
+    state : mapping
+        What changes when the shard changes.
+    """
+    from featcli.batch.parting import PartTarget
+    from featcli.batch.stored import Recording
+
+    spec = request.spec
+    to = _destination(spec, is_folder=False)
+    folder = to.path / spec.path.name
+    path = folder / f"{name}.parquet"
+    manifest = to.path / f"{folder.name}.manifest" / f"{name}.jsonl"
+    moved = request._replace(spec=spec._replace(path=path))
+    # The members of a shard are no files that a viewer could open from elsewhere.
+    sink, recipe, about = _rows(moved, spec.url or Path())
+    called = f"{folder.name}.parts.{path.name}"
+    with to.explaining():
+        store = to.open_store(called)
+        recording = Recording(to, store, called, path, manifest, recipe, spec.writing.overwrite)
+        return PartTarget(sink, recording, spec.writing, about).of(state)
+
+
+def _rows(request: Request, place: Url | Path | None) -> tuple[RowSink, Recipe, dict[str, Any]]:
+    """Return what makes the rows of a table, what decides them, and how the table is made."""
     from featcli.io.tables import RowSink, vectors
 
     path, table = request.spec.path, request.table
@@ -161,156 +206,37 @@ def _table(
     about = f"{kind} {table.about if row is not vectors else ''}{' safe' * writing.csv_safe}"
     about += f" {writing.label_from or ''}"
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), about)._replace(tags="")
-    place = request.spec.url and request.spec.url.parent
-    # The members of a shard are no files that a viewer could open from elsewhere.
-    sink = RowSink(row, path, writing.label_from, place or (Path() if record_in else None))
     made = request.pipeline.about | {"reading": request.reading.chosen()}
-    recording = record_in(recipe) if record_in else _recording_beside(request, recipe)
-    return (opened or TableTarget)(sink, recording, writing, made)
+    return RowSink(row, path, writing.label_from, place), recipe, made
 
 
-def _shards(request: Request, opened: type[ShardsTarget] | None = None) -> ShardsTarget:
+def _shards(request: Request, to: Destination) -> Target:
     from featcli.batch.sharding import ShardsTarget
     from featcli.io.patterns import Pattern
 
     size = request.spec.shard_size
     recipe = request.recipe(WriteOptions(), f"shards of {size}")._replace(tags="")
-    recording = _recording_beside(request, recipe)
-    pattern = Pattern(request.spec.path)
-    return (opened or ShardsTarget)(pattern, size, recording, request.checksum)
+    recording = _recording_beside(request, to, recipe)
+    return ShardsTarget(Pattern(request.spec.path), size, recording, request.checksum)
 
 
-def open_part(request: Request, name: str, state: dict[str, Any]) -> PartTarget:
-    """Return the part for one shard in a folder of Parquet files.
-
-    Parameters
-    ----------
-    request : Request
-        The request for the folder.
-    name : str
-        The shard's name, without its suffix.
-    state : mapping
-        What changes when the shard changes.
-    """
-    from featcli.batch.parting import PartTarget
-
-    folder, url = request.spec.path, request.spec.url
-    if url is None:
-        return _part(request, folder, name, PartTarget).of(state)
-    from featcli.batch.bucket import PartInBucket
-    from featcli.io.remote.workspace import Workspace
-
-    work = Workspace(url.parent, request.spec.writing.overwrite)
-    with work.explaining():
-        found = _part(request, work.path / url.name, name, PartInBucket)
-        assert isinstance(found, PartInBucket)
-        return found.prepare(work).of(state)
-
-
-def _part(request: Request, folder: Path, name: str, opened: type[PartTarget]) -> PartTarget:
-    """Open a part; its results store and its manifest are beside the folder."""
-    path = folder / f"{name}.parquet"
-    above, called = folder.parent, f"{folder.name}.parts.{path.name}"
-    spec = request.spec._replace(path=path, url=request.spec.url and request.spec.url.below("-"))
-    moved = request._replace(spec=spec)
-
-    def record_in(recipe: Recipe) -> Any:
-        manifest = above / f"{folder.name}.manifest" / f"{name}.jsonl"
-        return _recording(request, above, called, called, path, manifest, recipe)
-
-    return _table(moved, opened, record_in)  # type: ignore[return-value]
-
-
-def _in_bucket(request: Request, url: Url) -> Target:
-    """Open an output in a bucket, which is made in a local folder first."""
-    from featcli.batch import bucket
-    from featcli.io.remote.workspace import Workspace
-
-    kind, writing = request.kind, request.spec.writing
-    is_folder = kind is Kind.FOLDER
-    work = Workspace(url._replace(is_folder=True) if is_folder else url.parent, writing.overwrite)
-    path = work.path if is_folder else work.path / url.name
-    moved = request._replace(spec=request.spec._replace(path=path))
-    with work.explaining():
-        if is_folder and not request.is_single:
-            return _folder_in_bucket(moved, work).prepare(work)
-        if kind is Kind.TABLE:
-            return _table(moved, bucket.TableInBucket).prepare(work)  # type: ignore[attr-defined]
-        if kind is Kind.SHARDS:
-            return _shards(moved, bucket.ShardsInBucket).prepare(work)  # type: ignore[attr-defined]
-        if kind is Kind.ARCHIVE:
-            return _archive(moved, bucket.ArchiveInBucket).prepare(work)  # type: ignore[attr-defined]
-        return _one_in_bucket(moved, work)
-
-
-def _folder_in_bucket(request: Request, work: Workspace) -> FolderInBucket:
-    from featcli.batch.bucket import FolderInBucket
-    from featcli.io.private import PrivateFolder
-    from featcli.io.remote.listing import Listing
-    from featcli.io.remote.objects import objects_sink
-    from featcli.io.remote.stored import RemoteStore
-
-    writing, private = request.spec.writing, PrivateFolder(work.path)
-    private.make()
-    listing = Listing(private.path / "there.list")
-    recipe = request.recipe(writing)
-    lock = _lock_of(recipe, request.is_stdin)
-    recording = _recording(
-        request, work.path, FOLDER, lock, work.path, work.path / MANIFEST, recipe
-    )
-    store = RemoteStore(private, FOLDER, work.url, listing)
-    recording = recording._replace(store=store, is_piped=request.is_stdin)
-    sink = objects_sink(work.url, writing, private, listing)
-    return FolderInBucket(sink, recording, request.is_told)
-
-
-def _one_in_bucket(request: Request, work: Workspace) -> Target:
-    """Open a single result, which has no results store."""
-    from featcli.batch.bucket import FileInBucket
-    from featcli.io.private import PrivateFolder
-    from featcli.io.remote.objects import objects_sink, one_object
-    from featcli.io.sinks import OnlyOne
-
-    spec, private = request.spec, PrivateFolder(work.path)
-    sink: Sink = objects_sink(work.url, spec.writing, private, None)
-    if spec.kind is Kind.FILE and spec.url:
-        sink = OnlyOne(one_object(spec.url, spec.writing, private), str(spec.url))
-    return FileInBucket(sink, work, request.is_told)
-
-
-def _archive(request: Request, opened: type[ArchiveTarget] | None = None) -> ArchiveTarget:
+def _archive(request: Request, to: Destination) -> Target:
     from featcli.batch.archiving import ArchiveTarget
 
     writing = request.spec.writing
     recipe = request.recipe(WriteOptions(sidecar=writing.sidecar), request.spec.suffix)
-    recording = _recording_beside(request, recipe._replace(tags=""))
-    found = opened or ArchiveTarget
-    return found(recording, writing, request.checksum, request.is_told)
+    recording = _recording_beside(request, to, recipe._replace(tags=""))
+    return ArchiveTarget(recording, writing, request.checksum, request.is_told)
 
 
-def _recording_beside(request: Request, recipe: Recipe) -> Any:
+def _recording_beside(request: Request, to: Destination, recipe: Recipe) -> Recording:
     """Return the results store of one file or series of shards, which has the same name."""
-    path = request.spec.path
-    manifest = None if request.is_single else path.with_name(f"{path.name}.{MANIFEST}")
-    return _recording(request, path.parent, path.name, path.name, path, manifest, recipe)
-
-
-def _recording(
-    request: Request,
-    folder: Path,
-    name: str,
-    lock: str,
-    target: Path,
-    manifest: Path | None,
-    recipe: Recipe,
-) -> Any:
     from featcli.batch.stored import Recording
-    from featcli.io.private import PrivateFolder
-    from featcli.io.store import Store
 
-    store = Store(PrivateFolder(folder), name)
-    overwrite = request.spec.writing.overwrite
-    return Recording(store, lock, target, manifest, recipe, overwrite)
+    path, overwrite = request.spec.path, request.spec.writing.overwrite
+    manifest = None if request.is_single else path.with_name(f"{path.name}.{MANIFEST}")
+    store = to.open_store(path.name)
+    return Recording(to, store, path.name, path, manifest, recipe, overwrite)
 
 
 def _check_retry(request: Request, target: Target) -> None:
@@ -326,7 +252,7 @@ def _check_retry(request: Request, target: Target) -> None:
         raise UsageError(f"--retry-failed: there is no earlier run in {request.spec.shown}")
 
 
-_OPENERS: dict[Kind, Callable[[Request], Target]] = {
+_OPENERS: dict[Kind, Callable[[Request, Destination], Target]] = {
     Kind.HERE: _plain,
     Kind.FOLDER: _folder,
     Kind.FILE: _plain,

@@ -145,7 +145,8 @@ class Run(NamedTuple):
         return report
 
     def items(self, target: Target, stack: contextlib.ExitStack) -> Iterator[Item]:
-        """Find the inputs; lists of inputs stay open until the end of `stack`."""
+        """Find the inputs; until the end of `stack` their lists are open, and errors explained."""
+        stack.enter_context(target.destination.explaining())
         sources = self.settings.sources
         lists = [stack.enter_context(_open_list(name)) for name in sources.from_file]
         stdin = standard_input()

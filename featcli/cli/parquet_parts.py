@@ -34,7 +34,8 @@ def run_parts(run: Run) -> int:
             skipped += 1
             target.leave()
         elif settings.batch.dry_run:
-            target.check_only()
+            with target.destination.explaining():
+                target.check_only()
             emit(f"{one.path} -> {request.spec.shown.rstrip('/')}/{name}.parquet")
         else:
             shard = run._replace(named=[one], request=moved, tell=None)

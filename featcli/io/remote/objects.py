@@ -87,6 +87,7 @@ class ObjectsSink(FilesSink):
 
     def check(self) -> None:
         """See `Sink.check`."""
+        self._bucket.check(self._url.key)
 
     def check_large(self, frame: LargeFrame) -> None:
         """See `Sink.check_large`."""

@@ -8,27 +8,31 @@ records, so that code for files also works for objects. The results store itself
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from featcli.errors import FeatError, InUse, OutputExists
-from featcli.io.private import MANIFEST, NAME
+from featcli.errors import InUse, OutputExists
+from featcli.io.destination import Destination
+from featcli.io.outputs import Kind, OutputSpec
+from featcli.io.private import FOLDER, MANIFEST, NAME, PrivateFolder
 from featcli.io.remote.bucket import Changed, Meta, bucket_of
-from featcli.io.remote.objects import mark_of
-from featcli.io.remote.stored import copy_of
+from featcli.io.remote.listing import Listing
+from featcli.io.remote.objects import mark_of, objects_sink, one_object
+from featcli.io.remote.stored import RemoteStore, copy_of
 from featcli.io.remote.temporary import TemporaryFolder
 from featcli.io.remote.url import Url
 from featcli.io.rows import unpack_state
+from featcli.io.sinks import OnlyOne, Sink, WriteOptions
 from featcli.io.store import Store
 
 _OFTEN = 5.0  # minimum seconds between two uploads of the results store
 _SHARE = 20  # and the minimum as a multiple of the duration of the last upload
 
 
-class Workspace:
+class Workspace(Destination):
     """A local folder that represents one in a bucket.
 
     Parameters
@@ -44,16 +48,13 @@ class Workspace:
         The local folder.
     own : set of str
         Names of objects that featcli wrote and that have not changed since.
-    is_behind : bool
-        Whether one of them is older than the results store records: a run was killed.
     """
 
     def __init__(self, url: Url, overwrite: bool = False) -> None:
         self.url, self._overwrite = url, overwrite
         self._temporary = TemporaryFolder()
-        self.path = self._temporary.path
+        super().__init__(self._temporary.path)
         self.own: set[str] = set()
-        self.is_behind = False
         self._there: dict[str, Meta] = {}
         self._stood: dict[str, tuple[int, int]] = {}
         self._saved = time.monotonic()
@@ -61,20 +62,45 @@ class Workspace:
         self._stores: dict[str, Meta] = {}
 
     def close(self) -> None:
-        """Remove the local folder."""
+        """See `Destination.close`; removes the local folder."""
         self._temporary.close()
 
     def named(self, text: str) -> str:
-        """Replace the path of the local folder in a text by its URL."""
+        """See `Destination.named`."""
         return text.replace(str(self.path), str(self.url).rstrip("/"))
+
+    def open_folder(self, writing: WriteOptions, store: Store) -> Sink:
+        """See `Destination.open_folder`; the sink uploads the results."""
+        assert isinstance(store, RemoteStore)
+        return objects_sink(self.url, writing, store.private, store.listing)
+
+    def open_sink(self, spec: OutputSpec, stdout: BinaryIO) -> Sink:
+        """See `Destination.open_sink`; the sink uploads the result."""
+        private = PrivateFolder(self.path)
+        if spec.kind is Kind.FILE and spec.url:
+            return OnlyOne(one_object(spec.url, spec.writing, private), str(spec.url))
+        return objects_sink(self.url, spec.writing, private, None)
 
     # The results store
 
     def _object_of(self, store: Store) -> Url:
         return self.url.below(f"{NAME}/{store.path.name}")
 
-    def fetch(self, store: Store) -> None:
-        """Download the results store of the last run, if it exists."""
+    def open_store(self, name: str) -> Store:
+        """See `Destination.open_store`; downloads the store of the last run, if it exists."""
+        bucket_of(self.url).check(self.url.key)
+        if name != FOLDER:
+            store = super().open_store(name)
+            self._fetch(store)
+            return store
+        private = PrivateFolder(self.path)
+        private.make()
+        store = RemoteStore(private, name, self.url, Listing(private.path / "there.list"))
+        self._fetch(store)
+        store.listing.fill(self.url)
+        return store
+
+    def _fetch(self, store: Store) -> None:
         url = self._object_of(store)
         bucket = bucket_of(url)
         meta = bucket.head(url.key)
@@ -87,12 +113,12 @@ class Workspace:
         self._stores[store.path.name] = meta
 
     def save_sometimes(self, store: Store) -> None:
-        """Upload the results store, unless the last upload is too recent."""
+        """See `Destination.save_sometimes`."""
         if time.monotonic() - self._saved >= max(_OFTEN, _SHARE * self._took):
             self.save(store)
 
     def save(self, store: Store) -> None:
-        """Upload the results store; raises InUse if another run has replaced it."""
+        """See `Destination.save`."""
         if not store.exists():
             return
         began, url = time.monotonic(), self._object_of(store)
@@ -115,50 +141,53 @@ class Workspace:
 
     # Files, which are named by their paths relative to the folder
 
-    def name_of(self, path: Path) -> str:
-        """Return the path of a file relative to the folder."""
+    def _name_of(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
 
-    def is_stand_in(self, path: Path) -> bool:
-        """Return whether a file is a stand-in for an object."""
+    def is_own(self, path: Path) -> bool:
+        """See `Destination.is_own`."""
+        return self._name_of(path) in self.own
+
+    def _is_stand_in(self, path: Path) -> bool:
         found = path.stat()
-        return self._stood.get(self.name_of(path)) == (found.st_size, found.st_mtime_ns)
+        return self._stood.get(self._name_of(path)) == (found.st_size, found.st_mtime_ns)
 
     def _empty(self, path: Path, size: int, mtime: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as stream:
             stream.truncate(size)
         os.utime(path, ns=(mtime, mtime))
-        self._stood[self.name_of(path)] = (size, mtime)
+        self._stood[self._name_of(path)] = (size, mtime)
 
     def stand_in_manifest(self, path: Path, store: Store) -> None:
-        """Create the stand-in of a manifest; without a store, allow replacing featcli's own."""
-        url = self.url.below(self.name_of(path))
+        """See `Destination.stand_in_manifest`."""
+        url = self.url.below(self._name_of(path))
         meta = None if store.exists() else bucket_of(url).head(url.key)
         if meta and bucket_of(url).mark(url.key) == mark_of(url):
-            self._there[self.name_of(path)] = meta
-            self.own.add(self.name_of(path))
+            self._there[self._name_of(path)] = meta
+            self.own.add(self._name_of(path))
         else:
-            self.stand_in([self.name_of(path)], store)
+            self.stand_in([path], store)
 
-    def stand_in(self, names: Iterable[str], store: Store | None = None) -> None:
-        """Create a stand-in for each of these objects that exists."""
-        for name in names:
+    def stand_in(self, paths: Iterable[Path], store: Store) -> None:
+        """See `Destination.stand_in`."""
+        for name in map(self._name_of, paths):
             url = self.url.below(name)
             meta = bucket_of(url).head(url.key)
             if meta:
                 self._stand_in(name, meta, store)
 
-    def stand_in_listed(self, metas: Iterable[Meta], store: Store) -> None:
-        """Create stand-ins for listed objects."""
-        for meta in metas:
-            self._stand_in(self.url._replace(key=meta.key).name, meta, store)
+    def stand_in_matching(self, number: Callable[[str], int | None], store: Store) -> None:
+        """See `Destination.stand_in_matching`."""
+        for some in bucket_of(self.url).list(self.url.key):
+            for meta in some:
+                found = self.url._replace(key=meta.key)
+                if found.parent.key == self.url.key and number(found.name) is not None:
+                    self._stand_in(found.name, meta, store)
 
-    def _stand_in(self, name: str, meta: Meta, store: Store | None) -> None:
+    def _stand_in(self, name: str, meta: Meta, store: Store) -> None:
         self._there[name] = meta
-        mtime = 1
-        if store and store.exists():
-            mtime = self._time_of(name, meta, store)
+        mtime = self._time_of(name, meta, store) if store.exists() else 1
         self._empty(self.path / name, meta.size, mtime)
 
     def _time_of(self, name: str, meta: Meta, store: Store) -> int:
@@ -178,9 +207,17 @@ class Workspace:
         self.is_behind |= known != expected
         return int((expected if is_manifest else known).get("mtime_ns", 1))
 
-    def upload(self, path: Path, store: Store | None = None) -> None:
+    def publish(self, paths: Iterable[Path], store: Store) -> None:
+        """See `Destination.publish`."""
+        new = [path for path in paths if path.exists() and not self._is_stand_in(path)]
+        if new:
+            self.save(store)  # first, so that the files are known to be featcli's
+        for path in new:
+            self._upload(path, store)
+
+    def _upload(self, path: Path, store: Store) -> None:
         """Upload a finished file, and replace it by a stand-in."""
-        name = self.name_of(path)
+        name = self._name_of(path)
         url, before = self.url.below(name), self._there.get(name)
         mode = before.etag if before and name in self.own else "create"
         if self._overwrite:
@@ -195,14 +232,13 @@ class Workspace:
             ) from error
         self._there[name] = meta
         self.own.add(name)
-        if store:
-            state = f"size={found.st_size} mtime_ns={found.st_mtime_ns}"
-            store.note(f"object:{name}", f"{meta.etag}\n{state}")
+        state = f"size={found.st_size} mtime_ns={found.st_mtime_ns}"
+        store.note(f"object:{name}", f"{meta.etag}\n{state}")
         self._empty(path, found.st_size, found.st_mtime_ns)
 
     def download(self, path: Path) -> None:
-        """Replace a stand-in by the content of its object."""
-        meta = self._there[self.name_of(path)]
+        """See `Destination.download`."""
+        meta = self._there[self._name_of(path)]
         mtime = path.stat().st_mtime_ns
         with path.open("wb") as stream:
             for piece in bucket_of(self.url).pieces(meta):
@@ -210,23 +246,8 @@ class Workspace:
         os.utime(path, ns=(mtime, mtime))
 
     def remove_gone(self) -> None:
-        """Delete featcli's objects whose stand-ins were removed."""
+        """See `Destination.remove_gone`."""
         for name in [name for name in self._there if not (self.path / name).exists()]:
             if name in self.own:
                 bucket_of(self.url).delete(self.url.below(name).key)
             del self._there[name]
-
-    @contextlib.contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Replace local paths by URLs in errors raised in the context."""
-        try:
-            yield
-        except FeatError as error:
-            raise self.explained(error) from error
-
-    def explained(self, error: FeatError) -> FeatError:
-        """Return an error with URLs for local paths."""
-        text = str(error)
-        if str(self.path) in text:
-            error.args = (self.named(text),)
-        return error
