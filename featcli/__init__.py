@@ -30,7 +30,9 @@ _EXPORTS = {
     "save_model": "featcli.training.saving",
     "write": "featcli.io.files",
 }
-_EXPORTS_ALL = _EXPORTS | {name.replace("-", "_"): module for name, (module, _) in STAGES.items()}
+_EXPORTS_ALL = _EXPORTS | {
+    name.replace("-", "_"): f"featcli.ops.{module}" for name, (module, _) in STAGES.items()
+}
 
 __all__ = ["__version__", *_EXPORTS_ALL]
 

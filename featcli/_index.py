@@ -1,61 +1,37 @@
-"""Stages: module and summary; commands: summary (by tools/generate.py)."""
+"""Stages: module in ops, summary; commands: summary (by tools/generate.py)."""
 
 STAGES: dict[str, tuple[str, str]] = {
-    "abs": ("featcli.ops.activation", "Replace every value by its absolute value."),
-    "convolve": (
-        "featcli.ops.convolution",
-        "Slide a kernel over every channel: one feature map for each.",
-    ),
-    "crop": ("featcli.ops.resizing", "Cut out the centre of a picture, or another part."),
-    "dense": (
-        "featcli.ops.fully_connected",
-        "Apply a fully connected layer to a vector: x @ weight + bias.",
-    ),
-    "dhash": (
-        "featcli.ops.hashing",
-        "Fingerprint a picture by where its brightness rises from left to right.",
-    ),
-    "flatten": (
-        "featcli.ops.flattening",
-        "Arrange all values in one vector: the input of a dense layer.",
-    ),
-    "gray": ("featcli.ops.channels", "Convert R, G and B to one gray channel, as a weighted mean."),
-    "l2": (
-        "featcli.ops.normalizing",
-        "Divide all values by their Euclidean length, so that it becomes 1.",
-    ),
+    "abs": ("activation", "Replace every value by its absolute value."),
+    "convolve": ("convolution", "Slide a kernel over every channel: one feature map for each."),
+    "crop": ("resizing", "Cut out the centre of a picture, or another part."),
+    "dense": ("fully_connected", "Apply a fully connected layer to a vector: x @ weight + bias."),
+    "dhash": ("hashing", "Fingerprint a picture by where its brightness rises from left to right."),
+    "flatten": ("flattening", "Arrange all values in one vector: the input of a dense layer."),
+    "gray": ("channels", "Convert R, G and B to one gray channel, as a weighted mean."),
+    "l2": ("normalizing", "Divide all values by their Euclidean length, so that it becomes 1."),
     "normalize": (
-        "featcli.ops.normalizing",
+        "normalizing",
         "Subtract a mean and divide by a standard deviation, for each channel.",
     ),
     "phash": (
-        "featcli.ops.hashing",
+        "hashing",
         "Fingerprint a picture by the lowest frequencies of its cosine transform.",
     ),
-    "pool": (
-        "featcli.ops.pooling",
-        "Reduce each window of pixels to its largest, mean or smallest value.",
-    ),
-    "relu": ("featcli.ops.activation", "Replace every negative value by zero."),
+    "pool": ("pooling", "Reduce each window of pixels to its largest, mean or smallest value."),
+    "relu": ("activation", "Replace every negative value by zero."),
     "relu6": (
-        "featcli.ops.activation",
+        "activation",
         "Replace every negative value by zero, and every value above six by six.",
     ),
-    "resize": (
-        "featcli.ops.resizing",
-        "Change the number of rows and columns with Pillow's filters.",
-    ),
-    "rgb": ("featcli.ops.channels", "Convert a gray picture to three equal channels R, G and B."),
-    "sigmoid": ("featcli.ops.activation", "Squeeze every value into 0..1."),
-    "softmax": (
-        "featcli.ops.activation",
-        "Turn scores into probabilities that sum to 1, along the last axis.",
-    ),
+    "resize": ("resizing", "Change the number of rows and columns with Pillow's filters."),
+    "rgb": ("channels", "Convert a gray picture to three equal channels R, G and B."),
+    "sigmoid": ("activation", "Squeeze every value into 0..1."),
+    "softmax": ("activation", "Turn scores into probabilities that sum to 1, along the last axis."),
     "split-channels": (
-        "featcli.ops.channels",
+        "channels",
         "Return every channel as a separate result: R, G and B of a photo.",
     ),
-    "tanh": ("featcli.ops.activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
+    "tanh": ("activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
 }
 
 COMMANDS: dict[str, str] = {

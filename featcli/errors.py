@@ -1,4 +1,4 @@
-"""Exceptions, each with the exit code of the command.
+"""Exceptions, each with the exit code of the command, and suggestions for their messages.
 
 A message is one line that names the file or option, and says what is wrong and what would be right.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -84,3 +84,11 @@ def write_error(path: Path, error: OSError) -> WriteError:
     """Return the WriteError (or DiskFull) that says which file could not be written and why."""
     kind = DiskFull if error.errno in _FULL else WriteError
     return kind(f"cannot write {path}: {error.strerror or error}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return `": did you mean ...?"` with similar names, or `""` if there are none."""
+    import difflib
+
+    found = difflib.get_close_matches(name, list(names), n=3)
+    return f": did you mean {' or '.join(found)}?" if found else ""

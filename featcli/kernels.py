@@ -7,7 +7,7 @@ right of the centre is the weight of the pixel right of the centre. Rows of `val
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli import matrices, plugins
-from featcli.errors import FeatError, ReadError
+from featcli.errors import FeatError, ReadError, nearest
 from featcli.formulas import FORMULAS, Formula, Matrix, quoted, shortest
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
@@ -205,21 +205,13 @@ def _refusal(text: str) -> ValueError:
     if text and set(re.split(r"[\s,;]+", text)) <= set(known):
         return ValueError(f"{quoted(text)} names several kernels; give them one by one")
     if ":" in text or (text and not re.search(r"[\s,;=]", text)):
-        return ValueError(
-            f"unknown kernel {quoted(name)}{_nearest(name, known)} (see 'featcli kernels')"
-        )
+        near = nearest(name.lower()[:60], known)
+        return ValueError(f"unknown kernel {quoted(name)}{near} (see 'featcli kernels')")
     try:
         _inline(text)
     except ValueError as error:
         return error
     return ValueError(f"{quoted(text)} is not a kernel; {matrices.EXAMPLE}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    found = difflib.get_close_matches(word.lower()[:60], list(known), n=3)
-    return f": did you mean {' or '.join(found)}?" if found else ""
 
 
 # --- Files

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli import stage as stages
-from featcli.errors import StageError, UsageError
+from featcli.errors import StageError, UsageError, nearest
 from featcli.frame import Array, Frame, Frames, Step, Value, kind
 from featcli.stage import Param, Stage
 
@@ -231,7 +231,7 @@ def _option(stage: Stage, token: str) -> tuple[Param, str | None]:
     for param in stage.params:
         if name in (param.option, param.short):
             return param, value if equals else None
-    near = stages.nearest(name, [param.option for param in stage.params])
+    near = nearest(name, [param.option for param in stage.params])
     raise ValueError(f"no option {name}{near}")
 
 

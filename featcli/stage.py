@@ -23,6 +23,7 @@ import numpy.typing as npt
 from featcli import plugins
 from featcli._index import STAGES
 from featcli.docstrings import docstring, parameter_texts, sections
+from featcli.errors import nearest
 from featcli.windows import Rows, Window
 
 Array = npt.NDArray[Any]
@@ -36,7 +37,7 @@ REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
 
 # Steps that only models use: found by name, but not listed in the index.
-OF_MODELS = {"classify": "featcli.models.stages", "features": "featcli.models.stages"}
+OF_MODELS = ("classify", "features")
 
 
 class Converter(NamedTuple):
@@ -349,9 +350,10 @@ def stage(
 def get(name: str) -> Stage:
     """Return the stage called `name`; import its module or plugin if necessary."""
     if name not in REGISTRY:
-        module = OF_MODELS.get(name) or STAGES.get(name, ("",))[0]
-        if module:
-            importlib.import_module(module)
+        if name in STAGES:
+            importlib.import_module(f"featcli.ops.{STAGES[name][0]}")
+        elif name in OF_MODELS:
+            importlib.import_module("featcli.models.stages")
         elif not _from_plugin(name):
             raise ValueError(f"no stage {name!r}{nearest(name, STAGES)}")
     return REGISTRY[name]
@@ -364,14 +366,6 @@ def _from_plugin(name: str) -> bool:
         if name not in REGISTRY or REGISTRY[name].function is not function:
             raise plugins.refusal(entry, f"that is not a function under @stage called {name!r}")
     return entry is not None
-
-
-def nearest(name: str, names: typing.Iterable[str]) -> str:
-    """Return `": did you mean ...?"` with similar names, or `""` if there are none."""
-    import difflib
-
-    found = difflib.get_close_matches(name, list(names), n=3)
-    return f": did you mean {' or '.join(found)}?" if found else ""
 
 
 def _param(parameter: inspect.Parameter, hint: Any, text: str) -> Param:

@@ -33,7 +33,7 @@ def find_stages() -> dict[str, tuple[str, str]]:
         if not module.name.startswith("_"):
             importlib.import_module(f"featcli.ops.{module.name}")
     return {
-        name: (stage.function.__module__, summary(stage.function.__doc__))
+        name: (stage.function.__module__.rpartition(".")[2], summary(stage.function.__doc__))
         for name, stage in sorted(REGISTRY.items())
     }
 
@@ -50,7 +50,7 @@ def find_commands() -> dict[str, str]:
 def index() -> str:
     return "".join(
         [
-            '"""Stages: module and summary; commands: summary (by tools/generate.py)."""\n\n',
+            '"""Stages: module in ops, summary; commands: summary (by tools/generate.py)."""\n\n',
             table("STAGES: dict[str, tuple[str, str]]", find_stages()),
             "\n",
             table("COMMANDS: dict[str, str]", find_commands()),
@@ -64,12 +64,10 @@ def table(name: str, rows: Mapping[str, object]) -> str:
 
 
 def stub() -> str:
-    from featcli import _EXPORTS
+    from featcli import _EXPORTS_ALL
 
     lines = ['"""The Python API. Written by tools/generate.py."""\n\n']
-    names = {name: module for name, (module, _) in find_stages().items()}
-    exports = {**_EXPORTS, **{name.replace("-", "_"): module for name, module in names.items()}}
-    for name, module in sorted(exports.items(), key=lambda item: (item[1], item[0])):
+    for name, module in sorted(_EXPORTS_ALL.items(), key=lambda item: (item[1], item[0])):
         lines.append(f"from {module} import {name} as {name}\n")
     lines.append("\n__version__: str\n")
     return "".join(lines)

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from featcli.cli.vector_search import Searched
 from featcli.errors import FeatError, UsageError
+from featcli.frame import Array
 from featcli.io.options import ReadOptions
 from featcli.search.groups import Comparison, NearBits, NearVectors, connected
 from featcli.search.metrics import Table, exact
 
-Array = npt.NDArray[Any]
 Keep = Literal["largest", "first", "oldest", "sharpest"]
 KEEP = get_args(Keep)
 

@@ -10,11 +10,10 @@ import numpy as np
 from featcli.cli import saving
 from featcli.cli.frames import one_frame
 from featcli.cli.settings import Settings
-from featcli.errors import FeatError, UsageError
+from featcli.errors import FeatError, UsageError, nearest
 from featcli.frame import Array, Frame
 from featcli.models.extraction import Extraction
 from featcli.models.model import Model
-from featcli.stage import nearest
 
 if TYPE_CHECKING:
     from featcli.view.picture import Picture

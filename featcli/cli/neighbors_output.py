@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
-
 from featcli.cli.messages import counted, say
 from featcli.cli.vector_search import Searched, row_name, write
 from featcli.errors import UsageError
+from featcli.frame import Array
 from featcli.io import tables
 from featcli.io.columns import Columns, describe, spelled
 from featcli.search.metrics import Metric
-
-Array = npt.NDArray[Any]
 
 
 class Queries(NamedTuple):

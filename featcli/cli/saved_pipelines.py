@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from featcli.errors import OutputExists, UsageError, as_write_error
+from featcli.errors import OutputExists, UsageError, as_write_error, nearest
 from featcli.pipeline import Pipeline
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+=-]{0,59}")
@@ -51,8 +51,6 @@ def load(name: str) -> str:
         with path.open("rb") as stream:
             return stream.read(_LONGEST).decode("utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
-        from featcli.stage import nearest
-
         hint = nearest(name, names()) or " (see 'featcli pipelines')"
         raise UsageError(f"no pipeline is saved as {name!r}{hint}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -11,22 +11,19 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from featcli.cli import options
 from featcli.cli.frames import say_notes
 from featcli.cli.messages import counted, say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
-from featcli.frame import Frame
+from featcli.frame import Array, Frame
 from featcli.io.atomic import Save, check_free, write_files
 from featcli.io.vectortables import VectorTable, open_table
 from featcli.models.tiling import Tiling
 from featcli.pipeline import Pipeline
 from featcli.search.metrics import ROWS, slices
 from featcli.search.reduction import Reduction, reductions
-
-Array = npt.NDArray[Any]
 
 _CHOSEN = ("unit", "background", "layout", "icc", "decode")
 

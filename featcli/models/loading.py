@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from featcli.errors import nearest
 from featcli.frame import Array
 from featcli.models.files import Description, identity, load
 from featcli.models.labels import labels_reference
@@ -15,7 +16,7 @@ from featcli.models.model import Model
 from featcli.models.network import sizes
 from featcli.models.operations import Shape
 from featcli.models.references import parted
-from featcli.stage import nearest, one_of
+from featcli.stage import one_of
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "models"
 DEFAULT = "imagenet"

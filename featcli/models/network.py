@@ -14,7 +14,7 @@ import numpy as np
 
 from featcli import pipeline
 from featcli import stage as stages
-from featcli.errors import StageError, UsageError
+from featcli.errors import StageError, UsageError, nearest
 from featcli.frame import Step
 from featcli.models import operations
 from featcli.models.operations import Layer, Operation, Shape
@@ -259,7 +259,7 @@ class Network:
 
     def unknown(self, name: str) -> ValueError:
         """Return the error for a layer that is not there, with similar names."""
-        near = stages.nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
+        near = nearest(name, self.names) or f"; it has {', '.join(self.names[:8])} ..."
         return ValueError(f"no layer {name!r}{near}")
 
 
@@ -326,7 +326,7 @@ def _built(name: str, shape: Shape, params: Mapping[str, Any], nodes: Mapping[st
 
 def _earlier(name: str, nodes: Mapping[str, Node]) -> Earlier:
     if name not in nodes:
-        near = stages.nearest(name, nodes) or f": earlier layers are {', '.join(nodes) or 'none'}"
+        near = nearest(name, nodes) or f": earlier layers are {', '.join(nodes) or 'none'}"
         raise ValueError(f"no earlier layer {name!r}{near}")
     return Earlier(name, nodes[name].shape)
 

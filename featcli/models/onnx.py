@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from featcli.errors import nearest
 from featcli.extras import extra
 from featcli.frame import Array
 from featcli.models import onnx_file, sidecar
@@ -24,7 +25,6 @@ from featcli.models.onnx_file import sound
 from featcli.models.operations import Shape
 from featcli.models.sessions import Sessions
 from featcli.ops.activation import softmax
-from featcli.stage import nearest
 
 # The supported types, by their numbers in TensorProto.
 _TYPES = {1: np.float32, 2: np.uint8, 10: np.float16, 11: np.float64}

@@ -14,8 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from featcli.errors import nearest
 from featcli.models.files import TEXTS, ModelError
-from featcli.stage import nearest
 
 _LONGEST_SIDECAR = 1 << 22
 _OF_ONNX = ("input", "output", "layout", "softmax")

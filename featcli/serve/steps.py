@@ -8,10 +8,10 @@ from typing import Any
 
 from featcli import stage as stages
 from featcli._index import STAGES
-from featcli.errors import UsageError
+from featcli.errors import UsageError, nearest
 from featcli.frame import Step
 from featcli.pipeline import parse, parse_step, words
-from featcli.stage import Stage, nearest
+from featcli.stage import Stage
 
 MOST_STEPS = 50
 _LONGEST = 200_000  # characters of all steps; enough for a kernel of 100 x 100 numbers

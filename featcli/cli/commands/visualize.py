@@ -45,10 +45,10 @@ from featcli.cli.frames import one_frame
 from featcli.cli.messages import say
 from featcli.cli.model_options import ModelChoice, model_argument, open_model
 from featcli.cli.settings import Reading, collect
-from featcli.errors import FeatError, UsageError
+from featcli.errors import FeatError, UsageError, nearest
 from featcli.frame import Step
 from featcli.pipeline import Pipeline
-from featcli.stage import nearest, safe_tag
+from featcli.stage import safe_tag
 
 if TYPE_CHECKING:
     from featcli.models.model import Model

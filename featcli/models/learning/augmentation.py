@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from featcli.errors import nearest
 from featcli.models.operations.base import Array
-from featcli.stage import nearest, number
+from featcli.stage import number
 
 _LARGEST = {"shift": 1000.0, "rotate": 180.0, "scale": 0.9}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from featcli import stage as stages
+from featcli.errors import nearest
 from featcli.models.operations.base import BEFORE, Layer, Operation, Part, Shape
 from featcli.stage import Converter, Gives, Kind, Stage
 
@@ -87,7 +88,7 @@ def find(name: str) -> Stage:
     if name in stages.LEARNED:
         return stages.LEARNED[name]
     if name not in STAGE_LAYERS:
-        near = stages.nearest(name, [*stages.LEARNED, *STAGE_LAYERS])
+        near = nearest(name, [*stages.LEARNED, *STAGE_LAYERS])
         raise ValueError(f"no layer {name!r} in a network{near}")
     return stages.get(name)
 
