@@ -105,7 +105,10 @@ class ArchiveTarget(ShardsTarget):
             return [Written(self.destination.named(str(path)), "unchanged")]
         self._shards.finish()
         self.store.keep_only(self._order)
-        return [self._result(path)] if self._written else []
+        if self._written:
+            return [self._result(path)]
+        self._note_if_left(path)
+        return []
 
 
 __all__ = ["ArchiveTarget"]

@@ -302,6 +302,13 @@ class StoredTarget(Target):
         name = self.destination.named(str(path))
         return Written(name, "written", (name,))
 
+    def _note_if_left(self, path: Path) -> None:
+        """Note that a file of an earlier run is left, because this one has no results."""
+        if os.path.lexists(path):
+            self._notes.append(
+                f"{path} is left from an earlier run: this one has no results for it"
+            )
+
     def _is_own(self, path: Path) -> bool:
         if self.destination.is_own(path):
             return True

@@ -107,6 +107,7 @@ class TableTarget(StoredTarget):
         if count:
             self._write(count)
             return [self._result(self.path)]
+        self._note_if_left(self.path)
         return []
 
     def _stored_order(self) -> list[int]:

@@ -97,6 +97,22 @@ def test_a_new_and_a_missing_image_change_a_table(images, workspace, inline):
     assert [row["key"] for row in rows_of("t.csv.manifest.jsonl")] == keys[1:]
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.npz", "m.tar", "m.npz"])
+def test_a_file_that_is_left_because_nothing_gives_results_any_more_is_noted(
+    name, images, workspace, inline
+):
+    stage = "dhash" if name.startswith("t") else "relu"
+    assert inline(stage, "in", "-o", name).returncode == 0
+    content = Path(name).read_bytes()
+    for path in images.iterdir():
+        path.write_bytes(BROKEN)
+    done = inline(stage, "in", "-o", name)
+    assert (done.returncode, done.stdout, Path(name).read_bytes()) == (1, "", content)
+    assert f"{name} is left from an earlier run: this one has no results for it" in done.stderr
+    done = inline(stage, "in", "-o", "fresh" + name)
+    assert done.returncode == 1 and "is left" not in done.stderr
+
+
 def test_a_changed_kernel_file_and_option_redo_everything(images, workspace, inline):
     Path("k.csv").write_text("1,2\n3,4\n")
     command = ["convolve", "in", "-k", "k.csv", "-o", "out"]
