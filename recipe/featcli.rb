@@ -1,4 +1,3 @@
-# `brew update-python-resources featcli` writes the resources for click, rich and what rich needs.
 class Featcli < Formula
   include Language::Python::Virtualenv
 
@@ -10,16 +9,24 @@ class Featcli < Formula
 
   depends_on "numpy"
   depends_on "pillow"
-  depends_on "python@3.13"
+  depends_on "python@3.14"
   depends_on "scipy"
 
+  pypi_packages exclude_packages: %w[numpy pillow scipy]
+
+  # Here `python tools/publishing.py --recipes` puts a resource for each package that pip would
+  # install and Homebrew has no formula of.
+
   def install
+    ENV["FEATCLI_BUILD"] = "compiled"
     virtualenv_install_with_resources
+    generate_completions_from_executable(bin/"featcli", "completion")
   end
 
   test do
-    system bin/"featcli", "--version"
-    assert_match "engine", shell_output("#{bin}/featcli info --versions")
-    assert_match "vertical", shell_output("#{bin}/featcli kernels")
+    assert_match "compiled kernel", shell_output("#{bin}/featcli info --versions")
+    cp test_fixtures("test.png"), testpath
+    system bin/"featcli", "convolve", "test.png", "--kernel", "vertical"
+    assert_path_exists testpath/"test.vertical.npy"
   end
 end

@@ -1,23 +1,35 @@
 """What publishing needs, from pyproject.toml, the version and CHANGELOG.md.
 
-python tools/publishing.py --tag v0.2.0   check that this version may be published under that tag
+python tools/publishing.py --cut 0.3.0    give this number to what CHANGELOG.md has unreleased
+python tools/publishing.py --tag v0.3.0   check that this version may be published under that tag
 python tools/publishing.py --notes        print what CHANGELOG.md says of this version
+python tools/publishing.py --recipes FOLDER dist/featcli-0.3.0.tar.gz
+                                          write the recipe and the formula with the checksum of
+                                          that archive, and of the packages that Homebrew builds
 
 `tools/generate.py` writes what derives from them: CITATION.cff, the recipe for conda-forge and the
 formula for Homebrew. The address of the repository stands in pyproject.toml and nowhere else.
-Only the standard library is needed.
+Only the standard library is needed, and for `--recipes` the package packaging and PyPI.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import hashlib
+import json
 import re
 import sys
 import tomllib
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UNKNOWN = "OWNER"  # whom the address in pyproject.toml names until somebody publishes featcli
+UNKNOWN_SUM = "SHA256-OF-THE-SDIST"
+BREWED = ("numpy", "pillow", "scipy")  # Homebrew has formulas of them
+BREWED_PYTHON = "3.14"
+UNRELEASED = "## [Unreleased]\n"
 SECTION = re.compile(
     r"^## \[(?P<version>[\d.]+)\] - (?P<date>\d{4}-\d\d-\d\d)\n(?P<text>.*?)(?=^## |\Z)",
     re.M | re.S,
@@ -59,6 +71,23 @@ def problems(tag: str) -> list[str]:
     return found
 
 
+def cut(number: str) -> None:
+    """Set the version, and give number and date to the section of what is not released."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", number):
+        sys.exit(f"a version is three numbers with points between them, not {number!r}")
+    if tuple(map(int, number.split("."))) <= tuple(map(int, version().split("."))):
+        sys.exit(f"{number} is not higher than {version()}, the version in featcli/_version.py")
+    place = ROOT / "CHANGELOG.md"
+    before, _, after = place.read_text("utf-8").partition(UNRELEASED)
+    if not after.partition("\n## ")[0].strip():
+        sys.exit("CHANGELOG.md has nothing under [Unreleased]")
+    today = datetime.datetime.now(datetime.UTC).date()
+    place.write_text(f"{before}## [{number}] - {today}\n{after}", "utf-8", newline="\n")
+    place = ROOT / "featcli" / "_version.py"
+    text = place.read_text("utf-8").replace(f'"{version()}"', f'"{number}"')
+    place.write_text(text, "utf-8", newline="\n")
+
+
 def citation() -> str:
     return f"""\
 cff-version: 1.2.0
@@ -77,13 +106,13 @@ keywords: [{", ".join(project()["keywords"])}]
 """
 
 
-def recipe() -> str:
+def recipe(checksum: str = UNKNOWN_SUM) -> str:
     """Return the recipe for conda-forge; Jinja fills in the two lines at its top."""
     lowest = re.sub(r"\D", "", project()["requires-python"])
     required = "\n".join(f"    - {spaced(one)}" for one in project()["dependencies"])
     return f"""\
 {{% set version = "{version()}" %}}
-{{% set sha256 = "SHA256-OF-THE-SDIST" %}}
+{{% set sha256 = "{checksum}" %}}
 
 package:
   name: featcli
@@ -121,6 +150,7 @@ test:
   commands:
     - featcli --version
     - featcli kernels
+    - featcli info --versions | grep "compiled kernel"  # [not win]
     - pip check
   requires:
     - pip
@@ -145,38 +175,115 @@ def spaced(requirement: str) -> str:
     return re.sub(r"(?<=\w)(?=[<>=!])", " ", requirement, count=1)
 
 
-def formula() -> str:
+def formula(checksum: str = UNKNOWN_SUM, resources: str = "") -> str:
     """Return the formula for Homebrew, which has formulas of the larger packages.
 
     Its description has to be shorter than 80 characters.
     """
     return f"""\
-# `brew update-python-resources featcli` writes the resources for click, rich and what rich needs.
 class Featcli < Formula
   include Language::Python::Virtualenv
 
   desc "{project()["description"].replace(" at the command line,", "").rstrip(".")}"
   homepage "{repository()}"
   url "{repository()}/releases/download/v{version()}/featcli-{version()}.tar.gz"
-  sha256 "SHA256-OF-THE-SDIST"
+  sha256 "{checksum}"
   license all_of: [{", ".join(f'"{one}"' for one in project()["license"].split(" AND "))}]
 
   depends_on "numpy"
   depends_on "pillow"
-  depends_on "python@3.13"
+  depends_on "python@{BREWED_PYTHON}"
   depends_on "scipy"
 
+  pypi_packages exclude_packages: %w[{" ".join(BREWED)}]
+
+{resources or RESOURCES_LEFT_OUT}
   def install
+    ENV["FEATCLI_BUILD"] = "compiled"
     virtualenv_install_with_resources
+    generate_completions_from_executable(bin/"featcli", "completion")
   end
 
   test do
-    system bin/"featcli", "--version"
-    assert_match "engine", shell_output("#{{bin}}/featcli info --versions")
-    assert_match "vertical", shell_output("#{{bin}}/featcli kernels")
+    assert_match "compiled kernel", shell_output("#{{bin}}/featcli info --versions")
+    cp test_fixtures("test.png"), testpath
+    system bin/"featcli", "convolve", "test.png", "--kernel", "vertical"
+    assert_path_exists testpath/"test.vertical.npy"
   end
 end
 """
+
+
+RESOURCES_LEFT_OUT = """\
+  # Here `python tools/publishing.py --recipes` puts a resource for each package that pip would
+  # install and Homebrew has no formula of.
+"""
+
+
+def resources() -> str:
+    """Return the resources of the formula: the archives of the packages that it is to build."""
+    required = [one for one in project()["dependencies"] if name_of(one) not in BREWED]
+    found: dict[str, str] = {}
+    while required:
+        requirement = required.pop()
+        if name_of(requirement) not in found:
+            released = on_pypi(name_of(requirement))
+            found[name_of(requirement)] = resource(requirement, released)
+            required += further(released["info"]["requires_dist"] or [])
+    return "\n".join(found[name] for name in sorted(found))
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
+
+
+def on_pypi(name: str) -> dict:
+    with urllib.request.urlopen(f"https://pypi.org/pypi/{name}/json", timeout=60) as answer:
+        return json.load(answer)
+
+
+def further(requirements: list[str]) -> list[str]:
+    """Return those of a package's requirements that hold on a Mac and without extras."""
+    from packaging.requirements import Requirement
+
+    where = {"extra": "", "sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"}
+    where |= {"python_version": BREWED_PYTHON, "python_full_version": f"{BREWED_PYTHON}.0"}
+    needed = map(Requirement, requirements)
+    return [
+        f"{one.name}{one.specifier}"
+        for one in needed
+        if one.name.lower() not in BREWED and (one.marker is None or one.marker.evaluate(where))
+    ]
+
+
+def resource(requirement: str, released: dict) -> str:
+    """Return the resource of a package's newest version, which has to be one that is allowed."""
+    from packaging.requirements import Requirement
+
+    newest = released["info"]["version"]
+    if not Requirement(requirement).specifier.contains(newest):
+        sys.exit(f"{requirement} does not allow {newest}, the newest version: write it by hand")
+    archive = next(one for one in released["urls"] if one["packagetype"] == "sdist")
+    return f"""\
+  resource "{name_of(requirement)}" do
+    url "{archive["url"]}"
+    sha256 "{archive["digests"]["sha256"]}"
+  end
+"""
+
+
+def write_recipes(folder: Path, archive: Path) -> None:
+    """Write the recipe and the formula as they go to conda-forge and into a tap of Homebrew."""
+    if archive.name != f"featcli-{version()}.tar.gz":
+        sys.exit(f"{archive.name} is not the source archive of featcli {version()}")
+    checksum = hashlib.sha256(archive.read_bytes()).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("meta.yaml", recipe(checksum)),
+        ("featcli.rb", formula(checksum, resources())),
+    ):
+        (folder / name).write_text(text, "utf-8", newline="\n")
+        print(folder / name)
 
 
 def files() -> dict[Path, str]:
@@ -193,9 +300,23 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--cut", metavar="NUMBER", help="give the next version this number")
     what.add_argument("--tag", help="the tag under which this version is to be published")
     what.add_argument("--notes", action="store_true", help="print what CHANGELOG.md says of it")
+    what.add_argument(
+        "--recipes",
+        nargs=2,
+        type=Path,
+        metavar=("FOLDER", "ARCHIVE"),
+        help="write recipe and formula of a published source archive",
+    )
     arguments = parser.parse_args()
+    if arguments.cut:
+        cut(arguments.cut)
+        return 0
+    if arguments.recipes:
+        write_recipes(*arguments.recipes)
+        return 0
     if arguments.notes:
         print(released()["text"].strip())
         return 0

@@ -14,13 +14,19 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff"]
-TOOLS += ["pyarrow", "pyvips[binary]", "selenium"]  # without NumPy among what they require
+TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "ruff", "selenium"]
+TOOLS += ["moto[server]"]
+EXTRAS = ("parquet", "formats", "large", "zarr", "dask", "remote", "fast", "onnx")
 
 
 def wanted(which: str) -> list[str]:
-    """Return what pip is to install: each requirement at its lower bound, or as high as it goes."""
-    required = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    """Return what pip is to install: each requirement at its lower bound, or as high as it goes.
+
+    The packages of the extras that users install are among them.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    required = [*project["dependencies"], *(one for extra in EXTRAS for one in optional[extra])]
     if which == "newest":
         return ["--upgrade", *required]
     return [one.replace(">=", "==") for one in required]

@@ -5,12 +5,14 @@ A kind that is new in the registry fails the first test until it has an example.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
 import shutil
 import signal
 import tarfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +63,22 @@ ALL = [
     Example(Kind.TABLE, "t.parquet", file="t.parquet"),
     Example(Kind.SHARDS, "x-%d.tar", ("--shard-size", "5KB"), "x-1.tar"),
 ]
+PACKAGES = {".zarr": "zarr", ".parquet": "pyarrow"}
+
+
+def needing(example: Example) -> list[pytest.MarkDecorator]:
+    """Skip an output whose package, an extra, is not installed."""
+    package = PACKAGES.get(Path(example.output).suffix)
+    is_missing = package is not None and importlib.util.find_spec(package) is None
+    return [pytest.mark.skip(reason=f"{package} is not installed")] if is_missing else []
+
+
 every = pytest.mark.parametrize(
-    "example", ALL, ids=lambda one: f"{one.kind.name.lower()}-{one.output}"
+    "example",
+    [
+        pytest.param(one, id=f"{one.kind.name.lower()}-{one.output}", marks=needing(one))
+        for one in ALL
+    ],
 )
 
 
