@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import publishing  # noqa: E402
+import versions  # noqa: E402
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
@@ -106,10 +108,22 @@ def test_the_address_of_the_repository_stands_in_one_place():
     assert set(listed.stdout.split()) <= written | {"tests/test_publishing.py"}
 
 
-def test_the_recipe_requires_what_the_package_requires():
+def for_platform(text: str, system: str) -> str:
+    """Keep the lines of a recipe that conda-build keeps: each may end with a condition."""
+    names = {"win": system == "win", "py": 313}
+    kept = []
+    for line in text.splitlines():
+        found = re.search(r"#\s*\[(.+)\]\s*$", line)
+        if not found or eval(found[1], {}, names):
+            kept.append(line)
+    return "\n".join(kept)
+
+
+@pytest.mark.parametrize("system", ["linux", "osx", "win"])
+def test_the_recipe_requires_what_the_package_requires(system):
     jinja2 = pytest.importorskip("jinja2", reason="Jinja is not installed")
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    text = jinja2.Template(publishing.recipe()).render(
+    text = jinja2.Template(for_platform(publishing.recipe(), system)).render(
         compiler="{}-compiler".format, stdlib="{}-stdlib".format, PYTHON="python"
     )
     found = yaml.safe_load(text)
@@ -117,6 +131,111 @@ def test_the_recipe_requires_what_the_package_requires():
     assert required == PROJECT["dependencies"]
     assert str(found["package"]["version"]) == publishing.version()
     assert found["build"]["entry_points"] == [f"featcli = {PROJECT['scripts']['featcli']}"]
+    assert ("c-compiler" in (found["requirements"]["build"] or [])) == (system != "win")
+    built = "pure" if system == "win" else "compiled"
+    assert found["build"]["script"][0].endswith(f"FEATCLI_BUILD={built}")
+    assert "skip" not in found["build"]
+
+
+RELEASED = {
+    "click": ("9.0", ["colorama; platform_system == 'Windows'", "tiny>=1; python_version > '3.8'"]),
+    "rich": ("15.1", ["numpy>=2", "tiny<3", "ipywidgets; extra == 'jupyter'"]),
+    "tiny": ("2.0", None),
+}
+
+
+def on_a_small_pypi(name):
+    number, required = RELEASED[name]
+    archive = {"packagetype": "sdist", "url": f"u/{name}.tar.gz", "digests": {"sha256": name * 2}}
+    return {"info": {"version": number, "requires_dist": required}, "urls": [archive]}
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(publishing, "on_pypi", on_a_small_pypi)
+    path = tmp_path / f"featcli-{publishing.version()}.tar.gz"
+    path.write_bytes(b"abc")
+    return path
+
+
+def test_the_formula_builds_what_pip_would_install_and_homebrew_has_not(archive, tmp_path):
+    publishing.write_recipes(tmp_path / "new", archive)
+    text = (tmp_path / "new" / "featcli.rb").read_text("utf-8")
+    assert re.findall(r'resource "(.*)" do', text) == ["click", "rich", "tiny"]
+    assert re.findall(r'depends_on "([a-z]+)"', text) == ["numpy", "pillow", "scipy"]
+    built = {publishing.name_of(one) for one in PROJECT["dependencies"]} - {"click", "rich"}
+    assert built == set(publishing.BREWED)
+    checksum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    for name in ("featcli.rb", "meta.yaml"):
+        written = (tmp_path / "new" / name).read_text("utf-8")
+        assert written.count(checksum) == 1
+        assert publishing.UNKNOWN_SUM not in written
+    if ruby := shutil.which("ruby"):
+        done = subprocess.run([ruby, "-c", tmp_path / "new" / "featcli.rb"], capture_output=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_description_of_the_formula_is_as_homebrew_wants_it():
+    (text,) = re.findall(r'desc "(.*)"', publishing.formula())
+    assert len(text) < 80
+    assert text[0].isupper()
+    assert not text.endswith(".")
+    assert not text.lower().startswith(("a ", "an ", "the ", "featcli"))
+
+
+def test_another_archive_than_that_of_the_version_gives_no_recipe(archive, tmp_path):
+    other = archive.rename(tmp_path / "featcli-9.9.9.tar.gz")
+    with pytest.raises(SystemExit, match="is not the source archive of featcli"):
+        publishing.write_recipes(tmp_path / "new", other)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_requirement_that_refuses_the_newest_version_is_not_guessed():
+    with pytest.raises(SystemExit, match=r"click>=9.1 does not allow 9.0"):
+        publishing.resource("click>=9.1", on_a_small_pypi("click"))
+
+
+@pytest.fixture
+def unreleased(tmp_path, monkeypatch):
+    """A copy of what `--cut` changes, with something that is not released yet."""
+    (tmp_path / "featcli").mkdir()
+    (tmp_path / "featcli" / "_version.py").write_text('__version__ = "1.2.3"\n')
+    text = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- All.\n\n## [1.2.3] - 2026-01-01\n"
+    (tmp_path / "CHANGELOG.md").write_text(text)
+    monkeypatch.setattr(publishing, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_a_version_is_cut_from_what_is_unreleased(unreleased, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["publishing.py", "--cut", "1.10.0"])
+    assert publishing.main() == 0
+    assert publishing.version() == "1.10.0"
+    assert publishing.released()["text"].strip() == "### Fixed\n\n- All."
+    assert "Unreleased" not in (unreleased / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [("1.2.3", "not higher"), ("1.2.2", "not higher"), ("1.3", "three numbers"), ("", "three")],
+)
+def test_a_version_that_is_not_the_next_one_changes_nothing(unreleased, number, words):
+    before = [path.read_bytes() for path in sorted(unreleased.rglob("*.*"))]
+    with pytest.raises(SystemExit, match=words):
+        publishing.cut(number)
+    assert [path.read_bytes() for path in sorted(unreleased.rglob("*.*"))] == before
+
+
+def test_nothing_is_cut_where_nothing_is_unreleased(unreleased):
+    publishing.cut("1.3.0")
+    with pytest.raises(SystemExit, match="nothing"):
+        publishing.cut("1.4.0")
+    assert publishing.version() == "1.3.0"
+
+
+def test_the_lowest_and_newest_versions_of_every_extra_of_users_are_tried():
+    others = {"dev", "oracles", "docs", "release", "fuzz", "bench", "bench-search"}
+    assert set(versions.EXTRAS) == set(PROJECT["optional-dependencies"]) - others
+    assert all(re.fullmatch(r"[\w.\[\]-]+==[\d.]+", one) for one in versions.wanted("lowest"))
 
 
 def test_every_step_of_ci_stands_in_the_table_of_what_runs_when():
