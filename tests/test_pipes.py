@@ -23,7 +23,7 @@ STAGES = "convolve vertical | relu | pool 2 | flatten"
 
 
 def names(folder: Path) -> set[str]:
-    """The files of a folder, without the memory of its runs."""
+    """The files of a folder, without what featcli records about its runs."""
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return {name for name in found if not name.startswith(".featcli/")}
 
@@ -48,8 +48,8 @@ def test_paths_flow_and_every_intermediate_is_on_disk(workspace: Path, shell: Ru
         "featcli convolve samples/cat.jpg -k vertical | featcli relu "
         "| featcli pool --size 2 | featcli flatten; echo ${PIPESTATUS[@]}"
     )
-    assert result.stdout.splitlines() == ["cat.vertical.relu.max2.flatten.npy", "0 0 0 0"]
     assert not result.stderr
+    assert result.stdout.splitlines() == ["cat.vertical.relu.max2.flatten.npy", "0 0 0 0"]
     stems = ["cat.vertical"]
     stems += [f"{stems[0]}.relu", f"{stems[0]}.relu.max2", f"{stems[0]}.relu.max2.flatten"]
     expected = {f"{stem}{suffix}" for stem in stems for suffix in (".npy", ".png", ".json")}

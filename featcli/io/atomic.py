@@ -127,7 +127,7 @@ class Transaction:
             private = self._private_for(path.parent)
             temporary = private.temporary()
             self._begun = temporary  # a signal may come before it is in the list of files
-            stream = temporary.open("xb+")
+            stream = private.create(lambda: temporary.open("xb+"))
             system.try_lock(stream.fileno())  # shows other processes that it is being written
             if before and stat.S_ISREG(before.st_mode):
                 os.chmod(stream.fileno(), before.st_mode & 0o777)  # noqa: PTH101
@@ -144,7 +144,6 @@ class Transaction:
                 private = PrivateFolder(folder)
                 private.remove_partial()
             self._folders[folder] = private
-        self._folders[folder].make()
         return self._folders[folder]
 
     def states(self) -> dict[str, dict[str, int]]:

@@ -120,11 +120,8 @@ class ExclusiveLock:
                 self._try()
 
     def _try(self) -> None:
-        self._private.make()
-        try:
-            descriptor = self._private.open(self._name, os.O_RDWR | os.O_CREAT)
-        except FileNotFoundError:
-            return  # the folder was removed meanwhile: try again
+        private, flags = self._private, os.O_RDWR | os.O_CREAT
+        descriptor = private.create(lambda: private.open(self._name, flags))
         if not system.try_lock(descriptor):
             self.holder = holder_of(descriptor)
             os.close(descriptor)

@@ -11,7 +11,9 @@ import contextlib
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from featcli import system
 from featcli.errors import OutputExists
@@ -20,7 +22,10 @@ NAME = ".featcli"
 FOLDER = "results"  # the name of the results store of a folder
 MANIFEST = "manifest.jsonl"
 _OLD_MANIFEST = b'{"id": "'  # how manifests began in versions without a results store
+_ATTEMPTS = 1000  # to create a file while other processes remove the folder when it is empty
 _PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
+
+T = TypeVar("T")
 
 
 class PrivateFolder:
@@ -56,6 +61,19 @@ class PrivateFolder:
         with contextlib.suppress(FileExistsError):
             self.path.mkdir()
         self.is_there()
+
+    def create(self, entry: Callable[[], T]) -> T:
+        """Create an entry of this folder, and the folder too; return what `entry` returns.
+
+        Another process may remove the empty folder just before `entry` creates something in it:
+        then both are tried again.
+        """
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError):
+                self.make()
+                return entry()
+        self.make()
+        return entry()
 
     def remove_if_empty(self) -> None:
         """Remove it if it is empty, and the folders that were made for it."""

@@ -283,9 +283,8 @@ class Store:
         """Create an empty store, completely or not at all."""
         if self.exists():
             return
-        self.private.make()
-        temporary = self.private.temporary()
-        held = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.PLAIN, 0o666)
+        temporary, flags = self.private.temporary(), os.O_RDWR | os.O_CREAT | os.O_EXCL
+        held = self.private.create(lambda: os.open(temporary, flags | system.PLAIN, 0o666))
         system.try_lock(held)  # locked, so that no other process cleans it up
         try:
             with self._explained(), contextlib.closing(sqlite3.connect(temporary)) as fresh:

@@ -33,7 +33,7 @@ class ZarrSink(Sink):
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         self._path, self._options = path, options
-        self._room = PrivateFolder(path.parent)
+        self._private = PrivateFolder(path.parent)
 
     def check(self) -> None:
         """See `Sink.check`."""
@@ -88,8 +88,8 @@ class ZarrSink(Sink):
 
     def remove_partial(self, process: int | None = None) -> None:
         """See `Sink.remove_partial`."""
-        self._room.remove_partial(process)
-        self._room.remove_if_empty()
+        self._private.remove_partial(process)
+        self._private.remove_if_empty()
 
     def protect(self, path: Path) -> None:
         """See `Sink.protect`."""
@@ -100,16 +100,16 @@ class ZarrSink(Sink):
         """See `Sink.write`."""
         (frame,) = sample.frames
         record = record_of(frame) | {"input": dict(state)}
-        begun = self._room.temporary()
+        begun = self._private.temporary()
         try:
             with as_write_error(self._path):
-                self._room.make()
+                self._private.create(begun.mkdir)
                 _fill(begun, frame, record)
                 self.check()  # again, so that a file created meanwhile is not replaced
                 self._move(begun)
         finally:
             shutil.rmtree(begun, ignore_errors=True)
-            self._room.remove_if_empty()
+            self._private.remove_if_empty()
         return [Written(str(self._path), "written", (str(self._path),), record)]
 
     def _move(self, begun: Path) -> None:
@@ -117,7 +117,7 @@ class ZarrSink(Sink):
         if not os.path.lexists(self._path):
             begun.rename(self._path)
             return
-        former = self._room.temporary()
+        former = self._private.temporary()
         self._path.rename(former)
         try:
             begun.rename(self._path)
