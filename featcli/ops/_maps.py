@@ -48,7 +48,7 @@ def as_maps(x: npt.ArrayLike) -> tuple[Array, Callable[[Array], Array]]:
             f"takes maps (rows, cols, channels) or (rows, cols), not an array of shape "
             f"{array.shape}"
         )
-    return array, _unchanged
+    return array, lambda result: result
 
 
 def as_floats(x: npt.ArrayLike) -> Array:
@@ -59,7 +59,3 @@ def as_floats(x: npt.ArrayLike) -> Array:
 
 def _without_channel_axis(result: Array) -> Array:
     return result[:, :, 0] if result.shape[2] == 1 else result
-
-
-def _unchanged(result: Array) -> Array:
-    return result

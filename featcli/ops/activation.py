@@ -126,12 +126,7 @@ def tanh(x: npt.ArrayLike) -> Array:
         featcli run "normalize 127.5 127.5 | convolve vertical | tanh" photo.jpg
     """
     array = as_floats(x)
-    return tanh_into(array, np.empty_like(array))
-
-
-def tanh_into(x: Array, out: Array) -> Array:
-    """Compute `tanh` of floats into `out`, which may be `x` itself; return `out`."""
-    return np.tanh(x, out=out)
+    return np.tanh(array, out=np.empty_like(array))
 
 
 @stage(takes="any", gives="same", dtype="float", rows=each)
@@ -198,10 +193,5 @@ def abs(x: npt.ArrayLike) -> Array:
         featcli run "convolve vertical | abs" photo.jpg
     """
     array = as_numbers(x)
-    magnitude = abs_into(array, np.empty_like(array))
+    magnitude = np.abs(array, out=np.empty_like(array))
     return magnitude.view(_unsigned(array.dtype)) if array.dtype.kind == "i" else magnitude
-
-
-def abs_into(x: Array, out: Array) -> Array:
-    """Compute the absolute values into `out`, which may be `x` itself; return `out`."""
-    return np.abs(x, out=out)

@@ -56,7 +56,7 @@ class Table:
         self.squares = np.empty(len(self), np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for part in slices(len(self), ROWS):
-                block = as_floats(vectors[part])
+                block = np.asarray(vectors[part], np.float32)
                 np.einsum("ij,ij->i", block, block, out=self.squares[part])
         self.bad = ~np.isfinite(self.squares)
         # The cosine divides by the length; with a vector of zeros it is 0 by definition.
@@ -68,7 +68,7 @@ class Table:
 
     def _block(self, part: slice) -> Array:
         """Return some vectors as float32, with zeros for those with NaN or infinity."""
-        values = as_floats(self.vectors[part])
+        values = np.asarray(self.vectors[part], np.float32)
         if self.bad[part].any():
             values = np.where(self.bad[part, None], np.float32(0), values)
         return values
@@ -119,11 +119,6 @@ class Table:
     def largest(self) -> float:
         """The largest squared length."""
         return float(self.squares[~self.bad].max(initial=0))
-
-
-def as_floats(values: Array) -> Array:
-    """Return values as float32, without a copy if they have that type."""
-    return np.asarray(values, dtype=np.float32)
 
 
 def exact(a: Array, b: Array, metric: Metric) -> Array:

@@ -126,7 +126,8 @@ class Session:
         """The network including the fixed layers before it."""
         if not self._trunk:
             return self.network
-        return Network(f"{self._trunk.text} | {self.network.text}", self._trunk.input)
+        text = f"{self._trunk.text} | {self.network.text}"
+        return Network(text, self._trunk.model.description.network.input)
 
     def _scale(self) -> Scale:
         """Return the normalization by the training images; none after fixed layers."""
@@ -237,7 +238,8 @@ class Session:
             self.names,
             title=self._title(),
             source=self._source_text(),
-            licence=self._trunk.licence if self._trunk else "",
+            # The licence of a model also applies to models that contain its layers.
+            licence=self._trunk.model.description.licence if self._trunk else "",
         )
         files.save(transaction.open(self.output), about, weights)
 

@@ -64,16 +64,6 @@ class Trunk:
         return Preparation(steps, about.channels, about.range)
 
     @property
-    def licence(self) -> str:
-        """The licence of the model, which also applies to models that contain its layers."""
-        return self.model.description.licence
-
-    @property
-    def input(self) -> tuple[int, ...]:
-        """The shape of the input."""
-        return self.model.description.network.input
-
-    @property
     def weights(self) -> dict[str, Array]:
         """The weights of the layers, as float16 where that is exact."""
         nodes = self.model.description.network.nodes

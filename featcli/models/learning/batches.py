@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from featcli import cores
-from featcli.models.learning.augmentation import Augmentation, Warp
+from featcli.models.learning.augmentation import Warp
 from featcli.models.learning.chain import Chain
 from featcli.models.network import Node
 from featcli.models.operations._losses import guesses
@@ -107,7 +107,6 @@ class Batches:
         `loss(scores, classes)` returns the loss and the gradient of the scores.
     examples : Examples
     scale : Scale
-    augmentation : Augmentation
     whole : bool
         Do not divide batches.
     """
@@ -119,19 +118,13 @@ class Batches:
         loss: Loss,
         examples: Examples,
         scale: Scale,
-        augmentation: Augmentation,
         whole: bool = False,
     ) -> None:
         self._loss, self._examples, self._scale = loss, examples, scale
-        self._augmentation = augmentation
         self._block = math.inf if whole else block_of(nodes)
         self._chains = [Chain(nodes, weights) for _ in range(1 if whole else LANES)]
         workers = min(cores.usable(), len(self._chains))
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
-
-    def draw(self, random: np.random.Generator, count: int) -> Warp | None:
-        """Draw the augmentation of a batch."""
-        return self._augmentation.draw(random, count)
 
     def gradients(self, batch: Batch) -> Result:
         """Return the loss, right predictions and gradients of a batch."""

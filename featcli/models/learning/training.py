@@ -175,13 +175,11 @@ class Training:
             raise ValueError(f"a network that ends in {self.end.kind} has no loss function")
         self.loss = self.end.loss
         whole = is_normalised(network)
-        augmentation = parse_augmentation(recipe.augment)
+        self._augmentation = parse_augmentation(recipe.augment)
         learned = examples.classes[self.learned]
         self._counts = class_counts(learned) if recipe.balance else None
         self.loss_of = weighted(self.loss, self._counts)
-        self.batches = Batches(
-            self.nodes, weights, self.loss_of, examples, scale, augmentation, whole
-        )
+        self.batches = Batches(self.nodes, weights, self.loss_of, examples, scale, whole)
         trained = {
             name: array for name, array in weights.items() if network.parameters[name].trained
         }
@@ -277,7 +275,7 @@ class Training:
         size = self.recipe.batch_size
         for number in range(self.steps):
             indices = order[number * size : (number + 1) * size]
-            warp = self.batches.draw(random, len(indices))
+            warp = self._augmentation.draw(random, len(indices))
             batch = Batch(indices, draws.integers(0, 1 << 63, len(indices), np.uint64), warp)
             self.rate = self._rate(number)
             if observer:

@@ -20,12 +20,10 @@ from featcli.models.operations.base import (
 )
 from featcli.models.operations.registry import stage_layer
 from featcli.ops.activation import (
-    abs_into,
     relu6_into,
     relu_into,
     sigmoid_into,
     softmax_into,
-    tanh_into,
 )
 from featcli.trace import Activate, Function, Rule
 from featcli.trace import Softmax as SoftmaxRule
@@ -133,7 +131,7 @@ class Abs(Activation):
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
         """See `featcli.abs`."""
-        return abs_into(x, out)
+        return np.abs(x, out=out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
         """Multiply by the sign of the input."""
@@ -255,7 +253,7 @@ class Tanh(Activation):
 
     def compute(self, x: Array, out: Array, axis: int = -1) -> Array:
         """Compute as `featcli.tanh`."""
-        return tanh_into(x, out)
+        return np.tanh(x, out=out)
 
     def gradient(self, dy: Array, x: Array, y: Array) -> Array:
         """Multiply by 1 - y ** 2."""
