@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 from featcli.engine import library
+from featcli.engine.geometry import windows
 
 Array = npt.NDArray[Any]
 # The least and the largest value after an activation, such as (0, 6) for ReLU6.
@@ -62,15 +62,8 @@ def depthwise(padded: Array, taps: Taps, out: Array, limits: Limits = ANY) -> No
 
 def depthwise_by_numpy(padded: Array, taps: Taps, out: Array, limits: Limits) -> None:
     """See `depthwise`."""
-    down, right, deep = padded.strides
-    rows, cols, channels = out.shape
-    k, s = taps.size, taps.stride
-    seen = as_strided(
-        padded,
-        (rows, cols, k, k, channels),
-        (down * s, right * s, down, right, deep),
-        writeable=False,
-    )
+    seen = windows(padded, (taps.size, taps.size), (taps.stride, taps.stride), (1, 1))
+    seen = seen[: out.shape[0], : out.shape[1]]
     np.einsum("hwijc,ijc->hwc", seen, taps.weight, out=out)
     finish_by_numpy(out, taps.bias, out, limits, None)
 

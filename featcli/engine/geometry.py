@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 BORDERS = ("reflect", "nearest", "mirror", "constant", "wrap")
 
@@ -39,6 +40,23 @@ def axis(
     full = size if padding == "same" else max(0, size - extent + 1)
     before = centre if padding == "same" else 0
     return Axis(size, extent, before, stride, -(-full // stride))
+
+
+def windows(
+    x: npt.NDArray[Any], size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> npt.NDArray[Any]:
+    """Return a view of padded maps as windows, (rows, cols, kernel rows, kernel cols, c)."""
+    rows, cols = (
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, s, d in zip(x.shape[:2], size, stride, dilation, strict=True)
+    )
+    down, right, deep = x.strides
+    return as_strided(
+        x,
+        (rows, cols, *size, x.shape[2]),
+        (down * stride[0], right * stride[1], down * dilation[0], right * dilation[1], deep),
+        writeable=False,
+    )
 
 
 def border_index(positions: npt.NDArray[np.intp], size: int, border: str) -> npt.NDArray[np.intp]:

@@ -6,9 +6,9 @@ Windows are unfolded (im2col) in strips of rows, so that they fit into the cache
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from featcli.engine.fused import Array, Taps, depthwise
+from featcli.engine.geometry import windows
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -33,28 +33,6 @@ def count(length: int, size: int, stride: int, dilation: int, pads: Pair) -> int
     return (length + sum(pads) - (size - 1) * dilation - 1) // stride + 1
 
 
-def pad(x: Array, padding: Padding, value: float = 0.0) -> Array:
-    """Pad the rows and columns of `x`, (rows, cols, c), with `value`."""
-    if padding == NO_PADDING:
-        return x
-    return np.pad(x, (*padding, (0, 0)), constant_values=value)
-
-
-def windows(x: Array, size: Pair, stride: Pair, dilation: Pair) -> Array:
-    """Return a view of padded maps as windows, (rows, cols, kernel rows, kernel cols, c)."""
-    rows, cols = (
-        count(n, k, s, d, (0, 0))
-        for n, k, s, d in zip(x.shape[:2], size, stride, dilation, strict=True)
-    )
-    down, right, deep = x.strides
-    return as_strided(
-        x,
-        (rows, cols, *size, x.shape[2]),
-        (down * stride[0], right * stride[1], down * dilation[0], right * dilation[1], deep),
-        writeable=False,
-    )
-
-
 def conv2d(
     x: Array, weight: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
@@ -65,7 +43,7 @@ def conv2d(
         # Reshaped to one matrix, because NumPy multiplies a stack of matrices one by one.
         product = taken.reshape(-1, x.shape[2]) @ weight[0, 0]
         return product.reshape(*taken.shape[:2], weight.shape[3])
-    padded = pad(x, padding)
+    padded = x if padding == NO_PADDING else np.pad(x, (*padding, (0, 0)))
     is_depthwise = groups == x.shape[2] == weight.shape[3]
     is_square = size[0] == size[1] and stride[0] == stride[1] and dilation == (1, 1)
     if is_depthwise and is_square and x.dtype == weight.dtype == np.float32:
