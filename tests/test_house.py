@@ -57,8 +57,7 @@ ROOMS: dict[str, set[str]] = {
     | {"extras", "system"},
     "search": {"numpy", "scipy", "cores"},
     "datasets": {"numpy", "errors", "budget", "npy", "io"},
-    "training": {"numpy", "errors", "frame", "kernels", "pipeline", "models", "datasets", "io"}
-    | {"view"},
+    "training": {"numpy", "errors", "frame", "kernels", "models", "datasets", "io"} | {"view"},
     "serve": {
         *("numpy", "_index", "budget", "errors", "formulas", "frame", "io", "kernels", "matrices"),
         *("models", "pipeline", "stage", "view"),

@@ -122,7 +122,11 @@ class Node(NamedTuple):
     @property
     def text(self) -> str:
         """The layer as a step of a pipeline, without its name."""
-        step = Step.of(self.step.stage, **dict(self.step.params), name="")
+        return self.text_as("")
+
+    def text_as(self, name: str) -> str:
+        """Return the layer as a step of a pipeline, under a name."""
+        step = Step.of(self.step.stage, **dict(self.step.params), name=name)
         return shlex.join(pipeline.words(step, find))
 
 

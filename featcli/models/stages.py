@@ -92,9 +92,13 @@ def _layer_once(*, model: str, layer: str, **given: str) -> Any:
     return found.for_workers([layer or found.embedding])
 
 
-def _known(model: str, **others: str) -> dict[str, str]:
-    """Return the parameters with the model's current hash."""
-    return {"model": load_model(model, **others).reference, **others}
+def _known(model: str, **given: str) -> dict[str, str]:
+    """Return the parameters with the model's current hash, and the name of the layer if any."""
+    found = model_of(model, **given)
+    if "layer" in given:
+        given["layer"] = given["layer"] or found.embedding
+        found.check_layer(given["layer"])
+    return {"model": found.reference, **given}
 
 
 @stage(
@@ -155,14 +159,6 @@ def classify(
     return found.probabilities(x)
 
 
-def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
-    """Return the parameters with the model's current hash and the name of the layer."""
-    found = load_model(model, **given)
-    name = layer or found.embedding
-    found.check_layer(name)
-    return {"model": found.reference, "layer": name, **given}
-
-
 @stage(
     takes="any",
     gives="vector",
@@ -170,7 +166,7 @@ def _seen(model: str, layer: str, **given: str) -> dict[str, str]:
     tag="{model}-{layer}{preprocessing}{input_shape}{engine}{device}",
     decode_size=_decode_size,
     pixel_range=_pixel_range,
-    resolve_params=_seen,
+    resolve_params=_known,
     shape=_shape,
     work=_work,
     once=_layer_once,
@@ -223,7 +219,7 @@ def _layer_shape(_shape: tuple[int, ...], *, model: str, layer: str, **given: st
     tag="{model}-{layer}-maps{preprocessing}{input_shape}{engine}{device}",
     decode_size=_decode_size,
     pixel_range=_pixel_range,
-    resolve_params=_seen,
+    resolve_params=_known,
     shape=_layer_shape,
     work=_work,
     once=_layer_once,

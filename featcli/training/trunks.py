@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
 import numpy as np
 
-from featcli import kernels, pipeline
+from featcli import kernels
 from featcli.datasets.gathering import Fit
 from featcli.datasets.items import DataError, Source
 from featcli.errors import UsageError
-from featcli.frame import Array, Step
+from featcli.frame import Array
 from featcli.models.files import described
 from featcli.models.learning.batches import Scale
 from featcli.models.learning.product import Preparation, compact, preparation_text
 from featcli.models.loading import load_model
 from featcli.models.model import Model
-from featcli.models.network import Network, Node, find
+from featcli.models.network import Network
 from featcli.training.options import Options
 from featcli.training.preparing import first_image, preparation
 
@@ -84,13 +83,8 @@ def of_model(reference: str) -> Trunk:
     if not dense or dense[-1] == 0:
         raise UsageError(f"--from {reference}: has no layers before a last dense one")
     kept = nodes[: dense[-1]]
-    return Trunk(text_of(kept), model, kept[-1].name)
-
-
-def text_of(nodes: tuple[Node, ...]) -> str:
-    """Return layers as the text of a network, each with its name."""
-    steps = [Step.of(n.step.stage, **dict(n.step.params), name=n.name) for n in nodes]
-    return " | ".join(shlex.join(pipeline.words(step, find)) for step in steps)
+    text = " | ".join(node.text_as(node.name) for node in kept)
+    return Trunk(text, model, kept[-1].name)
 
 
 def of_kernels(source: Source, options: Options) -> tuple[Trunk, Fit]:
