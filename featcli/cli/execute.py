@@ -135,9 +135,7 @@ class Run(NamedTuple):
                 verbose=self.settings.printing.verbose,
                 is_told=target.is_told,
             )
-            tell = self.tell if target.is_told else None
-            notes = self.way.exclude.notes
-            report = Report(self.settings, tell, target, self._counting(), notes, before)
+            report = Report(self, target, before)
             # A single image is processed without workers.
             jobs = 1 if request.is_single or isinstance(target.sink, OnlyOne) else batch.jobs
             choices = Choices(jobs, batch.timeout, batch.retry_failed, batch.scheduler, report.note)
@@ -168,7 +166,7 @@ class Run(NamedTuple):
             return iter(known)
         return iter(_only_one(items, target.sink)) if isinstance(target.sink, OnlyOne) else items
 
-    def _counting(self) -> Callable[[], int] | None:
+    def counting(self) -> Callable[[], int] | None:
         """Return a function that counts the inputs; None if they cannot be counted beforehand."""
         if self.settings.sources.from_file or any(one.path == "-" for one in self.named):
             return None

@@ -7,22 +7,25 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featcli.batch.process import Outcome
 from featcli.batch.target import Target
 from featcli.cli.free_space import FreeSpace
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.progress import Progress
-from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Source
 from featcli.io import records
 from featcli.io.announcing import numbers_at
 from featcli.io.outputs import Kind
 from featcli.io.sinks import Written
+
+if TYPE_CHECKING:
+    from featcli.cli.execute import Run
 
 Tell = Callable[[Source, str, Array, str], None]
 _ABOUT = ("source", "part", "labels", "shape", "dtype", "history")
@@ -33,33 +36,19 @@ class Report:
 
     Parameters
     ----------
-    settings : Settings
-        The command's options.
-    tell : callable, optional
-        Called with every result, instead of printing its path.
+    run : Run
     target : Target
         Gets every outcome; if it keeps them, a summary is always printed.
-    count : callable, optional
-        Counts the inputs, for the remaining time.
-    notes : callable
-        Returns notes about the inputs to print at the end.
     before : Report, optional
         The report of the previous part, to add up the counts.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        tell: Tell | None,
-        target: Target,
-        count: Callable[[], int] | None,
-        notes: Callable[[], Iterable[str]],
-        before: Report | None = None,
-    ) -> None:
+    def __init__(self, run: Run, target: Target, before: Report | None = None) -> None:
+        settings, count = run.settings, run.counting()
         self._output, self._how = settings.output, settings.printing
         self._fail_fast = settings.batch.fail_fast
-        self._tell = tell
-        self._target, self._notes = target, notes
+        self._tell = run.tell if target.is_told else None
+        self._target, self._notes = target, run.way.exclude.notes
         self._counts: Counter[str] = Counter(before._counts if before else ())
         is_here = settings.output.url is None
         is_large = settings.output.kind is Kind.FOLDER and count is not None and is_here
