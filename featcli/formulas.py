@@ -91,7 +91,7 @@ class Formula(NamedTuple):
             values = self.function(**given)
         except ValueError as error:
             raise ValueError(f"kernel {self.name!r}: {error}") from error
-        text = ",".join(f"{name}={_written(value)}" for name, value in given.items())
+        text = ",".join(f"{name}={_as_text(value)}" for name, value in given.items())
         return f"{self.name}:{text}" if text else self.name, values
 
     def _arguments(self, words: str) -> dict[str, Any]:
@@ -115,10 +115,10 @@ class Formula(NamedTuple):
             name = next(iter(self.parameters))
         if name not in self.parameters:
             raise ValueError(f"{quoted(word)} sets no parameter; write '{self.usage}'")
-        return name, _argument_value(value.strip(), name)
+        return name, _parse_value(value.strip(), name)
 
 
-def _argument_value(word: str, name: str) -> float | Shape:
+def _parse_value(word: str, name: str) -> float | Shape:
     if match := re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", word):
         rows, cols = int(match[1]), int(match[2])
         return (rows, cols) if rows != cols else rows
@@ -126,7 +126,7 @@ def _argument_value(word: str, name: str) -> float | Shape:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
-def _written(value: float | Shape) -> str:
+def _as_text(value: float | Shape) -> str:
     if isinstance(value, tuple):
         return "x".join(map(str, value))
     return shortest(float(value))

@@ -91,16 +91,16 @@ class InStrips:
     def _height(self, limit: int) -> int:
         """Return how many rows fit into `limit` bytes; raises MemoryExceeded if not even one."""
         room = limit - budget.STARTED - self._frame.cost
-        room = min(room, max(_PLENTY, self._takes(1)))
+        room = min(room, max(_PLENTY, self._bytes_for(1)))
         low, high = 0, self._shape[0]
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._takes(middle) <= room else (low, middle - 1)
+            low, high = (middle, high) if self._bytes_for(middle) <= room else (low, middle - 1)
         if not low:
-            budget.check(self._takes(1) + self._frame.cost, limit)
+            budget.check(self._bytes_for(1) + self._frame.cost, limit)
         return low
 
-    def _takes(self, height: int) -> int:
+    def _bytes_for(self, height: int) -> int:
         """Estimate the bytes that a strip of the result needs.
 
         Counted are its input (twice, while it is read), what the stages need, and the previous

@@ -165,7 +165,7 @@ def _numbers(values: object) -> list[list[float]]:
         rows = [rows]
     return _rectangle(
         [
-            _plain(value, f"row {row}, value {col}")
+            _number_in(value, f"row {row}, value {col}")
             for col, value in enumerate(_listed(line, f"row {row}")[: LARGEST + 1], 1)
         ]
         for row, line in enumerate(rows, 1)
@@ -178,14 +178,14 @@ def _listed(value: object, where: str) -> list[Any]:
     return value
 
 
-def _plain(value: object, where: str) -> float:
+def _number_in(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{where}: {quoted(str(value))} is not a number")
     return float(value)
 
 
 def _divisor(value: object) -> float:
-    divisor = _plain(value, "divisor")
+    divisor = _number_in(value, "divisor")
     if not math.isfinite(divisor) or divisor == 0:
         raise ValueError(f"divisor must be a finite number other than 0, not {divisor}")
     return divisor

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from terminals import QUESTION, shown
 
-from featcli.cli.graphics import kind_of
+from featcli.cli.graphics import protocol_in
 from featcli.view.graphics import encoded
 
 
@@ -81,7 +81,7 @@ def test_a_picture_never_leaves_its_room(rows, cols, most_rows, most_cols):
     ],
 )
 def test_a_terminal_says_what_it_can(answer, kind):
-    assert kind_of(answer) == kind
+    assert protocol_in(answer) == kind
 
 
 def test_a_terminal_with_sixel_gets_sixel(workspace):

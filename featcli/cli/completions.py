@@ -69,10 +69,10 @@ def models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[Com
 @_never_failing
 def layers(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the layers of the model on the command line."""
-    from featcli.cli.model_summary import about, model_path
+    from featcli.cli.model_summary import describe, model_path
 
     path = model_path(str(ctx.params.get("model") or "imagenet"))
-    return _items([row["name"] for row in about(path)["layers"]] if path else [], begun)
+    return _items([row["name"] for row in describe(path)["layers"]] if path else [], begun)
 
 
 @_never_failing

@@ -28,8 +28,8 @@ class Screen(Console):
         raise BrokenPipeError
 
 
-_LINES = 3  # of text beside a picture
-_BLOCK = 6  # characters of a value in a column
+_LINES_BESIDE = 3  # of text beside a picture
+_BLOCK_WIDTH = 6  # characters of a value in a column
 
 
 def console() -> Screen:
@@ -49,7 +49,7 @@ def console() -> Screen:
 
 def room(screen: Console) -> int | None:
     """Return the height available for a picture, in lines; None if there is no limit."""
-    return max(4, screen.height - _LINES) if screen.is_terminal else None
+    return max(4, screen.height - _LINES_BESIDE) if screen.is_terminal else None
 
 
 def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> None:
@@ -57,7 +57,7 @@ def show_pixels(screen: Console, pictures: Sequence[Pixels], columns: int) -> No
 
     A character shows two pixels; without colours it shows one, as a character of similar darkness.
     """
-    colours = _colours_of(screen)
+    colours = _palette(screen)
     drawn = [half_blocks(pixels, columns, room(screen), colours) for pixels in pictures]
     plain = screen.color_system is None or screen.no_color
     blank = [(None, None)] * columns
@@ -82,21 +82,21 @@ def show_column(
     for shade, name, number in zip(pixels.reshape(len(pixels), -1), names, numbers, strict=True):
         red, green, blue = (int(one) for one in (shade if len(shade) == 3 else shade.repeat(3)))
         if plain:
-            block = Segment(_BLOCK * _shade((red, green, blue), (red, green, blue)))
+            block = Segment(_BLOCK_WIDTH * _shade((red, green, blue), (red, green, blue)))
         else:
-            block = Segment(" " * _BLOCK, Style(bgcolor=colour(screen, (red, green, blue))))
+            block = Segment(" " * _BLOCK_WIDTH, Style(bgcolor=colour(screen, (red, green, blue))))
         line = [Segment(f"{name:>{width}} "), block, Segment(f" {number}"), Segment.line()]
         screen.print(Segments(line), end="")
 
 
-def _colours_of(screen: Console) -> Pixels | None:
+def _palette(screen: Console) -> Pixels | None:
     """Return the palette of the terminal; None if it can show any colour."""
-    numbers = _numbers(screen.color_system)
+    numbers = _palette_numbers(screen.color_system)
     return np.array(list(numbers), np.uint8) if numbers else None
 
 
 @cache
-def _numbers(system: str | None) -> dict[RGB, int]:
+def _palette_numbers(system: str | None) -> dict[RGB, int]:
     """Return the numbers of the palette's colours; empty if there is no palette.
 
     Of 16 colours only the greys are used: users often change the others.
@@ -118,7 +118,7 @@ def _half_block(screen: Console, upper: RGB | None, lower: RGB | None) -> Segmen
 
 def colour(screen: Console, rgb: RGB) -> Color:
     """Return the terminal's closest colour; Rich's own choice is less close."""
-    numbers = _numbers(screen.color_system)
+    numbers = _palette_numbers(screen.color_system)
     if not numbers:
         return Color.from_rgb(*rgb)
     if rgb not in numbers:

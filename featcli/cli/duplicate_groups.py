@@ -209,7 +209,7 @@ def _of_distinct_files(rows: Array, images: Images) -> Array:
 
 
 def _group(rows: Array, compared: Compared, images: Images, keep: Keep) -> Group:
-    kept, keys = _chosen(rows.tolist(), images, keep), compared.searched.table.keys
+    kept, keys = _row_to_keep(rows.tolist(), images, keep), compared.searched.table.keys
     scores = dict(zip(rows.tolist(), compared.score(rows, kept).tolist(), strict=True))
     known = images.of(kept)
 
@@ -222,7 +222,7 @@ def _group(rows: Array, compared: Compared, images: Images, keep: Keep) -> Group
     return Group((member(kept), *map(member, rest)))
 
 
-def _chosen(rows: list[int], images: Images, keep: Keep) -> int:
+def _row_to_keep(rows: list[int], images: Images, keep: Keep) -> int:
     """Return the row to keep; one that cannot be read only if there is no other."""
     if keep == "first":
         return rows[0]

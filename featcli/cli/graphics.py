@@ -14,9 +14,9 @@ from typing import Any
 CHOICES = ("auto", "none", "sixel", "kitty")
 
 _WAIT = 0.5  # seconds to wait for an answer; terminals with graphics always answer
-_MUTE = ("", "dumb", "linux")  # values of TERM without graphics
+_DUMB = ("", "dumb", "linux")  # values of TERM without graphics
 # Kitty: query support by a picture of one pixel. Then ask for the device attributes (DA1).
-_QUESTION = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
+_QUERY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 _ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
 _DEFAULT_CELL = (20, 10)  # assumed rows and columns of pixels of a character, if unknown
 
@@ -29,15 +29,15 @@ def protocol(wish: str) -> str:
     """
     if wish != "auto":
         return "" if wish == "none" else wish
-    if os.environ.get("TERM", "") in _MUTE or "NO_COLOR" in os.environ or not sys.stdout.isatty():
+    if os.environ.get("TERM", "") in _DUMB or "NO_COLOR" in os.environ or not sys.stdout.isatty():
         return ""
     try:
-        return kind_of(_query_terminal())
+        return protocol_in(_query_terminal())
     except (OSError, ImportError):  # no controlling terminal, or a system without termios
         return ""
 
 
-def kind_of(answer: bytes) -> str:
+def protocol_in(answer: bytes) -> str:
     """Parse the answer of a terminal; 4 among its attributes means sixel."""
     if b"\x1b_Gi=31;OK" in answer:
         return "kitty"
@@ -52,7 +52,7 @@ def _query_terminal() -> bytes:
         if os.tcgetpgrp(descriptor) != os.getpgrp():  # a background process would be stopped
             return b""
         with _without_echo(descriptor):
-            os.write(descriptor, _QUESTION)
+            os.write(descriptor, _QUERY)
             return _read_answer(descriptor, time.monotonic() + _WAIT)
     finally:
         os.close(descriptor)

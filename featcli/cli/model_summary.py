@@ -26,7 +26,7 @@ def model_path(name: str) -> Path | None:
     return path if is_one and path.is_file() else None
 
 
-def about(path: Path, input_shape: str = "") -> dict[str, Any]:
+def describe(path: Path, input_shape: str = "") -> dict[str, Any]:
     """Describe a model as JSON values; raises ModelError, or ValueError for `input_shape`."""
     found = load_model(path, input_shape=input_shape).description
     rows = found.network.rows
@@ -57,7 +57,7 @@ def about(path: Path, input_shape: str = "") -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return the description by `about` as text."""
+    """Return the description by `describe` as text."""
     shape = "x".join(str(n or "?") for n in record["input"])
     facts = {
         "input": f"{shape}, {record['channels']} 0..{record['range']}",

@@ -84,7 +84,7 @@ def _save_table(
 ) -> None:
     def again() -> Iterator[dict[str, Any]]:
         for row in each(found, searched, metric):
-            texts = {name: _placed(row[name], searched, output) for name in row if name == "file"}
+            texts = {name: _relative(row[name], searched, output) for name in row if name == "file"}
             yield row | texts
 
     first = next(again(), None)
@@ -96,7 +96,7 @@ def _save_table(
     write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
 
 
-def _placed(file: str, searched: Searched, output: str) -> str:
+def _relative(file: str, searched: Searched, output: str) -> str:
     """Return the path of a file relative to the output, from one relative to the table."""
     if not file or "://" in file:
         return file
@@ -124,7 +124,7 @@ def _save_atlas(
     table = searched.table
     texts = {"key": list(map(spelled, table.keys))}
     for name, values in table.texts.items():
-        placed = [_placed(one, searched, output) if name == "file" else one for one in values]
+        placed = [_relative(one, searched, output) if name == "file" else one for one in values]
         texts[name] = list(map(spelled, placed))
     whole = arrow.table(texts | {"neighbors": arrow.array(lists, kind)})
     write(output, overwrite, lambda stream: parquet.write_table(whole, stream))

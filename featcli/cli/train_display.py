@@ -21,10 +21,10 @@ class Quiet:
         """Write a line."""
         click.echo(text, err=True)
 
-    def tell(self, epoch: Epoch) -> None:
+    def show_epoch(self, epoch: Epoch) -> None:
         """Show the results of an epoch."""
 
-    def watch(self, progress: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """Show the progress within an epoch."""
 
     def stop(self) -> None:
@@ -37,7 +37,7 @@ class Lines(Quiet):
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
 
-    def tell(self, epoch: Epoch) -> None:
+    def show_epoch(self, epoch: Epoch) -> None:
         """Write the line."""
         say(line(epoch, self._epochs))
 
@@ -47,19 +47,19 @@ class Live(Lines):
 
     def __init__(self, epochs: int, done: int, display: Any) -> None:
         super().__init__(epochs)
-        self._display, self._first = display, done
+        self._bar, self._first = display, done
         self._task = display.add_task("", total=epochs, completed=done, state="")
         self._begin = time.monotonic()
 
     def write(self, text: str) -> None:
         """Write a line above the bar."""
-        self._display.console.print(text, highlight=False, markup=False)
+        self._bar.console.print(text, highlight=False, markup=False)
 
-    def tell(self, epoch: Epoch) -> None:
+    def show_epoch(self, epoch: Epoch) -> None:
         """Write the line above the bar."""
         self.write(line(epoch, self._epochs))
 
-    def watch(self, progress: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """Update the bar."""
         done = progress.epoch - 1 + progress.done / progress.count
         seconds = time.monotonic() - self._begin
@@ -67,14 +67,14 @@ class Live(Lines):
         left = seconds / max(done - self._first, 1e-9) * (self._epochs - done)
         state = (
             # A narrow terminal cuts off the end: the least important comes last.
-            f"epoch {progress.epoch}/{self._epochs}  {_clock(left)} left  "
+            f"epoch {progress.epoch}/{self._epochs}  {_minutes(left)} left  "
             f"loss {progress.loss:.4f}  accuracy {progress.accuracy:.2%}  {speed:,.0f} images/s"
         )
-        self._display.update(self._task, completed=done, state=state)
+        self._bar.update(self._task, completed=done, state=state)
 
     def stop(self) -> None:
         """Remove the bar."""
-        self._display.stop()
+        self._bar.stop()
 
 
 def line(epoch: Epoch, epochs: int) -> str:
@@ -85,13 +85,13 @@ def line(epoch: Epoch, epochs: int) -> str:
     return f"{text}, {epoch.seconds:.1f} s, {epoch.images_per_second:,.0f} images/s"
 
 
-def _clock(seconds: float) -> str:
+def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
 
 
 @contextlib.contextmanager
-def watching(session: Any, quiet: bool) -> Iterator[Quiet]:
+def display(session: Any, quiet: bool) -> Iterator[Quiet]:
     """Choose the display: nothing, lines, or a live bar where stderr is a terminal."""
     epochs = session.options.recipe.epochs
     if quiet:
@@ -99,11 +99,11 @@ def watching(session: Any, quiet: bool) -> Iterator[Quiet]:
     elif not sys.stderr.isatty():
         yield Lines(epochs)
     else:
-        with _display() as display:
+        with _bar() as display:
             yield Live(epochs, session.training.epoch, display)
 
 
-def _display() -> Any:
+def _bar() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 

@@ -25,7 +25,7 @@ from featcli.pipeline import Pipeline
 from featcli.search.metrics import ROWS, slices
 from featcli.search.reduction import Reduction, reductions
 
-_CHOSEN = ("unit", "background", "layout", "icc", "decode")
+_READING_OPTIONS = ("unit", "background", "layout", "icc", "decode")
 
 
 class Searched(NamedTuple):
@@ -80,7 +80,7 @@ class Searched(NamedTuple):
         """Return the reading options with which the table was made."""
         stated = self.table.about.get("reading")
         known = stated if isinstance(stated, dict) else {}
-        return Reading(**{name: known[name] for name in _CHOSEN if name in known})
+        return Reading(**{name: known[name] for name in _READING_OPTIONS if name in known})
 
     def tiles(self) -> Callable[[Frame], Iterator[Frame]]:
         """Return a function that cuts an image into tiles like those of the table.
@@ -182,7 +182,7 @@ def bad_rows(vectors: Array) -> list[int]:
     return found
 
 
-def say_bad(table: VectorTable, bad: Array) -> None:
+def say_bad_rows(table: VectorTable, bad: Array) -> None:
     """Report the rows that hold NaN or infinity, which are left out of the search."""
     rows = np.flatnonzero(bad)
     if len(rows):

@@ -46,13 +46,13 @@ class Answers:
         self, backend: Backend, pictures: list[dict[str, Any]], kernels: dict[str, str]
     ) -> None:
         self._backend, self._pictures, self._kernels = backend, pictures, kernels
-        self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
+        self._json_routes: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/explain": self._explain,
             "/api/classify": self._classify,
             "/api/kernel": self._kernel,
             "/api/parse": lambda asked: {"steps": from_text(_text(asked, "text"))},
         }
-        self._sent: dict[str, tuple[int, Callable[[bytes, str], Any]]] = {
+        self._upload_routes: dict[str, tuple[int, Callable[[bytes, str], Any]]] = {
             "/api/picture": (64 << 20, backend.add_picture),
             "/api/kernel-file": (4 << 20, backend.add_kernel),
             "/api/model": (256 << 20, backend.add_model),
@@ -65,9 +65,9 @@ class Answers:
 
     def limit(self, path: str) -> int | None:
         """Return how many bytes may be sent to a path; None if it does not accept data."""
-        if path in self._sent:
-            return self._sent[path][0]
-        return _SMALL if path in self._asked or path == "/api/run" else None
+        if path in self._upload_routes:
+            return self._upload_routes[path][0]
+        return _SMALL if path in self._json_routes or path == "/api/run" else None
 
     def get(self, path: str, view: str = "") -> Reply | None:
         """Answer a GET request; None if the path does not exist."""
@@ -80,21 +80,21 @@ class Answers:
             return Reply(200, HTML, page(offered).encode())
         kind, _, rest = path.lstrip("/").partition("/")
         if kind == "explain":
-            return _tried(lambda: Reply(200, HTML, self._backend.page(rest)))
+            return _answered(lambda: Reply(200, HTML, self._backend.page(rest)))
         if kind == "map":
             key, _, part = rest.partition("/")
             place = int(part) if part.isdecimal() and len(part) < 6 else -1
-            return _tried(lambda: self._map(key, place, view or "auto"))
+            return _answered(lambda: self._map(key, place, view or "auto"))
         return None
 
     def post(self, path: str, body: bytes, name: str) -> Reply:
         """Answer a POST request; `name` is the name of the uploaded file on the user's machine."""
-        if path in self._sent:
-            take = self._sent[path][1]
-            return _tried(lambda: _json(take(body, name)))
+        if path in self._upload_routes:
+            take = self._upload_routes[path][1]
+            return _answered(lambda: _json(take(body, name)))
         if path == "/api/run":
-            return _tried(lambda: self._run(_parsed(body)))
-        return _tried(lambda: _json(self._asked[path](_parsed(body))))
+            return _answered(lambda: self._run(_parse_json(body)))
+        return _answered(lambda: _json(self._json_routes[path](_parse_json(body))))
 
     def _map(self, key: str, part: int, view: str) -> Reply:
         drawn = self._backend.drawn(key, part, view)
@@ -142,7 +142,7 @@ class Answers:
         return self._backend.classify(_text(asked, "picture"), _text(asked, "model"))
 
 
-def _tried(answer: Callable[[], Reply]) -> Reply:
+def _answered(answer: Callable[[], Reply]) -> Reply:
     """Return the answer, or an error message of one line, as for a command."""
     try:
         return answer()
@@ -164,7 +164,7 @@ def _json(found: Any, status: int = 200) -> Reply:
     return Reply(status, JSON, text.encode())
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parse_json(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):

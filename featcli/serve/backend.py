@@ -66,7 +66,7 @@ class Backend:
         self._max_memory, self.models = max_memory, models
         self._pictures: Cache[Frame] = Cache(self._room, lambda frame: frame.data.nbytes)
         self._kept: dict[str, Frame] = {}
-        self._results: Cache[tuple[Frame, ...]] = Cache(room // 5, _size)
+        self._results: Cache[tuple[Frame, ...]] = Cache(room // 5, _bytes_of)
         self._pngs: Cache[Drawn] = Cache(max(room // 8, _PNGS), lambda one: len(one.png))
         self._pages: Cache[bytes] = Cache(max(room // 16, _PAGE), len)
         self._computing = threading.Lock()
@@ -107,7 +107,7 @@ class Backend:
         from featcli.io.reading import read_stream
 
         def left() -> ReadOptions:
-            free = self._max_memory - self._held() - len(data)
+            free = self._max_memory - self._cached_bytes() - len(data)
             return ReadOptions(max_pixels=MAX_PIXELS, max_memory=free)
 
         with suppress(budget.MemoryExceeded):
@@ -119,7 +119,7 @@ class Backend:
         try:
             return read_stream(io.BytesIO(data), source, left())
         except budget.MemoryExceeded as error:
-            budget.check(self._held() + len(data) + error.needed, self._max_memory)
+            budget.check(self._cached_bytes() + len(data) + error.needed, self._max_memory)
             raise
 
     def add_kernel(self, data: bytes, name: str) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Backend:
         found = self._results.get(key)
         if found is None:
             needed = sum(Pipeline([step]).memory(one.data.shape, one.data.dtype) for one in frames)
-            self._free_memory(_size(frames) + needed)
+            self._free_memory(_bytes_of(frames) + needed)
             found = tuple(result for one in frames for result in apply(step, one))
             self._results.put(key, found)
         return found
@@ -203,16 +203,16 @@ class Backend:
     def _free_memory(self, needed: int) -> None:
         """Drop cached results if memory is short; raises MemoryExceeded if that is not enough."""
         needed += _DRAWING if self._max_memory > 8 * _DRAWING else 0
-        if self._held() + needed + budget.STARTED > self._max_memory:
+        if self._cached_bytes() + needed + budget.STARTED > self._max_memory:
             self._drop_computed()
-        if self._held() + needed + budget.STARTED > self._max_memory:
+        if self._cached_bytes() + needed + budget.STARTED > self._max_memory:
             self._pictures.keep_newest()  # the one in use
-        budget.check(self._held() + needed, self._max_memory)
+        budget.check(self._cached_bytes() + needed, self._max_memory)
 
-    def _held(self) -> int:
+    def _cached_bytes(self) -> int:
         """Return the size of everything that is cached, in bytes."""
-        shelves = (self._pictures, self._results, self._pngs, self._pages)
-        return sum(one.held for one in shelves) + _size(tuple(self._kept.values()))
+        caches = (self._pictures, self._results, self._pngs, self._pages)
+        return sum(one.held for one in caches) + _bytes_of(tuple(self._kept.values()))
 
     def _drop_computed(self) -> None:
         """Drop results and pages, which can be computed again; PNGs are about to be requested."""
@@ -257,7 +257,7 @@ class Backend:
         steps = () if model else steps_of(given)
         if not model:
             check(steps)
-            count = _values(frame, steps)
+            count = _count_values(frame, steps)
             if count > _LARGEST_PAGE:
                 raise _too_large(frame)
             needed = Pipeline(steps).memory(frame.data.shape, frame.data.dtype)
@@ -309,7 +309,7 @@ def _too_large(frame: Frame) -> FeatError:
     )
 
 
-def _values(frame: Frame, steps: Sequence[Step]) -> int:
+def _count_values(frame: Frame, steps: Sequence[Step]) -> int:
     """Return the number of values on a page of all layers."""
     shape = frame.data.shape
     count = 0 if steps and steps[0].stage == "resize" else frame.data.size
@@ -374,7 +374,7 @@ def _drawn(frame: Frame, view: str) -> Drawn:
     return Drawn(stream.getvalue(), mapping)
 
 
-def _size(frames: Sequence[Frame]) -> int:
+def _bytes_of(frames: Sequence[Frame]) -> int:
     return sum(frame.data.nbytes for frame in frames)
 
 

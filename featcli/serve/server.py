@@ -31,7 +31,7 @@ _ALWAYS = {
 }
 
 
-class _Timed(io.RawIOBase):
+class _TimedStream(io.RawIOBase):
     """A stream from a connection, with a deadline for all reads together."""
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
@@ -50,7 +50,7 @@ class _Timed(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
-class _Room:
+class _ByteLimit:
     """A limit on the bytes that all requests together may be sending."""
 
     def __init__(self, size: int) -> None:
@@ -78,7 +78,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, seconds: float = _SECONDS) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.seconds, self.room = seconds, _Room(_SENT)
+        self.seconds, self.room = seconds, _ByteLimit(_SENT)
         self._free = threading.BoundedSemaphore(_CONNECTIONS)
         try:
             super().__init__((host, port), _Handler)
@@ -127,18 +127,18 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Set the deadline for reading."""
         super().setup()
-        self.rfile = io.BufferedReader(_Timed(self.connection, self.server.seconds), _PIECE)
+        self.rfile = io.BufferedReader(_TimedStream(self.connection, self.server.seconds), _PIECE)
 
     def do_GET(self) -> None:
         """Answer a GET request."""
-        path = self._allowed()
+        path = self._checked_path()
         if path is not None:
-            reply = self._answers.get(path, self._asked("view"))
+            reply = self._answers.get(path, self._query("view"))
             self._send(reply or refusal(404, "there is no such page"))
 
     def do_POST(self) -> None:
         """Answer a POST request."""
-        path = self._allowed()
+        path = self._checked_path()
         if path is None:
             return None
         limit = self._answers.limit(path)
@@ -152,17 +152,17 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.room.take(int(length)):
             return self._send(refusal(503, "too much is being sent at once: try again"))
         try:
-            return self._taken(path, int(length))
+            return self._answer_post(path, int(length))
         finally:
             self.server.room.give(int(length))
 
-    def _taken(self, path: str, length: int) -> None:
+    def _answer_post(self, path: str, length: int) -> None:
         """Read the body of a request, and answer it."""
         body = self.rfile.read(length)
         if len(body) == length:  # otherwise the client has disconnected
-            self._send(self._answers.post(path, body, self._asked("name")))
+            self._send(self._answers.post(path, body, self._query("name")))
 
-    def _asked(self, name: str) -> str:
+    def _query(self, name: str) -> str:
         """Return a parameter of the query; raises ValueError for an invalid query."""
         return parse_qs(urlsplit(self.path).query, max_num_fields=9).get(name, [""])[0]
 
@@ -171,10 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
         assert self.server.answers
         return self.server.answers
 
-    def _allowed(self) -> str | None:
+    def _checked_path(self) -> str | None:
         """Return the requested path; if it is not allowed, send a refusal and return None."""
         try:
-            parts, token = urlsplit(self.path), self._asked("token")
+            parts, token = urlsplit(self.path), self._query("token")
         except ValueError:
             self._send(refusal(400, "the address is wrong"))
             return None

@@ -12,10 +12,10 @@ from featcli.pipeline import Pipeline
 def command(pipeline: Pipeline, file: str, view: str = "auto") -> str:
     """Return the command `featcli run` for a pipeline, with the view if it is not the default."""
     drawn = [] if view == "auto" else ["--view", view]
-    return shlex.join(["featcli", "run", str(pipeline), *drawn, *_named(file)])
+    return shlex.join(["featcli", "run", str(pipeline), *drawn, *_file_arguments(file)])
 
 
-def _named(file: str) -> list[str]:
+def _file_arguments(file: str) -> list[str]:
     """Return a file's name as arguments, after -- if it would look like an option."""
     return ["--", file] if file.startswith("-") else [file]
 

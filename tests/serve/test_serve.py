@@ -213,7 +213,7 @@ def test_all_that_is_kept_stays_within_the_bound():
             assert client.run(key, "convolve --kernel vertical", "relu")["error"] is None
             steps = [["resize", "200"], ["relu"]]
             assert client.json("/api/explain", picture=key, steps=steps, model="")[0] == 200
-            assert backend._held() <= (most - budget.STARTED) * 0.75
+            assert backend._cached_bytes() <= (most - budget.STARTED) * 0.75
 
 
 def test_a_saved_pipeline_is_opened_again(client, photo):

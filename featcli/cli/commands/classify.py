@@ -96,7 +96,7 @@ def _classify(top: int | None, no_files: bool, **given: Any) -> None:
     params = found.params
     del params["model"]
     pipeline = Classification(asked.name, draws and not no_files, params)
-    writing = output.writing._replace(draw=Pictured(pipeline, count))
+    writing = output.writing._replace(draw=DrawScores(pipeline, count))
     output = output._replace(writing=writing, kind=Kind.NOTHING if no_files else output.kind)
     as_json = settings.printing.as_json or not sys.stdout.isatty()
     tell = partial(_print_json if as_json else _print_bars, found, count)
@@ -138,9 +138,9 @@ def _print_bars(model: Model, top: int, source: Source, part: str, data: Array, 
 
     screen, found = console(), best(model, data, top)
     name = ".".join(filter(None, (source.file or source.key, part)))
-    screen.print(Text(_written(printable(name)), style="bold"))
+    screen.print(Text(_encodable(printable(name)), style="bold"))
     signs = "█░" if _can_print("█░…") else "#-"
-    labels = [Text(_written(printable(label))) for _, label, _ in found]
+    labels = [Text(_encodable(printable(label))) for _, label, _ in found]
     bar, wide = _columns(screen.width, max(label.cell_len for label in labels))
     for label, (_, _, share) in zip(labels, found, strict=True):
         full = round(bar * share)
@@ -150,17 +150,17 @@ def _print_bars(model: Model, top: int, source: Source, part: str, data: Array, 
         label.truncate(wide, overflow="ellipsis" if signs == "█░" else "crop")
         screen.print(line.append("  ").append(label))
     if path:
-        screen.print(Text(f"  {_written(printable(path))}", style="bright_black"))
+        screen.print(Text(f"  {_encodable(printable(path))}", style="bright_black"))
 
 
-def _written(text: str) -> str:
+def _encodable(text: str) -> str:
     """Escape characters that the terminal's encoding cannot represent."""
     code = sys.stdout.encoding or "ascii"
     return text.encode(code, "backslashreplace").decode(code)
 
 
 def _can_print(text: str) -> bool:
-    return _written(text) == text
+    return _encodable(text) == text
 
 
 def _columns(width: int, longest: int) -> tuple[int, int]:
@@ -171,7 +171,7 @@ def _columns(width: int, longest: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Pictured:
+class DrawScores:
     """Draws the image beside a bar chart of its most probable classes."""
 
     pipeline: Classification

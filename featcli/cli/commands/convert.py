@@ -54,7 +54,7 @@ def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrit
     sidecar, kind = tables.sidecar_of(target), target.suffix.lower()
     again = partial(check_free, [target, *([sidecar] if sidecar else [])], overwrite)
     again()
-    rows = _rows(found, target, _added(found, pca, l2))
+    rows = _rows(found, target, _new_reductions(found, pca, l2))
     saves: dict[Path, Save] = {target: lambda stream: tables.write_table(kind, stream, rows)}
     if sidecar:
         saves[sidecar] = lambda stream: tables.write_sidecar(stream, rows, kind)
@@ -62,7 +62,7 @@ def _convert(table: str, output: str | None, pca: int | None, l2: bool, overwrit
     emit(output)
 
 
-def _added(found: VectorTable, pca: int | None, l2: bool) -> dict[str, list[Reduction]]:
+def _new_reductions(found: VectorTable, pca: int | None, l2: bool) -> dict[str, list[Reduction]]:
     """Return the reductions to apply to each column of vectors."""
     added: dict[str, list[Reduction]] = {}
     for name, vectors in found.vectors.items():
@@ -79,19 +79,19 @@ def _rows(found: VectorTable, target: Path, added: dict[str, list[Reduction]]) -
         for part in slices(len(found), ROWS):
             blocks = {name: _reduced(one[part], added[name]) for name, one in found.vectors.items()}
             for number in range(part.stop - part.start):
-                texts = _texts(found, part.start + number, target)
+                texts = _texts_of_row(found, part.start + number, target)
                 yield texts | {name: block[number] for name, block in blocks.items()}
 
     first = next(again())
     then = {
-        name: [*_known(found, name), *(one.to_json() for one in steps)]
+        name: [*_earlier_reductions(found, name), *(one.to_json() for one in steps)]
         for name, steps in added.items()
     }
     about = {**found.about, **({"then": then} if any(then.values()) else {})}
     return tables.Rows(again, len(found), Columns.of([describe(first, {})]), {}, about)
 
 
-def _known(found: VectorTable, name: str) -> list[Any]:
+def _earlier_reductions(found: VectorTable, name: str) -> list[Any]:
     then = found.about.get("then")
     return list(then.get(name, [])) if isinstance(then, dict) else []
 
@@ -102,7 +102,7 @@ def _reduced(block: Any, steps: list[Reduction]) -> Any:
     return block
 
 
-def _texts(found: VectorTable, row: int, target: Path) -> dict[str, str]:
+def _texts_of_row(found: VectorTable, row: int, target: Path) -> dict[str, str]:
     """Return a row's key, its file (relative to the new table) and its label."""
     texts = {"key": found.keys[row]}
     for name in ("file", "label"):

@@ -50,7 +50,7 @@ from featcli.cli.vector_search import (
     Searched,
     column_option,
     full_path,
-    say_bad,
+    say_bad_rows,
 )
 from featcli.errors import UsageError
 from featcli.io.atomic import check_free
@@ -58,7 +58,7 @@ from featcli.io.vectortables import is_table
 
 _THRESHOLDS = {"features": 0.85, "dhash": 6.0, "phash": 10.0}
 _KINDS = (".jsonl", ".csv", ".html")
-_FOUND = 3
+_EXIT_CODE_FOUND = 3
 
 
 class _Settings(NamedTuple):
@@ -88,20 +88,20 @@ def _duplicates(
         compared = _compared(made, settings)
         near, bad = compared.near()
         known = compared.searched.table
-        files = [_shown(known.file_of(row)) for row in range(len(known))]
+        files = [_short_path(known.file_of(row)) for row in range(len(known))]
         images = Images(files, settings.keep == "sharpest")
         groups = groups_of(near, compared, images, settings.keep)
         if settings.output:
             save(settings.output, settings.overwrite, groups, compared)
         _report(groups, compared, settings)
     if not settings.quiet:
-        say_bad(known, bad)
-        _say(groups, images.missing, len(known))
+        say_bad_rows(known, bad)
+        _say_summary(groups, images.missing, len(known))
     if code or (settings.check and groups):
-        raise click.exceptions.Exit(code or _FOUND)
+        raise click.exceptions.Exit(code or _EXIT_CODE_FOUND)
 
 
-def _shown(file: Path | None) -> Path | None:
+def _short_path(file: Path | None) -> Path | None:
     """Return a path relative to the current folder if it is inside it, otherwise the full path."""
     if file is None:
         return None
@@ -192,7 +192,7 @@ def _report(groups: list[Group], compared: Compared, settings: _Settings) -> Non
         emit(output)
 
 
-def _say(groups: list[Group], missing: int, count: int) -> None:
+def _say_summary(groups: list[Group], missing: int, count: int) -> None:
     superfluous = sum(len(group.others) for group in groups)
     copies = sum(one.is_exact for group in groups for one in group.others)
     found = f"{counted(superfluous, 'duplicate')} in {counted(len(groups), 'group')}"

@@ -208,7 +208,7 @@ def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:
     try:
         content = reports.as_page(page(traces, settings.channels, limit * _MEGA))
     except TooLarge as error:
-        fewer = _fewer(traces, settings.channels, limit * _MEGA)
+        fewer = _fitting_channels(traces, settings.channels, limit * _MEGA)
         remedy = f"show fewer maps by --channels {fewer}, or " if fewer else subject.remedy
         raise FeatError(
             f"{traces[0].picture}: the page is larger than --max-size {limit} (MB): "
@@ -219,7 +219,7 @@ def _page(subject: _Subject, traces: list[Trace], settings: _Settings) -> bytes:
     return content
 
 
-def _fewer(traces: list[Trace], channels: int | None, limit: int) -> int:
+def _fitting_channels(traces: list[Trace], channels: int | None, limit: int) -> int:
     """Find a number of maps per layer with which the page fits; 0 if there is none."""
     from featcli.view.explain.packing import TooLarge
     from featcli.view.explain.page import page

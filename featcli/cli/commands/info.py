@@ -64,27 +64,27 @@ def _formats(as_json: bool) -> str:
     return "\n".join(f"{name:10} {suffixes:34} {state}".rstrip() for name, suffixes, state in rows)
 
 
-def _lines(about: dict[str, Any]) -> str:
+def _as_text(about: dict[str, Any]) -> str:
     shape = "x".join(map(str, about["shape"]))
     axes = "values" if about["kind"] == "vector" else "rows x cols x channels"
     labels = ", ".join(about["labels"][:12]) + (" ..." if len(about["labels"]) > 12 else "")
     rows = [
         ("shape", f"{shape} ({axes})"),
         ("type", about["dtype"]),
-        ("range", f"{_short(about['min'])} to {_short(about['max'])}"),
-        ("mean", f"{_short(about['mean'])}, standard deviation {_short(about['std'])}"),
+        ("range", f"{_number(about['min'])} to {_number(about['max'])}"),
+        ("mean", f"{_number(about['mean'])}, standard deviation {_number(about['std'])}"),
         ("NaN", f"{about['nan']}" + (f", infinite {about['inf']}" if about["inf"] else "")),
         ("labels", labels or "none"),
         ("history", about["history"] or "none: as it was read"),
         ("source", about["source"]["file"]),
     ]
     if drawn := about.get("drawn"):
-        level = f"{_short(drawn['lo'])} is black, {_short(drawn['hi'])} white"
+        level = f"{_number(drawn['lo'])} is black, {_number(drawn['hi'])} white"
         rows.append(("drawn", f"{drawn['file']}: {drawn['history']}; {drawn['view']}: {level}"))
     return "\n".join(f"  {name:8} {printable(text)}" for name, text in rows)
 
 
-def _drawn(item: Item) -> dict[str, Any]:
+def _drawn_from(item: Item) -> dict[str, Any]:
     """Return source, history and range of the values in a PNG that featcli has drawn."""
     record = recorded(item.path) if isinstance(item, FileItem) else {}
     if not record:
@@ -94,7 +94,7 @@ def _drawn(item: Item) -> dict[str, Any]:
     return {"drawn": about | {name: record[name] for name in ("view", "lo", "hi")}}
 
 
-def _short(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
 
 
@@ -125,11 +125,11 @@ def _info(
         is_broken = is_broken or bool(sample.error)
         if sample.error or not quiet:
             say_notes(sample)
-        drawn = _drawn(item)
+        drawn = _drawn_from(item)
         for frame in sample.frames:
             about = statistics(frame) | drawn
             name = printable(title(item, sample, frame))
-            click.echo(json.dumps(about) if as_json else f"{name}\n{_lines(about)}")
+            click.echo(json.dumps(about) if as_json else f"{name}\n{_as_text(about)}")
     if is_broken:
         raise click.exceptions.Exit(1)
 
@@ -188,7 +188,7 @@ def _models(
     for path in filter(None, found.values()):
         failed = bool(failed)
         try:
-            about = model_summary.about(path, input_shape or "")
+            about = model_summary.describe(path, input_shape or "")
         except UsageError:
             raise  # a package is missing
         except ValueError as error:

@@ -50,7 +50,7 @@ from featcli.cli.vector_search import (
     full_path,
     images,
     row_name,
-    say_bad,
+    say_bad_rows,
 )
 from featcli.errors import UsageError
 from featcli.io import tables
@@ -101,7 +101,7 @@ def _neighbors(
         )
     known = Table(searched.vectors, metric)
     if not quiet:
-        say_bad(searched.table, known.bad)
+        say_bad_rows(searched.table, known.bad)
     found = _search(queries, known, min(count, len(known)), with_self)
     if not (output or quiet or (found.rows >= 0).any()):
         what = f"{searched.table.path} has no other row to compare with"

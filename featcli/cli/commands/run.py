@@ -48,15 +48,15 @@ from featcli.stage import OF_MODELS
 def _shell(pipeline: Pipeline, given: dict[str, Any]) -> str:
     """Return the pipeline as a shell pipe of single commands."""
     commands = [["featcli", *words(step), "-o", "-"] for step in pipeline.steps]
-    last = _given([*options.outputs(), *options.batch()], given)
+    last = _options_given([*options.outputs(), *options.batch()], given)
     commands[-1] = [*commands[-1][:-2], *last]
-    commands[0] += _given(options.inputs()[1:], given)
+    commands[0] += _options_given(options.inputs()[1:], given)
     names = given["inputs"]
     commands[0] += ["--", *names] if any(name.startswith("-") for name in names) else names
     return " | ".join(shlex.join(command) for command in commands)
 
 
-def _given(params: Sequence[click.Parameter], given: dict[str, Any]) -> Iterator[str]:
+def _options_given(params: Sequence[click.Parameter], given: dict[str, Any]) -> Iterator[str]:
     """Yield the options that differ from their defaults, as they would be typed."""
     for param in params:
         value = given[param.name or ""]
@@ -166,11 +166,11 @@ def _execute(
         execute(parsed, settings)
     else:
         _check_montage(montage, settings)
-        before = _state(montage)
+        before = _file_state(montage)
         keeping = _KeepingInput(parsed.steps)
         here = settings.batch._replace(jobs=1)
         execute(keeping, settings._replace(batch=here))  # the frame is kept in this process
-        if _state(montage) != before:
+        if _file_state(montage) != before:
             raise UsageError(f"--montage {montage}: a result was written there: name another file")
         _montage(montage, keeping)
 
@@ -180,7 +180,7 @@ def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
     try:
         parsed = Pipeline(pipeline)
     except UsageError as error:
-        raise UsageError(f"{error}{_misplaced(pipeline, inputs)}") from None
+        raise UsageError(f"{error}{_hint(pipeline, inputs)}") from None
     stray = [word for word in inputs if word in STAGES and not os.path.lexists(word)]
     if stray:
         text = " | ".join([pipeline, *stray])
@@ -188,7 +188,7 @@ def _parsed(pipeline: str, inputs: Sequence[str]) -> Pipeline:
     return parsed
 
 
-def _state(path: str) -> tuple[int, int] | None:
+def _file_state(path: str) -> tuple[int, int] | None:
     """Return inode and modification time, to detect changes; None if there is no file."""
     try:
         found = Path(path).stat()
@@ -197,7 +197,7 @@ def _state(path: str) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _misplaced(pipeline: str, inputs: Sequence[str]) -> str:
+def _hint(pipeline: str, inputs: Sequence[str]) -> str:
     """Return a hint if the pipeline was given after the file, or without quotes."""
     if os.path.lexists(pipeline):
         return "; the pipeline comes first: featcli run PIPELINE FILE"

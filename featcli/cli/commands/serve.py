@@ -53,32 +53,32 @@ def _serve(
     max_memory: int | None,
     quiet: bool,
 ) -> None:
-    with _started(images, host, port, model, kernel, max_memory or budget.default()) as server:
+    with _server(images, host, port, model, kernel, max_memory or budget.default()) as server:
         if not server.access.is_local and not quiet:
             say(
                 f"--host {host}: everyone who can reach this machine and knows the address can use "
                 "the page, and the connection is not encrypted"
             )
         try:
-            _listen(server, open_, quiet)
+            _answer_requests(server, open_, quiet)
         except KeyboardInterrupt:
             if not quiet:
                 say("stopped")
 
 
-def _listen(server: Server, is_opened: bool, quiet: bool) -> None:
+def _answer_requests(server: Server, is_opened: bool, quiet: bool) -> None:
     """Print the address, and answer requests until Ctrl-C."""
     emit(server.access.address)
     sys.stdout.flush()
     if not quiet:
         say("open this address in a browser; Ctrl-C stops the server")
     if is_opened:
-        _open(server)
+        _open_browser(server)
     server.serve_forever(poll_interval=0.2)
 
 
 @contextmanager
-def _started(
+def _server(
     images: tuple[str, ...],
     host: str,
     port: int,
@@ -102,7 +102,7 @@ def _started(
     except ValueError as error:
         raise UsageError(f"--model: {error}") from error
     try:
-        pictures = [backend.add_picture(_content(one), Path(one).name, True) for one in images]
+        pictures = [backend.add_picture(_read_image(one), Path(one).name, True) for one in images]
         server = Server(host, port)
         server.answers = Answers(backend, pictures, own)
         try:
@@ -127,14 +127,14 @@ def _kernels(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _content(name: str) -> bytes:
+def _read_image(name: str) -> bytes:
     try:
         return budget.read_file(name, 64 << 20)
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror or error}") from error
 
 
-def _open(server: Server) -> None:
+def _open_browser(server: Server) -> None:
     """Open the browser on a private file that redirects to the address.
 
     Other users can read a program's arguments, and the address has the secret token.
@@ -149,7 +149,7 @@ def _open(server: Server) -> None:
 
 
 @checks.callback
-def _address(value: str) -> str:
+def _check_host(value: str) -> str:
     if not value or any(one.isspace() or one in "/@?#" for one in value):
         raise ValueError(f"{value!r} is not an address such as {_LOCAL}")
     return value
@@ -177,7 +177,7 @@ command = Command(
             "--host",
             metavar="ADDRESS",
             default=_LOCAL,
-            callback=_address,
+            callback=_check_host,
             help="The network address of the server. With 0.0.0.0, other machines can reach it.",
         ),
         options.flag("--open", "open_", help="Open the page in the default browser."),

@@ -46,7 +46,7 @@ _PLANES, _NARROWEST = 6, 26
 _TILES, _TALL = 24, 40  # most channels and lines of a picture drawn as graphics
 
 
-class _Look(NamedTuple):
+class _Style(NamedTuple):
     """How frames are shown."""
 
     values: bool
@@ -59,12 +59,12 @@ class _Look(NamedTuple):
 def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: Any) -> None:
     from featcli.cli.console import console
 
-    reading, look = collect(Reading, given), collect(_Look, given)
+    reading, look = collect(Reading, given), collect(_Style, given)
     steps = Pipeline(pipeline).steps if pipeline else ()
     look = look._replace(graphics=graphics.protocol("none" if look.values else look.graphics))
     screen = console()
     failed = False
-    others = _without_tables(inputs)
+    others = _show_tables(inputs)
     if inputs and not others:
         return
     for item, sample in samples(others, reading):
@@ -79,7 +79,7 @@ def _show(inputs: tuple[str, ...], pipeline: str | None, quiet: bool, **given: A
         raise click.exceptions.Exit(1)
 
 
-def _without_tables(inputs: tuple[str, ...]) -> tuple[str, ...]:
+def _show_tables(inputs: tuple[str, ...]) -> tuple[str, ...]:
     """Show the first rows of tables of vectors; return the other inputs."""
     from featcli.io.vectortables import is_table
 
@@ -92,7 +92,7 @@ def _without_tables(inputs: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in inputs if name not in found)
 
 
-def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], look: _Look) -> bool:
+def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], look: _Style) -> bool:
     """Show a frame and the result of each step; return False if a step fails."""
     frames = [frame]
     _show_frame(screen, frame, name, look)
@@ -108,7 +108,7 @@ def _show_stages(screen: Any, frame: Frame, name: str, steps: Sequence[Step], lo
     return True
 
 
-def _show_frame(screen: Any, frame: Frame, name: str, look: _Look) -> None:
+def _show_frame(screen: Any, frame: Frame, name: str, look: _Style) -> None:
     screen.print(_headline(frame, name))
     if look.values:
         _print_values(screen, frame)
@@ -150,7 +150,7 @@ def _print_values(screen: Any, frame: Frame) -> None:
         screen.print(matrix(plane))
 
 
-def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Look) -> None:
+def _draw_graphics(screen: Any, frame: Frame, columns: int, look: _Style) -> None:
     """Show a frame by the terminal's graphics protocol, drawn like a PNG of featcli."""
     from featcli.cli.console import room
     from featcli.view.graphics import encoded

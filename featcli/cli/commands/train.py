@@ -139,25 +139,25 @@ def _check_step(step: int | None, training: Training) -> None:
 
 def _run(session: Session, settings: Settings, history: Path | None, report: Path | None) -> None:
     """Train, showing the progress."""
-    from featcli.cli.train_display import watching
+    from featcli.cli.train_display import display
     from featcli.training import reports
 
-    with watching(session, settings.quiet) as screen:
+    with display(session, settings.quiet) as screen:
 
-        def told(step: StepTrace) -> None:
+        def print_step(step: StepTrace) -> None:
             for text in lines(step, session.names, session.options.recipe.optimizer):
                 screen.write(printable(text))
 
-        def after(epoch: Any) -> None:
-            screen.tell(epoch)
+        def after_epoch(epoch: Any) -> None:
+            screen.show_epoch(epoch)
             if history:
                 reports.write_history(history, session.training.history)
 
         if history and session.training.history:  # the previous run may have stopped before this
             reports.write_history(history, session.training.history)
-        tracer = Tracer(settings.trace_step, told) if settings.trace_step else None
+        tracer = Tracer(settings.trace_step, print_step) if settings.trace_step else None
         try:
-            session.run(after, screen.watch, tracer)
+            session.run(after_epoch, screen.show_progress, tracer)
             if session.ended() and not settings.quiet:
                 screen.write(f"featcli train: {printable(session.ended())}")
             if report:
@@ -165,8 +165,7 @@ def _run(session: Session, settings: Settings, history: Path | None, report: Pat
             session.finish()
         except (KeyboardInterrupt, SystemExit):
             screen.stop()
-            kept = f"stopped: {session.kept()}; --resume continues"
-            say(kept)
+            say(f"stopped: {session.kept()}; --resume continues")
             raise
 
 

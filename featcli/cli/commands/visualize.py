@@ -88,9 +88,9 @@ def _visualize(model: str, **values: Any) -> None:
         reports.check([Path(target)], settings.overwrite, given)
     try:
         picture = (
-            _of_picture(found, settings, reading)
+            _draw_attribution(found, settings, reading)
             if settings.image
-            else _of_filters(found, settings)
+            else _draw_filters(found, settings)
         )
     except ValueError as error:
         raise UsageError(f"{model}: {error}") from error
@@ -119,14 +119,14 @@ def _default_name(model: Model, settings: _Settings) -> str:
     return ".".join(safe_tag(part) for part in parts) + ".png"
 
 
-def _of_filters(model: Model, settings: _Settings) -> Picture:
+def _draw_filters(model: Model, settings: _Settings) -> Picture:
     """Draw the filters of the first layer as weights, others by activation maximization."""
     from featcli.models.visualizing.first import first_layer
 
     network = model.description.network
     first = first_layer(network) if network.nodes else None
     if first and settings.layer in (first[0].name, network.node_of(first[0].name).name):
-        return _of_weights(model, settings)
+        return _draw_weights(model, settings)
     from featcli.models.visualizing.ascent import STEPS, Ascent, part_of
     from featcli.view import tiles as sheets
 
@@ -175,7 +175,7 @@ def _progress(steps: int, settings: _Settings) -> Any:
     )
 
 
-def _of_weights(model: Model, settings: _Settings) -> Picture:
+def _draw_weights(model: Model, settings: _Settings) -> Picture:
     from featcli.models.visualizing.first import first_filters
     from featcli.view import filters
     from featcli.view import tiles as sheets
@@ -205,13 +205,13 @@ def _filters(model: Model, settings: _Settings, count: int, is_end: bool) -> Seq
     if not settings.filters:
         return range(min(count, _DEFAULT_COUNT))
     names = model.labels if is_end else ()
-    found = [number for text in settings.filters for number in _numbers(text, count, names)]
+    found = [number for text in settings.filters for number in _parse_filter(text, count, names)]
     if len(found) > _MOST:
         raise UsageError(f"--filter: {len(found)} filters; at most {_MOST} at once")
     return list(dict.fromkeys(found))
 
 
-def _numbers(text: str, count: int, names: Sequence[str]) -> range:
+def _parse_filter(text: str, count: int, names: Sequence[str]) -> range:
     """Parse N, N-M or the name of a class."""
     if text in names and not text.isdecimal():
         return range(names.index(text), names.index(text) + 1)
@@ -228,7 +228,7 @@ def _numbers(text: str, count: int, names: Sequence[str]) -> range:
     return found
 
 
-def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
+def _draw_attribution(model: Model, settings: _Settings, reading: Reading) -> Picture:
     """Draw which parts of an image a class score, or the activation of filters, depends on."""
     from featcli.models.visualizing import attributing
     from featcli.models.visualizing.parts import Part, shown
@@ -248,26 +248,26 @@ def _of_picture(model: Model, settings: _Settings, reading: Reading) -> Picture:
         count = Part(model, settings.layer).shape[-1]
         for number in _filters(model, settings, count, False):
             places = attributing.of_filter(model, x, settings.layer, number, settings.seed)
-            _say_nowhere(places, f"filter {number} of {settings.layer} is 0 everywhere", settings)
-            tiles += _row(pixels, places, f"filter {number}", f"map {number} of {settings.layer}")
+            _say_empty(places, f"filter {number} of {settings.layer} is 0 everywhere", settings)
+            tiles += _tiles(pixels, places, f"filter {number}", f"map {number} of {settings.layer}")
         title = f"where filters of {settings.layer} are active"
     else:
         number, name = _class(model, settings, x)
         places = attributing.of_class(model, x, settings.layer, number, settings.seed)
-        _say_nowhere(places, f"no position in {settings.layer} supports {name}", settings)
-        tiles += _row(pixels, places, name, f"Grad-CAM at {settings.layer}")
+        _say_empty(places, f"no position in {settings.layer} supports {name}", settings)
+        tiles += _tiles(pixels, places, name, f"Grad-CAM at {settings.layer}")
         title = f"evidence for {name}"
     about = "input of the network; pixels that matter, for or against; positions that support it"
     return sheets.draw(f"{model.name}: {title}", about, tiles, across=3)
 
 
-def _say_nowhere(places: Any, what: str, settings: _Settings) -> None:
+def _say_empty(places: Any, what: str, settings: _Settings) -> None:
     """Report why a heat map is empty."""
     if not places.heat.any() and not settings.quiet:
         say(f"{settings.image}: {what}: the heat map is empty")
 
 
-def _row(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
+def _tiles(pixels: Any, places: Any, name: str, heat: str) -> list[Any]:
     from featcli.trace import Heat
     from featcli.view import tiles as sheets
     from featcli.view.explain.answer import overlay
