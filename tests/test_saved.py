@@ -88,6 +88,15 @@ def test_the_folder_is_where_the_platform_keeps_what_users_set(platform, end, mo
     assert saved_pipelines.folder().as_posix().endswith(end)
 
 
+@pytest.mark.parametrize("words", [("pipelines",), ("run", "relu", "--save", "a")])
+def test_a_user_without_a_home_is_one_line(words, workspace, inline, monkeypatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert_refused(inline(*words), 2, "home folder", "set HOME")
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(
     workspace: Path, inline: Runner, config: Path
 ) -> None:

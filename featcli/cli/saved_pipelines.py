@@ -16,8 +16,14 @@ _LONGEST = 1 << 20  # bytes, far more than any pipeline needs
 
 
 def folder() -> Path:
-    """Return the folder of saved pipelines on this platform; it may not exist yet."""
-    home = Path.home()
+    """Return the folder of saved pipelines on this platform; it may not exist yet.
+
+    Raises
+    ------
+    UsageError
+        If no home folder is known, as in a container whose user has none.
+    """
+    home = _home()
     if sys.platform == "win32":
         base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
     elif sys.platform == "darwin":
@@ -26,6 +32,15 @@ def folder() -> Path:
         named = Path(os.environ.get("XDG_CONFIG_HOME") or "")
         base = named if named.is_absolute() else home / ".config"
     return base / "featcli" / "pipelines"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise UsageError(
+            "pipelines are saved in the home folder, and this user has none: set HOME"
+        ) from None
 
 
 def path_of(name: str) -> Path:

@@ -23,7 +23,8 @@ FOLDER = "results"  # the name of the results store of a folder
 MANIFEST = "manifest.jsonl"
 _OLD_MANIFEST = b'{"id": "'  # how manifests began in versions without a results store
 _ATTEMPTS = 1000  # to create a file while other processes remove the folder when it is empty
-_PART = re.compile(r"(\d+)-[0-9a-f]{8}\.part(-journal)?")
+_RUN = os.urandom(4).hex()  # of this process: its number alone is not unique among containers
+_PART = re.compile(r"(\d+)-([0-9a-f]{8})[0-9a-f]*\.part(-journal)?")
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class PrivateFolder:
 
     def temporary(self) -> Path:
         """Return a new path for an unfinished file, which contains the process number."""
-        return self.path / f"{os.getpid()}-{os.urandom(4).hex()}.part"
+        return self.path / f"{os.getpid()}-{_RUN}{os.urandom(4).hex()}.part"
 
     def remove_partial(self, process: int | None = None) -> None:
         """Remove the unfinished files of processes that have ended; by default of all."""
@@ -108,32 +109,50 @@ class PrivateFolder:
         with contextlib.suppress(OSError), os.scandir(self.path) as scan:
             for entry in scan:
                 found = _PART.fullmatch(entry.name)
-                if not found:
-                    continue
-                number = int(found[1])
-                if entry.is_dir(follow_symlinks=False) and not system.is_running(number):
-                    import shutil  # imported here because it imports compression modules
+                if found and self._is_left(found, process):
+                    _remove(entry)
 
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                if not entry.is_file(follow_symlinks=False):
-                    continue
-                is_left = process is None and not (
-                    system.is_running(number) or self._is_held(entry.name)
-                )
-                if number == process or is_left:
-                    with contextlib.suppress(OSError):
-                        os.unlink(entry.path)  # noqa: PTH108
+    def _is_left(self, found: re.Match[str], process: int | None) -> bool:
+        """Return whether the process that began an unfinished file or folder has ended.
+
+        Every container counts its processes from 1. So the number of a process that has ended may
+        be that of this one now, and a number that is unknown here may run in another container.
+        """
+        number = int(found[1])
+        if process is not None:
+            has_ended = number == process
+        elif number == os.getpid():
+            has_ended = found[2] != _RUN
+        else:
+            has_ended = not system.is_running(number)
+        return has_ended and not self._is_held(found[0].removesuffix("-journal"))
 
     def _is_held(self, name: str) -> bool:
-        """Return whether another process is still writing an unfinished file."""
+        """Return whether another process is still writing an unfinished file or folder."""
+        path = self.path / name
         try:
-            descriptor = self.open(name, os.O_RDONLY)
+            is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
+            descriptor = system.open_folder(path) if is_folder else self.open(name, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
         except (OSError, OutputExists):
             return True
-        try:
-            return not system.try_lock(descriptor)
-        finally:
+        is_held = not system.try_lock(descriptor)
+        if is_folder:
+            system.close_folder(descriptor, path)
+        else:
             os.close(descriptor)
+        return is_held
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        import shutil  # imported here because it imports compression modules
+
+        shutil.rmtree(entry.path, ignore_errors=True)
+    elif entry.is_file(follow_symlinks=False):
+        with contextlib.suppress(OSError):
+            os.unlink(entry.path)  # noqa: PTH108
 
 
 def recorded_outputs_in(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featcli import budget
+from featcli import budget, system
 from featcli.errors import FeatError, OutputExists, UsageError, as_write_error
 from featcli.extras import extra
 from featcli.frame import Array, Frame, LargeFrame, Sample
@@ -104,7 +104,7 @@ class ZarrSink(Sink):
         try:
             with as_write_error(self._path):
                 self._private.create(begun.mkdir)
-                _fill(begun, frame, record)
+                _fill_locked(begun, frame, record)
                 self.check()  # again, so that a file created meanwhile is not replaced
                 self._move(begun)
         finally:
@@ -128,6 +128,16 @@ class ZarrSink(Sink):
             shutil.rmtree(former, ignore_errors=True)
         else:
             former.unlink()
+
+
+def _fill_locked(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
+    """Write the array into a folder that shows other processes that it is being written."""
+    held = system.open_folder(folder)
+    try:
+        system.try_lock(held)
+        _fill(folder, frame, record)
+    finally:
+        system.close_folder(held, folder)
 
 
 def _fill(folder: Path, frame: Frame, record: dict[str, Any]) -> None:
