@@ -57,7 +57,9 @@ def draw(trace: Trace) -> Picture:
     -------
     Picture
     """
-    columns = [_photo(trace), *(_column(layer) for layer in _milestones(trace)), *_answer(trace)]
+    layers = _milestones(trace)
+    middle = [_vector(one) if one.data.ndim == 1 else _stack(one) for one in layers]
+    columns = [_photo(trace), *middle, *_answer(trace)]
     width = 2 * _MARGIN + sum(one.cols for one in columns) + _GAP * (len(columns) - 1)
     strip = Image.new("RGB", (width, _ROWS), GROUND)
     pen, left = ImageDraw.Draw(strip), _MARGIN
@@ -67,8 +69,8 @@ def draw(trace: Trace) -> Picture:
         _titled(pen, one, left)
         one.draw(strip, pen, left)
         left += one.cols + _GAP
-    names = [layer.name for layer in _milestones(trace)]
-    return Picture(np.asarray(strip), {"layout": "filmstrip", "layers": names})
+    info = {"layout": "filmstrip", "layers": [layer.name for layer in layers]}
+    return Picture(np.asarray(strip), info)
 
 
 def _milestones(trace: Trace) -> list[Layer]:
@@ -111,15 +113,12 @@ def _photo(trace: Trace) -> _Column:
         is_colour = maps.is_picture
         values = maps.layer.data if is_colour else maps.layer.data[:, :, :1]
         (image,) = _cells([maps.picture() if is_colour else maps.pixels(0)], values)
-
-    def paint(strip: Any, _pen: Any, left: int) -> None:
-        strip.paste(image, (left, _MIDDLE - image.height // 2))
-
-    return _Column(max(image.width, 90), name, size, paint)
+    return _Column(max(image.width, 90), name, size, _pasted(image))
 
 
-def _column(layer: Layer) -> _Column:
-    return _vector(layer) if layer.data.ndim == 1 else _stack(layer)
+def _pasted(image: Any) -> Callable[[Any, Any, int], None]:
+    """Return a function that draws an image in the middle of the height."""
+    return lambda strip, _pen, left: strip.paste(image, (left, _MIDDLE - image.height // 2))
 
 
 def _stack(layer: Layer) -> _Column:
@@ -199,11 +198,8 @@ def _column_of_cells(layer: Layer) -> _Column:
     painted = colour.paint(codes(values[:, :, 0], maps.mapping), maps.colours(0))
     cells = plan(values, beside, size=size)
     image = Image.fromarray(enlarged(painted, values, cells, beside, GROUND[0], size))
-
-    def paint(strip: Any, _pen: Any, left: int) -> None:
-        strip.paste(image, (left, _MIDDLE - image.height // 2))
-
-    return _Column(max(image.width, _VECTOR_ROOM), clean(layer.name), str(len(values)), paint)
+    room = max(image.width, _VECTOR_ROOM)
+    return _Column(room, clean(layer.name), str(len(values)), _pasted(image))
 
 
 def _answer(trace: Trace) -> list[_Column]:

@@ -113,13 +113,10 @@ function sourceLine(at, { channel, taps, values }, cells, map) {
 /** A kernel as coloured cells, with its numbers to read where there is room. */
 function kernelThumb(taps, rows, cols) {
   const most = reachOf(taps);
-  const cell = (x) => make("td", { style: { background: tint(x, most) }, title: exact(x) }, rows * cols <= 9 ? short2(x) : "");
+  const cell = (x) => make("td", { style: { background: tint(x, most) }, title: exact(x) }, rows * cols <= 9 ? short(x, 2) : "");
   const lines = Array.from({ length: rows }, (_, i) => make("tr", {}, ...Array.from(taps.slice(i * cols, (i + 1) * cols), cell)));
   return make("table", { class: "mini" }, make("tbody", {}, ...lines));
 }
-
-/** Two digits: what a small cell has room for. */
-const short2 = (x) => (Number.isFinite(x) ? String(Number(x.toPrecision(2))) : String(x));
 
 /** A small map that marks the cell, says its value, and follows the pointer. */
 function thumb(cells, name, rows, cols, picture, values, marks = null, go = null) {

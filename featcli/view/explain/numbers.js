@@ -184,10 +184,10 @@ function exact(x, isDouble = false) {
   return String(x);
 }
 
-/** A number to read: five digits. */
-function short(x) {
+/** A number to read: five digits, or fewer where there is little room. */
+function short(x, digits = 5) {
   if (x === null) return "0";
-  return Number.isFinite(x) ? String(Number(x.toPrecision(5))) : String(x);
+  return Number.isFinite(x) ? String(Number(x.toPrecision(digits))) : String(x);
 }
 
 /** Write a number for a small cell: three digits, but never a whole number that is not the value. */

@@ -6,7 +6,6 @@ const SHOWN = 3; // of a layer, besides those that lines lead to
 const MOST_SHOWN = 6;
 const NODE = 54; // pixels
 const drawnNodes = new Map(); // "number/channel" to its button
-const SVG = (name, attributes) => shape(name, attributes);
 
 /** The number of the first layer of the picture that is shown. */
 const beginning = () => depth * Number($("overview-picture").value);
@@ -39,7 +38,7 @@ function overview() {
   const columns = columnsOf().map((channels, number) => make("div", { class: "column-of" },
     make("a", { href: `#layer${number}` }, ...breakable(layers[number].name)),
     ...channels.map((channel) => node(begin + number, channel))));
-  $("flow").replaceChildren(SVG("svg", { class: "lines", "aria-hidden": "true" }), ...columns);
+  $("flow").replaceChildren(shape("svg", { class: "lines", "aria-hidden": "true" }), ...columns);
   redrawFlow();
 }
 
@@ -109,7 +108,7 @@ function layOut() {
 /** A line from one map to another, thicker where more comes from. */
 function lineFrom([x1, y1], [x2, y2], share, ends) {
   const bend = Math.max(14, (x2 - x1) / 2);
-  const path = SVG("path", { d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "stroke-width": 1 + 4 * share });
+  const path = shape("path", { d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "stroke-width": 1 + 4 * share });
   Object.assign(path.dataset, ends);
   return path;
 }

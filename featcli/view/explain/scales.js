@@ -37,11 +37,9 @@ function restate(button, layer, how, reach) {
   const [low, high] = line.querySelectorAll("span");
   const { lo, hi } = scaleFor(how === "page" ? "page" : "layer", layer, [], reach);
   const own = how === "map" && layer.drawn.cmap !== "gray";
-  low.textContent = own ? (lo < 0 ? "each map: −its largest" : "each map: 0") : short4(lo);
-  high.textContent = own ? "its largest" : short4(hi);
+  low.textContent = own ? (lo < 0 ? "each map: −its largest" : "each map: 0") : short(lo, 4);
+  high.textContent = own ? "its largest" : short(hi, 4);
 }
-
-const short4 = (x) => String(Number(x.toPrecision(4)));
 
 /** Draw every map of the page by the chosen scale. */
 async function rescale() {
