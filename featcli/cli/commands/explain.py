@@ -176,7 +176,7 @@ def _write(images: tuple[str, ...], subject: _Subject, settings: _Settings) -> N
     reports.check(named, settings.overwrite, given)
     frames, traces = _read(images, subject, settings)
     files: dict[str, bytes] = {}
-    if output and is_folder(output):
+    if output and output != "-" and is_folder(output):
         files |= {str(Path(output) / name): data for name, data in _pictures(traces[0]).items()}
     elif output or not strip:
         page = output or _default_name(frames, subject)
