@@ -12,9 +12,14 @@ from featcli.io.options import MAX_PIXELS
 
 
 class Option(click.Option):
-    """An option with the heading under which the help lists it; a given default is shown."""
+    """An option with the heading under which the help lists it.
+
+    A given default is shown, and a whole number is N.
+    """
 
     def __init__(self, *names: str, group: str = "Options", **settings: Any) -> None:
+        if isinstance(settings.get("type"), click.IntRange):
+            settings = {"metavar": "N"} | settings
         super().__init__(names, **{"show_default": "default" in settings} | settings)
         self.group = group
 
@@ -106,7 +111,6 @@ def reading() -> list[click.Parameter]:
         Option(
             "--max-pixels",
             type=click.IntRange(1),
-            metavar="N",
             default=MAX_PIXELS,
             help="Read an image with more pixels in strips of rows, or refuse it if that is not "
             "possible.",
@@ -300,7 +304,7 @@ def debug() -> click.Parameter:
 def jobs(text: str, **settings: Any) -> click.Parameter:
     """Return the option --jobs, with its help."""
     kind = click.IntRange(1, 1024)
-    return Option("-j", "--jobs", group="Batch", type=kind, metavar="N", help=text, **settings)
+    return Option("-j", "--jobs", group="Batch", type=kind, help=text, **settings)
 
 
 def scheduler() -> click.Parameter:
@@ -329,7 +333,6 @@ def batch() -> list[click.Parameter]:
         Option(
             "--limit",
             type=click.IntRange(1),
-            metavar="N",
             help="Process only the first N inputs.",
         ),
         Option(

@@ -80,7 +80,7 @@ def _settings_for(rule: Rule) -> dict[str, Any]:
     """Return the Click settings that enforce a rule."""
     match rule:
         case Whole(low, high):
-            return {"type": _Whole(low, high), "metavar": "N"}
+            return {"type": _Whole(low, high)}
         case Number():
             return {"type": _Number(rule), "metavar": "X"}
         case OneOf(values):
@@ -225,7 +225,6 @@ def outputs() -> list[click.Parameter]:
         options.Option(
             "--trace-step",
             type=_Whole(1),
-            metavar="N",
             group="Output",
             help="Print what happens in step N of the training, in numbers.",
         ),

@@ -206,7 +206,6 @@ command = Command(
         options.Option(
             "--top",
             type=click.IntRange(1),
-            metavar="N",
             group="Output",
             help="How many classes to print.  [default: 5, or all if there are fewer]",
         ),

@@ -128,7 +128,6 @@ command = Command(
         options.Option(
             "--pca",
             type=click.IntRange(1),
-            metavar="N",
             group="Vectors",
             help="Reduce vectors to their first N principal components.",
         ),

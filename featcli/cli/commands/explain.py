@@ -296,7 +296,6 @@ command = Command(
         options.Option(
             "--channels",
             type=click.IntRange(1, 4096),
-            metavar="N",
             group="Output",
             help="Show the N strongest maps of each layer, and N of the maps that they are "
             "computed from.  [default: all of a small network, 6 of a large one]",

@@ -239,7 +239,6 @@ command = Command(
             "--count",
             type=click.IntRange(1),
             default=10,
-            metavar="N",
             group="Search",
             help="The number of neighbors of each query.",
         ),

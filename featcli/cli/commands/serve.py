@@ -169,7 +169,6 @@ command = Command(
         options.Option(
             "--port",
             type=click.IntRange(0, 65535),
-            metavar="N",
             default=8737,
             help="The port of the server; 0 for any free port.",
         ),

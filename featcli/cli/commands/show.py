@@ -225,7 +225,6 @@ command = Command(
         options.Option(
             "--width",
             type=click.IntRange(1, 1000),
-            metavar="N",
             group="Output",
             help="Width in characters.  [default: that of the terminal, up to 100]",
         ),

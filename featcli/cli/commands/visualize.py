@@ -342,20 +342,17 @@ command = Command(
         options.Option(
             "--steps",
             type=click.IntRange(1, 10_000),
-            metavar="N",
             help="The number of steps of gradient ascent.  [default: 96]",
         ),
         options.Option(
             "--size",
             type=click.IntRange(8, 1024),
-            metavar="N",
             help="The shorter side of the pictures, in pixels.  [default: that of the network's "
             "input, at most 128]",
         ),
         options.Option(
             "--seed",
             type=click.IntRange(0, 2**32 - 1),
-            metavar="N",
             default=0,
             help="The seed of the random numbers.",
         ),
