@@ -44,7 +44,7 @@ class MemoryExceeded(TooLarge):
         self.needed = needed
 
 
-def size_of(text: str) -> int:
+def parse_size(text: str) -> int:
     """Parse a size such as `500MB`, `2GB` or `1.5GiB` into bytes; raises ValueError."""
     found = _SIZE.fullmatch(text.strip())
     if not found or found[2].upper() not in _UNITS:
@@ -55,7 +55,7 @@ def size_of(text: str) -> int:
     return size
 
 
-def shown(size: int) -> str:
+def format_size(size: int) -> str:
     """Format a size in bytes for people, such as `1.5 GB`."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= factor:
@@ -91,8 +91,8 @@ def check(needed: int, limit: int) -> None:
     if needed + STARTED > limit:
         whole = needed + STARTED
         raise MemoryExceeded(
-            f"takes about {shown(whole)} of memory, more than --max-memory {shown(limit)}: raise "
-            "it, or make the picture smaller first",
+            f"takes about {format_size(whole)} of memory, more than --max-memory "
+            f"{format_size(limit)}: raise it, or make the picture smaller first",
             needed,
         )
 
@@ -100,16 +100,16 @@ def check(needed: int, limit: int) -> None:
 def read_file(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> bytes:
     """Read a whole file; raises ReadError for more than `most` bytes, and OSError."""
     with Path(path).open("rb") as stream:
-        return taken(stream, most).getvalue()
+        return read_at_most(stream, most).getvalue()
 
 
-def taken(stream: BinaryIO, most: int) -> io.BytesIO:
+def read_at_most(stream: BinaryIO, most: int) -> io.BytesIO:
     """Read a stream to its end in pieces; raises ReadError for more than `most` bytes."""
     found = io.BytesIO()
     while piece := stream.read(min(_PIECE, most + 1 - found.tell())):
         found.write(piece)
         if found.tell() > most:
-            raise ReadError(f"larger than {shown(most)}")
+            raise ReadError(f"larger than {format_size(most)}")
     found.seek(0)
     return found
 

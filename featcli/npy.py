@@ -229,7 +229,8 @@ def load_archive(
         size = sum(entry.file_size + _PER_ARRAY for entry in entries.values())
         if size > most:
             raise ReadError(
-                f"its arrays take {budget.shown(size)}, {budget.shown(most)} are allowed"
+                f"its arrays take {budget.format_size(size)}, "
+                f"{budget.format_size(most)} are allowed"
             )
         found = {}
         for name, entry in entries.items():

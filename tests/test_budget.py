@@ -11,13 +11,13 @@ from featcli import budget
     ("text", "size"), [("500MB", 500_000_000), ("2g", 2 * 10**9), ("1.5 GiB", 3 << 29), ("7", 7)]
 )
 def test_a_size_is_read_as_people_write_it(text, size):
-    assert budget.size_of(text) == size
+    assert budget.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1GB", "much", "1XB", "1e9", "0.1"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ValueError, match=r"not a size|at least 1B"):
-        budget.size_of(text)
+        budget.parse_size(text)
 
 
 @pytest.mark.parametrize(

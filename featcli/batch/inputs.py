@@ -285,7 +285,7 @@ def _unknown(head: bytes) -> str:
 
 def _one_from(stream: BinaryIO, source: Source, name: str, options: ReadOptions) -> Sample:
     try:
-        return read_stream(budget.taken(stream, options.max_memory), source, options)
+        return read_stream(budget.read_at_most(stream, options.max_memory), source, options)
     except FeatError as error:
         return Sample(source, error=f"{name}: {error}")
 

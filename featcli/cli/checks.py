@@ -40,9 +40,9 @@ def path(value: str) -> str:
 @callback
 def size(value: str) -> str:
     """Check a size in bytes, such as 500MB; return the text unchanged."""
-    from featcli.budget import size_of
+    from featcli.budget import parse_size
 
-    size_of(value)
+    parse_size(value)
     return value
 
 
@@ -51,9 +51,9 @@ def memory(value: str) -> int:
     """Return a size in bytes as a number; raises ValueError if it is too small to work with."""
     from featcli import budget
 
-    found = budget.size_of(value)
+    found = budget.parse_size(value)
     if found <= budget.STARTED:
-        raise ValueError(f"must be more than {budget.shown(budget.STARTED)}, not {value}")
+        raise ValueError(f"must be more than {budget.format_size(budget.STARTED)}, not {value}")
     return found
 
 

@@ -47,6 +47,7 @@ class FreeSpace:
         if free is None or needed <= free:
             return ""
         return (
-            f"the results of the remaining {left:,} images take about {budget.shown(needed)}, but "
-            f"only {budget.shown(free)} are free in {self._folder}"
+            f"the results of the remaining {left:,} images take about "
+            f"{budget.format_size(needed)}, but only {budget.format_size(free)} are free in "
+            f"{self._folder}"
         )

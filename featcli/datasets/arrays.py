@@ -101,7 +101,7 @@ class Arrays:
         with self._stream(archive, name) as stream:
             size = archive.getinfo(f"{name}.npy").file_size
             if size > _LARGEST_CLASSES:
-                raise ReadError(f"{name} takes {budget.shown(size)}: too large for classes")
+                raise ReadError(f"{name} takes {budget.format_size(size)}: too large for classes")
             try:
                 return npy.read(stream, size)
             except ReadError as error:

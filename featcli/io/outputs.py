@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, Self
 
-from featcli.budget import size_of
+from featcli.budget import parse_size
 from featcli.errors import UsageError
 from featcli.io.naming import Heading, stem
 from featcli.io.patterns import is_numbered, is_pattern
@@ -87,7 +87,7 @@ class OutputSpec(NamedTuple):
             raise UsageError("--format goes with -o -: the suffix of a file gives its format")
         if shard_size and kind is not Kind.SHARDS:
             raise UsageError("--shard-size goes with -o 'x-%05d.tar', which names several files")
-        size = size_of(shard_size) if shard_size else _SHARD
+        size = parse_size(shard_size) if shard_size else _SHARD
         if csv_safe and Path(output or "").suffix.lower() != ".csv":
             raise UsageError("--csv-safe goes with -o FILE.csv: only spreadsheets need it")
         is_table = Path(output or "").suffix.lower() in (*TABLES, *MATRICES) or kind is Kind.PARTS

@@ -320,5 +320,5 @@ def _foreign(
 def _whole(entry: tarfile.TarInfo, member: BinaryIO, options: ReadOptions) -> io.BytesIO:
     """Read an entry into memory; raises ReadError first if it is too large."""
     if entry.size > options.max_memory:
-        raise ReadError(f"larger than {budget.shown(options.max_memory)} (see --max-memory)")
-    return budget.taken(member, entry.size)
+        raise ReadError(f"larger than {budget.format_size(options.max_memory)} (see --max-memory)")
+    return budget.read_at_most(member, entry.size)

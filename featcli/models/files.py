@@ -184,7 +184,9 @@ def _description(archive: zipfile.ZipFile) -> Description:
     entries = archive.infolist()
     size = sum(entry.file_size for entry in entries)
     if size > _LARGEST:
-        raise ModelError(f"its arrays take {budget.shown(size)}, {budget.shown(_LARGEST)} at most")
+        raise ModelError(
+            f"its arrays take {budget.format_size(size)}, {budget.format_size(_LARGEST)} at most"
+        )
     if RECORD not in archive.namelist():
         raise ModelError(f"not a model: it holds no {RECORD}{_MODELS}")
     if len(entries) > _MOST_ENTRIES or archive.getinfo(RECORD).file_size > _LONGEST_RECORD:

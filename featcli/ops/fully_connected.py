@@ -38,7 +38,7 @@ def _digest(name: str) -> str:
     try:
         with Path(name).open("rb") as stream:
             if os.fstat(stream.fileno()).st_size > _LARGEST:
-                raise ValueError(f"{name!r} is larger than {budget.shown(_LARGEST)}")
+                raise ValueError(f"{name!r} is larger than {budget.format_size(_LARGEST)}")
             return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     except OSError as error:
         raise ValueError(f"cannot read {name!r}: {error.strerror}") from error

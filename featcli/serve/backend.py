@@ -304,7 +304,7 @@ class Backend:
 
 def _too_large(frame: Frame) -> FeatError:
     return FeatError(
-        f"{frame.source.file}: the page would be larger than {budget.shown(_PAGE)}: "
+        f"{frame.source.file}: the page would be larger than {budget.format_size(_PAGE)}: "
         "begin with 'resize' to fewer pixels"
     )
 

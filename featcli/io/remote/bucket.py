@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, BinaryIO, NamedTuple
 
-from featcli.budget import shown
+from featcli.budget import format_size
 from featcli.errors import FeatError, ReadError, Unwritable, UsageError
 from featcli.extras import extra
 from featcli.io.remote.credentials import HINTS, allows_plain, settings_of_aws
@@ -174,7 +174,7 @@ class Bucket:
         if meta is None:
             raise Absent(f"{self}/{key}: there is no such object")
         if meta.size > most:
-            raise ReadError(f"{self}/{key}: larger than {shown(most)} (see --max-memory)")
+            raise ReadError(f"{self}/{key}: larger than {format_size(most)} (see --max-memory)")
         return b"".join(self.pieces(meta))
 
     # Writing
@@ -200,8 +200,9 @@ class Bucket:
         size = len(content)
         if size > LARGEST:
             raise Unwritable(
-                f"{self}/{key}: {shown(size)} are more than one object may have by one PUT "
-                f"({shown(LARGEST)}): give several files to -o, as x-%05d.tar or a folder of parts"
+                f"{self}/{key}: {format_size(size)} are more than one object may have by one PUT "
+                f"({format_size(LARGEST)}): give several files to -o, as x-%05d.tar or a folder of "
+                "parts"
             )
         store, deadline = self._store(seconds=30 + size // _SLOWEST), time.monotonic() + _PATIENCE
         how = self._condition(key, mode)

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from featcli.budget import shown
+from featcli.budget import format_size
 from featcli.errors import ReadError, UsageError
 
 _PIECE = 1 << 20
@@ -95,7 +95,9 @@ class Address:
             while piece := answer.read(_PIECE):
                 found += piece
                 if max(len(found), size) > most:
-                    raise ReadError(f"{self.shown}: larger than {shown(most)} (see --max-memory)")
+                    raise ReadError(
+                        f"{self.shown}: larger than {format_size(most)} (see --max-memory)"
+                    )
         if len(found) < size:
             raise http.client.IncompleteRead(b"")
         return bytes(found)
