@@ -208,6 +208,20 @@ class InFolder:
         return Places(self.folder / f"{base}.npy", self.folder / f"{base}.png", sidecar)
 
 
+@dataclass(frozen=True)
+class OneResult:
+    """Returns the paths of a single result, `.npy` and its sidecar or `.png`, for any heading."""
+
+    path: Path
+    sidecar: bool
+
+    def __call__(self, heading: Heading) -> Places:
+        """Return the files of the result."""
+        if self.path.suffix.lower() != ".npy":
+            return Places(None, self.path, None)
+        return Places(self.path, None, self.path.with_suffix(".json") if self.sidecar else None)
+
+
 def folder_sink(
     folder: Path, options: WriteOptions, flat: bool = False, private: PrivateFolder | None = None
 ) -> FilesSink:
@@ -229,7 +243,4 @@ def file_sink(path: Path, options: WriteOptions | None = None) -> Sink:
         from featcli.io.zarring import ZarrSink
 
         return OnlyOne(ZarrSink(path, options), str(path))
-    is_array = kind == ".npy"
-    sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
-    found = Places(path, None, sidecar) if is_array else Places(None, path, None)
-    return OnlyOne(FilesSink(lambda _: found, options, path.parent), str(path))
+    return OnlyOne(FilesSink(OneResult(path, options.sidecar), options, path.parent), str(path))

@@ -129,18 +129,22 @@ class FilesSink(Sink):
         places = self.places(heading)
         self._take(places.main)
         present, record = self._check_own(places, heading, prior)
-        wanted = 3 - places.count(None)
-        if self._options.overwrite or len(present) < wanted:
+        if self._options.overwrite or len(present) < 3 - places.count(None):
             return None
         if not records.is_made_from(record, heading.history, heading.source, state):
             return None
         if record.get("picture") != records.as_json(self._options.picture):
             return None
-        if places.sidecar and not all(_has_state(p, record, "outputs") for p in places.data):
+        states = self._states(present)
+        outputs = {path.name: states[str(path)] for path in places.data}
+        if places.sidecar and record.get("outputs") != outputs:
             return None
-        states = {str(path): records.state_of(path) for path in present}
-        files = tuple(map(str, places.data))
-        return Written(str(places.main), "unchanged", files, record, states=states)
+        files = tuple(str(self._shown(path)) for path in places.data)
+        return Written(files[0], "unchanged", files, record, states=states)
+
+    def _states(self, present: Collection[Path]) -> dict[str, State]:
+        """Return the states of the existing files of a result."""
+        return {str(path): records.state_of(path) for path in present}
 
     def _check_own(
         self, places: Places, heading: Heading, prior: Prior

@@ -93,21 +93,6 @@ class Listing:
         return sorted(set(filter(None, found)))
 
 
-class Nothing:
-    """A listing without any objects."""
-
-    def is_empty(self) -> bool:
-        """See `Listing.is_empty`."""
-        return True
-
-    def find(self, key: str) -> Meta | None:
-        """See `Listing.find`."""
-        return None
-
-
-NOTHING = Nothing()
-
-
 def _rows(some: list[Meta], url: Url) -> Iterator[tuple[str, str, int, str]]:
     skip = len(url.key) + 1 if url.key else 0
     for one in some:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,11 +22,11 @@ from featcli.frame import Frame, LargeFrame, Sample
 from featcli.io import records
 from featcli.io.drawing import record_of, save_picture
 from featcli.io.naming import Heading
-from featcli.io.outputs import InFolder
+from featcli.io.outputs import InFolder, OneResult
 from featcli.io.placing import FilesSink, Places
 from featcli.io.private import NAME, PrivateFolder
 from featcli.io.remote.bucket import Bucket, Changed, Meta, bucket_of
-from featcli.io.remote.listing import NOTHING, Listing, Nothing
+from featcli.io.remote.listing import Listing
 from featcli.io.remote.url import Url
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, WriteOptions, Written
 
@@ -50,8 +50,10 @@ class ObjectsSink(FilesSink):
     options : WriteOptions
     private : PrivateFolder
         `.featcli` in that local folder.
-    listing : Listing or Nothing, optional
+    listing : Listing, optional
         The objects at the start; if None, the bucket is asked for each object.
+    was_empty : bool
+        Whether there were none, so that it need not be asked.
     """
 
     def __init__(
@@ -60,10 +62,11 @@ class ObjectsSink(FilesSink):
         places: Callable[[Heading], Places],
         options: WriteOptions,
         private: PrivateFolder,
-        listing: Listing | Nothing | None = None,
+        listing: Listing | None = None,
+        was_empty: bool = False,
     ) -> None:
         super().__init__(places, options, private.folder, private)
-        self._url, self._listing = url, listing
+        self._url, self._listing, self._was_empty = url, listing, was_empty
         self._urls: set[str] = set()  # URLs of inputs
 
     @property
@@ -77,6 +80,8 @@ class ObjectsSink(FilesSink):
         return path.relative_to(self._folder).as_posix()
 
     def _find(self, path: Path) -> Meta | None:
+        if self._was_empty:
+            return None
         if self._listing:
             found = self._listing.find(self._name(path))
             return found and found._replace(key=self._object(path).key)
@@ -108,14 +113,8 @@ class ObjectsSink(FilesSink):
         """
         if self._listing is None:
             return None
-        is_empty = self._listing.is_empty()
-        found = ObjectsSink(
-            self._url,
-            self.places,
-            self._options,
-            PrivateFolder(self._folder),
-            NOTHING if is_empty else None,
-        )
+        private, was_empty = PrivateFolder(self._folder), self._listing.is_empty()
+        found = ObjectsSink(self._url, self.places, self._options, private, was_empty=was_empty)
         found._urls = self._urls
         return found
 
@@ -135,22 +134,9 @@ class ObjectsSink(FilesSink):
         return any((meta := self._find(path)) is None or meta.state != state
                    for path, state in found)  # fmt: skip
 
-    def _existing(self, heading: Heading, state: State, prior: Prior) -> Written | None:
-        places = self.places(heading)
-        self._take(places.main)
-        present, record = self._check_own(places, heading, prior)
-        if self._options.overwrite or len(present) < 3 - places.count(None):
-            return None
-        is_same = records.is_made_from(record, heading.history, heading.source, state)
-        if not is_same or record.get("picture") != records.as_json(self._options.picture):
-            return None
-        states = {path: meta.state for path, meta in present.items()}
-        outputs = {path.name: states[path] for path in places.data}
-        if record.get("outputs") != outputs:
-            return None
-        files = tuple(str(self._object(path)) for path in places.data)
-        named = {str(path): one for path, one in states.items()}
-        return Written(files[0], "unchanged", files, record, states=named)
+    def _states(self, present: Collection[Path]) -> dict[str, State]:
+        assert isinstance(present, dict)
+        return {str(path): meta.state for path, meta in present.items()}
 
     def _check_own(
         self, places: Places, heading: Heading, prior: Prior
@@ -250,18 +236,5 @@ def objects_sink(
 
 def one_object(url: Url, options: WriteOptions, private: PrivateFolder) -> ObjectsSink:
     """Return a sink that writes one result as a .npy or .png object."""
-    path = private.folder / url.name
-    is_array = path.suffix.lower() == ".npy"
-    sidecar = path.with_suffix(".json") if is_array and options.sidecar else None
-    found = Places(path, None, sidecar) if is_array else Places(None, path, None)
-    return ObjectsSink(url.parent, _Same(found), options, private)
-
-
-class _Same:
-    """A function that returns the same places for any result; can be pickled."""
-
-    def __init__(self, places: Places) -> None:
-        self._places = places
-
-    def __call__(self, _heading: Heading) -> Places:
-        return self._places
+    places = OneResult(private.folder / url.name, options.sidecar)
+    return ObjectsSink(url.parent, places, options, private)
