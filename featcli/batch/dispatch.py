@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from featcli.batch.executor import Answer, Answered, Died, Event, Executor, Slot
 from featcli.batch.items import Item
@@ -21,45 +21,33 @@ class Ended:
         self.error = error
 
 
-class Items(Protocol):
-    """A source of items that also delivers an executor's messages; see `feed.Feed`."""
+class Items:
+    """Items that are read one at a time, in the thread that processes them.
 
-    is_ended: bool
+    `feed.Feed` reads them ahead instead, and also delivers the messages of an executor.
 
-    def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return sender and message, both None after `timeout`; an item's sender is self."""
-
-    def allow_one_more(self) -> None:
-        """Allow one more item to be read."""
-
-    def end(self, ended: Ended) -> None:
-        """Note that the items have ended; raises the error that ended them."""
-
-
-class Pulled:
-    """Items that are read one at a time, in the thread that processes them."""
+    Attributes
+    ----------
+    is_ended : bool
+        Whether the last item has been taken.
+    """
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.is_ended = False
         self._items = iter(items)
 
     def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """See `Items.get`."""
+        """Return sender and message, both None after `timeout`; an item's sender is self."""
         return self, next(self._items, Ended())
 
     def allow_one_more(self) -> None:
-        """See `Items.allow_one_more`."""
+        """Allow one more item to be read."""
 
     def end(self, ended: Ended) -> None:
-        """See `Items.end`."""
+        """Note that the items have ended; raises the error that ended them."""
         self.is_ended = True
-
-
-class Finish(Protocol):
-    """Turns results into an outcome; see `Dispatcher`."""
-
-    def __call__(self, slot: Slot, answer: Prepared) -> Outcome:
-        """Write the results of an input; return its outcome."""
+        if ended.error:
+            raise ended.error
 
 
 class Dispatcher:
@@ -85,7 +73,7 @@ class Dispatcher:
         feed: Items,
         plan: Callable[[Any], Task | Outcome],
         executor: Executor,
-        finish: Finish,
+        finish: Callable[[Slot, Prepared], Outcome],
         in_order: bool,
         arrived: Callable[[Outcome], None],
     ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from featcli.batch.dispatch import Ended
+from featcli.batch.dispatch import Ended, Items
 from featcli.batch.items import FileItem, Item, ObjectItem
 
 # Below these numbers of items and bytes, starting processes takes longer than it saves.
@@ -18,7 +18,7 @@ _MIN_ITEMS, _MIN_BYTES = 32, 2_000_000
 _LOOK_SECONDS = 0.05  # how long to look at the first items
 
 
-class Feed:
+class Feed(Items):
     """Reads items ahead, up to a fixed number.
 
     Parameters
@@ -33,23 +33,21 @@ class Feed:
     ----------
     inbox : SimpleQueue
         Receives `(feed, item)`, and the executor's messages.
-    is_ended : bool
-        Whether the last item has been taken.
     """
 
     def __init__(
         self, items: Iterable[Item], ahead: int, inbox: SimpleQueue[tuple[Any, Any]] | None = None
     ) -> None:
         self.inbox: SimpleQueue[tuple[Any, Any]] = inbox or SimpleQueue()
-        self.is_ended = False
+        super().__init__(items)
         self._seen: deque[tuple[Any, Any]] = deque()
         self._room = threading.Semaphore(ahead)
-        threading.Thread(target=self._run, args=(items,), daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
 
-    def _run(self, items: Iterable[Item]) -> None:
+    def _run(self) -> None:
         error: BaseException | None = None
         try:
-            for item in items:
+            for item in self._items:
                 self.inbox.put((self, item))
                 self._room.acquire()
         except BaseException as found:
@@ -57,17 +55,11 @@ class Feed:
         self.inbox.put((self, Ended(error)))
 
     def allow_one_more(self) -> None:
-        """Allow one more item to be read."""
+        """See `Items.allow_one_more`."""
         self._room.release()
 
-    def end(self, ended: Ended) -> None:
-        """Note that the items have ended; raises the error that ended them."""
-        self.is_ended = True
-        if ended.error:
-            raise ended.error
-
     def get(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return the next item or message with its sender; (None, None) after `timeout`."""
+        """See `Items.get`."""
         if self._seen:
             return self._seen.popleft()
         try:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from featcli import cores
-from featcli.batch.dispatch import Dispatcher, Items, Pulled
+from featcli.batch.dispatch import Dispatcher, Items
 from featcli.batch.executor import Executor, Here, Slot
 from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
 from featcli.batch.prior import PriorResult
@@ -76,7 +76,7 @@ def run_all(
     planner = Planner(job.checksum, choices.only_failed, know)
     jobs = choices.jobs or cores.allowed()
     if jobs == 1 and not choices.timeout and not choices.scheduler:
-        yield from _outcomes(Pulled(items), Here(job), job, planner, arrived)
+        yield from _outcomes(Items(items), Here(job), job, planner, arrived)
         return
     rest = iter(items)
     for item in rest:  # unchanged inputs need no thread and no worker

@@ -103,12 +103,8 @@ class Prior(Protocol):
         """Record that all of them have appeared."""
 
 
-class NoPrior:
+class NoPrior(Prior):
     """A `Prior` for which nothing is recorded."""
-
-    def own_states(self) -> Mapping[str, Sequence[State]]:
-        """See `Prior.own_states`."""
-        return {}
 
     def intend(self, state: State, outputs: Mapping[str, State]) -> None:
         """See `Prior.intend`."""

@@ -73,7 +73,7 @@ class Store:
 
     def __reduce__(self) -> Any:
         """Unpickle to one store per process, however many tasks refer to it."""
-        return _shared, (self.private.folder, self.path.stem)
+        return _shared, (Store, self.private.folder, self.path.stem)
 
     def exists(self) -> bool:
         """Return whether the file exists; raises OutputExists for a link in its place."""
@@ -395,5 +395,5 @@ class Store:
 _OPEN: dict[tuple[Path, str], Store] = {}  # one connection for each store in a process
 
 
-def _shared(folder: Path, name: str) -> Store:
-    return _OPEN.get((folder, name)) or Store(PrivateFolder(folder), name)
+def _shared(kind: Callable[..., Store], folder: Path, name: str, *more: Any) -> Store:
+    return _OPEN.get((folder, name)) or kind(PrivateFolder(folder), name, *more)

@@ -13,8 +13,6 @@ from featcli.io.remote.url import Url
 from featcli.io.rows import pack_state
 from featcli.io.store import Store
 
-_OPEN: dict[tuple[Path, str], RemoteStore] = {}
-
 
 class RemoteStore(Store):
     """A results store for objects.
@@ -34,20 +32,16 @@ class RemoteStore(Store):
         super().__init__(private, name)
         self._url, self.listing = url, listing
         self.prefix = str(url.below("-"))[:-1]
-        _OPEN[private.folder, name] = self
 
     def __reduce__(self) -> Any:
         """See `Store.__reduce__`."""
-        return _shared, (self.private.folder, self.path.stem, self._url, self.listing)
+        shared, (_, *name) = super().__reduce__()
+        return shared, (RemoteStore, *name, self._url, self.listing)
 
     def is_as_left(self, name: str, known: str) -> bool:
         """See `Store.is_as_left`."""
         found = self.listing.find(name)
         return found is not None and pack_state(found.state) == known
-
-
-def _shared(folder: Path, name: str, url: Url, listing: Listing) -> RemoteStore:
-    return _OPEN.get((folder, name)) or RemoteStore(PrivateFolder(folder), name, url, listing)
 
 
 def copy_of(store: Store, path: Path) -> None:
