@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from featcli import budget
 from featcli.batch.items import FileItem, Item, LoadedItem, ObjectItem
 from featcli.batch.named import MIXED, Named, resolve
-from featcli.batch.peeking import Prefixed, first_bytes, names
+from featcli.batch.peeking import first_bytes, names, prefixed
 from featcli.batch.trees import (
     NOTHING,
     Excluded,
@@ -261,19 +262,19 @@ def _is_pipe(stream: BinaryIO) -> bool:
 def _from_stream(stream: BinaryIO, way: Way, source: Source, name: str) -> Iterator[Item]:
     """Recognize a stream by its first bytes, and yield its items."""
     head, is_list = first_bytes(stream)
-    whole = Prefixed(head, stream)
+    whole = prefixed(head, stream)
     kind = sniff(head)
     if not head:
         raise FeatError(f"nothing came in on {name}")
     if is_list:
-        yield from _from_list(whole.buffered(), way)
+        yield from _from_list(io.BufferedReader(whole), way)
     elif kind == "tar" or may_be_empty_tar(head):
         # Unbuffered, because a buffer would wait until it is full.
         yield from _from_tar(whole, way, name, _is_pipe(stream))
     elif kind is None:
         yield _failed(source, f"{name}: {_unknown(head)}")
     else:
-        yield LoadedItem(_one_from(whole.buffered(), source, name, way.options))
+        yield LoadedItem(_one_from(io.BufferedReader(whole), source, name, way.options))
 
 
 def _unknown(head: bytes) -> str:

@@ -196,9 +196,9 @@ class OnTheWeb:
     def _open(self) -> BinaryIO:
         import io
 
-        from featcli.io.remote.asking import Pieces
+        from featcli.io.pieces import Flow
 
-        return io.BufferedReader(Pieces(self._address.pieces()), 1 << 16)
+        return io.BufferedReader(Flow(self._address.pieces()), 1 << 16)
 
     def count(self, exclude: Excluded) -> int:
         """Return 1."""
@@ -214,7 +214,7 @@ def _found(url: Url, key: str, meta: Meta, is_tar: bool, may_repeat: bool = Fals
 
 
 def _stream(url: Url, meta: Meta) -> BinaryIO:
-    from featcli.io.remote.asking import stream_of
+    from featcli.io.remote.loading import stream_of
 
     return stream_of(url, meta)
 

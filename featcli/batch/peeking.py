@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import BinaryIO
 
 from featcli.errors import FeatError
 from featcli.io.formats import HEAD, may_be_empty_tar, sniff
+from featcli.io.pieces import Flow
 from featcli.io.remote.url import is_url
 
 _LONGEST_NAME = 1 << 16
@@ -63,27 +64,9 @@ def read_some(stream: BinaryIO, size: int) -> bytes:
     return bytes(read(size))
 
 
-class Prefixed(io.RawIOBase):
-    """A stream with the bytes that were read from its beginning put back."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head = head
-        self._stream = stream
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read the bytes that were put back, then what is available."""
-        block = self._head[: len(buffer)] or read_some(self._stream, len(buffer))
-        self._head = self._head[len(block) :]
-        buffer[: len(block)] = block
-        return len(block)
-
-    def buffered(self) -> io.BufferedReader:
-        """Return a buffered reader, which has readline and read1."""
-        return io.BufferedReader(self)
+def prefixed(head: bytes, stream: BinaryIO) -> Flow:
+    """Return a stream with the bytes that were read from its beginning put back."""
+    return Flow(chain([head], iter(lambda: read_some(stream, 1 << 16), b"")))
 
 
 def names(stream: BinaryIO) -> Iterator[str]:

@@ -1,11 +1,12 @@
-"""A file composed of parts of another one, to give decoders only the parts they need."""
+"""Streams that are composed of parts of another one, or of bytes that arrive one by one."""
 
 from __future__ import annotations
 
 import io
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 
 class Span(NamedTuple):
@@ -62,6 +63,26 @@ class Pieces(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+class Flow(io.RawIOBase):
+    """A stream that reads from an iterator of bytes."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest = pieces, memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Copy the rest of the current piece, or the next one."""
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 def _size(piece: bytes | Span) -> int:

@@ -239,7 +239,7 @@ def is_same_or_gone(known: str, now: str) -> bool:
     if known == now:
         return True
     if "://" in known:
-        from featcli.io.remote.asking import is_gone
+        from featcli.io.remote.loading import is_gone
 
         return is_gone(known)
     try:

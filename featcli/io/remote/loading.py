@@ -1,4 +1,4 @@
-"""Loads an object into memory, and reads it as a sample like a file."""
+"""Reads objects in a bucket or on the web: as a stream, or as a sample like a file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,22 @@ from featcli.errors import FeatError, ReadError
 from featcli.frame import Sample, Source
 from featcli.io import records
 from featcli.io.options import ReadOptions
+from featcli.io.pieces import Flow
 from featcli.io.reading import read_stream
 from featcli.io.remote.bucket import Absent, Meta, bucket_of
 from featcli.io.remote.url import WEB, Url, is_url, scheme_of
 from featcli.io.remote.web import Address
+
+
+def is_gone(file: str) -> bool:
+    """Return whether an object no longer exists; always False on the web, or after an error."""
+    try:
+        if scheme_of(file) in WEB:
+            return False
+        url = Url.parse(file)
+        return bucket_of(url).head(url.key) is None
+    except FeatError:
+        return False
 
 
 def meta_of(file: str, size: int, etag: str, address: Address | None) -> Meta:
@@ -39,6 +51,11 @@ def content(file: str, meta: Meta, address: Address | None, most: int) -> bytes:
         return address.get(most)
     url = Url.parse(file)
     return bucket_of(url).get(url.key, most, meta)
+
+
+def stream_of(url: Url, meta: Meta) -> io.BufferedReader:
+    """Return an object's content as a stream that retries each piece separately."""
+    return io.BufferedReader(Flow(bucket_of(url).pieces(meta)), 1 << 16)
 
 
 def load(
