@@ -41,10 +41,7 @@ class FileItem(NamedTuple):
 
     def load(self, options: ReadOptions) -> Sample:
         """Read it; raises FeatError with its name."""
-        try:
-            records.safe_key(self.key)
-        except ValueError as error:
-            raise ReadError(f"{self.path}: {error}") from error
+        records.check_key(self.key, self.path)
         return read_file(self.path, self.key, options)
 
     def state(self, checksum: bool = False) -> dict[str, Any]:
@@ -110,10 +107,7 @@ class ObjectItem(NamedTuple):
         """Read it; raises FeatError with its name."""
         from featcli.io.remote.loading import load
 
-        try:
-            records.safe_key(self.key)
-        except ValueError as error:
-            raise ReadError(f"{self.file}: {error}") from error
+        records.check_key(self.key, self.file)
         return load(self.file, self._meta(), self.address, self.source, options)
 
     def _meta(self) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ from featcli.errors import FeatError, ReadError
 from featcli.frame import Sample, Source
 from featcli.io import records
 from featcli.io.options import ReadOptions
-from featcli.io.reading import read_stream
+from featcli.io.reading import read_content
 from featcli.io.sinks import State, Written
 
 _SIDECARS = (".npy", ".npz")
@@ -84,22 +82,11 @@ class SentFile(NamedTuple):
         """Read it; raises FeatError that names it."""
         if self.data is None:
             return FileItem(self.file, self.key).load(options)
+        records.check_key(self.key, self.file)
         try:
-            records.safe_key(self.key)
-            return self._read(self.data, options)
-        except ValueError as error:
-            raise ReadError(f"{self.file}: {error}") from error
+            return read_content(self.data, self.source, options, self.sidecar or None)
         except FeatError as error:
             raise error.named(self.file) from error
-
-    def _read(self, data: bytes, options: ReadOptions) -> Sample:
-        stream = io.BytesIO(data)
-        if not self.sidecar:
-            return read_stream(stream, self.source, options)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "array.npy"
-            path.with_suffix(".json").write_bytes(self.sidecar)
-            return read_stream(stream, self.source, options, path)
 
 
 def _rough(state: State) -> tuple[int, int]:

@@ -54,6 +54,21 @@ def read_stream(
     return sample
 
 
+def read_content(
+    data: bytes, source: Source, options: ReadOptions, sidecar: bytes | None
+) -> Sample:
+    """Do the same with the content of a file, and that of its sidecar if there is one."""
+    stream = io.BytesIO(data)
+    if sidecar is None:
+        return read_stream(stream, source, options)
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="featcli-") as folder:
+        path = Path(folder) / "array.npy"
+        path.with_suffix(".json").write_bytes(sidecar)
+        return read_stream(stream, source, options, path)
+
+
 def is_vector(path: Path) -> bool:
     """Return whether the first array in a file is a vector, reading only its header."""
     try:

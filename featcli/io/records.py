@@ -94,6 +94,14 @@ def safe_key(key: str) -> str:
     return key
 
 
+def check_key(key: str, file: object) -> None:
+    """Raise ReadError for the key of a file that `safe_key` refuses."""
+    try:
+        safe_key(key)
+    except ValueError as error:
+        raise ReadError(f"{file}: {error}") from error
+
+
 def dumps(record: Mapping[str, Any], indent: int | None = None) -> bytes:
     """Return JSON in ASCII, in which file names that are not UTF-8 survive as surrogates."""
     return json.dumps(record, indent=indent, allow_nan=False).encode() + b"\n"

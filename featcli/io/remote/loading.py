@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from featcli import budget
@@ -15,7 +13,7 @@ from featcli.frame import Sample, Source
 from featcli.io import records
 from featcli.io.options import ReadOptions
 from featcli.io.pieces import Flow
-from featcli.io.reading import read_stream
+from featcli.io.reading import read_content
 from featcli.io.remote.bucket import Absent, Meta, bucket_of
 from featcli.io.remote.url import WEB, Url, is_url, scheme_of
 from featcli.io.remote.web import Address
@@ -65,12 +63,7 @@ def load(
     data = content(file, meta, address, options.max_memory)
     beside = None if address or not file.lower().endswith((".npy", ".npz")) else _beside(file)
     try:
-        if beside is None:
-            return read_stream(io.BytesIO(data), source, options)
-        with tempfile.TemporaryDirectory(prefix="featcli-") as folder:
-            path = Path(folder) / "array.npy"
-            path.with_suffix(".json").write_bytes(beside)
-            return read_stream(io.BytesIO(data), source, options, path)
+        return read_content(data, source, options, beside)
     except FeatError as error:
         raise error.named(file) from error
 
