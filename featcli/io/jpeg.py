@@ -17,7 +17,7 @@ import numpy as np
 from featcli import extras
 from featcli.errors import ReadError
 from featcli.io.damage import SHORT, Scans, Watched
-from featcli.io.directories import Directories, exif_orientation
+from featcli.io.directories import Directories
 from featcli.io.drafts import drafted
 from featcli.io.optional import decoder
 from featcli.io.pieces import Span, joined
@@ -127,10 +127,7 @@ def read_jpeg(stream: BinaryIO, job: Job) -> Iterator[Raster]:
 
 def _raster(stream: BinaryIO, segments: Segments, job: Job) -> Raster:
     job.reserve(segments.rows, segments.cols, segments.components, 1 + (segments.precision > 8))
-    orientation = exif_orientation(segments.exif)
-    if orientation is None:
-        job.note("its EXIF data is broken and not used")
-    segments.orientation = orientation or 1
+    segments.orientation = job.orientation(segments.exif)
     data, top = _decoded(stream, segments, job)
     space = {1: "gray", 3: "RGB", 4: "CMYK"}[data.shape[2]]
     parts = segments.profile

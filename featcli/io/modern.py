@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def read_jxl(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     rows, cols = _jxl_size(stream.read(1 << 16))
     job.reserve(rows, cols, 4, 4)
     stream.seek(0)
-    found = _decoded(codecs.jpegxl_decode, stream, "JPEG XL")
+    found = np.asarray(codecs.jpegxl_decode(stream.read(_LARGEST_FILE)))
     is_several = found.ndim == 4 or (found.ndim == 3 and found.shape[2] > 5)
     frames = found if is_several else found[np.newaxis]
     if len(frames) > 1 and not job.wants_all:
@@ -89,8 +89,7 @@ def read_jp2(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     """Yield the picture of a JPEG 2000 file or codestream."""
     codecs = decoder("imagecodecs", "JPEG 2000")
     _reserve_jp2(stream, job)
-    found = _decoded(codecs.jpeg2k_decode, stream, "JPEG 2000")
-    yield _of_any_type(found)
+    yield _of_any_type(np.asarray(codecs.jpeg2k_decode(stream.read(_LARGEST_FILE))))
 
 
 def _reserve_jp2(stream: BinaryIO, job: Job) -> None:
@@ -103,14 +102,6 @@ def _reserve_jp2(stream: BinaryIO, job: Job) -> None:
     right, below, left, top = struct.unpack(">4I", head[at + 8 : at + 24])
     (components,) = struct.unpack(">H", head[at + 40 : at + 42])
     job.reserve(max(below - top, 0), max(right - left, 0), components)
-
-
-def _decoded(decode: Any, stream: BinaryIO, kind: str) -> Array:
-    try:
-        return np.asarray(decode(stream.read(_LARGEST_FILE)))
-    except Exception as error:  # imagecodecs raises errors of many types
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise ReadError(f"broken or truncated {kind}: {reason}") from error
 
 
 def _of_any_type(data: Array) -> Raster:

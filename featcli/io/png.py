@@ -17,7 +17,6 @@ import numpy as np
 
 from featcli.errors import ReadError
 from featcli.io.canvas import Patch, composed
-from featcli.io.directories import exif_orientation
 from featcli.io.drawn import without_cells
 from featcli.io.pieces import Span, joined
 from featcli.io.raster import SEVERAL, Array, Job, Raster, gray_or_rgb
@@ -168,7 +167,7 @@ def read_png(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     if header.colour == _INDEXED and (not chunks.palette or len(chunks.palette) % 3):
         raise ReadError("broken PNG: its palette is missing or cut off")
     about = {
-        "orientation": _orientation(stream, chunks, job),
+        "orientation": job.orientation(exif_in(stream, chunks)),
         "profile": _profile(stream, chunks, job),
     }
     frames = [frame for frame in chunks.frames if frame.spans]
@@ -310,12 +309,10 @@ def _with_key(data: Array, header: _Header, transparent: bytes) -> Array:
     return np.concatenate([data, opaque * data.dtype.type(header.top)], axis=2)
 
 
-def _orientation(stream: BinaryIO, chunks: Chunks, job: Job) -> int:
+def exif_in(stream: BinaryIO, chunks: Chunks) -> bytes:
+    """Return the EXIF block of a PNG; empty if there is none."""
     span = chunks.rest.get(b"eXIf")
-    found = exif_orientation(_content(stream, span)) if span else 1
-    if found is None:
-        job.note("its EXIF data is broken and not used")
-    return found or 1
+    return _content(stream, span) if span else b""
 
 
 def _profile(stream: BinaryIO, chunks: Chunks, job: Job) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featcli.io.directories import exif_orientation
 from featcli.io.options import MemoryUse, ReadOptions, check_pixels
 
 Array = npt.NDArray[Any]
@@ -68,6 +69,13 @@ class Job:
         """Add a note, unless it is empty or present already."""
         if text and text not in self.notes:
             self.notes.append(text)
+
+    def orientation(self, exif: bytes) -> int:
+        """Return the orientation in an EXIF block, or 1; add a note if the block is broken."""
+        found = exif_orientation(exif)
+        if found is None:
+            self.note("its EXIF data is broken and not used")
+        return found or 1
 
     def reserve(
         self, rows: int, cols: int, bands: int = 1, itemsize: int = 1, decoder: int = 0

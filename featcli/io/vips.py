@@ -18,12 +18,11 @@ from featcli.errors import ReadError
 from featcli.extras import extra
 from featcli.frame import Array, LargeFrame, Sample, Source
 from featcli.io import page as pages
-from featcli.io.directories import exif_orientation
 from featcli.io.drawn import has_cells
 from featcli.io.jpeg import Segments
 from featcli.io.options import ReadOptions
 from featcli.io.page import Page
-from featcli.io.png import Chunks
+from featcli.io.png import Chunks, exif_in
 from featcli.io.raster import SEVERAL, Job
 from featcli.io.tiff import first_picture
 
@@ -107,15 +106,10 @@ def _png(stream: BinaryIO, job: Job) -> _Kind:
         raise ReadError("it shows values as cells with numbers, and is read as these values")
     if any(frame.spans for frame in chunks.frames[1:]):
         job.note(SEVERAL)
-    span = chunks.rest.get(b"eXIf")
-    exif = b""
-    if span:
-        stream.seek(span.start)
-        exif = stream.read(min(span.size, 1 << 24))
     return _Kind(
         (header.rows, header.cols, channels),
         np.dtype(np.uint16 if header.depth == 16 else np.uint8),
-        _upright(exif, job),
+        job.orientation(exif_in(stream, chunks)),
         has_profile=b"iCCP" in chunks.rest,
     )
 
@@ -132,15 +126,8 @@ def _jpeg(stream: BinaryIO, job: Job) -> _Kind:
     if len(segments.pictures) > 1 and not segments.is_one:
         job.note(SEVERAL)
     shape = (segments.rows, segments.cols, segments.components)
-    orientation = _upright(segments.exif, job)
+    orientation = job.orientation(segments.exif)
     return _Kind(shape, np.dtype(np.uint8), orientation, has_profile=bool(segments.profile))
-
-
-def _upright(exif: bytes, job: Job) -> int:
-    found = exif_orientation(exif)
-    if found is None:
-        job.note("its EXIF data is broken and not used")
-    return found or 1
 
 
 class _Rows:

@@ -20,10 +20,8 @@ def read_webp(stream: BinaryIO, job: Job) -> Iterator[Raster]:
     from PIL.WebPImagePlugin import WebPImageFile
 
     chunks = _metadata(stream)
-    orientation = exif_orientation(chunks.get(b"EXIF", b""))
-    if orientation is None:
-        job.note("its EXIF data is broken and not used")
-    about = {"orientation": orientation or 1, "profile": chunks.get(b"ICCP", b"")}
+    orientation = job.orientation(chunks.get(b"EXIF", b""))
+    about = {"orientation": orientation, "profile": chunks.get(b"ICCP", b"")}
     stream.seek(0)
     with WebPImageFile(stream) as image:
         for data in _frames(image, job):
