@@ -31,6 +31,7 @@ from featcli.batch.travelling import (
     SentTask,
     sent_file,
 )
+from featcli.batch.worker import PackedStart
 from featcli.budget import MemoryExceeded, TooLarge
 from featcli.errors import FeatError
 from featcli.io.sinks import Sink
@@ -105,7 +106,8 @@ class Cluster(Executor):
         packed = channel.pack(self._job._replace(sink=sink or Sink()))
         watch = self._job.pipeline.watch is not None
         self._writes = sink is not None
-        return Contract(packed, self._writes, os.getcwd(), watch, here())  # noqa: PTH109
+        start = PackedStart(packed, self._writes, watch)
+        return Contract(start, os.getcwd(), here())  # noqa: PTH109
 
     def _sink_of_workers(self) -> Sink | None:
         """Return the sink that all workers can write to; None if results are sent back."""

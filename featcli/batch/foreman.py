@@ -19,7 +19,7 @@ from featcli.batch.alike import check_alike
 from featcli.batch.child import Child
 from featcli.batch.process import Outcome, Prepared
 from featcli.batch.travelling import Contract, Lost, Reply, Report, SentTask
-from featcli.batch.worker import READY, PackedStart, Stop
+from featcli.batch.worker import READY, Stop
 from featcli.errors import FeatError
 
 ENOUGH_SECONDS, ENOUGH_BYTES = 2.0, 32_000_000  # limits; the rest of a chunk is sent back
@@ -61,9 +61,7 @@ class Crew:
 
     def __init__(self, contract: Contract, threads: int) -> None:
         check_alike(contract.versions)
-        self._start = channel.pack(
-            PackedStart(contract.job, contract.writes, threads, contract.watch)
-        )
+        self._start = channel.pack(contract.start._replace(share=threads))
         self._folder = contract.folder if os.path.isdir(contract.folder) else None  # noqa: PTH112
         self._turns = Turns()
         self._lock = threading.Lock()

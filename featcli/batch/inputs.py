@@ -319,14 +319,15 @@ def _from_address(name: str, way: Way, is_mixed: bool) -> Iterator[Item]:
     """Yield an object that a list names."""
     from featcli.batch import objects
 
-    known = objects.shown(name) if is_url(name) else name
-    key = objects.key_in_list(name, way.keep_folders) if is_url(name) else key_of(Path(name).name)
+    source = Source(key_of(Path(name).name), name)
+    if is_url(name):
+        source = objects.source_in_list(name, way.keep_folders)
     try:
         if is_mixed:
-            raise UsageError(f"{known}: {MIXED}")
-        yield from _from_object(*objects.listed(name, key), way)
+            raise UsageError(f"{source.file}: {MIXED}")
+        yield from _from_object(*objects.listed(name, source.key), way)
     except FeatError as error:
-        yield _failed(Source(key, known), str(error))
+        yield _failed(source, str(error))
 
 
 def _listed_key(name: str, dotted: bool) -> str:

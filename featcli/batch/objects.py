@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from featcli.batch.items import ObjectItem
 from featcli.batch.trees import Excluded, distinct_folders, is_own, special_pieces
 from featcli.errors import UsageError
+from featcli.frame import Source
 from featcli.io.formats import HEAD, READABLE, SUFFIXES, is_hidden, sniff, suffix_of
 from featcli.io.naming import key_of
 from featcli.io.patterns import Pattern, is_pattern
@@ -263,22 +264,15 @@ def _meta_of(url: Url) -> Meta:
     return found
 
 
-def key_in_list(text: str, keep_folders: bool) -> str:
-    """Return the key of an object that a list names."""
+def source_in_list(text: str, keep_folders: bool) -> Source:
+    """Return the key of an object that a list names, and its address without secrets."""
     with contextlib.suppress(UsageError):
-        if scheme_of(text) not in WEB:
-            url = Url.parse(text)
-            return key_of(url.key if keep_folders else url.name)
-        return key_of(OnTheWeb(text).name)
-    return "object"
-
-
-def shown(text: str) -> str:
-    """Return an address without its secrets."""
-    try:
-        return OnTheWeb(text).file if scheme_of(text) in WEB else str(Url.parse(text))
-    except UsageError:
-        return "an address"
+        if scheme_of(text) in WEB:
+            one = OnTheWeb(text)
+            return Source(key_of(one.name), one.file)
+        url = Url.parse(text)
+        return Source(key_of(url.key if keep_folders else url.name), str(url))
+    return Source("object", "an address")
 
 
 def check_apart(remote: Sequence[Remote], output: Url) -> None:

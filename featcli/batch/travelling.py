@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from featcli.batch.items import FileItem, LoadedItem, ObjectItem
 from featcli.batch.process import Outcome, Prepared
+from featcli.batch.worker import PackedStart
 from featcli.errors import FeatError, ReadError
 from featcli.frame import Sample, Source
 from featcli.io import records
@@ -158,22 +159,16 @@ class Contract(NamedTuple):
 
     Attributes
     ----------
-    job : bytes
-        A packed `Job`; its sink is the base class if results are sent back.
-    writes : bool
-        Whether the worker writes the results itself.
+    start : PackedStart
+        For the processes of the worker, which sets `share`.
     folder : str
         The folder in which the command runs, to which paths are relative.
-    watch : bool
-        Whether to report what each step did.
     versions : mapping
         The versions of packages on the command's machine.
     """
 
-    job: bytes
-    writes: bool
+    start: PackedStart
     folder: str
-    watch: bool
     versions: Mapping[str, str]
 
 

@@ -58,18 +58,16 @@ class PackedStart(NamedTuple):
     ----------
     job : bytes
         The packed `Job`.
-    writes : bool
+    writes, watch : bool
         See `Start`.
     share : int
         Number of processes that share the memory.
-    watch : bool
-        See `Start`.
     """
 
     job: bytes
     writes: bool
-    share: int
     watch: bool
+    share: int = 1
 
     def unpacked(self) -> Start:
         """Return the `Start`; raises FeatError if the job needs something that is missing here."""

@@ -52,11 +52,6 @@ class ArchiveFile(Sink):
             if not self._overwrite and os.path.lexists(one):
                 raise OutputExists(f"{one} exists already: --overwrite replaces it")
 
-    def protect(self, path: Path) -> None:
-        """See `Sink.protect`."""
-        if self._path and os.path.realpath(path) == os.path.realpath(self._path):
-            raise UsageError(f"{self._path} is an input, too: choose another output")
-
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`; parts of one image share its key, but two images must not."""
         check_names(headings)
