@@ -58,6 +58,14 @@ class UsageError(FeatError):
 class OutputExists(UsageError):
     """An output exists already, and featcli did not write it, so it is not replaced."""
 
+    @classmethod
+    def of_others(cls, path: object) -> OutputExists:
+        """Return the error for a file that is not as featcli wrote it."""
+        return cls(
+            f"{path} exists already, and was not written by featcli "
+            "or has been changed since: --overwrite replaces it"
+        )
+
 
 class Unwritable(WriteError):
     """An output cannot be written for a reason that concerns all further outputs too."""

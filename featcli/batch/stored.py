@@ -291,10 +291,7 @@ class StoredTarget(Target):
         present = [path for path in paths if os.path.lexists(path)]
         for path in present:
             if not (self.recording.overwrite or self._is_own(path)):
-                raise OutputExists(
-                    f"{path} exists already, and was not written by featcli "
-                    "or has been changed since: --overwrite replaces it"
-                )
+                raise OutputExists.of_others(path)
         return [path for path in present if self._is_own(path)]
 
     def _result(self, path: Path) -> Written:

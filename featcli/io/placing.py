@@ -167,10 +167,7 @@ class FilesSink(Sink):
         recorded = [path for path in present if _is_known(path, known)]
         for path in present:
             if path not in recorded and not _is_own(path, record, places):
-                raise OutputExists(
-                    f"{path} exists already, and was not written by featcli "
-                    "or has been changed since: --overwrite replaces it"
-                )
+                raise OutputExists.of_others(path)
         if len(recorded) < len(present):
             records.check_source(record, heading.source, places.main)
         return present, record

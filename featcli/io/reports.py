@@ -72,10 +72,7 @@ def check(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -
         if path.is_dir():
             raise UsageError(f"{path} is a folder, not a file")
         if os.path.lexists(path) and not overwrite and not is_own(path):
-            raise OutputExists(
-                f"{path} exists already, and was not written by featcli "
-                "or has been changed since: --overwrite replaces it"
-            )
+            raise OutputExists.of_others(path)
 
 
 def write(files: Mapping[Path, bytes]) -> None:

@@ -47,10 +47,7 @@ class ZarrSink(Sink):
                 f"{self._path} exists already and is not a .zarr: choose another output"
             )
         if not self._options.overwrite and not self._own_record():
-            raise OutputExists(
-                f"{self._path} exists already, and was not written by featcli "
-                "or has been changed since: --overwrite replaces it"
-            )
+            raise OutputExists.of_others(self._path)
 
     def _own_record(self) -> dict[str, Any]:
         """Return the record of the existing array; empty if another program has changed it.

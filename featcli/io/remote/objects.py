@@ -162,10 +162,7 @@ class ObjectsSink(FilesSink):
     def _check_mark(self, path: Path) -> None:
         url = self._object(path)
         if self._bucket.mark(url.key) != mark_of(url):
-            raise OutputExists(
-                f"{url} exists already, and was not written by featcli "
-                "or has been changed since: --overwrite replaces it"
-            )
+            raise OutputExists.of_others(url)
 
     def _record(self, places: Places, present: Mapping[Path, Meta]) -> dict[str, Any]:
         meta = present.get(places.sidecar) if places.sidecar else None
