@@ -29,9 +29,9 @@ class Slot:
 
     __slots__ = ("answer", "is_suspect", "task")
 
-    def __init__(self, task: Task, answer: Answer | None = None) -> None:
+    def __init__(self, task: Task) -> None:
         self.task = task
-        self.answer = answer
+        self.answer: Answer | None = None
         self.is_suspect = False
 
     @property

@@ -247,7 +247,7 @@ def is_same_or_gone(known: str, now: str) -> bool:
     if known == now:
         return True
     if "://" in known:
-        from featcli.io.remote.loading import is_gone
+        from featcli.io.remote.bucket import is_gone
 
         return is_gone(known)
     try:

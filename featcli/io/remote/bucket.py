@@ -20,7 +20,7 @@ from featcli.budget import format_size
 from featcli.errors import FeatError, ReadError, Unwritable, UsageError
 from featcli.extras import extra
 from featcli.io.remote.credentials import HINTS, allows_plain, settings_of_aws
-from featcli.io.remote.url import Url
+from featcli.io.remote.url import WEB, Url, scheme_of
 
 LARGEST = 5 * 1024**3  # maximum size of one PUT, in bytes
 _PIECE = 1 << 23  # bytes per GET request
@@ -367,6 +367,17 @@ def _bucket(scheme: str, name: str) -> Bucket:
 def bucket_of(url: Url) -> Bucket:
     """Return the bucket of a URL, cached per process; raises UsageError without the extra."""
     return _bucket(url.scheme, url.bucket)
+
+
+def is_gone(file: str) -> bool:
+    """Return whether an object no longer exists; always False on the web, or after an error."""
+    try:
+        if scheme_of(file) in WEB:
+            return False
+        url = Url.parse(file)
+        return bucket_of(url).head(url.key) is None
+    except FeatError:
+        return False
 
 
 __all__ = ["LARGEST", "Absent", "Bucket", "Changed", "Meta", "bucket_of"]

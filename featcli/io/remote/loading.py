@@ -19,17 +19,6 @@ from featcli.io.remote.url import WEB, Url, is_url, scheme_of
 from featcli.io.remote.web import Address
 
 
-def is_gone(file: str) -> bool:
-    """Return whether an object no longer exists; always False on the web, or after an error."""
-    try:
-        if scheme_of(file) in WEB:
-            return False
-        url = Url.parse(file)
-        return bucket_of(url).head(url.key) is None
-    except FeatError:
-        return False
-
-
 def meta_of(file: str, size: int, etag: str, address: Address | None) -> Meta:
     """Return the metadata of an object; request it if the object was not listed."""
     if address:
