@@ -67,8 +67,12 @@ class Matrix:
         self._rows = 0
 
     def add(self, row: Any) -> None:
-        """Append a row; raises ReadError if its length differs from that of earlier rows."""
-        values = np.asarray(row, self.dtype)
+        """Append a row.
+
+        Raises ReadError if its length differs from that of earlier rows, or if the type of the
+        matrix does not have its values.
+        """
+        values = self._typed(row)
         if self._width not in (-1, values.size):
             raise ReadError(
                 f"row {self._rows + 1} has {values.size} values, earlier rows {self._width}"
@@ -76,9 +80,32 @@ class Matrix:
         self._width, self._rows = values.size, self._rows + 1
         self.write(values.tobytes())
 
+    def _typed(self, row: Any) -> Array:
+        is_float = self.dtype.kind == "f"
+        try:
+            given = np.asarray(row, _FLOAT if is_float else None)
+            with np.errstate(all="ignore"):
+                values = given.astype(self.dtype)
+        except OverflowError:  # an integer that no type has
+            raise self._misfit("a number") from None
+        is_kept = np.isfinite(values) | ~np.isfinite(given) if is_float else values == given
+        if not is_kept.all():
+            raise self._misfit(str(given[~is_kept].flat[0]))
+        return values
+
+    def _misfit(self, what: str) -> ReadError:
+        return ReadError(
+            f"row {self._rows + 1}: {what} does not fit into {self.dtype}, the type of this vector "
+            "in the table's metadata"
+        )
+
     def add_texts(self, row: Sequence[str]) -> None:
         """Append a row of numbers in text form; raises ValueError for other texts."""
-        self.add([*map(float if self.dtype.kind == "f" else int, row)])
+        self.add([*map(self.parse, row)])
+
+    def parse(self, text: str) -> float | int:
+        """Return a number; nothing, as other programs write for a missing one, is NaN."""
+        return float(text or "nan") if self.dtype.kind == "f" else int(text)
 
     def add_block(self, block: Array) -> None:
         """Append an array of rows, (rows, values)."""
@@ -144,9 +171,24 @@ def _from_rows(head: Sequence[str], lines: Iterable[Sequence[str]], types: Types
         for name, columns in groups.items():
             try:
                 vectors[name].add_texts([row[column] for column in columns])
-            except ValueError as error:
-                raise ReadError(f"row {number}: {error}") from None
+            except ValueError:
+                raise _no_number(number, head, row, columns, vectors[name]) from None
     return _complete(texts, vectors, number)
+
+
+def _no_number(
+    number: int, head: Sequence[str], row: Sequence[str], columns: Sequence[int], matrix: Matrix
+) -> ReadError:
+    """Return the error for the first cell of a row that is not a number."""
+    for place in columns:
+        try:
+            matrix.parse(row[place])
+        except ValueError:
+            break
+    kind = "number" if matrix.dtype.kind == "f" else f"whole number ({matrix.dtype})"
+    return ReadError(
+        f"row {number}, column {head[place][:40]!r}: {row[place][:40]!r} is not a {kind}"
+    )
 
 
 def _groups(head: Sequence[str]) -> dict[str, list[int]]:

@@ -123,6 +123,42 @@ def test_the_columns_of_a_foreign_csv_are_one_vector(tmp_path):
     assert found.about == {}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "number", "words"),
+    [
+        ("|u1", "300", "row 1: 300 does not fit into uint8"),
+        ("|u1", "-1", "row 1: -1 does not fit into uint8"),
+        ("|u1", "1.5", "1.5"),
+        ("<i2", "1e400", "inf|1e400"),
+        ("<f2", "70000", "row 1: 70000.0 does not fit into float16"),
+        ("<i8", "1" + 30 * "0", "row 1: a number does not fit into int64"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_number_that_the_type_of_its_vector_lacks_is_refused(
+    kind, dtype, number, words, tmp_path
+):
+    """Neither cut off nor wrapped around; the type is in the table's metadata."""
+    path = tmp_path / f"t.{kind}"
+    lines = {"csv": f"key,v.0,v.1\na,1,{number}\n", "jsonl": f'{{"key":"a","v":[1,{number}]}}\n'}
+    path.write_text(lines[kind])
+    about = {"featcli": {"dtype": {"v": dtype}}}
+    Path(f"{path}.json").write_text(json.dumps(about))
+    with pytest.raises(FeatError, match=words):
+        open_table(path)
+    path.write_text(path.read_text().replace(number, "7"))
+    np.testing.assert_array_equal(open_table(path).vectors["v"], [[1, 7]])
+
+
+def test_an_empty_cell_of_a_csv_is_nan_and_a_text_is_refused_with_its_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("key,v.0,v.1\na,1,\nb,,2\n")
+    np.testing.assert_array_equal(open_table(path).vectors["v"], [[1, np.nan], [np.nan, 2]])
+    path.write_text("key,v.0,kind\na,1,cat\n")
+    with pytest.raises(FeatError, match="row 1, column 'kind': 'cat' is not a number"):
+        open_table(path)
+
+
 def test_convert_refuses_what_cannot_be(table, inline):
     assert_refused(inline("convert", table), 2, "name the new table")
     assert_refused(inline("convert", table, "-o", table), 2, "is the input table")
