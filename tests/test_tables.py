@@ -257,3 +257,41 @@ def test_texts_that_look_like_formulas_get_an_apostrophe_where_that_is_asked_for
             keys = {row[0] for row in list(csv.reader(stream))[1:]}
         assert keys == {f"{mark}=1+1", f"{mark}+1", f"{mark}-1", f"{mark}@a", "plain"}
     assert inline("flatten", "in", "-o", "t.npz", "--csv-safe").returncode == 2
+
+
+def rows_in(path: str) -> dict[str, str]:
+    """Return the mean of each row of a table by the row's key; each key stands once."""
+    with Path(path).open(newline="") as stream:
+        rows = [(row["key"], row["file"], row["R"]) for row in csv.DictReader(stream)]
+    assert len({key for key, *_ in rows}) == len(rows)
+    return {key: (file, mean) for key, file, mean in rows}
+
+
+MEANS = "rgb | pool --global --kind mean | flatten"
+
+
+def test_rows_of_an_image_and_of_an_array_made_from_it_have_keys_of_their_own(workspace, inline):
+    assert inline("relu", "small.png").returncode == 0
+    assert inline("gray", "small.png").returncode == 0
+    alone = inline("run", MEANS, "small.gray.npy", "-o", "alone.csv")
+    assert alone.returncode == 0, alone.stderr
+    assert [*rows_in("alone.csv")] == ["small"]
+    together = ("run", MEANS, "small.png", "small.relu.npy", "small.gray.npy", "-o", "t.csv")
+    assert inline(*together).returncode == 0
+    assert [*rows_in("t.csv")] == ["small", "small.relu", "small.gray"]
+    assert rows_in("t.csv")["small.gray"] == rows_in("alone.csv")["small"]
+    assert rows_in("t.csv")["small"] == rows_in("t.csv")["small.relu"] != rows_in("alone.csv")
+    assert "0 done, 3 skipped" in inline(*together).stderr
+    assert inline("run", MEANS, "small.gray.npy", "-o", "t.csv").returncode == 0
+    assert rows_in("t.csv") == rows_in("alone.csv")
+    Path("x").mkdir()
+    Path("x/small.png").write_bytes(Path("gray.png").read_bytes())
+    twice = inline("run", MEANS, "small.png", "x/small.png", "-o", "u.csv")
+    assert_refused(twice, 2, "two inputs would be called small")
+
+
+def test_a_folder_of_results_of_two_recipes_gives_a_row_for_each(workspace, inline):
+    for stage in ("relu", "gray"):
+        assert inline(stage, "small.png", "gray.png", "-o", "maps/").returncode == 0
+    assert inline("run", MEANS, "maps", "-o", "t.csv").returncode == 0
+    assert [*rows_in("t.csv")] == ["gray.gray", "gray.relu", "small.gray", "small.relu"]

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from featcli.batch.items import ObjectItem
-from featcli.batch.trees import Excluded, distinct_folders, is_own, special_pieces
+from featcli.batch.trees import (
+    Excluded,
+    distinct_folders,
+    is_beside_its_image,
+    is_own,
+    special_pieces,
+)
 from featcli.errors import UsageError
 from featcli.frame import Source
 from featcli.io.formats import HEAD, READABLE, SUFFIXES, is_hidden, sniff, suffix_of
@@ -162,6 +168,8 @@ class _Inside:
                 exclude.left_out[suffix_of(name)] += 1
 
     def _is_result(self, name: str) -> bool:
+        if self._has_arrays and is_beside_its_image(name, self):
+            return True
         return name in self.recorded or any(one.number(name) is not None for one in self._patterns)
 
     def _is_drawn(self, name: str) -> bool:

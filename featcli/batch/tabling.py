@@ -6,6 +6,7 @@ Rows stay in the store: if an input has changed, is new or is gone, the table is
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,20 @@ from featcli.io.columns import Columns, unpack
 from featcli.io.rows import DONE, Row, pack_states, unpack_state
 from featcli.io.sinks import Sink, WriteOptions, Written
 
+_FROM_OTHERS = "from_others"  # whether any input is itself a result, with the key of its image
+
+
+def _key_of(content: bytes) -> str:
+    """Return the key in a stored row, its first column, without reading the rest."""
+    text = content.partition(b'"key": ')[2].decode()
+    return str(json.JSONDecoder().raw_decode(text)[0])
+
 
 class TableTarget(StoredTarget):
     """A table.
+
+    A row has the key of the image that it was computed from, also if the input is an array of an
+    earlier command. If several inputs come from one image, each row has the key of its input.
 
     Parameters
     ----------
@@ -53,6 +65,7 @@ class TableTarget(StoredTarget):
         self._columns = Columns()
         self._described = ""
         self._states: dict[str, Any] = {}
+        self._has_input_keys = False
 
     def check(self) -> None:
         """See `Target.check`."""
@@ -73,7 +86,8 @@ class TableTarget(StoredTarget):
                 self._columns.add(json.loads(described))
                 self._described = described
         except ValueError as error:
-            name = outcome.source.file or outcome.source.key
+            source = outcome.prior.source
+            name = source.file or source.key
             refused = FeatError(f"{name}: {error}")
             outcome = outcome._replace(status="failed", error=refused, written=())
         notes = [*outcome.notes, *(note for one in outcome.written for note in one.notes)]
@@ -89,7 +103,10 @@ class TableTarget(StoredTarget):
             self.store.note("labels", json.dumps(about["labels"]))
         row = outcome.prior.new_row(DONE, outcome.state, {})
         row = row._replace(seconds=round(outcome.seconds, 4), part=described)
-        self.store.put_soon(row, json.dumps(about["row"]).encode())
+        content = json.dumps(about["row"]).encode()
+        if _key_of(content) != outcome.prior.key:
+            self.store.note(_FROM_OTHERS, "yes")
+        self.store.put_soon(row, content)
 
     def finish(self) -> list[Written]:
         """Write the table, unless the existing one is up to date."""
@@ -116,6 +133,7 @@ class TableTarget(StoredTarget):
     def _write(self, count: int) -> None:
         columns = Columns.of(self._read(row.part) for row in self._done())
         labels = json.loads(self.store.about("labels") or "{}")
+        self._has_input_keys = self._has_repeated_keys()
         if "part" in columns.found:  # an image has a row for each tile
             count = sum(1 for _ in self._rows())
         rows = tables.Rows(self._rows, count, columns, labels, self._about, self._is_safe)
@@ -148,9 +166,18 @@ class TableTarget(StoredTarget):
         return self.store.rows("WHERE status = 'done'", "place")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        for content in self.store.contents():
+        for key, content in self.store.contents():
             found = self._read(content)
-            yield from map(unpack, found if isinstance(found, list) else [found])
+            for row in found if isinstance(found, list) else [found]:
+                own = {"key": os.fsdecode(key)} if self._has_input_keys else {}
+                yield unpack(row | own)
+
+    def _has_repeated_keys(self) -> bool:
+        """Return whether several inputs are results of one image, whose key their rows have."""
+        if not self.store.about(_FROM_OTHERS):
+            return False
+        keys = [hash(_key_of(content)) for _, content in self.store.contents()]
+        return len(set(keys)) < len(keys)
 
     def _outputs(self, row: Row) -> bytes:
         """See `StoredTarget._outputs`: the states of the table's files."""

@@ -16,7 +16,7 @@ import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -33,9 +33,8 @@ from featcli.io.private import FOLDER, MANIFEST, is_of_older_version, recorded_o
 _PLAIN, _FULL, _HASHED = range(3)
 _SHOWN = 8  # how many suffixes of skipped files to name
 _ARRAYS = {".npy", ".npz", ".tar"}
-_PICTURES = frozenset(
-    case(suffix) for suffix in SUFFIXES - _ARRAYS if len(suffix) == 4 for case in (str, str.upper)
-)
+_IMAGES = frozenset(case(suffix) for suffix in SUFFIXES - _ARRAYS for case in (str, str.upper))
+_PICTURES = frozenset(suffix for suffix in _IMAGES if len(suffix) == 4)
 
 
 @dataclass(frozen=True)
@@ -177,8 +176,8 @@ def holds_inputs(folder: Path, exclude: Excluded) -> bool:
 def contents(folder: Path, dotted: bool = False) -> Contents:
     """Return the contents of a directory; raises OSError."""
     names, folders = _listed(folder)
-    earlier = _results(folder, names)
-    files, others = _inputs(folder, set(names) - set(earlier) if earlier else names)
+    earlier = [*_results(folder, names), *_beside_images(names)]
+    files, others = _inputs(folder, names, set(earlier))
     files.sort()
     present = frozenset(names) if others else frozenset()
     left_out = [name for name in others if not is_own(name, present)]
@@ -202,14 +201,16 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
     return names, [name for name, kind in others if kind == "folder"]
 
 
-def _inputs(folder: Path, names: Collection[str]) -> tuple[list[str], list[str]]:
+def _inputs(
+    folder: Path, names: Collection[str], earlier: Collection[str]
+) -> tuple[list[str], list[str]]:
     """Separate inputs from other files; most are recognized by their suffix alone."""
     has_arrays = any(name.endswith(".npy") for name in names)
     known = _PICTURES - {".png", ".PNG"} if has_arrays else _PICTURES
     among = frozenset(names) if has_arrays else frozenset()
     found: list[str] = []
     others: list[str] = []
-    for name in names:
+    for name in filter(lambda one: one not in earlier, names):
         is_input = name[-4:] in known or _is_input(folder, name, among)
         (found if is_input else others).append(name)
     return found, others
@@ -232,6 +233,26 @@ def _results(folder: Path, names: Iterable[str]) -> list[str]:
         for name in (names if recorded else ())
         if name in recorded or any(one.number(name) is not None for one in patterns)
     ]
+
+
+def _beside_images(names: Collection[str]) -> list[str]:
+    """Return the names of arrays that featcli made from an image beside them, as the names say."""
+    if not any(name.endswith(".npy") for name in names):
+        return []
+    known = frozenset(names)
+    return [name for name in names if is_beside_its_image(name, known)]
+
+
+def is_beside_its_image(name: str, names: Container[str]) -> bool:
+    """Return whether a name such as `cat.gray.npy` stands beside `cat.gray.json` and `cat.jpg`."""
+    if not name.endswith(".npy") or f"{name[:-4]}.json" not in names:
+        return False
+    pieces = name[:-4].split(".")
+    starts = [".".join(pieces[:count]) for count in range(1, len(pieces))]
+    images = (one + suffix for one in starts for suffix in _IMAGES)
+    # The key of cat.jpg is `cat`, and `cat.jpg` if there is a cat.png.
+    full = (one for one in starts if suffix_of(one) in _IMAGES)
+    return any(image in names for image in (*images, *full))
 
 
 @lru_cache(maxsize=64)

@@ -98,10 +98,10 @@ class Store:
         text = f"SELECT {_FIELDS} FROM results {where} ORDER BY {order}"  # noqa: S608
         return map(Row._make, self._query(text))
 
-    def contents(self) -> Iterator[bytes]:
-        """Yield the table row of each input that is done, in order."""
-        text = "SELECT content FROM results WHERE status = 'done' ORDER BY place"
-        return (content for (content,) in self._query(text))
+    def contents(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield key and table row of each input that is done, in order."""
+        text = "SELECT key, content FROM results WHERE status = 'done' ORDER BY place"
+        return self._query(text)
 
     def about(self, name: str) -> str:
         """Return a value about the store as a whole; empty if it is not set."""

@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -143,12 +144,10 @@ class RowSink(Sink):
         return self
 
     def preflight(self, headings: Sequence[Heading], priors: object = ()) -> None:
-        """See `Sink.preflight`."""
-        keys: set[str] = set()
-        for heading in headings:
-            if heading.source.key in keys:
-                raise UsageError(f"two inputs would be called {heading.source.key}: rename one")
-            keys.add(heading.source.key)
+        """See `Sink.preflight`; an image and an array made from it may be in one table."""
+        counts = Counter((one.source.key, one.part, *one.history) for one in headings)
+        for key, *_ in (name for name, count in counts.items() if count > 1):
+            raise UsageError(f"two inputs would be called {key}: rename one")
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:
         """See `Sink.write`."""

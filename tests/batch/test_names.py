@@ -12,7 +12,7 @@ from conftest import assert_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featcli.batch.trees import distinct
+from featcli.batch.trees import distinct, is_beside_its_image
 
 NAMES = st.text("aA.é1pngj", min_size=1, max_size=8).filter(lambda name: name.strip("."))
 
@@ -179,3 +179,35 @@ def test_links_that_lead_in_circles_end(workspace, inline):
     Path("in/a/up").symlink_to("..")
     Path("in/self").symlink_to("self")
     assert made(inline("relu", "in", "-o", "out")) == ["out/a/x.relu.npy"]
+
+
+def test_results_beside_their_image_are_not_inputs_of_its_folder(workspace, inline):
+    put("in/a.png", "in/b.png", "in/sub/a.png")
+    for one in ("a.png", "sub/a.png"):
+        assert inline("gray", f"in/{one}", "-o", f"in/{one[:-4]}.gray.npy").returncode == 0
+    done = inline("relu", "in", "-o", "out")
+    assert made(done) == ["out/a.relu.npy", "out/b.relu.npy", "out/sub/a.relu.npy"]
+    said = "in/a.gray.npy and 1 others: earlier results of featcli are skipped unless named"
+    assert said in done.stderr
+    assert made(inline("relu", "in/a.gray.npy")) == ["a.gray.relu.npy"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "is_result"),
+    [
+        (["a.gray.json", "a.png"], True),
+        (["a.gray.json", "a.JPEG"], True),
+        (["a.gray.json", "a.tiff"], True),
+        (["a.gray.json", "a.npy"], False),
+        (["a.gray.json", "a"], False),
+        (["a.gray.json", "gray.png"], False),
+        (["a.png"], False),
+    ],
+)
+def test_an_array_is_known_as_the_result_of_an_image_by_the_names_beside_it(beside, is_result):
+    assert is_beside_its_image("a.gray.npy", {"a.gray.npy", *beside}) is is_result
+
+
+def test_an_array_of_one_of_two_images_of_a_stem_has_its_whole_name():
+    names = {"a.png", "a.jpg", "a.jpg.gray.npy", "a.jpg.gray.json", "a.npy", "a.json"}
+    assert [one for one in sorted(names) if is_beside_its_image(one, names)] == ["a.jpg.gray.npy"]

@@ -28,6 +28,16 @@ def test_a_prefix_gives_the_arrays_that_a_folder_gives(inline, bucket, photos):
     assert rows[0]["file"] == f"{bucket}/photos/0000.png"
 
 
+def test_results_beside_an_image_are_skipped_as_in_a_folder(inline, bucket, photos):
+    for place in ("photos/0001", "photos/other"):
+        bucket.put(f"{place}.gray.npy", b"an array")
+        bucket.put(f"{place}.gray.json", b"{}")
+    done = inline("convolve", f"{bucket}/photos/", "-k", "vertical", "-o", f"{bucket}/out/")
+    assert "18 done, 0 skipped, 1 failed" in done.stderr
+    assert f"{bucket}/photos/other.gray.npy" in done.stderr
+    assert f"{bucket}/photos/0001.gray.npy: earlier results of featcli are skipped" in done.stderr
+
+
 def test_a_second_run_writes_nothing(inline, bucket, photos, proxy):
     arguments = ("convolve", f"{bucket}/photos/", "-k", "vertical", "-o", f"{bucket}/out/")
     inline(*arguments)
