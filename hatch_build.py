@@ -40,12 +40,12 @@ class KernelBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def dependencies(self) -> list[str]:
         """Ask for a compiler from PyPI where the machine has none."""
-        wanted = os.environ.get("FEATCLI_BUILD", "")
+        wanted = _wanted()
         return ["ziglang"] if wanted in TARGETS or (wanted != "pure" and not _compiler()) else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Put the library into the wheel, or the reason why it is not there."""
-        wanted = os.environ.get("FEATCLI_BUILD", "")
+        wanted = _wanted()
         sources = Path(self.root, "featcli", "engine")
         # An editable install finds it among the sources, where git ignores it.
         folder = sources if version == "editable" else Path(tempfile.mkdtemp())
@@ -65,6 +65,14 @@ class KernelBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         made = note if reason else library
         if version != "editable":
             build_data["force_include"][str(made)] = f"featcli/engine/{made.name}"
+
+
+def _wanted() -> str:
+    """Return the value of FEATCLI_BUILD; raises RuntimeError for one that means nothing."""
+    wanted, known = os.environ.get("FEATCLI_BUILD", ""), ("pure", "compiled", *TARGETS)
+    if wanted and wanted not in known:
+        raise RuntimeError(f"FEATCLI_BUILD must be one of {', '.join(known)}, not {wanted!r}")
+    return wanted
 
 
 def _compiler() -> list[str]:

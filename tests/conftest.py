@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import runpy
 import shlex
 import shutil
 import signal
@@ -27,6 +28,20 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from stores import bucket, moto, photos, proxy  # noqa: F401  # fixtures of object stores
+
+WITHOUT_KERNEL = Path(__file__).resolve().parent / "without_kernel"
+
+
+def without_kernel() -> dict[str, str]:
+    """An environment in which featcli computes without the compiled kernel."""
+    path = filter(None, [str(WITHOUT_KERNEL), os.getenv("PYTHONPATH")])
+    return {"PYTHONPATH": os.pathsep.join(path)}
+
+
+# featcli itself reads no such variable: nothing outside the command line may change a result.
+if os.environ.pop("FEATCLI_ENGINE", "") == "scipy":
+    os.environ.update(without_kernel())
+    runpy.run_path(str(WITHOUT_KERNEL / "sitecustomize.py"))
 
 # No test asserts a time, so none fails because a machine is busy.
 settings.register_profile("patient", deadline=None)

@@ -132,10 +132,38 @@ def test_only_options_that_change_no_result_have_a_variable(inline: Runner) -> N
     assert found == {None, "FEATCLI_JOBS"}
 
 
+@pytest.mark.parametrize("command", ["relu", "show", "kernels", "info"])
 @pytest.mark.parametrize("name", ["FEATCLI_COLOR", "FEATCLI_JOBS", "FEATCLI_PROGRESS"])
-def test_a_variable_with_another_value_is_refused(name, workspace, featcli) -> None:
-    command = ("relu", "gray.png", "one.png")
-    assert_refused(featcli(*command, env={name: "some"}), 2, name, "some")
+def test_every_command_refuses_other_values_of_variables(
+    name, command, inline, monkeypatch
+) -> None:
+    for value in ("some", "Auto", "0", "9" * 5000):
+        monkeypatch.setenv(name, value)
+        done = inline(command)
+        assert_refused(done, 2, f"{name} must be ", value[-50:])
+
+
+def test_an_empty_variable_is_as_one_that_is_not_set(workspace, inline, monkeypatch) -> None:
+    for name in ("FEATCLI_COLOR", "FEATCLI_JOBS", "FEATCLI_PROGRESS", "FEATCLI_ENGINE"):
+        monkeypatch.setenv(name, "")
+    assert inline("relu", "gray.png").returncode == 0
+
+
+def test_the_variable_that_changed_results_is_refused_with_the_option_to_use(
+    workspace, inline, monkeypatch
+) -> None:
+    for value in ("scipy", "SCIPY", "auto"):
+        monkeypatch.setenv("FEATCLI_ENGINE", value)
+        assert_refused(inline("relu", "gray.png"), 2, "unset FEATCLI_ENGINE", "--engine scipy")
+
+
+def test_below_the_commands_no_variable_of_featcli_is_read() -> None:
+    package = Path(saved_pipelines.__file__).parents[1]
+    for path in package.rglob("*.py"):
+        read = "FEATCLI_" in path.read_text("utf-8")
+        assert (
+            not read or path.parent == package / "cli" or path.parts[-3:-1] == ("cli", "commands")
+        )
 
 
 def test_colours_are_as_the_variable_says(workspace: Path, featcli: Runner) -> None:

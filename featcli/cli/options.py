@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from featcli.cli import checks
+from featcli.cli.environment import MOST_JOBS
 from featcli.io.options import MAX_PIXELS
 
 
@@ -303,7 +304,7 @@ def debug() -> click.Parameter:
 
 def jobs(text: str, **settings: Any) -> click.Parameter:
     """Return the option --jobs, with its help."""
-    kind = click.IntRange(1, 1024)
+    kind = click.IntRange(1, MOST_JOBS)
     return Option("-j", "--jobs", group="Batch", type=kind, help=text, **settings)
 
 

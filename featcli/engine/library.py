@@ -6,7 +6,6 @@ ctypes releases the GIL during calls, so that threads can compute in parallel.
 from __future__ import annotations
 
 import ctypes
-import os
 import zlib
 from functools import cache
 from pathlib import Path
@@ -111,8 +110,6 @@ def _fingerprint() -> int:
 @cache
 def _found() -> tuple[ctypes.CDLL | None, str]:
     """Return the library and "compiled", or None and the reason why it is not used."""
-    if os.environ.get("FEATCLI_ENGINE") == "scipy":
-        return None, "FEATCLI_ENGINE=scipy"
     if not FILE.exists():
         return None, REASON.read_text().strip() if REASON.exists() else "not built"
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import environment
+from conftest import environment, without_kernel
 
 from featcli.engine import library
 
@@ -25,7 +25,6 @@ def place(tmp_path, monkeypatch):
     """A folder in which the library is looked for; what was found before is forgotten."""
     monkeypatch.setattr(library, "FILE", tmp_path / "_kernel.bin")
     monkeypatch.setattr(library, "REASON", tmp_path / "_kernel.txt")
-    monkeypatch.delenv("FEATCLI_ENGINE", raising=False)
     library._found.cache_clear()
     yield tmp_path
     monkeypatch.undo()
@@ -75,19 +74,19 @@ def test_a_library_whose_self_check_fails_is_not_used(place):
     assert "its self-check failed" in library.state()
 
 
-def test_a_variable_turns_the_library_off_and_changes_no_result(tmp_path):
+def test_without_the_library_the_command_gives_the_same_except_for_rounding(tmp_path):
     image = ROOT / "samples" / "cat.jpg"
     results = []
-    for engine in ("", "scipy"):
-        out = tmp_path / f"out{engine}"
+    for name, changes in (("with", {}), ("without", without_kernel())):
+        out = tmp_path / name
         command = [sys.executable, "-m", "featcli", "convolve", image, "-k", "gaussian7", "-o", out]
-        how = environment(FEATCLI_ENGINE=engine)
+        how = environment(**changes)
         subprocess.run(command, check=True, env=how, capture_output=True, timeout=120)
         results.append(np.load(out / "cat.gaussian7.npy"))
     np.testing.assert_allclose(results[0], results[1], atol=1e-5 * 255)
     command = [sys.executable, "-m", "featcli", "info", "--versions"]
     shown = subprocess.check_output(command, env=how, text=True, timeout=120)
-    assert "SciPy (no compiled kernel: FEATCLI_ENGINE=scipy)" in shown
+    assert "SciPy (no compiled kernel: " in shown
 
 
 @pytest.fixture
@@ -145,6 +144,14 @@ def test_without_a_compiler_the_build_asks_for_one(hook, monkeypatch):
     monkeypatch.setattr(hook.shutil, "which", lambda name: name)
     monkeypatch.setenv("FEATCLI_BUILD", "x86_64-linux-musl")
     assert builder.dependencies() == ["ziglang"]
+
+
+@pytest.mark.parametrize("value", ["Pure", "none", "x86_64-linux"])
+def test_a_build_refuses_what_is_neither_a_target_nor_a_wish(hook, monkeypatch, value):
+    monkeypatch.setenv("FEATCLI_BUILD", value)
+    builder = hook.KernelBuildHook.__new__(hook.KernelBuildHook)
+    with pytest.raises(RuntimeError, match=f"must be one of pure, compiled, .*not '{value}'"):
+        builder.dependencies()
 
 
 def test_the_fingerprint_changes_with_every_source(sources, monkeypatch):
