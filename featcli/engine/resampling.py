@@ -26,14 +26,6 @@ _ONE = 1 << 22
 _CUBIC = -0.5  # the parameter a of Keys
 
 
-def _box(x: Numbers) -> Numbers:
-    return np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0)
-
-
-def _bilinear(x: Numbers) -> Numbers:
-    return np.maximum(1 - np.abs(x), 0)
-
-
 def _bicubic(x: Numbers) -> Numbers:
     a, x = _CUBIC, np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
@@ -43,8 +35,8 @@ def _bicubic(x: Numbers) -> Numbers:
 
 # Filters and their half widths. The others use sines, which are rounded differently by C libraries.
 _FILTERS: dict[str, tuple[Callable[[Numbers], Numbers], float]] = {
-    "box": (_box, 0.5),
-    "bilinear": (_bilinear, 1.0),
+    "box": (lambda x: np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0), 0.5),
+    "bilinear": (lambda x: np.maximum(1 - np.abs(x), 0), 1.0),
     "bicubic": (_bicubic, 2.0),
 }
 

@@ -81,7 +81,7 @@ def _activation(trace: Trace, maps: Layer, dense: Dense, k: int) -> Heat:
         f"{heat.mean():.4g}, plus the bias, {dense.bias[k]:.4g}, is its score{before}."
         f"{dark if region != _WHOLE else ''}"
     )
-    return Heat(_label(trace, k), _share(trace, k), heat, region, text)
+    return Heat(_label(trace, k), float(trace.layers[-1].data[k]), heat, region, text)
 
 
 def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
@@ -91,7 +91,7 @@ def _occlusion(trace: Trace, predict: Callable[[Array], Array], k: int) -> Heat:
     mean = picture.mean(axis=(0, 1), dtype=np.float64)
     # In the picture's type, from which the model infers the range of values.
     grey = (np.rint(mean) if picture.dtype.kind in "biu" else mean).astype(picture.dtype)
-    share = _share(trace, k)
+    share = float(trace.layers[-1].data[k])
 
     def lost(rows: tuple[int, int], cols: tuple[int, int]) -> float:
         changed = picture.copy()
@@ -130,10 +130,6 @@ def _edges(shape: Sequence[int]) -> list[list[tuple[int, int]]]:
 def _label(trace: Trace, k: int) -> str:
     labels = trace.layers[-1].labels
     return labels[k] if labels else str(k)
-
-
-def _share(trace: Trace, k: int) -> float:
-    return float(trace.layers[-1].data[k])
 
 
 def _region(trace: Trace) -> Region:

@@ -307,10 +307,6 @@ def _clipped(node: Known) -> Rule | None:
     return Activate(Function("clip", formula, f"what is {' or '.join(text)} becomes that bound"))
 
 
-def _softmax(node: Known) -> Rule | None:
-    return Softmax() if node.inputs[0].ndim == 1 else None
-
-
 def _concat(node: Known) -> Rule | None:
     is_all = len(node.inputs) == len(node.constants) > 1
     shapes = {x.shape[:-1] for x in node.inputs}
@@ -336,7 +332,7 @@ _MAKERS: dict[str, Callable[[Known], Rule | None]] = {
     "ReduceMax": _reduced,
     "ReduceMean": _reduced,
     "Slice": _sliced,
-    "Softmax": _softmax,
+    "Softmax": lambda node: Softmax() if node.inputs[0].ndim == 1 else None,
     "Sub": _arithmetic,
     "Sum": _arithmetic,
 }

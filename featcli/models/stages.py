@@ -101,17 +101,22 @@ def _known(model: str, **given: str) -> dict[str, str]:
     return {"model": found.reference, **given}
 
 
+_OF_MODELS: dict[str, Any] = {
+    "decode_size": _decode_size,
+    "pixel_range": _pixel_range,
+    "resolve_params": _known,
+    "work": _work,
+}
+
+
 @stage(
     takes="any",
     gives="vector",
     labels=_labels,
     tag="{model}{labels}{preprocessing}{input_shape}{engine}{device}",
-    decode_size=_decode_size,
-    pixel_range=_pixel_range,
-    resolve_params=_known,
     shape=_shape,
-    work=_work,
     once=_probabilities_once,
+    **_OF_MODELS,
 )
 def classify(
     x: npt.ArrayLike,
@@ -164,12 +169,9 @@ def classify(
     gives="vector",
     labels=lambda _labels, **_: (),
     tag="{model}-{layer}{preprocessing}{input_shape}{engine}{device}",
-    decode_size=_decode_size,
-    pixel_range=_pixel_range,
-    resolve_params=_known,
     shape=_shape,
-    work=_work,
     once=_layer_once,
+    **_OF_MODELS,
 )
 def features(
     x: npt.ArrayLike,
@@ -217,12 +219,9 @@ def _layer_shape(_shape: tuple[int, ...], *, model: str, layer: str, **given: st
     gives="maps",
     labels=lambda _labels, **_: (),
     tag="{model}-{layer}-maps{preprocessing}{input_shape}{engine}{device}",
-    decode_size=_decode_size,
-    pixel_range=_pixel_range,
-    resolve_params=_known,
     shape=_layer_shape,
-    work=_work,
     once=_layer_once,
+    **_OF_MODELS,
 )
 def feature_maps(
     x: npt.ArrayLike,

@@ -193,14 +193,9 @@ def _automatic(dtype: np.dtype[Any], lowest: float, highest: float, reach: float
     if dtype.kind == "b" or (whole and lowest >= 0 and highest == 1):
         return Mapping("binary", 0.0, 1.0)
     if whole and dtype.itemsize <= 2:
-        return _type_range(dtype)
+        limits = np.iinfo(dtype)  # made symmetric for signed types, so that 0 is in the middle
+        return Mapping("type", float(limits.min), float(max(limits.max, -limits.min)))
     return Mapping("signed", -reach, reach) if lowest < 0 else Mapping("max", 0.0, reach)
-
-
-def _type_range(dtype: np.dtype[Any]) -> Mapping:
-    """Return the range of the type, made symmetric for signed types so that 0 is in the middle."""
-    limits = np.iinfo(dtype)
-    return Mapping("type", float(limits.min), float(max(limits.max, -limits.min)))
 
 
 def finite_range(x: Array) -> tuple[float, float]:

@@ -158,10 +158,8 @@ def _fit(pixels: Levels, columns: int, limit: int | None) -> Levels:
         return pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
     shrink = min(1.0, columns / width, (limit or height) / height)
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    return pixels if size == (width, height) else _reduced(pixels, size)
-
-
-def _reduced(pixels: Levels, size: tuple[int, int]) -> Levels:
+    if size == (width, height):
+        return pixels
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
