@@ -9,7 +9,7 @@ from typing import Any
 
 from featcli.cli.duplicate_groups import Compared, Group
 from featcli.cli.messages import counted, say
-from featcli.cli.vector_search import write
+from featcli.cli.saving import write_one
 from featcli.io import tables
 from featcli.io.columns import Columns, describe, spelled
 
@@ -23,7 +23,7 @@ def save(output: str, overwrite: bool, groups: list[Group], compared: Compared) 
     if kind == ".jsonl":
         found = (as_json_object(one, number, compared) for number, one in enumerate(groups, 1))
         lines = [f"{json.dumps(one)}\n" for one in found]
-        write(output, overwrite, lambda stream: stream.write("".join(lines).encode()))
+        write_one(output, overwrite, lambda stream: stream.write("".join(lines).encode()))
         return
 
     def again() -> Iterator[dict[str, Any]]:
@@ -49,7 +49,7 @@ def save(output: str, overwrite: bool, groups: list[Group], compared: Compared) 
         "exact": 0,
     }
     rows = tables.Rows(again, count, Columns.of([describe(head, {})]))
-    write(output, overwrite, lambda stream: tables.write_table(".csv", stream, rows))
+    write_one(output, overwrite, lambda stream: tables.write_table(".csv", stream, rows))
 
 
 def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Compared) -> None:
@@ -75,7 +75,7 @@ def _save_page(output: str, overwrite: bool, groups: list[Group], compared: Comp
     found = f"{counted(count, 'duplicate')} in {counted(len(groups), 'group')}"
     lead = f"{found}, by {compared.method}. Nothing was deleted."
     pieces = page("Duplicate images", lead, rows())
-    write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
+    write_one(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
         say(pictures.message())
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featcli.cli.messages import counted, say
-from featcli.cli.vector_search import Searched, row_name, write
+from featcli.cli.saving import write_one
+from featcli.cli.vector_search import Searched, row_name
 from featcli.errors import UsageError
 from featcli.frame import Array
 from featcli.io import tables
@@ -93,7 +94,7 @@ def _save_table(
     count = int((found.rows >= 0).sum())
     rows = tables.Rows(again, count, Columns.of([describe(first, {})]))
     kind = Path(output).suffix.lower()
-    write(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
+    write_one(output, overwrite, lambda stream: tables.write_table(kind, stream, rows))
 
 
 def _relative(file: str, searched: Searched, output: str) -> str:
@@ -127,7 +128,7 @@ def _save_atlas(
         placed = [_relative(one, searched, output) if name == "file" else one for one in values]
         texts[name] = list(map(spelled, placed))
     whole = arrow.table(texts | {"neighbors": arrow.array(lists, kind)})
-    write(output, overwrite, lambda stream: parquet.write_table(whole, stream))
+    write_one(output, overwrite, lambda stream: parquet.write_table(whole, stream))
 
 
 def _save_page(
@@ -155,6 +156,6 @@ def _save_page(
 
     lead = f"The most similar of {len(table)} images in {table.path.name}, by {by}."
     pieces = page(f"Neighbors of {counted(len(found.queries.names), 'image')}", lead, rows())
-    write(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
+    write_one(output, overwrite, lambda stream: stream.writelines(one.encode() for one in pieces))
     if pictures.missing:
         say(pictures.message())

@@ -6,9 +6,13 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featcli.cli.messages import emit
 from featcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from featcli.io.atomic import Save
 
 
 def check_suffix(option: str, path: str, *suffixes: str) -> None:
@@ -22,6 +26,13 @@ def check_no_terminal(example: str, what: str = "binary data") -> None:
     """Raise UsageError if `-o -` would write to a terminal."""
     if sys.stdout.isatty():
         raise UsageError(f"-o - would write {what} to the terminal: pipe it, or give -o {example}")
+
+
+def write_one(output: str, overwrite: bool, save: Save) -> None:
+    """Let `save` write a file, completely or not at all; no other file is replaced."""
+    from featcli.io.atomic import check_free, write_files
+
+    write_files({Path(output): save}, lambda: check_free([Path(output)], overwrite))
 
 
 def write(files: Mapping[str, bytes], overwrite: bool, inputs: Collection[Path]) -> None:

@@ -69,20 +69,14 @@ class _Whole(click.IntRange):
     name = "whole number"
 
 
-class _Number(options.Range):
-    """A number in the range of a `Number` rule."""
-
-    def __init__(self, rule: Number) -> None:
-        super().__init__(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
-
-
 def _settings_for(rule: Rule) -> dict[str, Any]:
     """Return the Click settings that enforce a rule."""
     match rule:
         case Whole(low, high):
             return {"type": _Whole(low, high)}
         case Number():
-            return {"type": _Number(rule), "metavar": "X"}
+            kind = options.Range(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
+            return {"type": kind, "metavar": "X"}
         case OneOf(values):
             return options.choice(values)
         case Flag():

@@ -18,7 +18,6 @@ from featcli.cli.messages import counted, say
 from featcli.cli.settings import Reading
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Array, Frame
-from featcli.io.atomic import Save, check_free, write_files
 from featcli.io.vectortables import VectorTable, open_table
 from featcli.models.tiling import Tiling
 from featcli.pipeline import Pipeline
@@ -166,11 +165,6 @@ def row_name(table: VectorTable, row: int) -> str:
 def full_path(file: str | Path) -> str:
     """Return the absolute path of a file; links are not followed."""
     return os.path.abspath(file)  # noqa: PTH100 (resolve() asks the disk for every part)
-
-
-def write(output: str, overwrite: bool, save: Save) -> None:
-    """Write the file, completely or not at all."""
-    write_files({Path(output): save}, lambda: check_free([Path(output)], overwrite))
 
 
 def bad_rows(vectors: Array) -> list[int]:

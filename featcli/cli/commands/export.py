@@ -19,15 +19,15 @@ Export a model, and run it by onnxruntime:
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from featcli.cli import options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.model_options import ModelChoice, model_argument, open_model
+from featcli.cli.saving import write_one
 from featcli.errors import UsageError
-from featcli.io.atomic import check_free, write_files
+from featcli.io.atomic import check_free
 
 
 def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> None:
@@ -35,15 +35,13 @@ def _export(model: str, output: str | None, overwrite: bool, quiet: bool) -> Non
 
     if not output or Path(output).suffix != ".onnx":
         raise UsageError("-o: name the file to write; its suffix is .onnx")
-    target = Path(output)
-    again = partial(check_free, [target], overwrite)
-    again()
+    check_free([Path(output)], overwrite)
     found = open_model(ModelChoice(model), option="MODEL")
     try:
         content = to_onnx(found)
     except ValueError as error:
         raise UsageError(f"{model}: {error}") from error
-    write_files({target: lambda stream: stream.write(content)}, again)
+    write_one(output, overwrite, lambda stream: stream.write(content))
     if not quiet:
         say(f"{printable(found.name)}: {len(content):,} bytes of ONNX")
     emit(output)
