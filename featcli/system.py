@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,11 @@ PLAIN = 0
 for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC", "O_NOINHERIT"):
     PLAIN |= getattr(os, _name, 0)
 _FOLDER_LOCK = "folder.lock"  # Windows cannot open a folder, so this file in it is locked instead
+# What no file on Windows can be named: parts of paths, and devices, these also with a suffix.
+_NOT_ON_WINDOWS = (
+    r'(?is).*[\\:*?"<>|\x00-\x1f].*|.*[ .]'
+    r"|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?"
+)
 # The byte that is locked on Windows: far behind the end, and not one that SQLite locks.
 _LOCKED_BYTE = 0x7FFF0000
 
@@ -80,6 +86,14 @@ def close_folder(descriptor: int, folder: Path) -> None:
     if sys.platform == "win32":
         with contextlib.suppress(OSError):  # another process has it open
             (folder / _FOLDER_LOCK).unlink()
+
+
+def can_name_file(name: str) -> bool:
+    """Return whether a file or folder may have this name, which has no `/`.
+
+    Only Windows refuses names: there `C:x` or `..\\x` would lead out of a folder.
+    """
+    return sys.platform != "win32" or not re.fullmatch(_NOT_ON_WINDOWS, name)
 
 
 def is_running(process: int) -> bool:

@@ -7,14 +7,19 @@ import errno
 import os
 import subprocess
 import sys
+import tarfile
 import types
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import numpy as np
 import pytest
 
-from featcli import system
-from featcli.io import atomic, locks, private
+from featcli import budget, cores, system
+from featcli.batch import named
+from featcli.cli import graphics
+from featcli.io import atomic, locks, private, records
 from featcli.io.private import PrivateFolder
+from featcli.serve import memory
 
 
 class FakeLocks(types.ModuleType):
@@ -195,3 +200,99 @@ def test_a_batch_is_done_once_where_the_system_is_windows(
             assert done.returncode == 0, done.stderr
     left = {path.name for path in (tmp_path / "maps" / private.NAME).iterdir()}
     assert not any(name.endswith((".part", "folder.lock")) for name in left), left
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..\\x", "C:x", "a\\b", "a.jpg:hidden", "NUL", "con.tar", "Com1", "lpt9.x", "a ", "a.", "a*",
+     "a\nb", 'a"b', "conin$"],
+)  # fmt: skip
+def test_a_key_that_windows_has_no_file_for_or_that_leads_out_is_refused(windows, name):
+    for key in (name, f"folder/{name}", f"{name}/file"):
+        with pytest.raises(ValueError, match="on Windows"):
+            records.safe_key(key)
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", ".hidden", "console", "com10", "ä", "nullable.x"])
+def test_other_keys_are_as_good_on_windows_as_elsewhere(windows, name):
+    assert records.safe_key(f"{name}/{name}") == f"{name}/{name}"
+
+
+def test_only_windows_refuses_names():
+    assert records.safe_key("a\\b/C:x") == "a\\b/C:x"
+
+
+def test_an_archive_writes_nothing_outside_the_folder_on_windows(
+    windows, monkeypatch, tmp_path, inline
+):
+    kernel = FakeKernel({os.getpid(): 259})
+    monkeypatch.setattr(ctypes, "windll", types.SimpleNamespace(kernel32=kernel), raising=False)
+    picture = np.zeros((4, 4), np.uint8)
+    np.save(tmp_path / "x.npy", picture)
+    with tarfile.open(tmp_path / "in.tar", "w") as archive:
+        for name in ("good.npy", "..\\..\\bad.npy", "C:bad.npy"):
+            archive.add(tmp_path / "x.npy", name)
+    done = inline("abs", tmp_path / "in.tar", "-o", tmp_path / "out" / "")
+    names = {path.name for path in tmp_path.rglob("*bad*")}
+    assert (done.returncode, names) == (1, set()), done.stderr
+    assert "on Windows" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (PureWindowsPath("C:\\Users\\me\\in"), "C/Users/me/in"),
+        (PureWindowsPath("C:\\"), "C"),
+        (PureWindowsPath("\\\\server\\share\\in"), "server/share/in"),
+        (PurePosixPath("/home/me/in"), "home/me/in"),
+        (PurePosixPath("/"), ""),
+    ],
+)
+def test_a_drive_in_a_key_is_a_folder(path, key):
+    assert named.whole_path(path) == key
+
+
+def test_a_file_is_replaced_where_python_cannot_change_the_mode_of_an_open_one(
+    windows, monkeypatch, tmp_path
+):
+    def only_paths(path, mode, **more):
+        raise TypeError("chmod: path should be string, bytes or os.PathLike, not int")
+
+    monkeypatch.setattr(os, "chmod", only_paths)
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"one")
+    atomic.write_files({path: lambda stream: stream.write(b"two")})
+    assert path.read_bytes() == b"two"
+
+
+def test_a_terminal_of_windows_is_not_asked_for_graphics(monkeypatch):
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def fileno(self):
+            return 1
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delattr(os, "ttyname")
+    assert graphics.protocol("auto") == ""
+
+
+def test_a_server_runs_where_the_c_library_cannot_be_opened_without_a_name(monkeypatch):
+    def with_names_only(name):
+        assert name is None
+        raise TypeError("LoadLibrary() argument 1 must be str, not None")
+
+    monkeypatch.setattr(ctypes, "CDLL", with_names_only)
+    memory.release_freed_memory()
+
+
+@pytest.mark.parametrize("missing", ["sched_getaffinity", "sysconf"])
+def test_processors_and_memory_are_counted_where_the_system_has_no_call_for_it(
+    missing, monkeypatch
+):
+    monkeypatch.delattr(os, missing)
+    assert cores.allowed() >= 1
+    assert budget.installed() >= 0

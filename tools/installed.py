@@ -21,7 +21,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+SCRIPTS, EXE = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
 
 
 class Installed:
@@ -36,11 +36,15 @@ class Installed:
 
     def run(self, program: str, *arguments: str, **options: object) -> str:
         """Run a program of the environment and return what it prints."""
-        command = [str(self.scripts / program), *arguments]
+        command = [self.program(program), *arguments]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, timeout=300, **options)
         if done.returncode:
             sys.exit(f"{' '.join(command)} exited {done.returncode}:\n{done.stderr.decode()}")
-        return done.stdout.decode()
+        return done.stdout.decode().replace(os.linesep, "\n")
+
+    def program(self, name: str) -> str:
+        """Return the path of a program of the environment."""
+        return str(self.scripts / f"{name}{EXE}")
 
     def featcli(self, *arguments: str) -> str:
         """Run a command of featcli's."""
@@ -67,7 +71,7 @@ def chain(it: Installed) -> None:
     it.featcli("pool", "--size", "2", "cat.vertical.relu.npy")
     it.featcli("flatten", "cat.vertical.relu.max2.npy")
     arrays = subprocess.run(
-        [it.scripts / "featcli", "convolve", "cat.jpg", "-k", "vertical", "-o", "-"],
+        [it.program("featcli"), "convolve", "cat.jpg", "-k", "vertical", "-o", "-"],
         cwd=it.folder,
         capture_output=True,
         check=True,
@@ -89,7 +93,7 @@ def models(it: Installed) -> None:
 
 def page(it: Installed) -> None:
     """Ask the page of `featcli serve` once."""
-    command = [it.scripts / "featcli", "serve", "one.png", "--port", "0", "-q"]
+    command = [it.program("featcli"), "serve", "one.png", "--port", "0", "-q"]
     with subprocess.Popen(command, cwd=it.folder, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from featcli.batch.trees import NOTHING, Excluded, holds_inputs, key_among_siblings
@@ -151,10 +151,16 @@ def _with_prefixes(found: list[Named]) -> list[Named]:
         if one.path not in names or one.key:
             return one.key
         name = names[one.path]
-        whole = one.path.partition("://")[2] if one.remote else Path(one.path).resolve().as_posix()
+        whole = one.path.partition("://")[2] if one.remote else whole_path(Path(one.path).resolve())
         return f"{name if counts[name.casefold()] == 1 else whole.rstrip('/')}/"
 
     return [one._replace(key=prefix(one).lstrip("/")) for one in found]
+
+
+def whole_path(path: PurePath) -> str:
+    """Return an absolute path as a key: on Windows the drive `C:` becomes a folder `C`."""
+    drive = path.drive.replace(":", "").replace("\\", "/").strip("/")
+    return "/".join(filter(None, (drive, *path.relative_to(path.anchor).parts)))
 
 
 def _name_of(folder: Named) -> str:

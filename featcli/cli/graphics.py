@@ -33,7 +33,7 @@ def protocol(wish: str) -> str:
         return ""
     try:
         return protocol_in(_query_terminal())
-    except (OSError, ImportError):  # no controlling terminal, or a system without termios
+    except (OSError, ImportError, AttributeError):  # no terminal of this process, or Windows
         return ""
 
 

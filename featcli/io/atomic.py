@@ -129,7 +129,8 @@ class Transaction:
             self._begun = temporary  # a signal may come before it is in the list of files
             stream = private.create(lambda: temporary.open("xb+"))
             system.try_lock(stream.fileno())  # shows other processes that it is being written
-            if before and stat.S_ISREG(before.st_mode):
+            # Windows has no permission bits, and its Python 3.12 no chmod of a descriptor.
+            if before and stat.S_ISREG(before.st_mode) and os.chmod in os.supports_fd:
                 os.chmod(stream.fileno(), before.st_mode & 0o777)  # noqa: PTH101
         self._files.append(_File(stream, temporary, path, before))
         self._begun = None

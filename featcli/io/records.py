@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from featcli import budget
+from featcli import budget, system
 from featcli._version import __version__
 from featcli.errors import OutputExists, ReadError
 from featcli.frame import Array, Frame, Sample, Source, Step
@@ -85,8 +85,11 @@ def to_steps(history: Any) -> tuple[Step, ...]:
 
 def safe_key(key: str) -> str:
     """Return `key` if it stays inside the output folder; raises ValueError."""
-    if "\0" in key or not {"", ".", ".."}.isdisjoint(key.split("/")):
+    pieces = key.split("/")
+    if "\0" in key or not {"", ".", ".."}.isdisjoint(pieces):
         raise ValueError(f"the key {key!r} leads out of the output folder")
+    if not all(map(system.can_name_file, pieces)):
+        raise ValueError(f"the key {key!r} cannot be a file's name on Windows")
     try:
         os.fsencode(key)
     except UnicodeEncodeError as error:
