@@ -31,7 +31,7 @@ _EXPORTS = {
     "write": "featcli.io.files",
 }
 _EXPORTS_ALL = _EXPORTS | {
-    name.replace("-", "_"): f"featcli.ops.{module}" for name, (module, _) in STAGES.items()
+    name.replace("-", "_"): f"featcli.{module}" for name, (module, _) in STAGES.items()
 }
 
 __all__ = ["__version__", *_EXPORTS_ALL]

@@ -9,6 +9,9 @@ from featcli.io.files import recover as recover
 from featcli.io.files import write as write
 from featcli.models.loading import load_model as load_model
 from featcli.models.network import Network as Network
+from featcli.models.stages import classify as classify
+from featcli.models.stages import feature_maps as feature_maps
+from featcli.models.stages import features as features
 from featcli.ops.activation import abs as abs
 from featcli.ops.activation import relu as relu
 from featcli.ops.activation import relu6 as relu6

@@ -1,37 +1,55 @@
-"""Stages: module in ops, summary; commands: summary (by tools/generate.py)."""
+"""Stages: module, summary; commands: summary (by tools/generate.py)."""
 
 STAGES: dict[str, tuple[str, str]] = {
-    "abs": ("activation", "Replace every value by its absolute value."),
-    "convolve": ("convolution", "Slide a kernel over every channel: one feature map for each."),
-    "crop": ("resizing", "Cut out the centre of a picture, or another part."),
-    "dense": ("fully_connected", "Apply a fully connected layer to a vector: x @ weight + bias."),
-    "dhash": ("hashing", "Fingerprint a picture by where its brightness rises from left to right."),
-    "flatten": ("flattening", "Arrange all values in one vector: the input of a dense layer."),
-    "gray": ("channels", "Convert R, G and B to one gray channel, as a weighted mean."),
-    "l2": ("normalizing", "Divide all values by their Euclidean length, so that it becomes 1."),
+    "abs": ("ops.activation", "Replace every value by its absolute value."),
+    "classify": (
+        "models.stages",
+        "Classify an image: return the probability of every class of a model.",
+    ),
+    "convolve": ("ops.convolution", "Slide a kernel over every channel: one feature map for each."),
+    "crop": ("ops.resizing", "Cut out the centre of a picture, or another part."),
+    "dense": (
+        "ops.fully_connected",
+        "Apply a fully connected layer to a vector: x @ weight + bias.",
+    ),
+    "dhash": (
+        "ops.hashing",
+        "Fingerprint a picture by where its brightness rises from left to right.",
+    ),
+    "feature-maps": (
+        "models.stages",
+        "Return the maps of a layer of a model, (rows, cols, channels).",
+    ),
+    "features": ("models.stages", "Return the result of a layer of a model as a vector."),
+    "flatten": ("ops.flattening", "Arrange all values in one vector: the input of a dense layer."),
+    "gray": ("ops.channels", "Convert R, G and B to one gray channel, as a weighted mean."),
+    "l2": ("ops.normalizing", "Divide all values by their Euclidean length, so that it becomes 1."),
     "normalize": (
-        "normalizing",
+        "ops.normalizing",
         "Subtract a mean and divide by a standard deviation, for each channel.",
     ),
     "phash": (
-        "hashing",
+        "ops.hashing",
         "Fingerprint a picture by the lowest frequencies of its cosine transform.",
     ),
-    "pool": ("pooling", "Reduce each window of pixels to its largest, mean or smallest value."),
-    "relu": ("activation", "Replace every negative value by zero."),
+    "pool": ("ops.pooling", "Reduce each window of pixels to its largest, mean or smallest value."),
+    "relu": ("ops.activation", "Replace every negative value by zero."),
     "relu6": (
-        "activation",
+        "ops.activation",
         "Replace every negative value by zero, and every value above six by six.",
     ),
-    "resize": ("resizing", "Change the number of rows and columns with Pillow's filters."),
-    "rgb": ("channels", "Convert a gray picture to three equal channels R, G and B."),
-    "sigmoid": ("activation", "Squeeze every value into 0..1."),
-    "softmax": ("activation", "Turn scores into probabilities that sum to 1, along the last axis."),
+    "resize": ("ops.resizing", "Change the number of rows and columns with Pillow's filters."),
+    "rgb": ("ops.channels", "Convert a gray picture to three equal channels R, G and B."),
+    "sigmoid": ("ops.activation", "Squeeze every value into 0..1."),
+    "softmax": (
+        "ops.activation",
+        "Turn scores into probabilities that sum to 1, along the last axis.",
+    ),
     "split-channels": (
-        "channels",
+        "ops.channels",
         "Return every channel as a separate result: R, G and B of a photo.",
     ),
-    "tanh": ("activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
+    "tanh": ("ops.activation", "Squeeze every value into -1..1 by the hyperbolic tangent."),
 }
 
 COMMANDS: dict[str, str] = {

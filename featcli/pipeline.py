@@ -272,6 +272,8 @@ def caption(history: Iterable[Step]) -> str:
     return " | ".join(filter(None, map(_caption_of, history)))
 
 
+_NOT_SHOWN = (None, "", (), True, False)
+
 # Parameters of the step `read`, and the options that a user writes for them.
 _READ_OPTIONS = {"reduced": "--decode fast", "as_bytes": ""}
 
@@ -288,9 +290,15 @@ def _caption_of(step: Step) -> str:
     try:
         return shlex.join(words(step))
     except (ValueError, KeyError, TypeError):
-        given = (f"--{name} {value}" for name, value in step.params if value is not True)
-        flags = (f"--{name}" for name, value in step.params if value is True)
-        return " ".join([step.stage, *flags, *given])
+        return shlex.join([step.stage, *_plain_options(params)])
+
+
+def _plain_options(params: dict[str, Value]) -> list[str]:
+    """Return the options of a stage that this version does not have, without the empty ones."""
+    given = {f"--{name.rstrip('_').replace('_', '-')}": value for name, value in params.items()}
+    flags = [name for name, value in given.items() if value is True]
+    options = [(name, str(value)) for name, value in given.items() if value not in _NOT_SHOWN]
+    return [*flags, *(word for pair in options for word in pair)]
 
 
 def check(steps: Sequence[Step], find: Find = stages.get) -> str | None:

@@ -36,8 +36,8 @@ WORK = 16.0  # default of the working memory in bytes for each value: two float6
 REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
 
-# Steps that only models use: found by name, but not listed in the index.
-OF_MODELS = ("classify", "features")
+# The stages that run a model.
+OF_MODELS = tuple(name for name, (module, _) in STAGES.items() if module.startswith("models."))
 
 
 class Converter(NamedTuple):
@@ -351,9 +351,7 @@ def get(name: str) -> Stage:
     """Return the stage called `name`; import its module or plugin if necessary."""
     if name not in REGISTRY:
         if name in STAGES:
-            importlib.import_module(f"featcli.ops.{STAGES[name][0]}")
-        elif name in OF_MODELS:
-            importlib.import_module("featcli.models.stages")
+            importlib.import_module(f"featcli.{STAGES[name][0]}")
         elif not _from_plugin(name):
             raise ValueError(f"no stage {name!r}{nearest(name, STAGES)}")
     return REGISTRY[name]

@@ -80,11 +80,11 @@ def test_the_module_and_its_version(workspace: Path, featcli: Runner, shell: Run
 
 def test_the_help_names_every_command(inline: Runner) -> None:
     text = inline("--help").stdout
-    for name in (*STAGES, *COMMANDS):
+    for name in STAGES | COMMANDS:
         assert f"\n  {name} " in text
 
 
-@pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
+@pytest.mark.parametrize("name", list(STAGES | COMMANDS))
 def test_a_commands_help_fits_and_explains_everything(name: str, inline: Runner) -> None:
     lines = inline(name, "--help").stdout.splitlines()
     prose = lines[: lines.index("Examples:")]
@@ -314,7 +314,7 @@ def test_a_tar_without_an_entry_is_an_error(workspace, inline):
         assert "no image or array in the input" in result.stderr
 
 
-@pytest.mark.parametrize("name", [*STAGES, *COMMANDS])
+@pytest.mark.parametrize("name", list(STAGES | COMMANDS))
 def test_a_forgotten_name_of_an_output_is_not_the_next_option(name, workspace, inline):
     command = importlib.import_module("featcli.cli.main").Root().get_command(None, name)
     if all(param.name != "output" for param in command.params):

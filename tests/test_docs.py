@@ -51,7 +51,7 @@ def test_what_is_generated_has_not_drifted():
 
 
 def test_every_command_is_in_the_reference_with_an_example():
-    for name in [*STAGES, *COMMANDS]:
+    for name in STAGES | COMMANDS:
         text = REFERENCE.split(f"## featcli {name}\n")[1].split("```")[1]
         assert "Examples:" in text
         runs = [line for line in text.splitlines() if line.strip().startswith("featcli run")]

@@ -17,7 +17,7 @@ from featcli.errors import EXIT_CODES
 
 ROOT = Path(__file__).resolve().parent.parent
 MAN = ROOT / "docs" / "man"
-NAMES = [*STAGES, *COMMANDS]
+NAMES = list(STAGES | COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["relu", "run", "help"])

@@ -32,8 +32,12 @@ def find_stages() -> dict[str, tuple[str, str]]:
     for module in pkgutil.iter_modules(featcli.ops.__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"featcli.ops.{module.name}")
+    importlib.import_module("featcli.models.stages")
     return {
-        name: (stage.function.__module__.rpartition(".")[2], summary(stage.function.__doc__))
+        name: (
+            stage.function.__module__.removeprefix("featcli."),
+            summary(stage.function.__doc__),
+        )
         for name, stage in sorted(REGISTRY.items())
     }
 
@@ -50,7 +54,7 @@ def find_commands() -> dict[str, str]:
 def index() -> str:
     return "".join(
         [
-            '"""Stages: module in ops, summary; commands: summary (by tools/generate.py)."""\n\n',
+            '"""Stages: module, summary; commands: summary (by tools/generate.py)."""\n\n',
             table("STAGES: dict[str, tuple[str, str]]", find_stages()),
             "\n",
             table("COMMANDS: dict[str, str]", find_commands()),

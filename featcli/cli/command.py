@@ -133,9 +133,9 @@ def option(param: Param) -> click.Option:
 def _remark(param: Param) -> str:
     if param.required:
         return "  [required]"
-    if param.flag or param.default is None:
+    if param.flag or param.default in (None, ""):
         return ""
-    return f"  [default: {param.tag(param.default)}]"
+    return f"  [default: {param.tag(param.default) or param.default}]"
 
 
 def suggest_option(stage: Stage, inputs: Sequence[str]) -> str:

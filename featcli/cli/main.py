@@ -38,7 +38,7 @@ class Root(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the stages, then the other commands."""
-        return [*STAGES, *COMMANDS]
+        return list(STAGES | COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of this command only."""
@@ -78,8 +78,9 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List stages and other commands under separate headings."""
-        stages = {name: text for name, (_, text) in STAGES.items()}
-        for title, texts in (("Stages", stages), ("Commands", COMMANDS)):
+        stages = {name: COMMANDS.get(name, text) for name, (_, text) in STAGES.items()}
+        others = {name: text for name, text in COMMANDS.items() if name not in STAGES}
+        for title, texts in (("Stages", stages), ("Commands", others)):
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(14), text) for name, text in texts.items()])
 

@@ -33,6 +33,7 @@ def _choice(choices: Any) -> Callable[[str], str]:
 
 
 ModelName = Annotated[str, Converter(str, "NAME|PATH", tag=lambda text: name_of(text))]
+Layer = Annotated[str, Converter(str, "LAYER")]
 # These options are not part of output names, so that a run with others replaces the same files.
 Labels = Annotated[str, Converter(labels_reference, "FILE", tag=lambda _: "")]
 Preprocessing = Annotated[
@@ -177,7 +178,7 @@ def features(
     x: npt.ArrayLike,
     model: ModelName = DEFAULT,
     *,
-    layer: str = "",
+    layer: Layer = "",
     preprocessing: Preprocessing = "",
     input_shape: InputShape = "",
     engine: EngineName = "auto",
@@ -227,24 +228,34 @@ def feature_maps(
     x: npt.ArrayLike,
     model: ModelName = DEFAULT,
     *,
-    layer: str,
+    layer: Layer,
     preprocessing: Preprocessing = "",
     input_shape: InputShape = "",
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
 ) -> Array:
-    """Return the maps of a layer of a model, (rows, cols, channels).
+    """Return the feature maps of a layer of a neural network.
+
+    The next stages of a pipeline can pool or flatten them. 'featcli features --maps' gives the same
+    maps, also of several layers and of the tiles of an image.
 
     Parameters
     ----------
-    x : array_like
-        As for classify.
+    x : array_like, (rows, cols, channels), (rows, cols) or (n,)
+        An image of 0..255 (16-bit integers are scaled by their type), or a vector for a model of
+        dense layers.
     model : str
-        As for classify.
+        The name of an included model, or a model file (.npz, or .onnx with the extra onnx).
     layer : str
-        The layer's name; 'featcli info MODEL' lists them.
-    preprocessing, input_shape, engine, device : str
-        As for classify.
+        The layer whose maps to return; 'featcli info MODEL' lists the layers.
+    preprocessing : str
+        The pipeline that prepares images for the network, to use instead of the model's own.
+    input_shape : str
+        Rows, columns and channels of the input, if an .onnx does not fix them: 224x224x3.
+    engine : {"auto", "onnxruntime"}
+        What runs the network. auto: onnxruntime for .onnx files, otherwise featcli.
+    device : {"cpu", "cuda"}
+        The device for onnxruntime; cuda needs the package onnxruntime-gpu.
 
     Returns
     -------
@@ -257,7 +268,11 @@ def feature_maps(
 
     Examples
     --------
-    Twenty-four maps of 56 x 56, and their means:
+    The maps of a layer of the included network:
+
+        featcli feature-maps photo.jpg --layer block3
+
+    The largest value of each map:
 
         featcli run "feature-maps --layer block3 | pool --global" photo.jpg
     """

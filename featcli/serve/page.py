@@ -12,7 +12,7 @@ from featcli import kernels
 from featcli._index import STAGES
 from featcli.formulas import FORMULAS
 from featcli.serve.steps import known
-from featcli.stage import Param
+from featcli.stage import OF_MODELS, Param
 from featcli.view.explain.page import asset, palettes, small_kernels
 from featcli.view.html import Markup, as_json, joined, policy
 
@@ -51,8 +51,8 @@ def page(offered: Mapping[str, Any]) -> str:
 
 
 def stages() -> list[dict[str, Any]]:
-    """Describe every stage: its input and output kinds, and its parameters."""
-    return [_stage(name) for name in STAGES]
+    """Describe every stage without a model: its input and output kinds, and its parameters."""
+    return [_stage(name) for name in STAGES if name not in OF_MODELS]
 
 
 def _stage(name: str) -> dict[str, Any]:
