@@ -16,10 +16,7 @@ STAGES: dict[str, tuple[str, str]] = {
         "ops.hashing",
         "Fingerprint a picture by where its brightness rises from left to right.",
     ),
-    "feature-maps": (
-        "models.stages",
-        "Return the maps of a layer of a model, (rows, cols, channels).",
-    ),
+    "feature-maps": ("models.stages", "Return the feature maps of a layer of a neural network."),
     "features": ("models.stages", "Return the result of a layer of a model as a vector."),
     "flatten": ("ops.flattening", "Arrange all values in one vector: the input of a dense layer."),
     "gray": ("ops.channels", "Convert R, G and B to one gray channel, as a weighted mean."),

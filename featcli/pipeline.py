@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,9 +161,7 @@ def parse(text: str, find: Find = stages.get) -> tuple[Step, ...]:
             else:
                 pieces[-1].append(token)
     except ValueError as error:
-        raise UsageError(
-            f"pipeline {text!r}: {error}".replace("No closing", "no closing")
-        ) from None
+        raise UsageError(f"pipeline {text!r}: {str(error).lower()}") from None
     return tuple(parse_step(number, piece, find) for number, piece in enumerate(pieces, 1))
 
 
@@ -272,8 +270,6 @@ def caption(history: Iterable[Step]) -> str:
     return " | ".join(filter(None, map(_caption_of, history)))
 
 
-_NOT_SHOWN = (None, "", (), True, False)
-
 # Parameters of the step `read`, and the options that a user writes for them.
 _READ_OPTIONS = {"reduced": "--decode fast", "as_bytes": ""}
 
@@ -293,12 +289,12 @@ def _caption_of(step: Step) -> str:
         return shlex.join([step.stage, *_plain_options(params)])
 
 
-def _plain_options(params: dict[str, Value]) -> list[str]:
-    """Return the options of a stage that this version does not have, without the empty ones."""
-    given = {f"--{name.rstrip('_').replace('_', '-')}": value for name, value in params.items()}
-    flags = [name for name, value in given.items() if value is True]
-    options = [(name, str(value)) for name, value in given.items() if value not in _NOT_SHOWN]
-    return [*flags, *(word for pair in options for word in pair)]
+def _plain_options(params: dict[str, Value]) -> Iterator[str]:
+    """Yield the options of a stage that this version does not have, without the empty ones."""
+    for name, value in params.items():
+        if value not in (None, "", ()) and value is not False:
+            yield f"--{name.rstrip('_').replace('_', '-')}"
+            yield from () if value is True else (str(value),)
 
 
 def check(steps: Sequence[Step], find: Find = stages.get) -> str | None:
@@ -401,6 +397,3 @@ def _as_frame(frame: Frame | npt.ArrayLike) -> Frame:
 
 def _shape(data: Array) -> str:
     return "x".join(map(str, data.shape))
-
-
-__all__ = ["Pipeline", "Value", "apply", "check", "make_step", "parse", "parse_step", "words"]

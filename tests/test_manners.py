@@ -63,6 +63,11 @@ def complete(shell: Runner, *words: str) -> list[str]:
         (("run", '"gray|poo'), ["gray|pool"]),
         (("run", '"pool 2 --kind mi'), ["pool 2 --kind min"]),
         (("run", '"pool 2 --ki'), ["pool 2 --kind"]),
+        (("run", '"feature-m'), ["feature-maps"]),
+        (("run", '"features di'), ["features digits"]),
+        (("run", '"feature-maps digits --layer conv3'), ["feature-maps digits --layer conv3"]),
+        (("feature-maps", "a.png", "--model", "zero"), ["zero-one"]),
+        (("feature-maps", "a.png", "-m", "zero-one", "--layer", "h"), ["hidden"]),
     ],
 )
 def test_a_shell_is_offered_what_the_program_knows(words, offered, shell: Runner) -> None:
@@ -75,6 +80,8 @@ def test_a_shell_is_offered_what_the_program_knows(words, offered, shell: Runner
         ("run", '"nonsense vert'),
         ("run", "\"convolve '1 2"),
         ("features", "a.png", "--model", "there-is-none", "--layer", "h"),
+        ("feature-maps", "a.png", "--model", "there-is-none", "--layer", "h"),
+        ("run", '"feature-maps there-is-none --layer h'),
     ],
 )
 def test_what_cannot_be_known_offers_nothing_and_prints_no_error(words, shell: Runner) -> None:

@@ -113,7 +113,7 @@ class Text(_ParamType):
         """Complete choices or kernels, otherwise files if the value can be a file."""
         from featcli.cli import completions
 
-        return completions.values(self.declared, incomplete)
+        return completions.values(ctx, param, incomplete)
 
 
 def option(param: Param) -> click.Option:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from featcli._index import STAGES
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from featcli.stage import Param
 
+_MODEL = "imagenet"  # the default
 Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionItem]"]
 
 
@@ -52,27 +55,41 @@ def kernels(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[Co
     return _items(kernel_names(), begun, files=True)
 
 
-def values(param: Param, begun: str) -> list[CompletionItem]:
-    """Complete the value of a stage's parameter: its choices, or names of kernels."""
-    may_be_file = param.converter.metavar in ("KERNEL", "FILE")
-    return _items(_values(param), begun, files=may_be_file)
+@_never_failing
+def values(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the value of a stage's parameter: its choices, kernels, models or layers."""
+    declared: Param = param.type.declared  # type: ignore[attr-defined]
+    may_be_file = declared.converter.metavar in ("KERNEL", "FILE", "NAME|PATH")
+    return _items(_values(declared, _model_of(ctx)), begun, files=may_be_file)
 
 
 @_never_failing
 def models(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the included models, otherwise files."""
+    return _items(_models(), begun, files=True)
+
+
+def _models() -> list[str]:
     from featcli.models.loading import shipped
 
-    return _items(shipped(), begun, files=True)
+    return shipped()
 
 
 @_never_failing
 def layers(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the layers of the model on the command line."""
+    return _items(_layers(_model_of(ctx)), begun)
+
+
+def _model_of(ctx: click.Context) -> str:
+    return str(ctx.params.get("model") or _MODEL)
+
+
+def _layers(model: str) -> list[str]:
     from featcli.cli.model_summary import describe, model_path
 
-    path = model_path(str(ctx.params.get("model") or "imagenet"))
-    return _items([row["name"] for row in describe(path)["layers"]] if path else [], begun)
+    path = model_path(model)
+    return [row["name"] for row in describe(path)["layers"]] if path else []
 
 
 @_never_failing
@@ -123,14 +140,26 @@ def _next_words(words: Sequence[str], last: str) -> list[str]:
     stage = stages.get(words[0])
     options = {name: param for param in stage.params for name in (param.option, param.short)}
     before = options.get(words[-1])
+    model = _model_in(words[1:])
     if before and not before.flag:
-        return _values(before)
+        return _values(before, model)
     if last.startswith("-"):
         return [param.option for param in stage.params]
-    values = [word for param in stage.params if param.word for word in _values(param)]
+    values = [word for param in stage.params if param.word for word in _values(param, model)]
     return [*values, "|"]
 
 
-def _values(param: Param) -> list[str]:
-    known = kernel_names() if param.converter.metavar == "KERNEL" else []
-    return list(param.choices) or known
+def _model_in(words: Sequence[str]) -> str:
+    """Return the model that the arguments and options of a step name, or the default one."""
+    named = [after for word, after in pairwise(words) if word in ("--model", "-m")]
+    first = [word for word in words[:1] if not word.startswith("-")]
+    return next(iter(named + first), _MODEL)
+
+
+def _values(param: Param, model: str) -> list[str]:
+    known: dict[str, Callable[[], list[str]]] = {
+        "KERNEL": kernel_names,
+        "NAME|PATH": _models,
+        "LAYER": partial(_layers, model),
+    }
+    return list(param.choices) or known.get(param.converter.metavar, list)()

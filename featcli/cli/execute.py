@@ -35,7 +35,7 @@ from featcli.io.outputs import Kind, OutputSpec
 from featcli.io.patterns import Pattern
 from featcli.io.sinks import OnlyOne
 from featcli.pipeline import Pipeline
-from featcli.stage import Stage
+from featcli.stage import OF_MODELS, Stage
 
 
 def execute(
@@ -62,6 +62,8 @@ def execute(
     """
     if settings.printing.verbose:
         pipeline.watch = partial(_watch, settings.printing.verbose)
+    if stage and not settings.printing.quiet:
+        warn_about_pixels(pipeline)
     _check_output(settings)
     _check_scheduler(settings.batch)
     excluded = _excluded(settings.output)
@@ -96,6 +98,16 @@ def execute(
         exit_with(DryRun(run, target).all())
     else:
         exit_with(run.process(target).end())
+
+
+def warn_about_pixels(pipeline: Pipeline) -> None:
+    """Warn if the pipeline begins with a model without preprocessing; see `model_options`."""
+    for step in pipeline.steps[:1]:
+        if step.stage in OF_MODELS:
+            from featcli.cli.model_options import warn_raw_pixels
+            from featcli.models.stages import model_of
+
+            warn_raw_pixels(model_of(**{name: str(value) for name, value in step.params}))
 
 
 class Run(NamedTuple):

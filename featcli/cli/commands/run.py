@@ -36,13 +36,12 @@ import click
 from featcli._index import STAGES
 from featcli.cli import completions, options, saved_pipelines, saving
 from featcli.cli.command import Command
-from featcli.cli.execute import execute
+from featcli.cli.execute import execute, warn_about_pixels
 from featcli.cli.messages import say
 from featcli.cli.settings import Settings
 from featcli.errors import FeatError, UsageError
 from featcli.frame import Frame, Step
 from featcli.pipeline import Pipeline, words
-from featcli.stage import OF_MODELS
 
 
 def _shell(pipeline: Pipeline, given: dict[str, Any]) -> str:
@@ -117,16 +116,6 @@ def _montage(path: str, pipeline: _KeepingInput) -> None:
         reports.write({Path(path): reports.as_png(sheet)})
 
 
-def _warn_raw_pixels(pipeline: Pipeline) -> None:
-    """Warn if the pipeline begins with a model without preprocessing; see `model_options`."""
-    for step in pipeline.steps[:1]:
-        if step.stage in OF_MODELS:
-            from featcli.cli.model_options import warn_raw_pixels
-            from featcli.models.stages import model_of
-
-            warn_raw_pixels(model_of(**{name: str(value) for name, value in step.params}))
-
-
 def _run(
     pipeline: str | None,
     print_shell: bool,
@@ -154,14 +143,14 @@ def _run(
 def _execute(
     parsed: Pipeline, print_shell: bool, montage: str | None, given: dict[str, Any]
 ) -> None:
-    if not given["quiet"]:
-        _warn_raw_pixels(parsed)
     if montage is not None and print_shell:
         raise UsageError("--print-shell and --montage cannot be combined: nothing is run")
     if print_shell:
         click.echo(os.fsencode(_shell(parsed, given)))
         return
     settings = Settings.take(given)
+    if not settings.printing.quiet:
+        warn_about_pixels(parsed)
     if montage is None:
         execute(parsed, settings)
     else:
