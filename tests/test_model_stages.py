@@ -115,4 +115,4 @@ def test_steps_of_stages_that_there_are_not_are_shown_as_words_of_a_shell():
     step = Step.of(
         "told-apart", model="a b", of_="", input_shape=None, labels=(), flag=True, other=False, n=0
     )
-    assert shlex.split(caption([step])) == ["told-apart", "--flag", "--model", "a b", "--n", "0"]
+    assert shlex.split(caption([step])) == ["told-apart", "--model", "a b", "--flag", "--n", "0"]

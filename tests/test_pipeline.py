@@ -159,4 +159,4 @@ def test_any_text_is_a_pipeline_or_a_usage_error(text):
 
 def test_a_history_from_elsewhere_has_a_caption_all_the_same():
     unknown = Step.of("sharpen", amount=2, soft=True)
-    assert caption([unknown, Step.of("relu")]) == "sharpen --soft --amount 2 | relu"
+    assert caption([unknown, Step.of("relu")]) == "sharpen --amount 2 --soft | relu"
