@@ -118,7 +118,7 @@ def test_of_pixels_that_go_in_as_they_are_a_note_says_what_is_likely(workspace, 
         ["classify", "nine.npy", "--model", "m.onnx", "--no-files"],
         ["features", "nine.npy", "--model", "m.onnx", "-o", "f.npy"],
         ["run", "classify m.onnx", "nine.npy", "-o", "c.npy"],
-        ["feature-maps", "nine.npy", "--model", "m.onnx", "--layer", "c", "-o", "d.npy"],
+        ["feature-maps", "nine.npy", "--model", "m.onnx", "--layer", "n0", "-o", "d.npy"],
     ):
         done = inline(*words)
         assert done.returncode == 0
