@@ -20,7 +20,7 @@ from featcli.io import records
 from featcli.io.atomic import deferred_signals
 from featcli.io.destination import Destination
 from featcli.io.locks import ExclusiveLock, is_of_this_job
-from featcli.io.private import is_of_older_version
+from featcli.io.private import is_manifest, is_of_older_version
 from featcli.io.rows import DONE, FAILED, Row, pack_state, pack_states, unpack_states
 from featcli.io.sinks import Sink, Written
 from featcli.io.store import Store
@@ -144,6 +144,11 @@ class StoredTarget(Target):
             raise OutputExists(
                 f"{path} is of an earlier version of featcli, which this one cannot read: "
                 "choose another output, or --overwrite makes the results again"
+            )
+        if is_manifest(path):
+            raise OutputExists(
+                f"{path} exists, but the results store ({self.store.path}) is gone: --overwrite "
+                "makes the results again"
             )
         if os.path.lexists(path):
             raise OutputExists(

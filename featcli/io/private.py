@@ -22,6 +22,7 @@ NAME = ".featcli"
 FOLDER = "results"  # the name of the results store of a folder
 MANIFEST = "manifest.jsonl"
 _OLD_MANIFEST = b'{"id": "'  # how manifests began in versions without a results store
+_MANIFEST = b'{"key": "'  # how they begin now
 _ATTEMPTS = 1000  # to create a file while other processes remove the folder when it is empty
 _RUN = os.urandom(4).hex()  # of this process: its number alone is not unique among containers
 _PART = re.compile(r"(\d+)-([0-9a-f]{8})[0-9a-f]*\.part(-journal)?")
@@ -167,10 +168,19 @@ def recorded_outputs_in(folder: Path) -> list[str]:
 
 def is_of_older_version(path: Path) -> bool:
     """Return whether a manifest is of a version without a results store."""
+    return _begins(path, _OLD_MANIFEST)
+
+
+def is_manifest(path: Path) -> bool:
+    """Return whether a file looks like a manifest; whether it was edited is unknown."""
+    return _begins(path, _MANIFEST)
+
+
+def _begins(path: Path, content: bytes) -> bool:
     try:
         if path.is_symlink() or not path.is_file():  # opening a pipe could block for ever
             return False
         with path.open("rb") as stream:
-            return stream.read(len(_OLD_MANIFEST)) == _OLD_MANIFEST
+            return stream.read(len(content)) == content
     except OSError:
         return False

@@ -159,6 +159,25 @@ def store_of(output):
     return Path("out/.featcli/results.db" if output == "out" else f".featcli/{output}.db")
 
 
+@pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar", "m.tar"])
+def test_without_its_store_results_are_made_again_if_that_is_asked_for(output, images, inline):
+    inline("flatten", "in", "-o", output)
+    before = set(listing(Path()))
+    shutil.rmtree(store_of(output).parent)
+    done = inline("flatten", "in", "-o", output)
+    assert_refused(done, 2, "is gone: --overwrite makes the results again")
+    assert inline("flatten", "in", "-o", output, "--overwrite").returncode == 0
+    assert summary(inline("flatten", "in", "-o", output)) == "0 done, 6 skipped, 0 failed"
+    assert set(listing(Path())) == before
+
+
+def test_a_folder_without_store_and_manifest_keeps_what_has_a_sidecar(images, inline):
+    inline("flatten", "in", "-o", "out")
+    shutil.rmtree("out/.featcli")
+    Path("out/manifest.jsonl").unlink()
+    assert summary(inline("flatten", "in", "-o", "out")) == "0 done, 6 skipped, 0 failed"
+
+
 @pytest.mark.parametrize("output", ["out", "t.csv", "x-%d.tar"])
 def test_what_a_version_without_a_store_left_is_refused_in_one_line(output, images, inline):
     inline("flatten", "in", "-o", output)
