@@ -109,6 +109,3 @@ class ArchiveTarget(ShardsTarget):
             return [self._result(path)]
         self._note_if_left(path)
         return []
-
-
-__all__ = ["ArchiveTarget"]

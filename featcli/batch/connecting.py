@@ -236,6 +236,3 @@ def _work(contract: bytes, run: str, chunk: bytes) -> bytes:
     """Process a chunk, as a Dask task."""
     worker = extra("distributed", "dask").get_worker()
     return foreman.work(contract, run, chunk, worker.state.nthreads)
-
-
-__all__ = ["Line", "connect"]

@@ -110,6 +110,3 @@ class Here(Executor):
     def submit(self, slot: Slot) -> Iterator[Event]:
         """See `Executor.submit`."""
         yield Answered(slot, process(slot.task, self._job))
-
-
-__all__ = ["Answer", "Answered", "Died", "Event", "Executor", "GivenUp", "Here", "Slot"]

@@ -165,6 +165,3 @@ def whole_path(path: PurePath) -> str:
 
 def _name_of(folder: Named) -> str:
     return folder.remote.name if folder.remote else Path(folder.path).resolve().name
-
-
-__all__ = ["MIXED", "Named", "resolve"]

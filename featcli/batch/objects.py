@@ -27,7 +27,7 @@ from featcli.io.private import FOLDER, NAME
 from featcli.io.remote.bucket import Meta, bucket_of
 from featcli.io.remote.listing import Listing
 from featcli.io.remote.temporary import TemporaryFolder
-from featcli.io.remote.url import WEB, Url, is_url, scheme_of
+from featcli.io.remote.url import WEB, Url, scheme_of
 
 _TOGETHER = 256
 Ahead = Callable[[list[str]], object]
@@ -293,6 +293,3 @@ def check_apart(remote: Sequence[Remote], output: Url) -> None:
             )
         if isinstance(one, OneObject) and one.url == output:
             raise UsageError(f"{output} is an input, too: choose another output")
-
-
-__all__ = ["Below", "Found", "OnTheWeb", "OneObject", "Remote", "check_apart", "is_url", "named"]

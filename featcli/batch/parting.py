@@ -68,6 +68,3 @@ class PartTarget(TableTarget):
         if self._is_changed:
             self.store.change("UPDATE results SET content = NULL")
         return found
-
-
-__all__ = ["PartTarget"]

@@ -318,6 +318,3 @@ def _describe_values(results: list[Frame]) -> Iterator[str]:
 
 def _shape(frame: Frame) -> str:
     return f"{'x'.join(map(str, frame.data.shape))} {frame.data.dtype}"
-
-
-__all__ = ["Job", "Outcome", "Prepared", "Task", "describe_step", "prepare", "process"]

@@ -204,6 +204,3 @@ class ShardsTarget(StoredTarget):
             return b""
         name = self._pattern.path(int(row.part)).name
         return pack_states({name: unpack_state(self._known(name)[-1])})
-
-
-__all__ = ["ShardsTarget"]

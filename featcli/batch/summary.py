@@ -78,6 +78,3 @@ def summarise(folder: Path, records: Iterator[dict[str, Any]]) -> Iterator[str]:
     if failures:
         yield "failed:"
         yield from failures
-
-
-__all__ = ["has_results_store", "records", "summarise"]

@@ -187,6 +187,3 @@ class TableTarget(StoredTarget):
             known = {path.name: self._known(path.name)[-1] for path in self._files}
             self._states = {name: unpack_state(one) for name, one in known.items() if one}
         return pack_states(self._states)
-
-
-__all__ = ["TableTarget"]

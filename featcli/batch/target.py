@@ -83,6 +83,3 @@ class Target:
     def notes(self) -> Iterable[str]:
         """Yield notes for the user about what is recorded."""
         return ()
-
-
-__all__ = ["Target"]

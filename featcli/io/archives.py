@@ -207,6 +207,3 @@ def check_names(headings: Sequence[Heading]) -> None:
 
 def _described(frame: Frame) -> dict[str, Any]:
     return {"source": records.describe_source(frame.source)} | records.describe(frame)
-
-
-__all__ = ["NpzSink", "TarSink", "check_names", "open_archive"]

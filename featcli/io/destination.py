@@ -97,6 +97,3 @@ class Destination:
 
     def close(self) -> None:
         """Remove what was only needed during the run."""
-
-
-__all__ = ["Destination"]

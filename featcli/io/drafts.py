@@ -31,6 +31,3 @@ def drafted(image: Image.Image, step: Step, orientation: int) -> Image.Image:
     if not draft or image.size == before:
         return image
     return image.resize((cols, rows), Image.Resampling[found[2].upper()], box=draft[1])
-
-
-__all__ = ["drafted"]

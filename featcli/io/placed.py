@@ -39,6 +39,3 @@ def _place(frame: Frame) -> tuple[tuple[Any, ...], str]:
             rest = ".".join(one for one in pieces if one != name)
             return (name, *(params[one] for one in PLACE)), rest
     return (), frame.part
-
-
-__all__ = ["PLACE", "by_tile"]

@@ -82,6 +82,3 @@ def write(files: Mapping[Path, bytes]) -> None:
 
 def _put(stream: BinaryIO, content: bytes) -> None:
     stream.write(content)
-
-
-__all__ = ["as_page", "as_png", "check", "is_own", "sealed", "write"]

@@ -31,6 +31,3 @@ def silenced() -> Iterator[None]:
         finally:
             os.dup2(kept, _ERR)
             os.close(kept)
-
-
-__all__ = ["silenced"]

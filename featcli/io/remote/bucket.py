@@ -378,6 +378,3 @@ def is_gone(file: str) -> bool:
         return bucket_of(url).head(url.key) is None
     except FeatError:
         return False
-
-
-__all__ = ["LARGEST", "Absent", "Bucket", "Changed", "Meta", "bucket_of"]
