@@ -115,10 +115,7 @@ def preflight(
     """
     items = list(items)
     for item in items:
-        if isinstance(item, FileItem):
-            sink.protect(item.path)
-        else:
-            sink.protect_object(item.file)
+        sink.protect(item.file)
     if not pipeline.splits:
         heads = [item.heading() for item in items]
         wanted = [Heading(h.source, h.part, (*h.history, *pipeline.steps)) for h in heads]
@@ -179,7 +176,7 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
     if not sample.frames:
         return Prepared(known._replace(source=item.source))
     if isinstance(item, FileItem):
-        sink.protect(item.path)
+        sink.protect(item.file)
     headings = [head for frame in sample.frames for head in _headings(frame, job.pipeline)]
     present = existing_results(sink, headings, state, task.prior, job.is_told)
     if present:
@@ -267,7 +264,7 @@ def complete_from_elsewhere(ready: Prepared, item: Item, job: Job) -> Outcome:
         headings = [Heading(one.source, one.part, one.history) for one in ready.frames]
         try:
             if isinstance(item, FileItem):
-                sink.protect(item.path)
+                sink.protect(item.file)
             prior = outcome.prior
             present = existing_results(sink, headings, outcome.state, prior, job.is_told)
         except FeatError as error:

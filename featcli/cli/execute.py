@@ -166,10 +166,8 @@ class Run(NamedTuple):
     def checked(self, target: Target, items: Iterator[Item]) -> Iterator[Item]:
         """Check inputs and outputs before any work, as far as possible; return the items."""
         for one in self.named:
-            if one.remote:
-                target.sink.protect_object(one.path)
-            elif Path(one.path).is_file():
-                target.sink.protect(Path(one.path))
+            if one.remote or Path(one.path).is_file():
+                target.sink.protect(one.path)
         if inputs.is_listed_in_full(self.named):
             known = list(items)
             files = [item for item in known if isinstance(item, (FileItem, ObjectItem))]

@@ -101,8 +101,9 @@ class FilesSink(Sink):
         if not self._private:
             private.remove_if_empty()
 
-    def protect(self, path: Path) -> None:
+    def protect(self, file: str) -> None:
         """See `Sink.protect`; includes the sidecar of an array."""
+        path = Path(file)
         files = (path, path.with_suffix(".json")) if path.suffix == ".npy" else (path,)
         self._inputs.update(_identity(file) for file in files)
 

@@ -84,14 +84,14 @@ class ShardSink(Sink):
         """See `Sink.check`."""
         check_folder(self._pattern.folder)
 
-    def protect(self, path: Path) -> None:
+    def protect(self, file: str) -> None:
         """See `Sink.protect`."""
-        folder, name = os.path.split(os.path.realpath(path))
+        folder, name = os.path.split(os.path.realpath(file))
         if (
             folder == os.path.realpath(self._pattern.folder)
             and self._pattern.number(name) is not None
         ):
-            raise UsageError(f"{path} is an input, too: choose another output")
+            raise UsageError(f"{Path(file)} is an input, too: choose another output")
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """See `Sink.preflight`."""

@@ -126,11 +126,8 @@ class Sink:
         """Return the paths or objects that a result would have for itself."""
         return []
 
-    def protect(self, path: Path) -> None:
-        """Mark a file as an input, which is never replaced, not even by --overwrite."""
-
-    def protect_object(self, url: str) -> None:
-        """Mark an object as an input, which is never replaced, not even by --overwrite."""
+    def protect(self, file: str) -> None:
+        """Mark a file or an object as an input, which is never replaced, even by --overwrite."""
 
     def preflight(self, headings: Sequence[Heading], priors: Sequence[Prior] = ()) -> None:
         """Check by their names that all these results can be written; raises UsageError.
@@ -238,13 +235,9 @@ class OnlyOne(Sink):
         """See `Sink.remove_partial`."""
         self._sink.remove_partial(process)
 
-    def protect(self, path: Path) -> None:
+    def protect(self, file: str) -> None:
         """See `Sink.protect`."""
-        self._sink.protect(path)
-
-    def protect_object(self, url: str) -> None:
-        """See `Sink.protect_object`."""
-        self._sink.protect_object(url)
+        self._sink.protect(file)
 
     def check_large(self, frame: LargeFrame) -> None:
         """See `Sink.check_large`."""

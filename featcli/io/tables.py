@@ -134,9 +134,9 @@ class RowSink(Sink):
         """See `Sink.check`."""
         check_folder(self._path.parent)
 
-    def protect(self, path: Path) -> None:
+    def protect(self, file: str) -> None:
         """See `Sink.protect`."""
-        if os.path.realpath(path) == os.path.realpath(self._path):
+        if os.path.realpath(file) == os.path.realpath(self._path):
             raise UsageError(f"{self._path} is an input, too: choose another output")
 
     def for_worker(self) -> Sink:

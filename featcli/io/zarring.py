@@ -88,9 +88,9 @@ class ZarrSink(Sink):
         self._private.remove_partial(process)
         self._private.remove_if_empty()
 
-    def protect(self, path: Path) -> None:
+    def protect(self, file: str) -> None:
         """See `Sink.protect`."""
-        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._path)):
+        if Path(os.path.realpath(file)).is_relative_to(os.path.realpath(self._path)):
             raise UsageError(f"{self._path} holds an input: choose another output")
 
     def write(self, sample: Sample, state: State, prior: Prior = NO_PRIOR) -> list[Written]:

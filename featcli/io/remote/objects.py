@@ -27,7 +27,7 @@ from featcli.io.placing import FilesSink, Places
 from featcli.io.private import NAME, PrivateFolder
 from featcli.io.remote.bucket import Bucket, Changed, Meta, bucket_of
 from featcli.io.remote.listing import Listing
-from featcli.io.remote.url import Url
+from featcli.io.remote.url import Url, is_url
 from featcli.io.sinks import NO_PRIOR, Prior, Sink, State, WriteOptions, Written
 
 _LARGEST_RECORD = 1 << 24
@@ -102,9 +102,10 @@ class ObjectsSink(FilesSink):
         """See `Sink.paths`."""
         return [self._object(path) for path in self.places(heading) if path]
 
-    def protect_object(self, url: str) -> None:
-        """See `Sink.protect_object`."""
-        self._urls.add(url)
+    def protect(self, file: str) -> None:
+        """See `Sink.protect`."""
+        if is_url(file):
+            self._urls.add(file)
 
     def for_cluster(self) -> Sink | None:
         """See `Sink.for_cluster`.
@@ -146,8 +147,9 @@ class ObjectsSink(FilesSink):
         found = {path: self._find(path) for path in wanted}
         present = {path: meta for path, meta in found.items() if meta}
         for path in present:
-            if str(self._object(path)) in {heading.source.file, *self._urls}:
-                raise UsageError(f"{self._object(path)} is an input, too: choose another output")
+            url = str(self._object(path))
+            if url == heading.source.file or url in self._urls:
+                raise UsageError(f"{url} is an input, too: choose another output")
         if not present or self._options.overwrite:
             return present, {}
         known = prior.own_states()
