@@ -17,7 +17,7 @@ from featcli.view.explain.answer import overlay, picture
 from featcli.view.mapping import Array, Levels
 from featcli.view.maps import Maps, liveliest
 from featcli.view.picture import Picture, codes
-from featcli.view.sheet import clean, shortened
+from featcli.view.sheet import shortened
 
 GROUND, INK, SOFT, LINE = (17, 19, 27), (238, 240, 246), (150, 157, 173), (62, 68, 84)
 SUN, TRACK = (255, 205, 92), (44, 49, 62)
@@ -103,7 +103,7 @@ def _is_plain(layer: Layer) -> bool:
 
 def _photo(trace: Trace) -> _Column:
     pixels = picture(trace.layers[0])
-    name = clean(trace.picture.replace("\\", "/").rpartition("/")[2])
+    name = trace.picture.replace("\\", "/").rpartition("/")[2]
     size = "x".join(map(str, trace.layers[0].data.shape))
     if pixels is None:
         return _vector(trace.layers[0])
@@ -141,7 +141,7 @@ def _stack(layer: Layer) -> _Column:
             pen.rectangle(box, outline=LINE if number < len(cards) - 1 else SOFT)
 
     shape = "x".join(map(str, layer.data.shape))
-    return _Column(cards[0].width + reach, clean(layer.name), shape, paint)
+    return _Column(cards[0].width + reach, layer.name, shape, paint)
 
 
 def _cells(pixels: Sequence[Levels], values: Array) -> list[Any]:
@@ -186,20 +186,20 @@ def _vector(layer: Layer) -> _Column:
         for edge in edges[1:-1] if rows <= 24 else ():
             pen.line((x, y + edge, x + _VECTOR_COLS - 1, y + edge), fill=GROUND)
 
-    return _Column(_VECTOR_ROOM, clean(layer.name), str(len(data)), paint)
+    return _Column(_VECTOR_ROOM, layer.name, str(len(data)), paint)
 
 
 def _column_of_cells(layer: Layer) -> _Column:
     """Return a short vector as a column of cells, each with its index or its name."""
     maps, values = Maps(layer), layer.data.reshape(-1, 1, 1)
-    names = [shortened(clean(one), 90) for one in layer.labels]
+    names = [shortened(one, 90) for one in layer.labels]
     beside = names or list(map(str, range(len(values))))
     size = min(20, max(9, _COLUMN // len(values) / 2))
     painted = colour.paint(codes(values[:, :, 0], maps.mapping), maps.colours(0))
     cells = plan(values, beside, size=size)
     image = Image.fromarray(enlarged(painted, values, cells, beside, GROUND[0], size))
     room = max(image.width, _VECTOR_ROOM)
-    return _Column(room, clean(layer.name), str(len(values)), _pasted(image))
+    return _Column(room, layer.name, str(len(values)), _pasted(image))
 
 
 def _answer(trace: Trace) -> list[_Column]:
@@ -223,7 +223,7 @@ def _answer(trace: Trace) -> list[_Column]:
         for number, (label, share) in enumerate(trace.scores):
             _bar(pen, (left, top + _BAR * number), label, share / full, f"{share:.1%}", not number)
 
-    return [_Column(_BARS, "prediction", clean(trace.recipe), paint)]
+    return [_Column(_BARS, "prediction", trace.recipe, paint)]
 
 
 def _bar(

@@ -16,7 +16,7 @@ from featcli.view.cells import Cells, are_wanted, enlarged, plan
 from featcli.view.mapping import Array
 from featcli.view.maps import Maps
 from featcli.view.picture import Picture, codes
-from featcli.view.sheet import clean, shortened
+from featcli.view.sheet import shortened
 
 PAPER, INK, SOFT = (255, 255, 255), (32, 34, 40), (110, 114, 124)
 LARGEST = 120_000_000  # most pixels of a sheet
@@ -106,7 +106,7 @@ def _beside(layer: Layer) -> list[str]:
     """Return the labels to the left of a vector's values: their names or numbers."""
     if layer.data.ndim == 3:
         return []
-    names = [shortened(clean(one), 140) for one in layer.labels]
+    names = [shortened(one, 140) for one in layer.labels]
     return names or list(map(str, range(len(layer.data))))
 
 
@@ -149,5 +149,5 @@ def _tiles(sheet: Any, pen: Any, section: _Section, top: int) -> None:
         sheet.paste(_tile(section, k), (x, y))
         if section.cells is None:
             pen.rectangle((x - 1, y - 1, x + cols, y + rows), outline=(200, 202, 208))
-        label = shortened(clean(section.maps.layer.label(k) or "all values"), step - _GAP)
+        label = shortened(section.maps.layer.label(k) or "all values", step - _GAP)
         pen.text((x, y + rows + 4), label, fill=SOFT, font=font(12))

@@ -188,7 +188,7 @@ def _background(source: _Panel, result: _Panel) -> Any:
     """Draw the parts that do not move: titles, the source, an empty result."""
     image = Image.new("RGB", (COLS, ROWS), GROUND)
     pen = ImageDraw.Draw(image)
-    title = shortened(clean(result.layer.title), 420)
+    title = shortened(result.layer.title, 420)
     pen.text((COLS / 2, 16), title, fill=INK, font=font(26), anchor="ma")
     for panel, place in ((source, _LEFT), (result, _RIGHT)):
         shape = "x".join(map(str, panel.layer.data.shape))

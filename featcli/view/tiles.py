@@ -13,7 +13,7 @@ from featcli.view.canvas import fitted, font
 from featcli.view.mapping import Array, Levels
 from featcli.view.montage import INK, PAPER, SOFT
 from featcli.view.picture import Picture
-from featcli.view.sheet import clean, shortened
+from featcli.view.sheet import shortened
 
 _MARGIN, _GAP, _HEAD, _LABEL = 20, 14, 58, 22
 _SMALLEST, _LARGEST = 112, 256  # pixels of a tile's longer side
@@ -57,7 +57,7 @@ def draw(
         sheet.paste(fitted(_coloured(tile.pixels), rows, cols), (left, top + _LABEL))
         pen.rectangle((left - 1, top + _LABEL - 1, left + cols, top + _LABEL + rows),
                       outline=(200, 202, 208))  # fmt: skip
-        pen.text((left, top), shortened(clean(tile.label), cols), fill=INK, font=font(13))
+        pen.text((left, top), shortened(tile.label, cols), fill=INK, font=font(13))
     info = {"layout": "labelled", "title": title, "tiles": [tile.label for tile in tiles]}
     return Picture(np.asarray(sheet), info)
 
