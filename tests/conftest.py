@@ -27,6 +27,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from hypothesis import settings
+from portable import skip_what_is_lacking
 from stores import bucket, moto, photos, proxy  # noqa: F401  # fixtures of object stores
 
 WITHOUT_KERNEL = Path(__file__).resolve().parent / "without_kernel"
@@ -52,6 +53,11 @@ for _number in filter(None, (getattr(signal, name, None) for name in ("SIGINT", 
     if signal.getsignal(_number) == signal.SIG_IGN:
         usual = signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
         signal.signal(_number, usual)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_what_is_lacking(items)
+
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 _UNWANTED = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLORTERM")
@@ -111,7 +117,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     folder = tmp_path / "workspace"
     folder.mkdir()
-    (folder / "samples").symlink_to(SAMPLES)
+    try:
+        (folder / "samples").symlink_to(SAMPLES)
+    except OSError:  # Windows lets not everybody make links
+        shutil.copytree(SAMPLES, folder / "samples")
     for name, sample in (("photo.jpg", "cat.jpg"), ("one.png", ""), ("zero.png", "")):
         (folder / name).write_bytes((SAMPLES / (sample or name)).read_bytes())
     random = np.random.default_rng(7)

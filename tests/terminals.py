@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
 import struct
 import subprocess
 import sys
-import termios
 import time
 
+import portable
 from conftest import environment
+
+fcntl = portable.module("fcntl")
+pty = portable.module("pty")
+termios = portable.module("termios")
 
 QUESTION = b"\x1b[c"
 

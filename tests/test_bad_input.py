@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -11,11 +10,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import portable
 import pytest
 from conftest import Runner, assert_refused, environment, listing, run_process
 
+pty = portable.module("pty")
+
 K = ["-k", "vertical"]
-IS_ROOT = os.geteuid() == 0
+IS_ROOT = portable.is_root()
 
 
 @pytest.fixture

@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import portable
 import pytest
 from conftest import Runner, assert_refused, environment
 
 from featcli import __version__, kernels
 from featcli._index import COMMANDS, STAGES
 from featcli.cli.command import GROUPS
+
+pty = portable.module("pty")
 
 HEAVY = ("numpy", "scipy", "PIL", "rich")
 

@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import portable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,7 +137,7 @@ def test_an_output_below_a_file_is_refused_before_any_work(tmp_path):
     assert files_in(tmp_path) == ["file"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(portable.is_root(), reason="root may write anywhere")
 def test_an_output_folder_without_permission_is_refused_before_any_work(tmp_path):
     tmp_path.chmod(0o500)
     for output in ("x/", "x.npy", "x.tar"):

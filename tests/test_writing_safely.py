@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import numpy as np
+import portable
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -22,6 +22,8 @@ from featcli.frame import Sample, Source
 from featcli.io.atomic import Transaction
 from featcli.io.outputs import file_sink, folder_sink
 from featcli.io.sinks import WriteOptions
+
+resource = portable.module("resource")
 
 
 @pytest.fixture

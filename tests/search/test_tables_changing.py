@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import portable
 import pytest
 from conftest import assert_refused, environment
 
@@ -18,6 +18,8 @@ from featcli.io import rowtables, vectortables
 from featcli.io.vectortables import open_table
 from featcli.search.metrics import Table
 from featcli.search.neighbors import neighbors
+
+resource = portable.module("resource")
 
 KINDS = [".csv", ".jsonl", ".npy", ".npz", ".parquet"]
 
