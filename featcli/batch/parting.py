@@ -35,12 +35,10 @@ class PartTarget(TableTarget):
         shard, _, version = self.store.about(_SHARD).partition("\n")
         if shard != self._now.partition("\n")[0] or not records.is_same_version(version):
             return False
-        return all(path.exists() == self._has_rows() for path in self._files) and all(
+        has_rows = self.store.count("WHERE status = 'done'") > 0
+        return all(path.exists() == has_rows for path in self._files) and all(
             self._is_as_noted(path.name) for path in self._files if path.exists()
         )
-
-    def _has_rows(self) -> bool:
-        return self.store.count("WHERE status = 'done'") > 0
 
     def _is_as_noted(self, name: str) -> bool:
         known = self.store.about(f"file:{name}").split("\n")[-1]

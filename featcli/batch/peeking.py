@@ -73,8 +73,7 @@ def names(stream: BinaryIO) -> Iterator[str]:
     """Yield the names of a list, separated by newlines or by NUL, as they arrive."""
     for line in _lines(stream):
         name = _path(line)
-        is_comment = name.startswith(b"#") and not os.path.lexists(os.fsdecode(name))
-        if name.rstrip(b"\r") and not is_comment:
+        if name.rstrip(b"\r") and not _is_comment(line):
             yield os.fsdecode(name)
 
 

@@ -65,15 +65,14 @@ class Pool(Executor):
         idle = [child for child in self._children if child.is_idle]
         if self._alone:
             if len(idle) == len(self._children):
-                self._give(idle[0], self._alone.popleft())
+                slot = self._alone.popleft()
+                idle[0].give(slot, slot.task)
             return
         if any(child.held and child.held.is_alone for child in self._children):
             return
         for child in idle[: len(self._waiting)]:
-            self._give(child, self._waiting.popleft())
-
-    def _give(self, child: Child, slot: Slot) -> None:
-        child.give(slot, slot.task)
+            slot = self._waiting.popleft()
+            child.give(slot, slot.task)
 
     def events(self, sender: Any, message: Any) -> Iterator[Event]:
         """See `Executor.events`."""

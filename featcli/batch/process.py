@@ -177,7 +177,11 @@ def _prepared(task: Task, job: Job, start: Outcome) -> Prepared:
         return Prepared(known._replace(source=item.source))
     if isinstance(item, FileItem):
         sink.protect(item.file)
-    headings = [head for frame in sample.frames for head in _headings(frame, job.pipeline)]
+    headings = [
+        Heading(frame.source, part, history)
+        for frame in sample.frames
+        for part, history in job.pipeline.outline(frame)
+    ]
     present = existing_results(sink, headings, state, task.prior, job.is_told)
     if present:
         return Prepared(known._replace(status="unchanged", written=present))
@@ -228,10 +232,6 @@ def _as(error: TooLarge, text: str) -> FeatError:
     return TooLarge(text)
 
 
-def _in_strips(job: Job, task: Task, frame: LargeFrame) -> LargeFrame:
-    return in_strips(job.pipeline.steps, frame, job.options_for(task).max_memory)
-
-
 def _unexpected(item: Item, error: Exception) -> FeatError:
     return FeatError(f"{item.name}: unexpected {type(error).__name__}: {error} (please report it)")
 
@@ -275,15 +275,11 @@ def complete_from_elsewhere(ready: Prepared, item: Item, job: Job) -> Outcome:
     return complete(ready, job)
 
 
-def _headings(frame: Frame, pipeline: Pipeline) -> Iterator[Heading]:
-    for part, history in pipeline.outline(frame):
-        yield Heading(frame.source, part, history)
-
-
 def _run(job: Job, task: Task, frame: Frame, name: str) -> list[Frame]:
     try:
         if isinstance(frame, LargeFrame):
-            return [_in_strips(job, task, frame)]
+            most = job.options_for(task).max_memory
+            return [in_strips(job.pipeline.steps, frame, most)]
         return job.pipeline.run(frame)
     except StageError as error:
         raise StageError(f"{name}: {error}") from error

@@ -114,7 +114,7 @@ class TableTarget(StoredTarget):
         is_current = all(path.exists() for path in self._files) and not self._is_changed
         # A run that was killed may have renewed rows without writing the table.
         is_current = is_current and not self.store.about("unwritten")
-        if is_current and self._stored_order() == numbers:
+        if is_current and [row.number for row in self.store.rows(order="place")] == numbers:
             return [Written(self.destination.named(str(self.path)), "unchanged")]
         self.store.commit()
         self.store.keep_only(numbers)
@@ -127,11 +127,9 @@ class TableTarget(StoredTarget):
         self._note_if_left(self.path)
         return []
 
-    def _stored_order(self) -> list[int]:
-        return [row.number for row in self.store.rows(order="place")]
-
     def _write(self, count: int) -> None:
-        columns = Columns.of(self._read(row.part) for row in self._done())
+        done = self.store.rows("WHERE status = 'done'", "place")
+        columns = Columns.of(self._read(row.part) for row in done)
         labels = json.loads(self.store.about("labels") or "{}")
         self._has_input_keys = self._has_repeated_keys()
         if "part" in columns.found:  # an image has a row for each tile
@@ -161,9 +159,6 @@ class TableTarget(StoredTarget):
         except ValueError as error:
             path = self.store.path
             raise FeatError(f"{path} is damaged ({error}): --overwrite starts over") from error
-
-    def _done(self) -> Iterator[Row]:
-        return self.store.rows("WHERE status = 'done'", "place")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for key, content in self.store.contents():
