@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
@@ -19,7 +21,6 @@ from featcli.errors import ReadError, UsageError
 from featcli.io.colour import finished
 from featcli.io.options import ReadOptions
 from featcli.io.raster import Job
-from featcli.io.silence import silenced
 
 Array = npt.NDArray[Any]
 _DECODERS = {
@@ -35,6 +36,8 @@ _DECODERS = {
     "JPEG XL": ("modern", "read_jxl"),
     "JPEG 2000": ("modern", "read_jp2"),
 }
+_ERR = 2
+_silence = threading.Lock()
 
 
 class Picture(NamedTuple):
@@ -73,7 +76,7 @@ def decode(
     module, name = _DECODERS[format]
     read = getattr(importlib.import_module(f"featcli.io.{module}"), name)
     stream.seek(0)
-    with _decoder_errors(format), silenced():
+    with _decoder_errors(format), _silenced():
         found = [finished(raster, job) for raster in read(stream, job)]
     numbers = map(str, range(len(found))) if len(found) > 1 else [""]
     pictures = [Picture(*one, part) for one, part in zip(found, numbers, strict=True)]
@@ -96,3 +99,25 @@ def _decoder_errors(format: str) -> Iterator[None]:
     except Exception as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise ReadError(f"broken or truncated {format}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Drop what is written to file descriptor 2 meanwhile, such as libtiff's warnings.
+
+    These name no file. featcli reports the problems that affect pixels itself.
+    """
+    with _silence:
+        try:
+            kept = os.dup(_ERR)
+        except OSError:  # standard error is closed
+            yield
+            return
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, _ERR)
+            os.close(null)
+            yield
+        finally:
+            os.dup2(kept, _ERR)
+            os.close(kept)
