@@ -139,7 +139,7 @@ class Store:
 
     def put(self, row: Row, content: bytes | None = None) -> None:
         """Add a row, or replace the one with its number."""
-        self._write(_PUT, (*row, content))
+        self.change(_PUT, (*row, content))
 
     def update(self, number: int, **fields: object) -> None:
         """Set fields of a row."""
@@ -148,22 +148,26 @@ class Store:
 
     def change(self, text: str, values: Sequence[object] = ()) -> None:
         """Execute a statement that changes rows."""
-        self._write(text, values)
+        if not self._is_stale:
+            self._is_stale = True  # set before the rows change, since what is made of them is old
+            self.note("stale", "yes")  # for the manifest
+            self.note("unwritten", "yes")  # for a table
+        self._execute(text, values)
 
     def arrange(self, numbers: Sequence[int]) -> None:
         """Set the places of rows to the order of these numbers; of duplicates the first counts."""
         with self.together():
             for place, number in enumerate(dict.fromkeys(numbers)):
-                self._write("UPDATE results SET place = ? WHERE number = ?", (place, number))
+                self.change("UPDATE results SET place = ? WHERE number = ?", (place, number))
 
     def keep_only(self, numbers: Sequence[int]) -> None:
         """Delete all other rows."""
         with self.together():
-            self._write("CREATE TEMP TABLE wanted (number INTEGER PRIMARY KEY)", ())
+            self.change("CREATE TEMP TABLE wanted (number INTEGER PRIMARY KEY)")
             for number in numbers:
-                self._write("INSERT OR IGNORE INTO wanted VALUES (?)", (number,))
-            self._write("DELETE FROM results WHERE number NOT IN wanted", ())
-            self._write("DROP TABLE wanted", ())
+                self.change("INSERT OR IGNORE INTO wanted VALUES (?)", (number,))
+            self.change("DELETE FROM results WHERE number NOT IN wanted")
+            self.change("DROP TABLE wanted")
 
     def note(self, name: str, value: str) -> None:
         """Set a value about the store as a whole."""
@@ -177,7 +181,7 @@ class Store:
             if not found:
                 self._wanted.clear()
                 add = "INSERT OR IGNORE INTO recipes (digest, version, text) VALUES (?, ?, ?)"
-                self._write(add, (digest, version, text))
+                self.change(add, (digest, version, text))
                 found = next(self._query(ask, (digest, version)))
             self._recipes[digest] = int(found[0])
         return self._recipes[digest]
@@ -215,13 +219,6 @@ class Store:
     def _query(self, text: str, values: Sequence[object] = ()) -> Iterator[Any]:
         connection = self._writer or self._reader or self._reading()
         yield from self._patiently(lambda: connection.execute(text, values))
-
-    def _write(self, text: str, values: Sequence[object]) -> None:
-        if not self._is_stale:
-            self._is_stale = True  # set before the rows change, since what is made of them is old
-            self.note("stale", "yes")  # for the manifest
-            self.note("unwritten", "yes")  # for a table
-        self._execute(text, values)
 
     def _execute(self, text: str, values: Sequence[object] = ()) -> None:
         for _ in self._patiently(lambda: self._writing().execute(text, values)):
