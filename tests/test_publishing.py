@@ -251,6 +251,14 @@ def test_every_step_of_ci_stands_in_the_table_of_what_runs_when():
         assert listed == steps, script
 
 
+def test_the_image_has_one_python_that_is_tested_and_a_user_with_a_number():
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    (base,) = set(re.findall(r"^FROM python:([\d.]+)-slim", text, re.M))
+    assert base in classified()
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", text, re.M)
+    assert "0" not in user
+
+
 def test_the_image_copies_what_building_needs():
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     kept = {line[1:] for line in ignored if line.startswith("!")}
