@@ -66,7 +66,7 @@ class Store:
         self._recipes: dict[str, int] = {}
         self._wanted: dict[str, frozenset[int]] = {}
         self._since: float | None = None
-        self._is_stale = self.touches_nothing = False
+        self._is_stale = self._is_empty = self.touches_nothing = False
         self._presence = -1
         _OPEN[private.folder, name] = self
         self.prefix = os.path.join(private.folder, "")  # noqa: PTH118
@@ -217,6 +217,8 @@ class Store:
     # The file
 
     def _query(self, text: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        if self._is_empty and self.exists():  # another process has created it
+            self._let_go()
         connection = self._writer or self._reader or self._reading()
         yield from self._patiently(lambda: connection.execute(text, values))
 
@@ -239,7 +241,7 @@ class Store:
     def _reading(self) -> sqlite3.Connection:
         """Connect without creating files; a store with an unfinished log is copied if need be."""
         if not self.exists():
-            self._reader = sqlite3.connect(":memory:", isolation_level=None)
+            self._reader, self._is_empty = sqlite3.connect(":memory:", isolation_level=None), True
             for text in _SCHEMA:
                 self._reader.execute(text)
             return self._reader
@@ -369,7 +371,7 @@ class Store:
             self._reader.close()
         if self._copy:
             self._copy.cleanup()
-        self._reader = self._copy = None
+        self._reader, self._copy, self._is_empty = None, None, False
 
     def close(self) -> None:
         """Close the file; if no other process uses it, in rollback-journal mode."""
@@ -381,11 +383,9 @@ class Store:
             if self._since is not None:
                 writer.execute("COMMIT")
         self._since = None
-        with contextlib.suppress(*_REFUSALS):
+        with contextlib.suppress(*_REFUSALS), contextlib.closing(writer):
             if system.try_lock(self._presence):  # no other process uses it
                 writer.execute("PRAGMA journal_mode = DELETE")
-        with contextlib.suppress(*_REFUSALS):
-            writer.close()
         system.close_folder(self._presence, self.private.path)
 
 

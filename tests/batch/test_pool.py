@@ -222,6 +222,14 @@ if any("batch.worker" in word for word in sys.orig_argv):
 """
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_new_manifest_has_all_that_workers_did(count, workspace, inline):
+    save_images(workspace / "in", count)
+    for _ in range(2):
+        assert inline("run", STAGES, "in", "-o", "out", "-j", "2").returncode == 0
+        assert [row["status"] for row in rows_of("out/manifest.jsonl")] == ["done"] * count
+
+
 def test_a_manifest_that_is_no_file_is_not_waited_for(workspace, inline):
     save_images(workspace / "in", 2)
     (workspace / "out").mkdir()
