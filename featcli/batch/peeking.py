@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
+from io import RawIOBase
 from itertools import chain
 from typing import BinaryIO
 
 from featcli.errors import FeatError
 from featcli.io.formats import HEAD, may_be_empty_tar, sniff
-from featcli.io.pieces import Flow
 from featcli.io.remote.url import is_url
 
 _LONGEST_NAME = 1 << 16
@@ -64,8 +64,10 @@ def read_some(stream: BinaryIO, size: int) -> bytes:
     return bytes(read(size))
 
 
-def prefixed(head: bytes, stream: BinaryIO) -> Flow:
+def prefixed(head: bytes, stream: BinaryIO) -> RawIOBase:
     """Return a stream with the bytes that were read from its beginning put back."""
+    from featcli.io.pieces import Flow
+
     return Flow(chain([head], iter(lambda: read_some(stream, 1 << 16), b"")))
 
 
