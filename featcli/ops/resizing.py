@@ -103,7 +103,7 @@ def resize(
     Returns
     -------
     ndarray, (new rows, new cols, channels)
-        uint8 and uint16 keep their type, rounded and clipped to its range; all others become
+        bool, uint8 and uint16 keep their type, rounded and clipped to its range; all others become
         float32.
 
     See Also
