@@ -1,4 +1,4 @@
-"""Build the compiled kernel into the wheel, where that is possible; without it SciPy computes.
+"""Compile the C kernel for the wheel, if a compiler works; without it, featcli uses SciPy.
 
 The environment variable FEATCLI_BUILD says what is wanted: `pure` for no compiled kernel,
 `compiled` for an error where it cannot be built, or one of TARGETS to build for another platform

@@ -1,4 +1,4 @@
-"""Exact neighbors: time, memory and recall, beside what others take in the same run.
+"""Exact neighbours: time, memory and recall, beside what others take in the same run.
 
     pip install 'featcli[bench-search]'
     python benchmarks/search.py [--scale 1] [--rounds 5] > benchmarks/results/search.md
@@ -189,7 +189,7 @@ def one_query(table: Any, rounds: int) -> str:
 
 def report_pairs(folder: Path, scale: float) -> None:
     print(
-        "## Neighbors: all pairs\n\nThe ten nearest of every row, mapped from a file. To reach: "
+        "## Neighbours: all pairs\n\nThe ten nearest of every row, mapped from a file. To reach: "
         "180 s of processor time and 500 MB for the first, 3 s on the clock for the second.\n"
     )
     print("| rows | processor | clock | peak memory | recall |\n|---|---|---|---|---|", flush=True)
@@ -203,7 +203,7 @@ def report_peers(folder: Path, scale: float, rounds: int) -> None:
     table = np.load(folder / "1280.npy")
     # As noisy as the table, and no rows of it.
     others = table[: max(COUNT, len(table) // 5)] + table[-1:]
-    print("\n## Neighbors: beside others\n\nBy the cosine, in a table of "
+    print("\n## Neighbours: beside others\n\nBy the cosine, in a table of "
           f"{table.shape[0]} x {table.shape[1]} in memory.")  # fmt: skip
     for what, queries in (("all pairs", table), (f"{len(others)} other queries", others)):
         print(f"\n| {what} | median | recall | featcli takes | to reach |\n|---|---|---|---|---|")
@@ -211,7 +211,7 @@ def report_peers(folder: Path, scale: float, rounds: int) -> None:
             print(line, flush=True)
     path = folder / "one.npy"
     save_vectors(path, max(COUNT, int(50_000 * scale)), 1280)
-    print("\n## Neighbors: one query\n\nTo reach: 50 ms inside the process.\n")
+    print("\n## Neighbours: one query\n\nTo reach: 50 ms inside the process.\n")
     print("| rows | median | recall |\n|---|---|---|")
     print(one_query(np.load(path), rounds), flush=True)
 

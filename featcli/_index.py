@@ -19,7 +19,7 @@ STAGES: dict[str, tuple[str, str]] = {
     "feature-maps": ("models.stages", "Return the feature maps of a layer of a neural network."),
     "features": ("models.stages", "Return the result of a layer of a model as a vector."),
     "flatten": ("ops.flattening", "Arrange all values in one vector: the input of a dense layer."),
-    "gray": ("ops.channels", "Convert R, G and B to one gray channel, as a weighted mean."),
+    "gray": ("ops.channels", "Convert R, G and B to one grey channel, as a weighted mean."),
     "l2": ("ops.normalizing", "Divide all values by their Euclidean length, so that it becomes 1."),
     "normalize": (
         "ops.normalizing",
@@ -36,7 +36,7 @@ STAGES: dict[str, tuple[str, str]] = {
         "Replace every negative value by zero, and every value above six by six.",
     ),
     "resize": ("ops.resizing", "Change the number of rows and columns with Pillow's filters."),
-    "rgb": ("ops.channels", "Convert a gray picture to three equal channels R, G and B."),
+    "rgb": ("ops.channels", "Convert a grey picture to three equal channels R, G and B."),
     "sigmoid": ("ops.activation", "Squeeze every value into 0..1."),
     "softmax": (
         "ops.activation",
@@ -62,7 +62,7 @@ COMMANDS: dict[str, str] = {
     "help": "Show the help of a command, like its --help; without a name, list all commands.",
     "info": "Describe a file: shape, data type, range, mean, number of NaN, labels and history.",
     "kernels": "List the built-in kernels, or show one: its numbers, its purpose and its source.",
-    "neighbors": "Find the most similar images in a table of feature vectors (nearest neighbors).",
+    "neighbors": "Find the most similar images in a table of feature vectors (nearest neighbours).",
     "pipelines": "List the saved pipelines, or show those with the given names.",
     "plugins": "List the stages and kernels that installed plugins provide, and errors in them.",
     "run": 'Run a pipeline of several stages, such as "convolve vertical | relu | pool 2".',

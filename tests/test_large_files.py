@@ -143,7 +143,7 @@ def test_what_libvips_would_read_otherwise_is_refused(pictures):
                      planarconfig="separate")  # fmt: skip
     tifffile.imwrite("i4.tif", pictures[0].astype(np.int32), photometric="minisblack")
     reasons = {
-        **dict.fromkeys(("p.png", "la.png", "one.png", "key.png"), "only gray or RGB PNGs"),
+        **dict.fromkeys(("p.png", "la.png", "one.png", "key.png"), "only grey or RGB PNGs"),
         **dict.fromkeys(("turned.jpg", "turned.tif", "turned.png"), "EXIF orientation"),
         **dict.fromkeys(("white.tif", "planar.tif", "i4.tif"), "gray or RGB of 8 or 16"),
         "prog.jpg": "progressive",

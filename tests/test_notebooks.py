@@ -67,7 +67,7 @@ def test_the_notebook_is_that_of_the_lesson():
     text = "\n".join("".join(one["source"]) for one in cells if one["cell_type"] == "markdown")
     steps = re.findall(r"^## \d\. .*$", lesson, re.M)
     assert len(steps) == 8 and re.findall(r"^## \d\. .*$", text, re.M) == steps
-    for mark in ("**Question.**", "**Otherwise.**"):
+    for mark in ("**Question.**", "**Common mistake.**"):
         assert lesson.count(mark) == text.count(mark) == 8
     for question in re.findall(r"^\*\*Question\.\*\* .*$", lesson, re.M):
         assert question in text

@@ -295,4 +295,23 @@ def test_tests_and_what_they_need_are_in_the_source_archive(tmp_path):
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     left_out = {name for name in listed.stdout.splitlines() if name not in names}
-    assert left_out <= {".gitignore", ".dockerignore", ".pre-commit-config.yaml"}, left_out
+    assert left_out <= {".gitignore", ".dockerignore"}, left_out
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("https://github.com/OWNER/featcli", "the issues of the repository"),
+        (
+            "https://github.com/somebody/featcli",
+            "[the issues of the repository](https://github.com/somebody/featcli/issues)",
+        ),
+    ],
+)
+def test_the_readme_links_to_the_issues_once_there_is_an_address(address, told, monkeypatch):
+    import generate
+
+    monkeypatch.setattr(publishing, "project", lambda: PROJECT | {"urls": {"Repository": address}})
+    readme = generate.wanted()[ROOT / "README.md"]
+    assert f"<!-- issues -->{told}<!-- /issues -->" in readme
+    assert len(readme.splitlines()) <= 250

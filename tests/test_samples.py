@@ -19,7 +19,7 @@ ROW = re.compile(
     re.MULTILINE,
 )
 TABLE = {match["file"]: match for match in ROW.finditer(README)}
-MODES = {"1": "1-bit", "L": "8-bit gray", "I;16": "16-bit gray", "RGB": "RGB", "RGBA": "RGBA"}
+MODES = {"1": "1-bit", "L": "8-bit grey", "I;16": "16-bit grey", "RGB": "RGB", "RGBA": "RGBA"}
 
 
 def digit(name: str) -> np.ndarray:

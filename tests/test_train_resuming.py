@@ -68,7 +68,10 @@ def test_an_interrupt_in_the_first_epoch_leaves_a_model_too(desk, featcli):
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, rest
-    assert "there is no m.npz of a whole epoch" in rest
+    told = "stopped: m.npz holds the network of an unfinished first epoch; --resume continues"
+    assert told in rest
+    again = featcli("train", "many.npz", "-o", "m.npz")
+    assert_refused(again, 2, "m.npz exists already: --overwrite replaces it; --resume continues")
     assert api.load_model("m.npz").run(np.zeros((28, 28, 1))).shape == (3,)
     assert (desk / "m.checkpoint.npz").exists()
 
@@ -124,8 +127,11 @@ def test_without_resume_nothing_is_overwritten(desk, inline, monkeypatch):
     before = (desk / "m.npz").read_bytes()
     again = ("train", "bars.npz", "-o", "m.npz", *QUICK, "--epochs", 1)
     assert_refused(inline(*again), 2, "m.npz exists already: --overwrite replaces it")
+    assert_refused(inline(*again), 2, "--resume continues the training")
     (desk / "m.npz").unlink()
-    assert_refused(inline(*again), 2, "m.checkpoint.npz exists already")
+    alone = inline(*again)
+    assert_refused(alone, 2, "m.checkpoint.npz exists already: --overwrite replaces it")
+    assert "--resume" not in alone.stderr
     assert inline(*again, "--overwrite").returncode == 0
     assert (desk / "m.npz").read_bytes() != before
 

@@ -38,9 +38,9 @@ from ImageMagick's by more than two levels (if both give 8-bit RGB of the same s
 """
 _FOOT = """
 In Pillow's own test images (the folder `Tests/images` of its source package) pixels differ for
-AVIF and HEIF, Lab, CMYK, a few BMP files with masks or damage, and gray TIFF in which zero is
-white. The last were examined: ImageMagick 6 does not invert them. The others may be due to
-different colour conversions, and were not examined one by one.
+AVIF and HEIF, Lab, CMYK, a few BMP files with masks or damage, and grey TIFF in which zero is
+white. Only the grey TIFFs were examined: ImageMagick 6 does not invert them. The others may be
+due to different colour conversions.
 """
 
 

@@ -1,8 +1,9 @@
 """Write what derives from the declarations; `--check` only says what has drifted.
 
 Written are the index that lets `featcli --help` start without NumPy, the type stub of the package,
-the list of stages in the README, the reference and the table of variables in `docs/`, the
-man pages in `docs/man/`, and what publishing needs (`tools/publishing.py`).
+the list of stages and the link for questions in the README, the reference and the table of
+variables in `docs/`, the man pages in `docs/man/`, and what publishing needs
+(`tools/publishing.py`).
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def pages() -> dict[Path, str]:
 
 
 def replace_section(text: str, name: str, body: str) -> str:
-    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    pattern = rf"(<!-- {name} -->\n?).*?(<!-- /{name} -->)"
     return re.sub(pattern, lambda found: found[1] + body + found[2], text, flags=re.DOTALL)
 
 
@@ -175,7 +176,11 @@ def wanted() -> dict[Path, str]:
         INDEX: ruff(index(), "featcli/_index.py"),
         ROOT / "featcli" / "__init__.pyi": ruff(stub(), "featcli/__init__.pyi"),
         ROOT / "docs" / "reference.md": reference(),
-        readme: replace_section(readme.read_text("utf-8"), "stages", stages_list()),
+        readme: replace_section(
+            replace_section(readme.read_text("utf-8"), "stages", stages_list()),
+            "issues",
+            publishing.issues(),
+        ),
         shell: replace_section(shell.read_text("utf-8"), "variables", variables_rows()),
         **pages(),
         **publishing.files(),

@@ -171,7 +171,7 @@ def notebook() -> dict[str, object]:
     head, *steps, answers = re.split(r"^(?=## )", text, flags=re.M)
     cells = [_prose(_about(head)), _code(_START)]
     for number, (step, code) in enumerate(zip(steps, CODE, strict=True), 1):
-        prose, question, rest = re.split(r"^(?=\*\*(?:Question|Otherwise))", step, flags=re.M)
+        prose, question, rest = re.split(r"^(?=\*\*(?:Question|Common mistake))", step, flags=re.M)
         cells += [_prose(prose), _code(code), _prose(question + rest)]
         assert prose.startswith(f"## {number}. ")
     cells.append(_prose(answers))
@@ -194,7 +194,7 @@ def _about(head: str) -> str:
     title = head.splitlines()[0]
     return (
         f"{title}\n\nThe lesson of [lesson.md](lesson.md) in Python: every step has code, a "
-        "question, and what goes wrong without its idea. It needs `featcli` and the folder "
+        "question, and a common mistake. It needs `featcli` and the folder "
         "`samples` of its repository. Frames show themselves: as the last line of a cell, a frame "
         "is its picture."
     )

@@ -7,8 +7,8 @@ python tools/publishing.py --recipes FOLDER dist/featcli-0.3.0.tar.gz
                                           write the recipe and the formula with the checksum of
                                           that archive, and of the packages that Homebrew builds
 
-`tools/generate.py` writes what derives from them: CITATION.cff, the recipe for conda-forge and the
-formula for Homebrew. The address of the repository stands in pyproject.toml and nowhere else.
+`tools/generate.py` writes what derives from them: CITATION.cff, the recipe for conda-forge, the
+formula for Homebrew, and the link for questions in the README. The address of the repository stands in pyproject.toml and nowhere else.
 Only the standard library is needed, and for `--recipes` the package packaging and PyPI.
 """
 
@@ -49,6 +49,12 @@ def version() -> str:
 
 def repository() -> str:
     return project()["urls"]["Repository"]
+
+
+def issues() -> str:
+    """Return what the README says of the place for questions: a link, once there is an address."""
+    text = "the issues of the repository"
+    return text if f"/{UNKNOWN}/" in repository() else f"[{text}]({repository()}/issues)"
 
 
 def released() -> re.Match[str]:

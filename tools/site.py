@@ -34,14 +34,14 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s#]+)")
 GROUPS = {
     "Files and frames": ("featcli.io", "featcli.frame", "featcli.errors"),
     "Pipelines": ("featcli.pipeline",),
-    "Stages": ("featcli.ops",),
+    "Stages": ("featcli.ops", "featcli.models.stages"),
     "Networks": ("featcli.models", "featcli.training"),
 }
 EXPORT = re.compile(r"^from ([\w.]+) import (\w+) as \w+$", re.M)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Take the address of the repository from where it stands."""
+    """Take the address of the repository from pyproject.toml."""
     if f"/{publishing.UNKNOWN}/" not in publishing.repository():
         config.repo_url = publishing.repository()
     return config

@@ -58,7 +58,7 @@ def score_name(metric: Metric) -> str:
 
 
 def each(found: Found, searched: Searched, metric: Metric) -> Iterator[dict[str, Any]]:
-    """Yield a record for each neighbor of each query."""
+    """Yield a record for each neighbour of each query."""
     table = searched.table
     for query, name in enumerate(found.queries.names):
         for rank, row in enumerate(found.rows[query].tolist(), 1):
@@ -74,7 +74,7 @@ def each(found: Found, searched: Searched, metric: Metric) -> Iterator[dict[str,
 def save(
     output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric, every: bool
 ) -> None:
-    """Write the neighbors; `every` says that each row of the table was a query."""
+    """Write the neighbours; `every` says that each row of the table was a query."""
     savers = {".html": _save_page, ".parquet": _save_atlas if every else _save_table}
     kind = Path(output).suffix.lower()
     savers.get(kind, _save_table)(output, overwrite, found, searched, metric)
@@ -107,7 +107,7 @@ def _relative(file: str, searched: Searched, output: str) -> str:
 def _save_atlas(
     output: str, overwrite: bool, found: Found, searched: Searched, metric: Metric
 ) -> None:
-    """Write the table as Parquet with a column of neighbors, as Embedding Atlas reads it.
+    """Write the table as Parquet with a column of neighbours, as Embedding Atlas reads it.
 
     Distances are 1 - cosine, or Euclidean.
     """

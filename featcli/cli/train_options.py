@@ -170,7 +170,7 @@ def data() -> list[click.Parameter]:
             **options.choice(["auto", "gray", "RGB"]),
             default="auto",
             group="Input",
-            help="Convert images to gray or RGB; auto: like the first image.",
+            help="Convert images to grey or RGB; auto: like the first image.",
         ),
         strict(),
         options.Option(

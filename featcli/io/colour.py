@@ -1,4 +1,4 @@
-"""From stored values to gray, RGB or maps: colour spaces, profiles, transparency, value range."""
+"""From stored values to grey, RGB or maps: colour spaces, profiles, transparency, value range."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TO_SRGB = np.array(
 
 
 def finished(raster: Raster, job: Job) -> tuple[Array, tuple[str, ...]]:
-    """Return an upright gray, RGB or maps array, and the names of its channels."""
+    """Return an upright grey, RGB or maps array, and the names of its channels."""
     raster = _in_rgb(raster, job)
     raster = _opaque(raster, job)
     names = _NAMES.get(raster.space, ())

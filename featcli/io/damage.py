@@ -1,6 +1,6 @@
 """Detects damage in a JPEG that libjpeg decodes without an error.
 
-libjpeg fills missing pixels with gray and skips excess data; Pillow hides its warnings of both.
+libjpeg fills missing pixels with grey and skips excess data; Pillow hides its warnings of both.
 Three checks show the damage without another decoder. A progressive file must refine every
 coefficient to its last bit; restart markers must be complete and in order; and the last row of
 pixels must appear exactly when the decoder gets the last bytes. Source: ITU T.81, sections B.2.4,
@@ -21,7 +21,7 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _TAIL = 12
 # A code of ones that no Huffman table contains, so that a decoder makes no pixels of it.
 _NO_CODE = b"\xff\0" * 8
-SHORT = "its pixel data ends before its last row: the missing pixels are gray"
+SHORT = "its pixel data ends before its last row: the missing pixels are grey"
 _LONG = "its pixel data is damaged: it has more bytes than its pixels need"
 
 

@@ -128,7 +128,7 @@ def _patch(stream: BinaryIO, frame: _Frame, job: Job) -> Patch:
 
 
 def _indices(stream: BinaryIO, frame: _Frame) -> Array:
-    """Unpack the codes of one frame with Pillow, as a gray picture of its own."""
+    """Unpack the codes of one frame with Pillow, as a grey picture of its own."""
     from PIL.GifImagePlugin import GifImageFile
 
     size = struct.pack("<HH", frame.shape[1], frame.shape[0])

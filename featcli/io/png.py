@@ -303,7 +303,7 @@ def _coloured(indices: Array, chunks: Chunks, job: Job) -> Array:
 def _with_key(data: Array, header: _Header, transparent: bytes) -> Array:
     """Add alpha for the single colour that the file declares transparent."""
     key = np.frombuffer(transparent, ">u2", data.shape[2]) & ((1 << header.depth) - 1)
-    # Pillow scales gray of 2 and 4 bits to 8.
+    # Pillow scales grey of 2 and 4 bits to 8.
     key = key * {2: 85, 4: 17}.get(header.depth, 1)
     opaque = (data != key).any(axis=2, keepdims=True)
     return np.concatenate([data, opaque * data.dtype.type(header.top)], axis=2)

@@ -108,7 +108,7 @@ class Job:
 
 
 def gray_or_rgb(data: Array, top: float, **more: Any) -> Raster:
-    """Return a raster of 1 to 4 channels: gray or RGB, with or without alpha."""
+    """Return a raster of 1 to 4 channels: grey or RGB, with or without alpha."""
     data = data[:, :, np.newaxis] if data.ndim == 2 else data
     channels = data.shape[2]
     alpha: Alpha = "straight" if channels in (2, 4) else ""

@@ -1,7 +1,7 @@
 """Decodes the strips and tiles of a TIFF to numbers of every type, without loss.
 
 Pillow supports few of the types that a TIFF may contain. So its libtiff only unpacks bytes (given a
-gray picture of one byte for each pixel, with the strips of the file), and `page` converts these to
+grey picture of one byte for each pixel, with the strips of the file), and `page` converts these to
 numbers. Pillow decodes fax and JPEG data itself, and tifffile decodes other kinds, if installed.
 Source: TIFF 6.0, sections 8, 13 and 15.
 """
@@ -77,7 +77,7 @@ def samples(stream: BinaryIO, tags: Directory, page: Page, job: Job) -> tuple[Ar
     Returns
     -------
     data : ndarray, (rows, cols, samples)
-        In the type of the file; gray of 2 and 4 bits is scaled to 8.
+        In the type of the file; grey of 2 and 4 bits is scaled to 8.
     top : float
     """
     dtype = dtype_of(page)
@@ -203,7 +203,7 @@ def _batches(pieces: list[_Piece], page: Page) -> Iterator[list[_Piece]]:
 
 
 def _by_libtiff(stream: BinaryIO, batch: list[_Piece], page: Page, turned: bool) -> Iterator[Array]:
-    """Unpack pieces as strips of a gray picture of bytes."""
+    """Unpack pieces as strips of a grey picture of bytes."""
     rows = sum(piece.rows for piece in batch)
     fields: dict[int, Any] = {COLS: [page.width], ROWS: [rows], BITS: [8], SAMPLES: [1]}
     fields |= {PACKING: [page.packing], PHOTOMETRIC: [1], STRIP_ROWS: [page.piece[0]]}

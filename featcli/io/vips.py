@@ -85,7 +85,7 @@ def _tiff(stream: BinaryIO, job: Job) -> _Kind:
         (32, pages.FLOAT),
     )
     if page.samples != channels or not known or page.packing not in _UNPACKED or page.is_planar:
-        raise ReadError(f"it is a {page.kind} of {page.samples} channels; only gray or RGB of 8 "
+        raise ReadError(f"it is a {page.kind} of {page.samples} channels; only grey or RGB of 8 "
                         "or 16 bits, or of floats, is supported")  # fmt: skip
     if not is_first:
         raise ReadError("its full picture is not the first in the file")
@@ -100,7 +100,7 @@ def _png(stream: BinaryIO, job: Job) -> _Kind:
     header = chunks.header
     channels = {0: 1, 2: 3}.get(header.colour, 0)
     if not channels or header.depth not in (8, 16) or header.interlace or chunks.transparent:
-        raise ReadError("only gray or RGB PNGs of 8 or 16 bits without transparency, palette and "
+        raise ReadError("only grey or RGB PNGs of 8 or 16 bits without transparency, palette and "
                         "interlacing are supported")  # fmt: skip
     if b"iTXt" in chunks.rest and has_cells(stream):
         raise ReadError("it shows values as cells with numbers, and is read as these values")
@@ -122,7 +122,7 @@ def _jpeg(stream: BinaryIO, job: Job) -> _Kind:
     if (segments.precision, segments.process in _HUFFMAN, is_one_scan) != (8, True, True):
         raise ReadError("only 8-bit JPEGs with one scan are supported")
     if segments.components not in _LABELS:
-        raise ReadError("it is a CMYK JPEG; only gray or RGB is supported")
+        raise ReadError("it is a CMYK JPEG; only grey or RGB is supported")
     if len(segments.pictures) > 1 and not segments.is_one:
         job.note(SEVERAL)
     shape = (segments.rows, segments.cols, segments.components)

@@ -171,7 +171,7 @@ class Model:
         ----------
         data : array_like, (rows, cols, channels) or (n,)
             An image: bytes, 16-bit values, booleans, or floats in the model's range, such as
-            0..255. Gray is converted to RGB, or RGB to gray; an alpha channel is dropped. A vector,
+            0..255. Grey is converted to RGB, or RGB to grey; an alpha channel is dropped. A vector,
             for a network that takes one, is returned as float32.
 
         Returns

@@ -48,7 +48,7 @@ def ranged(array: Array, top: int) -> Array:
 
 
 def with_channels(array: Array, wanted: str, *, has_layout: bool = True) -> Array:
-    """Return an image as RGB or gray; the last of two or four channels is alpha, and is dropped.
+    """Return an image as RGB or grey; the last of two or four channels is alpha, and is dropped.
 
     Parameters
     ----------

@@ -189,7 +189,7 @@ def _converted(record: _Recorder, before: Array, pixels: Array, number: int) -> 
 
 def _other(model: Model) -> str:
     channels = model.description.network.input[-1]
-    return "convert it to gray first" if channels == 1 else "the shapes do not match"
+    return "convert it to grey first" if channels == 1 else "the shapes do not match"
 
 
 def _check_size(model: Model, frame: Frame, x: Array) -> None:

@@ -1,4 +1,4 @@
-"""Stages for channels: split them, convert colour to gray, and gray to three channels."""
+"""Stages for channels: split them, convert colour to grey, and grey to three channels."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def split_channels(x: npt.ArrayLike) -> tuple[Array, ...]:
     rows=each,
 )
 def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
-    """Convert R, G and B to one gray channel, as a weighted mean.
+    """Convert R, G and B to one grey channel, as a weighted mean.
 
     rec601 is 0.299 R + 0.587 G + 0.114 B, rec709 is 0.2126 R + 0.7152 G + 0.0722 B. Integers are
     rounded to the nearest one (64-bit ones beyond 2**53 with the precision of float64). A picture
@@ -109,9 +109,9 @@ def gray(x: npt.ArrayLike, *, weights: Weights = "rec601") -> Array:
     rows=each,
 )
 def rgb(x: npt.ArrayLike) -> Array:
-    """Convert a gray picture to three equal channels R, G and B.
+    """Convert a grey picture to three equal channels R, G and B.
 
-    With it gray and colour pictures give vectors of the same length, which fit into one table. A
+    With it grey and colour pictures give vectors of the same length, which fit into one table. A
     picture of three channels is returned unchanged.
 
     Parameters
@@ -130,7 +130,7 @@ def rgb(x: npt.ArrayLike) -> Array:
 
     Examples
     --------
-    Gray and colour pictures in one table:
+    Grey and colour pictures in one table:
 
         featcli run "rgb | resize 8x8 | flatten" samples -o table.csv
     """

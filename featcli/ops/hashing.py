@@ -25,7 +25,7 @@ def _shape(_shape: tuple[int, ...], *, size: int) -> tuple[int, ...]:
 def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by where its brightness rises from left to right.
 
-    The picture is converted to gray and shrunk to size rows and size + 1 columns; each value is 1
+    The picture is converted to grey and shrunk to size rows and size + 1 columns; each value is 1
     if a pixel is darker than its right neighbour, else 0. Near-duplicates differ in few values.
 
     Parameters
@@ -59,7 +59,7 @@ def dhash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
 def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
     """Fingerprint a picture by the lowest frequencies of its cosine transform.
 
-    The picture is converted to gray and shrunk to 4 * size rows and columns. Each value is 1 if one
+    The picture is converted to grey and shrunk to 4 * size rows and columns. Each value is 1 if one
     of the size x size lowest frequencies of its discrete cosine transform is above their median
     (which leaves out the mean brightness), else 0. It tolerates more changes of brightness and
     contrast than dhash, and takes longer.
@@ -99,6 +99,6 @@ def phash(x: npt.ArrayLike, *, size: Positive = 8) -> Array:
 
 
 def _gray_floats(x: npt.ArrayLike, rows: int, cols: int) -> npt.NDArray[Any]:
-    """Convert a picture to gray and resize it, in float32 without rounding to integers."""
+    """Convert a picture to grey and resize it, in float32 without rounding to integers."""
     maps, _ = as_maps(x)
     return resize(gray(maps.astype(np.float32)), (rows, cols), filter="box")[:, :, 0]

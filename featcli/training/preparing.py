@@ -38,7 +38,7 @@ def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
     Raises
     ------
     DataError
-        `fit` raises it for an image in colour if the first one is gray.
+        `fit` raises it for an image in colour if the first one is grey.
     """
     name, image = first_image(source)
     channels = options.channels
@@ -53,7 +53,7 @@ def preparation(source: Source, options: Options) -> tuple[Preparation, Fit]:
     def fit(one: Array) -> Array:
         if options.channels == "auto" and channels == "gray" and one.shape[2] > 2:
             raise DataError(
-                f"{name} is gray, but others are in colour: give --channels gray or --channels RGB"
+                f"{name} is grey, but others are in colour: give --channels gray or --channels RGB"
             )
         maps = with_channels(one, channels, has_layout=False)
         if not options.size:

@@ -71,6 +71,7 @@ class Session:
         self.options, self.output = options, output
         self.checkpoint = checkpoint.path_beside(output)
         self._saved = 0
+        self._has_unfinished = False
         self._trunk: trunks.Trunk | None = None
         with self._bounded():
             self._prepare(found)
@@ -194,7 +195,8 @@ class Session:
     def kept(self) -> str:
         """Return a text that says which epoch the model file has."""
         if not self._saved:
-            return f"there is no {self.output} of a whole epoch"
+            held = "holds the network of an unfinished first epoch"
+            return f"{self.output} {held if self._has_unfinished else 'is not written'}"
         kept = self.training.kept
         better = f", the best of {self._saved}" if kept != self._saved else ""
         return f"{self.output} holds epoch {kept}{better}"
@@ -227,6 +229,7 @@ class Session:
         with deferred_signals(), Transaction() as transaction:
             self._write_model(transaction)
             transaction.commit()
+        self._has_unfinished = True
 
     def _write_model(self, transaction: Transaction) -> None:
         weights = (self._trunk.weights if self._trunk else {}) | self.training.result

@@ -24,8 +24,8 @@ KNIGHT = {
 def median(x: Array, size: Positive = 3) -> Array:
     """Replace each value by the median of its neighbourhood.
 
-    A single outlier does not change a median: specks vanish, edges stay. Beyond the border the
-    nearest pixel stands.
+    A single outlier does not change a median: specks vanish, edges stay. Beyond the border, the
+    nearest pixel is repeated.
 
     Parameters
     ----------

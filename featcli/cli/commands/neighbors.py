@@ -1,4 +1,4 @@
-"""Find the most similar images in a table of feature vectors (nearest neighbors).
+"""Find the most similar images in a table of feature vectors (nearest neighbours).
 
 QUERY is an image, a folder of images, a key of the table, or - for a list of keys and paths on
 standard input; a word that is both a path and a key is taken as a path. The vector of an image is

@@ -62,6 +62,7 @@ A classifier on the feature maps of fixed kernels:
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,7 @@ from featcli.cli.train_options import Settings
 from featcli.datasets.gathering import left_out
 from featcli.datasets.idx import is_name
 from featcli.datasets.opening import files_of
-from featcli.errors import UsageError, WriteError
+from featcli.errors import OutputExists, UsageError, WriteError
 from featcli.io.atomic import check_free
 from featcli.io.locks import alone
 from featcli.io.sinks import check_folder
@@ -244,7 +245,7 @@ def _check_trunk(settings: Settings) -> None:
         if settings.base and getattr(settings, name) not in ("", None, "none", "auto"):
             raise UsageError(f"--{name} and --from: the preprocessing is that of the model")
     if settings.kernels and settings.channels == "RGB":
-        raise UsageError("--channels RGB and --kernels: the kernels are applied to gray images")
+        raise UsageError("--channels RGB and --kernels: the kernels are applied to grey images")
     if settings.kernels and settings.augment != "none":
         raise UsageError(
             "--augment and --kernels: the feature maps are computed once, from unchanged images"
@@ -284,11 +285,21 @@ def _check_free(
     _check_distinct(paths, [settings.data, settings.base])
     _check_no_data(paths, settings)
     resumed = going_on.history if going_on else None
-    check_free(own, settings.overwrite or going_on is not None)
+    _check_model(own, settings.overwrite or going_on is not None)
     for some, record in ((told, report and report / reports.HISTORY), ([history], history)):
         if record:
             is_ours = resumed is not None and reports.is_of(record, resumed)
             check_free([one for one in some if one], settings.overwrite or is_ours)
+
+
+def _check_model(paths: Sequence[Path], may_replace: bool) -> None:
+    """Raise UsageError if model or checkpoint exist; name --resume if it can continue them."""
+    try:
+        check_free(paths, may_replace)
+    except OutputExists as error:
+        if not all(path.is_file() for path in paths):
+            raise
+        raise OutputExists(f"{error}; --resume continues the training") from error
 
 
 def _is_data(path: Path, folder: Path) -> bool:

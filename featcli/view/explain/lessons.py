@@ -150,7 +150,7 @@ LESSONS: dict[str, Lesson] = {
 
 
 def lesson_of(layer: Layer, inputs: Sequence[Layer]) -> str:
-    """Return the key of the lesson on a layer; one that is not in LESSONS where there is none."""
+    """Return the key of the lesson on a layer; a key that is not in LESSONS if it has none."""
     if isinstance(layer.rule, Pick | Opaque) and len(inputs) == 1:
         before = inputs[0].data
         if layer.data.ndim == before.ndim == 3 and layer.data.shape[:2] != before.shape[:2]:
@@ -159,7 +159,7 @@ def lesson_of(layer: Layer, inputs: Sequence[Layer]) -> str:
 
 
 def fold(kind: str, first: bool, present: Iterable[str]) -> Markup | str:
-    """Write the lesson of a kind of layer, or, where it stands already, the way to it."""
+    """Return the lesson on a kind of layer, or a link to it if the page already has it."""
     lesson = LESSONS.get(kind)
     if lesson is None:
         return ""

@@ -43,7 +43,7 @@ def _summed(trace: Trace, layer: Layer, kept: Sequence[int], shown: set[int]) ->
 
 
 def _same(trace: Trace, layer: Layer, channel: int, selection: Selection) -> list[Link]:
-    """Of a layer that adds nothing up: the map of the same number, or the one it is taken from."""
+    """Link a map of a layer that sums nothing to the input map with its number, or its origin."""
     rule = layer.rule
     if isinstance(rule, Pick):
         return [[0, int(rule.channels[channel]), 1.0]]
@@ -60,7 +60,7 @@ def _same(trace: Trace, layer: Layer, channel: int, selection: Selection) -> lis
 
 
 def _unknown(trace: Trace, layer: Layer, channel: int, selection: Selection) -> list[Link]:
-    """Of a layer of which nothing is known: what a map of it is made of, if there is no doubt."""
+    """Link a map of a layer without a known rule to its inputs, if they are certain."""
     found: list[Link] = []
     for place, number in enumerate(layer.inputs):
         source = trace.layers[number]

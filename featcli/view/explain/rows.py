@@ -68,12 +68,12 @@ def _figures(maps: Maps, number: int, kept: Sequence[int]) -> list[Markup]:
 
 
 def _every(maps: Maps) -> int:
-    """Of a map too large to be drawn whole, how many rows and columns one pixel stands for."""
+    """Return how many rows and columns one pixel of the drawing represents, for large maps."""
     return -(-max(maps.plane(0).shape) // _LONGEST)
 
 
 def _whole(maps: Maps) -> Markup:
-    """The three channels as the picture that they are."""
+    """Return a figure of the three channels together, as a colour picture."""
     pixels = maps.picture(_every(maps))
     image = _image(pixels, f"{maps.layer.name}: R, G and B together")
     return element("figure", image, element("figcaption", "R, G, B together"), class_="map whole")
@@ -100,7 +100,7 @@ def _figure(maps: Maps, number: int, place: int, channel: int) -> Markup:
 
 
 def _style(layer: Layer) -> str:
-    """Name the style of a map; a vector that is one column has a width and a height of its own."""
+    """Return the CSS classes of a map; a vector drawn as one column has classes of its own."""
     if layer.data.ndim == 3 or len(layer.data) > COLUMN:
         return "map"
     return "map tall" if len(layer.data) > _LOW else "map tall low"
@@ -148,7 +148,7 @@ def _scale(maps: Maps, kept: Sequence[int]) -> list[Markup | str]:
 
 
 def _values(layer: Layer, number: int) -> Markup | str:
-    """Of a vector: its values in their order, or those with names, the largest first."""
+    """List the values of a vector in their order, or those with names, the largest first."""
     if layer.data.ndim != 1:
         return ""
     if isinstance(layer.rule, Flatten):
@@ -173,7 +173,7 @@ def _column(layer: Layer, place: int) -> Markup:
 
 
 def _names(layer: Layer) -> Markup | str:
-    """Of a vector with names, or one of a few values: the largest values as a table."""
+    """Return a table of the largest values of a vector with names, or of a short one."""
     if not (layer.labels or len(layer.data) <= _TOP):
         return ""
     order = np.argsort(-layer.data, kind="stable")[:_TOP]
@@ -189,7 +189,7 @@ def _names(layer: Layer) -> Markup | str:
 
 
 def number(value: float) -> str:
-    """Write a number as short as it tells itself from its neighbours in its type."""
+    """Write a number with the fewest digits that distinguish it from others of its type."""
     text = str(value)
     return text.removesuffix(".0")
 
@@ -214,7 +214,7 @@ def _thumb(pixels: Levels) -> Levels:
 
 
 def table(trace: Trace) -> Markup:
-    """All layers with shape and range, for who reads without a script."""
+    """Return a table of all layers, with shape and range, for browsers without JavaScript."""
     head = ("", "layer", "what", "shape", "min", "mean", "max")
     rows = [element("tr", *(element("th", one, scope="col") for one in head))]
     for place, layer in enumerate(trace.layers):

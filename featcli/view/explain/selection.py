@@ -128,7 +128,7 @@ def _check_alike(one: Trace, two: Trace) -> None:
             raise ValueError(
                 f"{two.picture} goes through other layers than {one.picture}, from "
                 f"{there.name!r} on: side by side are pictures of one kind (both in colour, or "
-                "both gray)"
+                "both grey)"
             )
 
 
@@ -163,7 +163,7 @@ def _sources(
 
 
 def _summed(filters: list[Filter], source: Layer, most: int) -> set[int]:
-    """Of few sources all; of many those that add most, by weight and mean magnitude."""
+    """Return the sources of filters: all, or if they are many, those that contribute most."""
     used = {int(k) for one in filters for k in one.sources}
     if len(used) <= 2 * most or all(len(one.sources) <= _OWN for one in filters):
         return used

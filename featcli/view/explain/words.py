@@ -34,8 +34,8 @@ def what(trace: Trace, layer: Layer, is_one: bool = True) -> str:
 
 
 _SIGNS = (
-    "Values below 0 are blue, above 0 red, 0 is light gray. In pictures that featcli writes, 0 is "
-    "mid-gray; --view abs shows strong values bright on black, whatever their sign."
+    "Values below 0 are blue, above 0 red, 0 is light grey. In pictures that featcli writes, 0 is "
+    "mid-grey; --view abs shows strong values bright on black, whatever their sign."
 )
 
 
