@@ -8,7 +8,8 @@ python tools/publishing.py --recipes FOLDER dist/featcli-0.3.0.tar.gz
                                           that archive, and of the packages that Homebrew builds
 
 `tools/generate.py` writes what derives from them: CITATION.cff, the recipe for conda-forge, the
-formula for Homebrew, and the link for questions in the README. The address of the repository stands in pyproject.toml and nowhere else.
+formula for Homebrew, and the link for questions in the README. The address of the repository is in
+pyproject.toml and nowhere else.
 Only the standard library is needed, and for `--recipes` the package packaging and PyPI.
 """
 
