@@ -145,7 +145,7 @@ def test_what_libvips_would_read_otherwise_is_refused(pictures):
     reasons = {
         **dict.fromkeys(("p.png", "la.png", "one.png", "key.png"), "only grey or RGB PNGs"),
         **dict.fromkeys(("turned.jpg", "turned.tif", "turned.png"), "EXIF orientation"),
-        **dict.fromkeys(("white.tif", "planar.tif", "i4.tif"), "gray or RGB of 8 or 16"),
+        **dict.fromkeys(("white.tif", "planar.tif", "i4.tif"), "grey or RGB of 8 or 16"),
         "prog.jpg": "progressive",
         "cmyk.jpg": "CMYK",
         "g.gif": "not GIF",

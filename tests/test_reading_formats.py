@@ -157,7 +157,7 @@ def test_the_extra_reads_what_the_core_does_not_and_without_it_the_kind_is_named
 
 
 def test_complex_numbers_are_refused_as_what_they_are():
-    with pytest.raises(ReadError, match="complex64 gray TIFF is not supported"):
+    with pytest.raises(ReadError, match="complex64 grey TIFF is not supported"):
         sample_of(tiff_of(np.zeros((2, 2)), t339=6))
 
 

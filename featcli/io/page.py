@@ -98,7 +98,7 @@ class Page(NamedTuple):
         packed = _NAMES.get(self.packing, "")
         known = (*PLAIN, *DEFLATE, *AS_BYTES, *_NAMES)
         packed = packed if self.packing in known else f"(compression {self.packing})"
-        words = (packed, type_name, colour.get(self.photometric, "gray"), "TIFF")
+        words = (packed, type_name, colour.get(self.photometric, "grey"), "TIFF")
         return " ".join(filter(None, words))
 
 
