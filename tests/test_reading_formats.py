@@ -53,9 +53,9 @@ def lab_tiff():
 
 
 ROWS = {
-    "PNG gray of 1 bit": (png_chunks(1, 0, (1, 2), b"\0\x40"), np.uint8, 1, ""),
-    "PNG gray of 2 and 4 bits": (png_chunks(4, 0, (1, 2), b"\0\x1f"), np.uint8, 255, ""),
-    "PNG of 16 bits, gray or colour": (png_of(RGB.astype(np.uint16) * 257, 2), np.uint16, 0, ""),
+    "PNG grey of 1 bit": (png_chunks(1, 0, (1, 2), b"\0\x40"), np.uint8, 1, ""),
+    "PNG grey of 2 and 4 bits": (png_chunks(4, 0, (1, 2), b"\0\x1f"), np.uint8, 255, ""),
+    "PNG of 16 bits, grey or colour": (png_of(RGB.astype(np.uint16) * 257, 2), np.uint16, 0, ""),
     "PNG palette": (
         png_chunks(8, 3, (1, 2), b"\0\0\7", (b"PLTE", b"abc")), np.uint8, 0, "no colour",
     ),
@@ -65,7 +65,7 @@ ROWS = {
     ),
     "APNG": (animated("PNG"), np.uint8, 0, "several frames"),
     "GIF": (animated("GIF"), np.uint8, 0, "several frames"),
-    "JPEG gray, YCbCr": (encoded(RGB, "JPEG"), np.uint8, 0, ""),
+    "JPEG grey, YCbCr": (encoded(RGB, "JPEG"), np.uint8, 0, ""),
     "JPEG CMYK": (
         encoded(Image.fromarray(RGBA, "CMYK"), "JPEG"), np.uint8, 0, "CMYK colours became RGB",
     ),
