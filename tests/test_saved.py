@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -58,7 +59,10 @@ def test_another_pipeline_of_the_same_name_is_not_replaced_unasked(workspace, in
     assert saved_pipelines.load("a") == "abs"
 
 
-@pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "-", "a b", "x" * 61, "\N{SNOWMAN}"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "../a", "a/b", ".a", "-", "-x", "a b", "x" * 61, "\N{SNOWMAN}", "\xfcn", "CON", "lpt1"],
+)
 def test_a_name_that_is_no_file_s_is_refused(name: str, workspace: Path, inline: Runner) -> None:
     assert_refused(inline("run", "relu", f"--save={name}"), 2, "the name of a pipeline")
     assert_refused(inline("run", f"--saved={name}", "gray.png"), 2, "the name of a pipeline")
@@ -73,6 +77,60 @@ def test_what_is_not_saved_or_was_spoiled_is_one_line(workspace: Path, inline: R
     done = inline("run", "--saved", "edges", "gray.png", "-q")
     assert_refused(done, 2, "no stage 'nonsense'")
     assert_refused(inline("run"), 2, "--saved NAME")
+
+
+def spoiled(folder: Path) -> dict[str, str]:
+    """Files that are no saved pipelines, and what is said of each."""
+    folder.mkdir(parents=True)
+    (folder / "bytes.pipeline").write_bytes(b"\xff\xfe\0a")
+    (folder / "zeros.pipeline").write_bytes(bytes(100))
+    (folder / "huge.pipeline").write_bytes(bytes(5_000_000))
+    (folder / "long.pipeline").write_text("gray | " * 100_000)
+    (folder / "escape.pipeline").write_text("gray \x1b[31m")
+    (folder / "empty.pipeline").write_text(" \n")
+    (folder / "folder.pipeline").mkdir()
+    os.mkfifo(folder / "fifo.pipeline")
+    (folder / "away.pipeline").symlink_to("there-is-none")
+    return {
+        "bytes": "is not text", "zeros": "control characters", "huge": "is larger than",
+        "long": "is larger than", "escape": "control characters", "empty": "is empty",
+        "folder": "is not a file", "fifo": "is not a file", "away": "is not a file",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_files_that_are_no_pipelines_do_not_hide_the_others(workspace, featcli, inline) -> None:
+    reasons = spoiled(saved_pipelines.folder())
+    (saved_pipelines.folder() / "notepad.pipeline").write_bytes(b"\xef\xbb\xbfgray | relu\r\n")
+    for words in ((), ("--json",)):
+        done = featcli("pipelines", *words)
+        assert done.returncode == 1 and done.stdout.count("gray | relu") == 1, done
+        assert "gray | relu" in done.stdout
+        lines = done.stderr.splitlines()
+        assert len(lines) == len(reasons)
+        for name, reason in reasons.items():
+            assert any(name in line and reason in line for line in lines)
+    for name, reason in reasons.items():
+        assert_refused(inline("run", "--saved", name, "gray.png"), 2, name, reason)
+        assert_refused(inline("pipelines", name), 2, name, reason)
+        assert_refused(inline("run", "relu", "--save", name), 2, name, "--overwrite")
+    assert inline("run", "--saved", "notepad", "gray.png").returncode == 0
+
+
+def test_wrong_usage_saves_nothing_and_a_failed_input_does_not_hinder(workspace, inline) -> None:
+    Path("bad.png").write_bytes(b"no picture")
+    wrong = (
+        ["missing.png"],
+        ["gray.png", "--montage", "a.txt"],
+        ["gray.png", "--shard-size", "1MB"],
+    )
+    for words in wrong:
+        assert inline("run", "gray | relu", *words, "--save", "m").returncode == 2
+        assert not saved_pipelines.names()
+    for words, code in ((["bad.png", "small.png"], 1), (["small.png"], 0)):
+        assert inline("run", "relu", *words, "--save", "m", "--overwrite").returncode == code
+        assert saved_pipelines.load("m") == "relu"
+        saved_pipelines.path_of("m").unlink()
 
 
 @pytest.mark.parametrize(

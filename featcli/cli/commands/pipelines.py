@@ -24,20 +24,40 @@ import click
 from featcli.cli import completions, options, saved_pipelines
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
+from featcli.errors import UsageError
 
 
 def _pipelines(names: tuple[str, ...], as_json: bool, folder: bool) -> None:
     if folder:
         click.echo(str(saved_pipelines.folder()))
         return
-    found = {name: saved_pipelines.load(name) for name in names or saved_pipelines.names()}
+    found, errors = _named(names) if names else _all()
     if as_json:
         click.echo(json.dumps(found))
-        return
-    for name, text in found.items():
-        click.echo(f"{name:14}  {printable(text)}")
-    if not found:
+    else:
+        for name, text in found.items():
+            click.echo(f"{name:14}  {printable(text)}")
+    for error in errors:
+        say(str(error))
+    if errors:
+        click.get_current_context().exit(1)
+    if not found and not as_json:
         say('no pipeline is saved; save one by featcli run "..." --save NAME')
+
+
+def _named(names: tuple[str, ...]) -> tuple[dict[str, str], list[UsageError]]:
+    return {name: saved_pipelines.load(name) for name in names}, []
+
+
+def _all() -> tuple[dict[str, str], list[UsageError]]:
+    """Return all saved pipelines, and an error for each file that cannot be read."""
+    found, errors = {}, []
+    for name in saved_pipelines.names():
+        try:
+            found[name] = saved_pipelines.load(name)
+        except UsageError as error:
+            errors.append(error)
+    return found, errors
 
 
 command = Command(

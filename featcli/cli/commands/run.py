@@ -132,12 +132,23 @@ def _run(
     if not pipeline:
         raise UsageError('no pipeline: give one, such as "gray | relu", or --saved NAME')
     parsed = _parsed(pipeline, given["inputs"])
-    if save is not None:
-        path = saved_pipelines.save(save, pipeline, given["overwrite"])
-        if not given["quiet"]:
-            say(f"saved as {save!r} in {path}")
-    if save is None or given["inputs"] or given["from_file"] or print_shell:
+    if save is None:
         _execute(parsed, print_shell, montage, given)
+        return
+    saved_pipelines.check(save, pipeline, given["overwrite"])
+    try:
+        if given["inputs"] or given["from_file"] or print_shell:
+            _execute(parsed, print_shell, montage, dict(given))
+    except click.exceptions.Exit:  # an input failed; the pipeline itself is valid
+        _save(save, pipeline, given)
+        raise
+    _save(save, pipeline, given)
+
+
+def _save(name: str, pipeline: str, given: dict[str, Any]) -> None:
+    path = saved_pipelines.save(name, pipeline, given["overwrite"])
+    if not given["quiet"]:
+        say(f"saved as {name!r} in {path}")
 
 
 def _execute(
@@ -219,7 +230,7 @@ command = Command(
         options.Option(
             "--save",
             metavar="NAME",
-            help="Save the pipeline under NAME; without INPUT, only save it.",
+            help="Save the pipeline under NAME, also if an input fails; without INPUT, only save it.",
         ),
         options.flag(
             "--print-shell",
