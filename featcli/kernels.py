@@ -175,17 +175,20 @@ def _without_files(text: str) -> Kernel | None:
     return None
 
 
+def is_built_in(name: str) -> bool:
+    """Return whether a name means something without plugins: a kernel, a formula or numbers."""
+    return name in _built_in() or name in FORMULAS or bool(_NUMERIC.fullmatch(name))
+
+
 def _from_plugin(text: str) -> Kernel | None:
     """Read a kernel of a plugin: numbers, or a dict with the keys of a kernel file."""
     entry = plugins.entry(plugins.KERNELS, text)
     if entry is None:
         return None
     found = plugins.imported(entry)
-    try:
+    with plugins.guarding(entry, "that is not a kernel: "):
         about = matrices.fields(dict(found) if isinstance(found, Mapping) else {"values": found})
-    except (ValueError, OverflowError) as error:
-        raise plugins.refusal(entry, f"that is not a kernel: {error}") from error
-    return Description(text, **about).kernel()
+        return Description(text, **about).kernel()
 
 
 def _from_formula(formula: Formula, words: str) -> Kernel:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from featcli import plugins
 from featcli import stage as stages
 from featcli.errors import StageError, UsageError, nearest
 from featcli.frame import Array, Frame, Frames, Step, Value, kind
@@ -339,12 +340,10 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
     try:
         with np.errstate(all="ignore"):  # infinity and NaN are valid results: no warnings
             result = stage.function(frame.data, **params)
-    except ValueError as error:
-        raise StageError(f"{shlex.join(words(step))}: {error}") from error
-    except MemoryError as error:
-        raise StageError(
-            f"{shlex.join(words(step))}: not enough memory, from shape {_shape(frame.data)}"
-        ) from error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise _failed(step, stage, frame, error) from error
     row_length = stage.row_length_of(frame.data, result, params) if stage.gives != "parts" else 0
     if row_length is not None:
         frame = frame.replace(row_length=row_length)
@@ -352,6 +351,19 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
         named = zip(result, stage.labels_of(frame.labels, params), strict=True)
         return [_rebuild(frame, step, data, (label,), label) for data, label in named]
     return [_rebuild(frame, step, result, stage.labels_of(frame.labels, params))]
+
+
+def _failed(step: Step, stage: Stage, frame: Frame, error: BaseException) -> BaseException:
+    """Return the error of a step; an unexpected one of a plugin's stage names the step."""
+    if isinstance(error, MemoryError):
+        reason = f"not enough memory, from shape {_shape(frame.data)}"
+    elif isinstance(error, ValueError):
+        reason = str(error)
+    elif plugins.is_foreign(stage.function):
+        reason = plugins.reason(error)
+    else:
+        return error
+    return StageError(f"{shlex.join(words(step))}: {reason}")
 
 
 def memory(steps: Iterable[Step], shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

@@ -6,8 +6,9 @@ A package declares them in its pyproject.toml as entry points of the groups `fea
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 STAGES, KERNELS = "featcli.stages", "featcli.kernels"
 GROUPS = (STAGES, KERNELS)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_VALUE = re.compile(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?")
+_LONGEST = 300
 
 
 @cache
@@ -24,33 +27,80 @@ def found(group: str) -> Sequence[EntryPoint]:
     """Return the entry points of a group, sorted by name and then by package."""
     from importlib.metadata import entry_points
 
-    return sorted(entry_points(group=group), key=lambda one: (one.name, package_of(one)))
+    try:
+        every = list(entry_points(group=group))
+    except Exception:  # one broken entry_points.txt; the others still count
+        every = _readable(group)
+    return sorted(every, key=lambda one: (one.name, package_of(one)))
+
+
+def _readable(group: str) -> list[EntryPoint]:
+    from importlib.metadata import distributions
+
+    every: list[EntryPoint] = []
+    for package in distributions():
+        with contextlib.suppress(Exception):
+            every += package.entry_points.select(group=group)
+    return every
 
 
 def package_of(entry: EntryPoint) -> str:
     """Return the name and version of the package that a plugin comes from."""
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    try:
+        return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    except Exception:  # its METADATA is missing or broken
+        return entry.value
 
 
 def names(group: str) -> list[str]:
-    """Return the names of the plugins of a group, without importing them."""
-    return list(dict.fromkeys(entry.name for entry in found(group)))
+    """Return the valid names of the plugins of a group, without importing them."""
+    return list(dict.fromkeys(one.name for one in found(group) if NAME.fullmatch(one.name)))
 
 
 def entry(group: str, name: str) -> EntryPoint | None:
     """Return the entry point of a name, without importing it; None if there is none."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         return None
     return next((one for one in found(group) if one.name == name), None)
 
 
 def imported(plugin: EntryPoint) -> Any:
     """Import the object of an entry point; any failure becomes a ValueError."""
-    try:
+    if not _VALUE.fullmatch(plugin.value):
+        raise refusal(plugin, f"its entry point {plugin.value!r} is not MODULE:OBJECT")
+    with guarding(plugin):
         return plugin.load()
-    except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise refusal(plugin, reason) from error
+
+
+@contextlib.contextmanager
+def guarding(plugin: EntryPoint, what: str = "") -> Iterator[None]:
+    """Turn every failure of a plugin's code into a ValueError that names the plugin.
+
+    Libraries also raise classes that do not derive from Exception, such as those of Rust.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise refusal(plugin, f"{what}{reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Return class and text of any exception (a ValueError: only the text), on one short line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    if text and isinstance(error, ValueError):
+        return text[:_LONGEST]
+    kind = type(error).__name__
+    return f"{kind}: {text[:_LONGEST]}" if text else kind
+
+
+def is_foreign(function: Callable[..., Any]) -> bool:
+    """Return whether a function is not featcli's own."""
+    return function.__module__.partition(".")[0] != "featcli"
 
 
 def refusal(entry: EntryPoint, reason: str) -> ValueError:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featcli import plugins
-from featcli._index import STAGES
+from featcli._index import COMMANDS, STAGES
 from featcli.docstrings import docstring, parameter_texts, sections
 from featcli.errors import nearest
 from featcli.windows import Rows, Window
@@ -36,6 +36,7 @@ WORK = 16.0  # default of the working memory in bytes for each value: two float6
 REGISTRY: dict[str, Stage] = {}
 LEARNED: dict[str, Stage] = {}
 
+BUILT_IN = frozenset((*STAGES, *COMMANDS))  # names that plugins cannot have
 # The stages that run a model.
 OF_MODELS = tuple(name for name, (module, _) in STAGES.items() if module.startswith("models."))
 
@@ -334,8 +335,8 @@ def stage(
 
     def register(function: Function) -> Function:
         name = function.__name__ if learned else function.__name__.replace("_", "-")
-        if not learned and name in STAGES and not function.__module__.startswith("featcli."):
-            raise ValueError(f"featcli has a stage {name!r} already: choose another name")
+        if not learned and name in BUILT_IN and plugins.is_foreign(function):
+            raise ValueError(f"featcli has a stage or command {name!r} already: choose another")
         form = name if tag is None else tag
         table = LEARNED if learned else REGISTRY
         table[name] = Stage(
@@ -352,17 +353,20 @@ def get(name: str) -> Stage:
     if name not in REGISTRY:
         if name in STAGES:
             importlib.import_module(f"featcli.{STAGES[name][0]}")
-        elif not _from_plugin(name):
+        elif not from_plugin(name):
             raise ValueError(f"no stage {name!r}{nearest(name, STAGES)}")
     return REGISTRY[name]
 
 
-def _from_plugin(name: str) -> bool:
-    """Import the stage from a plugin; return False if no plugin has it."""
-    if entry := plugins.entry(plugins.STAGES, name):
+def from_plugin(name: str) -> bool:
+    """Import the stage from a plugin; return False if none has it; raises ValueError if broken."""
+    entry = None if name in BUILT_IN else plugins.entry(plugins.STAGES, name)
+    if entry:
         function = plugins.imported(entry)
         if name not in REGISTRY or REGISTRY[name].function is not function:
             raise plugins.refusal(entry, f"that is not a function under @stage called {name!r}")
+        with plugins.guarding(entry, "its signature or docstring cannot be read: "):
+            _ = REGISTRY[name].params, REGISTRY[name].doc["Summary"]
     return entry is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -14,17 +15,25 @@ if TYPE_CHECKING:
     import click
     from click.shell_completion import CompletionItem
 
-    from featcli.stage import Param
+    from featcli.stage import Param, Stage
 
 _MODEL = "imagenet"  # the default
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/+=@%,-]+|\|")
 Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionItem]"]
 
 
-def _items(names: Iterable[str], begun: str, files: bool = False) -> list[CompletionItem]:
-    """Return the names that begin with the typed text; if none does, optionally files."""
+def _items(
+    names: Iterable[str], begun: str, files: bool = False, before: str = ""
+) -> list[CompletionItem]:
+    """Return the names that begin with the typed text; if none does, optionally files.
+
+    `before` is put before each name. Names that a shell would not take as they stand are left out,
+    because bash inserts them without quotes: those of a model may be anything.
+    """
     from click.shell_completion import CompletionItem
 
-    found = [CompletionItem(name) for name in names if name.startswith(begun)]
+    safe = (before + name for name in names if _PLAIN.fullmatch(name))
+    found = [CompletionItem(text) for text in safe if text.startswith(begun)]
     return found or ([CompletionItem(begun, type="file")] if files else [])
 
 
@@ -116,10 +125,37 @@ def saved_pipelines(
 
 
 @_never_failing
+def plugins(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the names of stages and kernels of plugins."""
+    from featcli import plugins
+
+    return _items([name for group in plugins.GROUPS for name in plugins.names(group)], begun)
+
+
+@_never_failing
+def networks(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the name of a network to train, or the last word of a pipeline of layers."""
+    from featcli.models.learning.architectures import NAMED
+    from featcli.models.network import find
+    from featcli.models.operations.registry import STAGE_LAYERS
+    from featcli.stage import LEARNED
+
+    return _items(NAMED, begun) or _steps(begun, [*LEARNED, *STAGE_LAYERS], find)
+
+
+@_never_failing
 def pipeline(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the last word of a pipeline; each candidate is the whole text up to it."""
+    from featcli import plugins, stage
+
+    return _steps(begun, [*STAGES, *plugins.names(plugins.STAGES)], stage.get)
+
+
+def _steps(begun: str, names: Sequence[str], find: Callable[[str], Stage]) -> list[CompletionItem]:
+    """Complete the last word of a text of steps, which are called `names`."""
     before, words, last = _split(begun)
-    return _items([before + word for word in _next_words(words, last)], begun)
+    following = _next_words(find(words[0]), words, last) if words else names
+    return _items(following, begun, before=before)
 
 
 def _split(text: str) -> tuple[str, list[str], str]:
@@ -130,14 +166,8 @@ def _split(text: str) -> tuple[str, list[str], str]:
     return text[:start], words, text[start:]
 
 
-def _next_words(words: Sequence[str], last: str) -> list[str]:
+def _next_words(stage: Stage, words: Sequence[str], last: str) -> list[str]:
     """Return the words that can follow those of a step."""
-    from featcli import plugins
-    from featcli import stage as stages
-
-    if not words:
-        return [*STAGES, *plugins.names(plugins.STAGES)]
-    stage = stages.get(words[0])
     options = {name: param for param in stage.params for name in (param.option, param.short)}
     before = options.get(words[-1])
     model = _model_in(words[1:])

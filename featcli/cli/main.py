@@ -247,7 +247,7 @@ def _run(arguments: list[str]) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return _BROKEN_PIPE
-    except Exception as error:
+    except BaseException as error:  # libraries also raise others, such as those of Rust
         if "--debug" in arguments:
             import traceback
 
@@ -273,7 +273,7 @@ def _dispatch(arguments: list[str]) -> int:
     return 0
 
 
-def _explain(error: Exception, arguments: list[str]) -> int:
+def _explain(error: BaseException, arguments: list[str]) -> int:
     """Print the error as one line, and return the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)

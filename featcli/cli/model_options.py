@@ -99,6 +99,7 @@ def metadata_options() -> list[click.Parameter]:
         options.Option(
             "--preprocessing",
             metavar="PIPELINE",
+            shell_complete=completions.pipeline,
             callback=_not_empty,
             help="The pipeline that prepares images for the network, to use instead of the model's "
             "own, such as 'resize 256 | crop 224 | normalize 127 128'.",

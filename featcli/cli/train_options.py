@@ -100,6 +100,7 @@ def recipe() -> list[click.Parameter]:
         options.Option(
             "--arch",
             metavar="TEXT|NAME",
+            shell_complete=completions.networks,
             callback=_text(),
             help=f"The network: {', '.join(NAMED)}, or a pipeline of layers.  [default: {DEFAULT}]",
         ),

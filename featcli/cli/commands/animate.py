@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from featcli.cli import options, saving
+from featcli.cli import completions, options, saving
 from featcli.cli.command import Command
 from featcli.cli.frames import one_frame
 from featcli.cli.settings import Reading, collect
@@ -99,6 +99,7 @@ command = Command(
         options.Option(
             "--pipeline",
             metavar="PIPELINE",
+            shell_complete=completions.pipeline,
             required=True,
             group="Model",
             help="The stages, separated by |, as for 'featcli run'.",

@@ -278,6 +278,7 @@ command = Command(
         options.Option(
             "--pipeline",
             metavar="PIPELINE",
+            shell_complete=completions.pipeline,
             group="Model",
             help="Explain a pipeline instead of a model: stages separated by |, as for 'featcli "
             "run'.",

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featcli import plugins
-from featcli._index import STAGES
-from featcli.cli import options
+from featcli.cli import completions, options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.errors import UsageError
@@ -33,14 +32,16 @@ def _state(group: str, entry: EntryPoint) -> str:
     from featcli import kernels, stage
 
     is_stage = group == plugins.STAGES
-    if entry.name in (STAGES if is_stage else kernels.names()):
+    if not plugins.NAME.fullmatch(entry.name):
+        return "not used: a name has at most 60 letters and digits of ASCII, _ and -"
+    if entry.name in stage.BUILT_IN if is_stage else kernels.is_built_in(entry.name):
         return f"not used: {entry.name} is a built-in name"
     first = next(one for one in plugins.found(group) if one.name == entry.name)
-    if first != entry:
+    if first is not entry:
         return f"not used: {plugins.package_of(first)} has the same name and comes first"
     try:
         if is_stage:
-            stage.get(entry.name)
+            stage.from_plugin(entry.name)
         else:
             kernels.parse(entry.name)
     except ValueError as error:
@@ -82,6 +83,7 @@ command = Command(
             "Names of stages or kernels of plugins; without a name, all are listed.",
             nargs=-1,
             metavar="[NAME]...",
+            shell_complete=completions.plugins,
         ),
         options.as_json(),
     ],

@@ -230,7 +230,8 @@ command = Command(
         options.Option(
             "--save",
             metavar="NAME",
-            help="Save the pipeline under NAME, also if an input fails; without INPUT, only save it.",
+            help="Save the pipeline under NAME, also if an input fails; without INPUT, only save "
+            "it.",
         ),
         options.flag(
             "--print-shell",

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 
-from featcli.cli import graphics, options
+from featcli.cli import completions, graphics, options
 from featcli.cli.command import Command
 from featcli.cli.frames import samples, say_notes, statistics, title
 from featcli.cli.messages import printable, say
@@ -217,6 +217,7 @@ command = Command(
         options.Option(
             "--pipeline",
             metavar="PIPELINE",
+            shell_complete=completions.pipeline,
             group="Input",
             help="Show the result of each stage of this pipeline: stages separated by |, as for "
             "'featcli run'.",
