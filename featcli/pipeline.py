@@ -333,17 +333,18 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
     """Run one step on one frame and build the frames around its results."""
     stage, params = stages.get(step.stage), dict(step.params)
     if stage.takes not in ("any", frame.kind):
-        raise StageError(
-            f"{stage.name} takes {_a(stage.takes)}, not {_a(frame.kind)} of shape "
-            f"{_shape(frame.data)}"
-        )
+        given = f"{_a(frame.kind)} of shape {_shape(frame.data)}"
+        raise StageError(f"{stage.name} takes {_a(stage.takes)}, not {given}")
     try:
         with np.errstate(all="ignore"):  # infinity and NaN are valid results: no warnings
             result = stage.function(frame.data, **params)
+    except MemoryError as error:
+        why = f"not enough memory, from shape {_shape(frame.data)}"
+        raise StageError(f"{shlex.join(words(step))}: {why}") from error
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:
-        raise _failed(step, stage, frame, error) from error
+    except plugins.failures(stage.function) as error:
+        raise StageError(f"{shlex.join(words(step))}: {plugins.reason(error)}") from error
     row_length = stage.row_length_of(frame.data, result, params) if stage.gives != "parts" else 0
     if row_length is not None:
         frame = frame.replace(row_length=row_length)
@@ -351,19 +352,6 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
         named = zip(result, stage.labels_of(frame.labels, params), strict=True)
         return [_rebuild(frame, step, data, (label,), label) for data, label in named]
     return [_rebuild(frame, step, result, stage.labels_of(frame.labels, params))]
-
-
-def _failed(step: Step, stage: Stage, frame: Frame, error: BaseException) -> BaseException:
-    """Return the error of a step; an unexpected one of a plugin's stage names the step."""
-    if isinstance(error, MemoryError):
-        reason = f"not enough memory, from shape {_shape(frame.data)}"
-    elif isinstance(error, ValueError):
-        reason = str(error)
-    elif plugins.is_foreign(stage.function):
-        reason = plugins.reason(error)
-    else:
-        return error
-    return StageError(f"{shlex.join(words(step))}: {reason}")
 
 
 def memory(steps: Iterable[Step], shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

@@ -19,7 +19,7 @@ STAGES, KERNELS = "featcli.stages", "featcli.kernels"
 GROUPS = (STAGES, KERNELS)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _VALUE = re.compile(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?")
-_LONGEST = 300
+_LONGEST = 800  # characters of a message
 
 
 @cache
@@ -101,6 +101,11 @@ def reason(error: BaseException) -> str:
 def is_foreign(function: Callable[..., Any]) -> bool:
     """Return whether a function is not featcli's own."""
     return function.__module__.partition(".")[0] != "featcli"
+
+
+def failures(function: Callable[..., Any]) -> type[BaseException]:
+    """Return what a stage's function raises for an input that it refuses: of a plugin, anything."""
+    return BaseException if is_foreign(function) else ValueError
 
 
 def refusal(entry: EntryPoint, reason: str) -> ValueError:

@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "stage": {"numpy", "_index", "docstrings", "errors", "plugins", "windows"},
     "engine": {"numpy", "scipy", "cores"},
     "ops": {"numpy", "PIL", "errors", "budget", "npy", "kernels", "stage", "engine"} | {"windows"},
-    "pipeline": {"numpy", "errors", "frame", "stage"},
+    "pipeline": {"numpy", "errors", "frame", "plugins", "stage"},
     "large": {"numpy", "errors", "budget", "frame", "stage", "pipeline", "windows"},
     "extras": {"errors"},
     "models": {
