@@ -1,4 +1,4 @@
-"""What mkdocs needs besides `docs/`: pages whose text stands elsewhere, and links that fit.
+"""What mkdocs needs besides `docs/`: pages from other folders, and links that work on the site.
 
 README.md is the tour, CHANGELOG.md and others are pages of the site as they are; the page of the
 Python API is made of the names that the package exports. Nothing is written twice.

@@ -244,7 +244,7 @@ def _beside_images(names: Collection[str]) -> list[str]:
 
 
 def is_beside_its_image(name: str, names: Container[str]) -> bool:
-    """Return whether a name such as `cat.gray.npy` stands beside `cat.gray.json` and `cat.jpg`."""
+    """Return whether a name such as `cat.gray.npy` is beside `cat.gray.json` and `cat.jpg`."""
     if not name.endswith(".npy") or f"{name[:-4]}.json" not in names:
         return False
     pieces = name[:-4].split(".")

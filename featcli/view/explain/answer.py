@@ -1,4 +1,4 @@
-"""What the network says of the picture, and where in it the class was seen."""
+"""The classes that the network predicts, and the parts of the picture that decide them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def picture(layer: Layer) -> Levels | None:
 
 
 def overlay(photo: Levels, heat: Heat) -> Levels:
-    """Lay a heat over the photo: warm where it is high, and dark what the network did not see."""
+    """Draw a heat over the photo: warm where it is high, dark outside the network's input."""
     from PIL import Image
 
     rows, cols = photo.shape[:2]
@@ -114,7 +114,7 @@ def overlay(photo: Levels, heat: Heat) -> Levels:
 
 
 def _share(heat: Heat) -> Levels:
-    """Bring a heat to 0..1: nothing for what speaks against the class."""
+    """Scale a heat to 0..1; values against the class become 0."""
     positive = np.maximum(np.nan_to_num(heat.map), 0)
     top = positive.max()
     return positive / top if top > 0 else positive

@@ -154,7 +154,7 @@ _SIGNS: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "
 
 
 def _tree(node: ast.expr) -> Any:
-    """Write a formula as numbers, "x", and lists of an operation's name and what it is of."""
+    """Return a formula as numbers, "x", and lists: the name of an operation and its operands."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):

@@ -185,7 +185,7 @@ def _part(name: str, text: str) -> Markup:
 
 
 def _road(kind: str, present: Iterable[str]) -> Markup:
-    """Link to the lessons before and after in the article's order, of those on the page."""
+    """Link to the previous and the next lesson on the page, in the order of the article."""
     there = set(present)
     order = [one for one in LESSONS if one in there]
     at = order.index(kind)

@@ -1,4 +1,4 @@
-"""What each shown map is mostly made of: the lines of the page's overview."""
+"""The lines of the page's overview: from each map to those that contribute most to it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _WHOLE = ("u1", "i1", "u2", "i2", "i4")
 
 
 class TooLarge(ValueError):
-    """The page would pass its limit."""
+    """The page would be larger than its limit."""
 
 
 class Blocks:

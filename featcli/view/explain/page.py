@@ -1,4 +1,4 @@
-"""A trace as one HTML file that needs nothing else: no network, and no script to be read."""
+"""A trace as one HTML file that needs no network, and can be read without JavaScript."""
 
 from __future__ import annotations
 
