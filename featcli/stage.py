@@ -389,7 +389,8 @@ def _converter(hint: Any) -> tuple[Converter, tuple[str, ...]]:
     if get_origin(hint) is Literal:
         return Converter(str, "|".join(get_args(hint))), get_args(hint)
     if get_origin(hint) is typing.Annotated:
-        return next(item for item in hint.__metadata__ if isinstance(item, Converter)), ()
+        choices = get_args(hint.__origin__) if get_origin(hint.__origin__) is Literal else ()
+        return next(item for item in hint.__metadata__ if isinstance(item, Converter)), choices
     for option in get_args(hint):  # X | None is parsed as X
         if option is not type(None):
             return _converter(option)

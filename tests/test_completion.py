@@ -71,9 +71,8 @@ def test_bash_has_the_function_in_an_interactive_shell(account) -> None:
 
 def test_the_lines_of_the_help_work_in_start_up_files(tmp_path: Path, account, inline) -> None:
     text = inline("completion", "--help").stdout
-    lines = dict(
-        re.findall(r"^ *~/(\.bashrc|\.zshrc|\.config/fish/config\.fish)  +(.*)$", text, re.M)
-    )
+    files = r"\.bashrc|\.zshrc|\.config/fish/config\.fish"
+    lines = dict(re.findall(rf"^ *~/({files})\s+(.*)$", text, re.MULTILINE))
     assert len(lines) == 3
     for (file, line), (name, asks) in zip(
         lines.items(),

@@ -158,3 +158,46 @@ def test_more_v_says_more(workspace: Path, inline: Runner) -> None:
     assert set(once) < set(twice)
     assert any(" to " in line and "mean" in line for line in twice)
     assert not any("mean" in line for line in once)
+
+
+def test_the_types_of_the_usage_are_few_and_their_ranges_those_that_are_enforced(
+    workspace: Path, inline: Runner
+) -> None:
+    """The least and the largest value are taken, and those beyond are refused."""
+    usage = json.loads(inline("--json-usage").stdout)
+    options = [(command, one) for command in usage["commands"] for one in command["options"]]
+    types = {"flag", "count", "choice", "integer", "number", "path", "text"}
+    assert {one["type"] for _, one in options} == types
+    for command, one in options:
+        assert bool(one["choices"]) == (one["type"] == "choice"), one
+        assert one["type"] != "text" or not re.fullmatch(r"[a-z]+([|][a-z]+)+", one["metavar"])
+        assert one["range"] is None or one["type"] in ("integer", "number")
+        step = 1 if one["type"] == "integer" else 0.001
+        for name, limit in (one["range"] or {}).items():
+            beyond = limit if "exclusive" in name else limit + (step if "max" in name else -step)
+            option = f"{max(one['names'], key=len)}={beyond}"
+            needed = ["-k", "vertical"] if command["name"] == "convolve" else []
+            done = inline(command["name"], *needed, option, "missing.png")
+            assert_refused(done, 2, max(one["names"], key=len))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["completion"], "missing argument 'bash|zsh|fish'. Choose from: bash, zsh, fish"),
+        (["-v", "gray", "gray.png"], "no such option '-v'; options of a command follow its name"),
+        (["--unit", "gray", "x"], "featcli gray --unit ..."),
+        (["--json", "gray", "gray.png"], "--json goes with --version"),
+        (["--json"], "--json goes with --version"),
+        (["nope", "gray"], "no command 'nope'"),
+    ],
+)
+def test_what_stands_before_the_name_of_a_command_is_explained(
+    words: list[str], said: str, workspace: Path, inline: Runner
+) -> None:
+    done = inline(*words)
+    assert_refused(done, 2, said)
+    assert "\\" not in done.stderr and done.stderr.startswith(
+        "featcli completion: " if words == ["completion"] else "featcli: "
+    )
+    assert "featcli gray: " in inline("gray", "--nope").stderr

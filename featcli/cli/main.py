@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -129,6 +130,8 @@ def _stage_command(name: str) -> click.Command:
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if ctx.meta.get(_AS_JSON) and not wanted:
+        raise click.UsageError("--json goes with --version, or after the name of a command", ctx)
     if wanted and ctx.meta.get(_AS_JSON):
         import json
 
@@ -179,7 +182,7 @@ def _print_usage(ctx: click.Context, _param: click.Parameter, wanted: bool) -> N
     is_eager=True,
     expose_value=False,
     callback=_print_usage,
-    help="Print all commands, options, types and defaults as JSON, and exit.",
+    help="Print all commands, options, types, ranges and defaults as JSON, and exit.",
 )
 @click.option(
     "--debug", is_flag=True, expose_value=False, help="Show the Python traceback of an error."
@@ -275,12 +278,13 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _explain(error: BaseException, arguments: list[str]) -> int:
     """Print the error as one line, and return the exit code."""
+    name = _command_name(arguments)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return error.exit_code
     if isinstance(error, click.ClickException):
-        text = error.format_message().rstrip(".")
-        code, text = error.exit_code, f"{text[:1].lower()}{text[1:]}"
+        text = re.sub(r"\s*\n\s*", " ", error.format_message().rstrip("."))
+        code, text = error.exit_code, f"{text[:1].lower()}{text[1:]}{_misplaced(error, name)}"
     elif isinstance(error, FeatError):
         code, text = error.exit_code, str(error)
     elif isinstance(error, MemoryError):
@@ -290,12 +294,26 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
     else:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         code, text = 1, f"unexpected {reason} (please report it; --debug shows more)"
-    say(text, command=_command_name(arguments))
+    say(text, command="" if _is_about_root(error) else name)
     return code
 
 
 def _command_name(arguments: list[str]) -> str:
-    words = [one for one in arguments if one[:1] != "-"][:1]
-    return next((one for one in arguments if one in STAGES or one in COMMANDS), "") or next(
-        filter(_is_plugin, words), ""
-    )
+    """Return the name of the command, "" if there is none; the options before it take no value."""
+    name = next((one for one in arguments if one[:1] != "-"), "")
+    return name if _is_command(name) else ""
+
+
+def _is_about_root(error: BaseException) -> bool:
+    """Whether an error concerns what stands before the name of the command."""
+    context = getattr(error, "ctx", None)
+    return isinstance(context, click.Context) and context.command is cli
+
+
+def _misplaced(error: click.ClickException, name: str) -> str:
+    """Return a hint if an option of a command was given before the command's name, else ""."""
+    is_unknown = isinstance(error, click.NoSuchOption) and not error.possibilities
+    if not (name and is_unknown and _is_about_root(error)):
+        return ""
+    assert isinstance(error, click.NoSuchOption)
+    return f"; options of a command follow its name: featcli {name} {error.option_name} ..."

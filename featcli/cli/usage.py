@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from featcli.cli.command import Text
 from featcli.cli.environment import VARIABLES
 from featcli.cli.options import Argument, Option
 from featcli.errors import EXIT_CODES
+from featcli.stage import Param, positive
 
 
 def usage(root: click.Group) -> dict[str, Any]:
@@ -60,8 +62,9 @@ def _option(param: click.Option) -> dict[str, Any]:
         "names": [*param.opts, *param.secondary_opts],
         "group": param.group if isinstance(param, Option) else "Other",
         "metavar": param.metavar,
-        "type": "flag" if param.is_flag else "count" if param.count else _type(param.type),
+        "type": _type(param, declared),
         "choices": list(declared.choices if declared else _choices(param.type)),
+        "range": None if param.count else _range(param.type, declared),
         "required": declared.required if declared else param.required,
         "several": param.multiple,
         "default": _plain(declared.default if declared else param.to_info_dict()["default"]),
@@ -70,9 +73,30 @@ def _option(param: click.Option) -> dict[str, Any]:
     }
 
 
-def _type(kind: Any) -> str:
-    names = {"integer range": "integer", "float range": "number", "float": "number"}
-    return names.get(kind.name, kind.name)
+def _type(param: click.Option, declared: Param | None) -> str:
+    """Return flag, count, choice, integer, number, path or text."""
+    if param.is_flag or param.count:
+        return "flag" if param.is_flag else "count"
+    if declared:
+        kinds = {"N": "integer", "X": "number", "FILE": "path"}
+        return "choice" if declared.choices else kinds.get(declared.converter.metavar, "text")
+    names = {"integer range": "integer", "whole number": "integer"}
+    names |= {"float range": "number", "float": "number"}
+    return names.get(param.type.name, param.type.name)
+
+
+def _range(kind: Any, declared: Param | None) -> dict[str, float] | None:
+    """Return the limits of a number, by their names in JSON Schema; None if it has none."""
+    if declared:
+        return {"minimum": 1} if declared.converter.parse is positive else None
+    if not isinstance(kind, click.IntRange | click.FloatRange):
+        return None
+    limits = {"minimum": (kind.min, kind.min_open), "maximum": (kind.max, kind.max_open)}
+    return {
+        f"exclusive_{name}" if is_open else name: value
+        for name, (value, is_open) in limits.items()
+        if value is not None and math.isfinite(value)
+    }
 
 
 def _choices(kind: Any) -> list[str]:

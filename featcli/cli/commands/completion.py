@@ -5,9 +5,10 @@ their layers, data sets, saved pipelines, and the stages inside a quoted pipelin
 your shell's start-up file:
 
 \b
-  ~/.bashrc                    eval "$(featcli completion bash)"
-  ~/.zshrc                     autoload -U compinit; compinit; eval "$(featcli completion zsh)"
-  ~/.config/fish/config.fish   featcli completion fish | source
+  ~/.bashrc   eval "$(featcli completion bash)"
+  ~/.zshrc    autoload -U compinit; compinit; eval "$(featcli completion zsh)"
+  ~/.config/fish/config.fish
+              featcli completion fish | source
 
 In ~/.zshrc, leave out compinit if it is there already. bash must be version 4.4 or later.
 
