@@ -213,7 +213,8 @@ def suggestion(stage: Stage, word: str) -> str:
     """Return `"; did you mean --size 2?"` if an option of the stage accepts `word`, else `""`."""
     for param in stage.params:
         with contextlib.suppress(ValueError):
-            if (param.word or param.choices) and param.parse(word) is not None:
+            takes_any = param.converter.parse is str and not param.choices
+            if (param.word or param.choices) and not takes_any and param.parse(word) is not None:
                 return f"; did you mean {param.option} {word}?"
     return ""
 

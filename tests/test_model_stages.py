@@ -12,6 +12,7 @@ import sys
 import pytest
 from conftest import assert_refused, run_process
 
+import featcli as api
 from featcli._index import COMMANDS, STAGES
 from featcli.frame import Step
 from featcli.pipeline import caption
@@ -102,6 +103,21 @@ def test_what_cannot_be_is_refused_in_a_line(workspace, featcli):
     assert_refused(featcli("feature-maps", "one.png", "-m", "digit", "--layer", "x"), 2, "digits")
     assert_refused(featcli("run", "feature-map --layer x", "one.png"), 2, "feature-maps")
     assert_refused(featcli("run", "gray", "feature-maps"), 2, "did you mean")
+
+
+def test_a_word_that_every_option_would_accept_is_not_suggested(workspace, inline):
+    done = inline("feature-maps", "-m", "digits", "--layer", "conv3", "size=2")
+    assert_refused(done, 2, "no file 'size=2'")
+    assert "did you mean" not in done.stderr
+
+
+@pytest.mark.parametrize("name", OF_MODELS)
+def test_a_function_refuses_a_frame_and_says_what_to_give(name, workspace):
+    function = getattr(api, name.replace("-", "_"))
+    frame = api.read("one.png")
+    layer = {} if name == "classify" else {"layer": "conv3"}
+    with pytest.raises(TypeError, match="takes an array, not a frame"):
+        function(frame, "digits", **layer)
 
 
 def test_a_history_has_no_empty_options(workspace, featcli):

@@ -178,6 +178,8 @@ class Model:
         -------
         ndarray of float32
         """
+        if isinstance(data, Frame):
+            raise TypeError("takes an array, not a frame: give its .data, or run a Pipeline on it")
         array = np.asarray(data)
         wanted = self.description.network.input
         if array.ndim == 1:

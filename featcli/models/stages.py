@@ -279,7 +279,8 @@ def feature_maps(
     found = load_model(
         model, preprocessing=preprocessing, input_shape=input_shape, engine=engine, device=device
     )
-    return maps(found.run(found.prepare(x), layer), layer)
+    name = layer or found.embedding
+    return maps(found.run(found.prepare(x), name), name)
 
 
 def maps(data: Array, layer: str) -> Array:
