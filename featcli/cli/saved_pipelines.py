@@ -49,8 +49,8 @@ def path_of(name: str) -> Path:
     """Return the path of a saved pipeline; raises UsageError for an invalid name."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            "the name of a pipeline begins with a letter or digit of ASCII and has at most 60 "
-            f"letters, digits, _ + = -, not {name[:80]!r}"
+            "the name of a pipeline consists of 1 to 60 letters A-Z a-z, digits, _ + = - and "
+            f"begins with a letter or digit, unlike {name[:80]!r}"
         )
     if _RESERVED.fullmatch(name):
         raise UsageError(f"the name of a pipeline cannot be {name!r}, which Windows reserves")
