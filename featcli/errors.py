@@ -79,6 +79,10 @@ class InUse(Unwritable):
     """Another program has locked the file or folder."""
 
 
+class Terminated(SystemExit):
+    """A signal has asked the process to end; its code is the exit code."""
+
+
 @contextlib.contextmanager
 def as_write_error(path: Path) -> Iterator[None]:
     """Turn an OSError in the `with` block into a WriteError that names the file."""

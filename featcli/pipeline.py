@@ -338,7 +338,7 @@ def apply(step: Step, frame: Frame) -> list[Frame]:
         raise StageError(f"{stage.name} takes {_a(stage.takes)}, not {given}")
     try:
         with np.errstate(all="ignore"):  # infinity and NaN are valid results: no warnings
-            result = stage.function(frame.data, **params)
+            result = plugins.checked(stage.function, stage.function(frame.data, **params))
     except MemoryError as error:
         why = f"not enough memory, from shape {_shape(frame.data)}"
         raise StageError(f"{shlex.join(words(step))}: {why}") from error

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from featcli.errors import Terminated
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -80,7 +82,7 @@ def guarding(plugin: EntryPoint, what: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, GeneratorExit):
+    except (KeyboardInterrupt, GeneratorExit, Terminated):
         raise
     except BaseException as error:
         raise refusal(plugin, f"{what}{reason(error)}") from error
@@ -106,6 +108,15 @@ def is_foreign(function: Callable[..., Any]) -> bool:
 def failures(function: Callable[..., Any]) -> type[BaseException]:
     """Return what a stage's function raises for an input that it refuses: of a plugin, anything."""
     return BaseException if is_foreign(function) else ValueError
+
+
+def checked(function: Callable[..., Any], result: Any) -> Any:
+    """Return what a stage's function returned; of a plugin, refuse what are no arrays."""
+    if is_foreign(function):
+        for one in result if isinstance(result, list | tuple) else [result]:
+            if not hasattr(one, "__array_interface__"):
+                raise ValueError(f"the plugin returned {type(one).__name__}, not an array")
+    return result
 
 
 def refusal(entry: EntryPoint, reason: str) -> ValueError:

@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "trace": {"numpy", "frame"},
     "formulas": {"numpy"},
     "matrices": {"numpy", "budget", "formulas", "npy"},
-    "plugins": set(),
+    "plugins": {"errors"},
     "kernels": {"numpy", "errors", "formulas", "matrices", "plugins"},
     "windows": set(),
     "docstrings": set(),

@@ -24,6 +24,7 @@ mute = featcli_mute:mute
 nothing = not a module
 typed = featcli_broken:typed
 raises = featcli_broken:raises
+lists = featcli_broken:lists
 classify = featcli_broken:okay
 feature-maps = featcli_broken:okay
 info = featcli_broken:okay
@@ -80,6 +81,13 @@ class Panic(BaseException):
 @stage(takes="any", gives="same")
 def raises(x):
     raise Panic("at work")
+
+
+
+@stage(takes="any", gives="same")
+def lists(x):
+    return x.tolist()
+
 
 def relu(x):
     return x
@@ -194,7 +202,7 @@ def test_plugins_are_listed_with_what_keeps_them_from_use(workspace, installed, 
 def test_what_is_said_to_be_used_works_and_nothing_else_does(workspace, installed, featcli) -> None:
     for row in json.loads(featcli("plugins", "--json", env=installed).stdout):
         name, is_used = row["name"], row["state"] == "used"
-        if row["package"] != "featcli-broken 1.0" or name in ("median", "raises"):
+        if row["package"] != "featcli-broken 1.0" or name in ("median", "raises", "lists"):
             continue
         text = name if row["kind"] == "stage" else f"convolve '{name}'"
         done = featcli("run", text, "gray.png", "-o", f"{len(name)}{name[:1]}/", env=installed)
@@ -206,6 +214,17 @@ def test_a_stage_that_fails_at_work_fails_its_input_only(workspace, installed, f
     done = featcli("raises", "gray.png", "small.png", "-o", "out/", "-j", "1", env=installed)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.count("raises: Panic: at work") == 2
+    done = featcli("lists", "gray.png", env=installed)
+    assert_refused(done, 1, "lists: the plugin returned list, not an array")
+
+
+def test_a_signal_during_the_import_of_a_plugin_ends_the_command(
+    workspace, installed, featcli
+) -> None:
+    ends = "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(30)\n"
+    (workspace.parent / "installed" / "skips_at_once.py").write_text(ends)
+    done = featcli("skips", "gray.png", env=installed)
+    assert (done.returncode, done.stderr) == (143, "")
 
 
 def test_a_package_whose_entry_points_cannot_be_read_does_not_hide_the_others(

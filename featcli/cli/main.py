@@ -19,7 +19,7 @@ from featcli import cores
 from featcli._index import COMMANDS, STAGES
 from featcli._version import __version__
 from featcli.cli.messages import flush_quietly, say, unfailing_stderr
-from featcli.errors import FeatError
+from featcli.errors import FeatError, Terminated
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -235,7 +235,7 @@ def _exit_on(number: signal.Signals | None) -> None:
 
 
 def _terminate(number: int, _frame: Any) -> NoReturn:
-    raise SystemExit(_KILLED + number)
+    raise Terminated(_KILLED + number)
 
 
 def _run(arguments: list[str]) -> int:
