@@ -25,7 +25,8 @@ def waiting(workspace, started):
         process = started("flatten", "--from-file", "list", "-o", output)
         feed = os.open("list", os.O_WRONLY)
         os.write(feed, b"in/0000.png\n")
-        begun = {"out": "out/in/*.npy", "t.csv": ".featcli/t.csv.db", "x-%d.tar": ".featcli/*-wal"}
+        # The picture is the last of an image's three files.
+        begun = {"out": "out/in/*.png", "t.csv": ".featcli/t.csv.db", "x-%d.tar": ".featcli/*-wal"}
         wait_for(lambda: any(path.stat().st_size for path in workspace.glob(begun[output])))
         return process, feed
 

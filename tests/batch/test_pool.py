@@ -122,18 +122,18 @@ def test_an_image_that_hangs_is_given_up(jobs, workspace, featcli, hurt):
 
 @LINUX
 def test_a_worker_killed_from_outside_loses_nothing(workspace, started):
-    save_images(workspace / "in", 60, side=200)
+    save_images(workspace / "in", 150, side=200)
     process = started("relu", "in", "-o", "out", "-j", "2")
     wait_for(lambda: list((workspace / "out").glob("*.npy")))
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
     _, err = process.communicate()
-    assert (process.returncode, err) == (0, b"featcli relu: 60 done, 0 skipped, 0 failed\n")
+    assert (process.returncode, err) == (0, b"featcli relu: 150 done, 0 skipped, 0 failed\n")
     assert leftovers(workspace / "out") == []
 
 
 @LINUX
 def test_workers_have_one_thread_of_blas_and_end_with_the_batch(workspace, started):
-    save_images(workspace / "in", 60, side=200)
+    save_images(workspace / "in", 150, side=200)
     process = started("relu", "in", "-o", "out", "-j", "2", env={"OPENBLAS_NUM_THREADS": "7"})
     wait_for(lambda: list((workspace / "out").glob("*.npy")))
     workers = children_of(process.pid)
@@ -141,7 +141,7 @@ def test_workers_have_one_thread_of_blas_and_end_with_the_batch(workspace, start
     assert len(workers) == 2
     assert all(b"OPENBLAS_NUM_THREADS=1" in one for one in environments)
     process.communicate()
-    wait_for(lambda: not any(map(is_alive, workers)), 2)
+    wait_for(lambda: not any(map(is_alive, workers)))
 
 
 def test_one_image_starts_no_worker(workspace, featcli):
