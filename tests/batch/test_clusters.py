@@ -96,7 +96,7 @@ def test_ctrl_c_ends_a_run_on_a_cluster_and_what_it_started_there(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (130, b"")
-        wait_for(lambda: not any(map(is_alive, children)), 10)
+        wait_for(lambda: not any(map(is_alive, children)))
         assert leftovers(workspace / "out") == []
         assert featcli(*words).returncode == 0
 

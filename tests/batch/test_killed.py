@@ -74,7 +74,7 @@ def test_sigkill_at_any_moment_is_made_good_by_the_next_run(
         time.sleep(chance.random() * 0.6)
         process.kill()
         process.communicate()
-        wait_for(lambda ours=workers: not any(map(is_alive, ours)), 4)
+        wait_for(lambda ours=workers: not any(map(is_alive, ours)))
     done = inline("relu", "in", "-o", "out", *more)
     assert done.returncode == 0, done.stderr
     assert arrays_in(workspace / "out") == images
