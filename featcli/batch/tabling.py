@@ -103,10 +103,10 @@ class TableTarget(StoredTarget):
             self.store.note("labels", json.dumps(about["labels"]))
         row = outcome.prior.new_row(DONE, outcome.state, {})
         row = row._replace(seconds=round(outcome.seconds, 4), part=described)
-        content = json.dumps(about["row"]).encode()
-        if _key_of(content) != outcome.prior.key:
+        rows = about["row"] if isinstance(about["row"], list) else [about["row"]]
+        if any(one["key"] != outcome.prior.key for one in rows):
             self.store.note(_FROM_OTHERS, "yes")
-        self.store.put_soon(row, content)
+        self.store.put_soon(row, json.dumps(about["row"]).encode())
 
     def finish(self) -> list[Written]:
         """Write the table, unless the existing one is up to date."""

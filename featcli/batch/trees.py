@@ -210,7 +210,9 @@ def _inputs(
     among = frozenset(names) if has_arrays else frozenset()
     found: list[str] = []
     others: list[str] = []
-    for name in filter(lambda one: one not in earlier, names):
+    for name in names:
+        if name in earlier:
+            continue
         is_input = name[-4:] in known or _is_input(folder, name, among)
         (found if is_input else others).append(name)
     return found, others

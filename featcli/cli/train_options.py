@@ -146,6 +146,12 @@ def recipe() -> list[click.Parameter]:
     ]
 
 
+def dataset(text: str) -> click.Parameter:
+    """Return the argument DATA."""
+    complete = completions.data_sets
+    return options.Argument("data", text, metavar="DATA", shell_complete=complete)
+
+
 def strict() -> click.Parameter:
     """Return the option --strict."""
     return options.flag(

@@ -32,7 +32,7 @@ from typing import Any
 
 import click
 
-from featcli.cli import completions, options, train_options
+from featcli.cli import options, train_options
 from featcli.cli.command import Command
 from featcli.cli.messages import printable, say
 from featcli.cli.model_options import ModelChoice, model_argument, open_model
@@ -138,12 +138,7 @@ command = Command(
     __doc__,
     [
         model_argument("A model that ships with featcli, or a model file."),
-        options.Argument(
-            "data",
-            "Labelled images or vectors; see above.",
-            metavar="DATA",
-            shell_complete=completions.data_sets,
-        ),
+        train_options.dataset("Labelled images or vectors; see above."),
         train_options.strict(),
         train_options.report("Write the confusion matrix as .csv and .png into this folder."),
         options.overwrite(),

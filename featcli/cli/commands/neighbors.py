@@ -240,7 +240,7 @@ command = Command(
             type=click.IntRange(1),
             default=10,
             group="Search",
-            help="The number of neighbors of each query.",
+            help="The number of neighbours of each query.",
         ),
         options.Option(
             "--metric",
@@ -252,7 +252,7 @@ command = Command(
         options.flag("--all", "every", group="Search", help="Use every row as a query."),
         options.flag("--with-self", group="Search", help="Include the query's own row."),
         options.output(
-            "Write the neighbors to a file: .csv, .jsonl, .parquet, or a page with "
+            "Write the neighbours to a file: .csv, .jsonl, .parquet, or a page with "
             "pictures (.html).",
             metavar="FILE",
         ),

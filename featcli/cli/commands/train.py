@@ -70,7 +70,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from featcli.cli import completions, options, train_options
+from featcli.cli import options, train_options
 from featcli.cli.command import Command
 from featcli.cli.messages import emit, printable, say
 from featcli.cli.train_options import Settings
@@ -337,12 +337,7 @@ command = Command(
     "train",
     __doc__,
     [
-        options.Argument(
-            "data",
-            "Labelled images, or a labelled table of vectors; see above.",
-            metavar="DATA",
-            shell_complete=completions.data_sets,
-        ),
+        train_options.dataset("Labelled images, or a labelled table of vectors; see above."),
         *train_options.recipe(),
         *train_options.data(),
         *train_options.outputs(),
